@@ -1,0 +1,114 @@
+"""`key=value` command lines for the small entry points, in the form of `mint.train`'s overrides.
+
+Each entry point declares a dataclass; its fields are the keys, the string literal under a field is
+its help text, a field without default is required, and a boolean field `skip_bad` may also be
+given as the flag `--skip-bad`.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rewards.errors import ConfigError, MintError
+
+T = TypeVar("T")
+
+
+def parse(settings: type[T], argv: Sequence[str]) -> T:
+    """An instance of `settings` from key=value arguments and --flags.
+
+    Raises ConfigError for an unknown key (naming the nearest one), a wrong type or a missing key.
+    """
+    known = {f.name: f for f in fields(settings)}  # type: ignore[arg-type]
+    given: dict[str, Any] = {}
+    for argument in argv:
+        key, sep, value = argument.partition("=")
+        key = key.removeprefix("--").replace("-", "_")
+        if not sep and not argument.startswith("--"):
+            raise ConfigError(f"expected key=value, got {argument!r}; keys: {', '.join(known)}")
+        if key not in known:
+            raise ConfigError(f"unknown key {key!r}{nearest(key, known)}")
+        if key in given:
+            raise ConfigError(f"{key} is given twice")
+        given[key] = OmegaConf.create(f"v: {value}").v if sep and value[:1] in "[{" else value
+        if not sep:
+            given[key] = True
+    missing = [
+        f.name
+        for f in known.values()
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in given
+    ]
+    if missing:
+        raise ConfigError(f"missing {', '.join(f'{name}=...' for name in missing)}")
+    try:
+        node = OmegaConf.merge(OmegaConf.structured(settings), OmegaConf.create(given))
+        return OmegaConf.to_object(node)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
+
+
+def nearest(key: str, known: Any, cutoff: float = 0.5) -> str:
+    """'; did you mean ...?' for the closest known key, else the allowed keys (when few)."""
+    close = difflib.get_close_matches(key, list(known), n=1, cutoff=cutoff)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; allowed: {', '.join(known)}" if len(known) <= 12 else ""
+
+
+def run(settings: type[T], main: Callable[[T], int | None], argv: Sequence[str] | None = None) -> int:
+    """Parse, run `main`, turn a MintError into one line on stderr. Returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if {"-h", "--help"} & set(arguments):
+        print(usage(settings))
+        return 0
+    try:
+        return main(parse(settings, arguments)) or 0
+    except MintError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def usage(settings: type) -> str:
+    """Help text made of the dataclass: docstring, keys, defaults, field documentation."""
+    docs = field_docs(settings)
+    lines = [inspect.getdoc(settings) or "", "", "Keys (key=value):"]
+    for f in fields(settings):
+        default = "required"
+        if f.default is not MISSING:
+            default = f"default {f.default}"
+        elif f.default_factory is not MISSING:
+            default = f"default {f.default_factory()}"
+        text = f"{docs[f.name] if f.name in docs else ''} ({default})"
+        lines.append(
+            textwrap.fill(text, 96, initial_indent=f"  {f.name:<16} ", subsequent_indent=" " * 19)
+        )
+    return "\n".join(lines)
+
+
+def field_docs(settings: type) -> dict[str, str]:
+    """Field name -> the string literal written under it in the class body."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(settings)))
+    body = tree.body[0].body  # type: ignore[attr-defined]
+    docs = {}
+    for field, literal in zip(body, body[1:], strict=False):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(literal, ast.Expr)
+            and isinstance(literal.value, ast.Constant)
+        ):
+            docs[field.target.id] = " ".join(str(literal.value.value).split())
+    return docs

@@ -1,0 +1,27 @@
+"""vLLM worker extension for CPU rollouts; named in `rollout.engine_kwargs.vllm.worker_extension_cls`.
+
+vLLM's CPU build repacks every linear weight after loading and leaves an empty parameter behind
+that has no loader, so verl's first weight push fails. Keeping plain weights and calling
+`torch.nn.functional.linear` avoids it. vLLM imports this module in its worker process before the
+model is loaded, and looks the dispatch function up at call time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
+from vllm.model_executor.layers import utils as vllm_layer_utils
+
+
+def _plain_linear(layer: Any, remove_weight: bool = False) -> None:
+    """Gives a linear layer an unpacked CPU kernel; same signature as vLLM's dispatcher."""
+    layer.cpu_linear = torch.nn.functional.linear
+
+
+vllm_layer_utils.dispatch_cpu_unquantized_gemm = _plain_linear
+
+
+class CpuWorkerExtension(vLLMColocateWorkerExtension):
+    """verl's worker extension; importing this module is what makes weight pushes work on a CPU."""

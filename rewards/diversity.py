@@ -1,0 +1,131 @@
+"""Novelty terms of the MINT reward (arXiv 2604.11742): pure functions of tactic counts.
+
+K = 10 tactics, a = alpha. Everything is in nats. With c the sentence counts of the current reply
+and h those of the previous supporter turn:
+
+    P_k = (h_k + a) / (sum h + K a)        previous turn; uniform when h is empty
+    Q_k = (c_k + a) / (sum c + K a)        current reply
+    D_KL = min(sum_k Q_k ln(Q_k / P_k), KL_CAP)
+    H    = -sum_{c_k > 0} p_k ln p_k       with p_k = c_k / sum c
+
+An empty reply is never novel: every term is 0 for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from rewards.tactics import NUM_TACTICS, Counts, count_vector
+
+ALPHA = 0.1
+KL_CAP = 5.0
+
+Ngram = tuple[str, ...]
+
+
+def kl_divergence(previous: Counts | None, current: Counts | None, alpha: float = ALPHA) -> float:
+    """D_KL(current || previous) over smoothed tactic counts, in [0, 5] nats; higher is more novel.
+
+    `previous` and `current` are mappings {tactic: count} or ten counts in taxonomy order; an empty
+    or None `previous` means a first turn (uniform P). 0 when `current` is empty. `alpha` > 0 is
+    the pseudo-count of every tactic.
+
+    >>> round(kl_divergence({"validation": 1}, {"advice": 1}), 6)
+    1.198948
+    """
+    _check_alpha(alpha)
+    h, c = count_vector(previous), count_vector(current)
+    if sum(c) == 0:
+        return 0.0
+    p, q = _smooth(h, alpha), _smooth(c, alpha)
+    divergence = sum(qk * math.log(qk / pk) for qk, pk in zip(q, p, strict=True))
+    return min(max(divergence, 0.0), KL_CAP)
+
+
+def entropy(counts: Counts | None) -> float:
+    """Entropy of the reply's tactic distribution, in [0, ln 10] nats; higher is more varied.
+
+    >>> round(entropy({"validation": 1, "questioning": 1}), 6)
+    0.693147
+    """
+    c = count_vector(counts)
+    total = sum(c)
+    if total == 0:
+        return 0.0
+    return -sum(ck / total * math.log(ck / total) for ck in c if ck > 0) + 0.0
+
+
+def bigram_surprisal(
+    history: Mapping[Ngram, float],
+    sentence_tactics: Sequence[Collection[str]],
+    alpha: float = ALPHA,
+) -> float:
+    """Mean surprisal of tactic transitions between neighbouring sentences, in nats, >= 0.
+
+    `history` counts (a, b) transitions of the conversation so far; the mean runs over every pair
+    (a in sentence j, b in sentence j + 1). 0 when the reply has no such pair.
+    """
+    return _ngram_surprisal(history, sentence_tactics, order=2, alpha=alpha)
+
+
+def trigram_surprisal(
+    history: Mapping[Ngram, float],
+    sentence_tactics: Sequence[Collection[str]],
+    alpha: float = ALPHA,
+) -> float:
+    """As `bigram_surprisal`, for (a, b) -> c over three neighbouring sentences."""
+    return _ngram_surprisal(history, sentence_tactics, order=3, alpha=alpha)
+
+
+def history_ngrams(
+    turns: Sequence[Sequence[Sequence[str]]], order: int
+) -> Counter[Ngram]:
+    """Counts of tactic n-grams over earlier supporter turns.
+
+    `turns` is turn -> sentence -> tactics. As in the paper's code, the tactics of one turn are
+    flattened to a single sequence (within and across sentences) before counting.
+    """
+    counts: Counter[Ngram] = Counter()
+    for sentences in turns:
+        flat = [tactic for tactics in sentences for tactic in tactics]
+        counts.update(zip(*(flat[i:] for i in range(order)), strict=False))
+    return counts
+
+
+def _ngram_surprisal(
+    history: Mapping[Ngram, float],
+    sentence_tactics: Sequence[Collection[str]],
+    *,
+    order: int,
+    alpha: float,
+) -> float:
+    _check_alpha(alpha)
+    context_totals: Counter[Ngram] = Counter()
+    for ngram, count in history.items():
+        context_totals[ngram[:-1]] += count
+    surprisals = []
+    for start in range(len(sentence_tactics) - order + 1):
+        for ngram in _products(sentence_tactics[start : start + order]):
+            seen = history[ngram] if ngram in history else 0.0
+            total = context_totals[ngram[:-1]]
+            surprisals.append(-math.log((seen + alpha) / (total + NUM_TACTICS * alpha)))
+    return sum(surprisals) / len(surprisals) if surprisals else 0.0
+
+
+def _products(windows: Sequence[Collection[str]]) -> list[Ngram]:
+    ngrams: list[Ngram] = [()]
+    for tactics in windows:
+        ngrams = [(*ngram, tactic) for ngram in ngrams for tactic in tactics]
+    return ngrams
+
+
+def _smooth(counts: Sequence[float], alpha: float) -> list[float]:
+    total = sum(counts) + NUM_TACTICS * alpha
+    return [(count + alpha) / total for count in counts]
+
+
+def _check_alpha(alpha: float) -> None:
+    if not alpha > 0:
+        raise ValueError(f"alpha must be > 0 (pseudo-count of a tactic), got {alpha}")

@@ -1,0 +1,293 @@
+"""The MINT reward: a group of sibling replies in, one reward a reply out (arXiv 2604.11742).
+
+For a group of G replies to one prompt, with x' the min-max of x within the group:
+
+    diversity = kl * KL' + entropy * H' + bigram * B' + trigram * T'
+    quality   = quality_weight * Q'
+    add           R = (quality + diversity_weight * diversity) * len_scale + leak     (MINT)
+    multiply      R = (quality * diversity) * len_scale + leak
+    diversity_only R = diversity * len_scale + leak
+    quality_only  R = quality * len_scale
+    len_scale = min(1, length_target_tokens / num_tokens)
+    leak      = label_leak_penalty if the reply names its tactics, else 0
+
+| symbol | meaning                          | raw range      | better |
+|--------|----------------------------------|----------------|--------|
+| Q      | empathy judge, aggregate         | [0, 1]         | high   |
+| KL     | novelty against previous turn    | [0, 5] nats    | high   |
+| H      | tactic entropy within the reply  | [0, ln 10] nats| high   |
+| B, T   | bigram, trigram surprisal        | >= 0 nats      | high   |
+
+What happens to replies without signals, decided here and nowhere else:
+
+* FAILED (a grader failed): left out of min-max; gets the mean reward of all other members, hence
+  exactly zero GRPO advantage. If fewer than ceil(min_scored_fraction * G) members could be scored,
+  the whole group is lost: everyone gets 0, no gradient.
+* EMPTY or TRUNCATED_THINK: left out of min-max; gets `invalid_margin` less than the worst scored
+  sibling and than 0, so saying nothing can never earn.
+
+A component whose range in the group is at most `flat_range` carries no preference: all get 0.5.
+Suffix _G: one entry a reply of the group, siblings in their given order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import NamedTuple
+
+from rewards.diversity import KL_CAP
+from rewards.errors import ConfigError
+from rewards.tactics import NUM_TACTICS
+from rewards.types import Signals, Status
+
+COMPONENTS: tuple[str, ...] = ("quality", "kl", "entropy", "bigram", "trigram")
+FLAT_VALUE = 0.5
+INVALID = (Status.EMPTY, Status.TRUNCATED_THINK)
+
+_MAX_SURPRISAL = 5.0
+_RAW_SCALE = {
+    "quality": 1.0,
+    "kl": KL_CAP,
+    "entropy": math.log(NUM_TACTICS),
+    "bigram": _MAX_SURPRISAL,
+    "trigram": _MAX_SURPRISAL,
+}
+
+
+class Mode(StrEnum):
+    """How quality and diversity become one number."""
+
+    ADD = "add"
+    MULTIPLY = "multiply"
+    QUALITY_ONLY = "quality_only"
+    DIVERSITY_ONLY = "diversity_only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardWeights:
+    """Everything the formula can be told. Defaults are the paper's Q + D_KL."""
+
+    mode: str = "add"
+    """add (the paper's MINT), multiply, quality_only or diversity_only."""
+    quality: float = 1.0
+    """Weight of the normalised judge rating, >= 0."""
+    kl: float = 1.0
+    """Weight of novelty against the previous supporter turn, >= 0."""
+    entropy: float = 0.0
+    """Weight of tactic variety within the reply, >= 0."""
+    bigram: float = 0.0
+    """Weight of bigram surprisal, >= 0 (0 in every configuration of the paper)."""
+    trigram: float = 0.0
+    """Weight of trigram surprisal, >= 0 (0 in every configuration of the paper)."""
+    diversity: float = 1.0
+    """Weight of the whole diversity term in mode add, >= 0."""
+    length_target_tokens: int = 200
+    """Longer replies are scaled down by target/length; tokens of the visible reply."""
+    label_leak_penalty: float = -2.0
+    """Added when the reply names its tactics, <= 0 (not in quality_only, as in the paper)."""
+    invalid_margin: float = 0.5
+    """How far an empty or cut-off reply falls below its worst sibling, > 0."""
+    min_scored_fraction: float = 0.5
+    """Share of a group that must be scored for the group to be trained on, in (0, 1]."""
+    flat_range: float = 1e-8
+    """A component varying by no more than this within a group is constant."""
+
+    def __post_init__(self) -> None:
+        _require(self.mode in list(Mode), "mode", "be one of " + ", ".join(Mode), self.mode)
+        object.__setattr__(self, "mode", Mode(self.mode))
+        for name in (*COMPONENTS, "diversity"):
+            _require(getattr(self, name) >= 0, name, "be >= 0", getattr(self, name))
+        _require(self.length_target_tokens > 0, "length_target_tokens", "be > 0",
+                 self.length_target_tokens)
+        _require(self.label_leak_penalty <= 0, "label_leak_penalty", "be <= 0",
+                 self.label_leak_penalty)
+        _require(self.invalid_margin > 0, "invalid_margin", "be > 0", self.invalid_margin)
+        _require(0 < self.min_scored_fraction <= 1, "min_scored_fraction", "be in (0, 1]",
+                 self.min_scored_fraction)
+        _require(self.flat_range >= 0, "flat_range", "be >= 0", self.flat_range)
+        used = self.active_components()
+        _require(any(used.values()), "/".join(used), "not all be 0 in mode " + self.mode, 0)
+
+    def active_components(self) -> dict[str, float]:
+        """Component -> weight for the components this mode looks at."""
+        names = COMPONENTS
+        if self.mode == Mode.QUALITY_ONLY:
+            names = ("quality",)
+        elif self.mode == Mode.DIVERSITY_ONLY:
+            names = COMPONENTS[1:]
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardBreakdown:
+    """Reward of one reply and every number on the way to it; flat, so it is also the log row."""
+
+    score: float
+    status: Status
+    quality: float | None = None
+    kl: float | None = None
+    entropy: float | None = None
+    bigram: float | None = None
+    trigram: float | None = None
+    quality_norm: float | None = None
+    kl_norm: float | None = None
+    entropy_norm: float | None = None
+    bigram_norm: float | None = None
+    trigram_norm: float | None = None
+    length_scale: float | None = None
+    penalty: float = 0.0
+
+    def as_row(self) -> dict[str, float | str | None]:
+        """Field -> value, ready for JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class GroupReward(NamedTuple):
+    """Rewards of one group, siblings in the given order, and what is worth counting about it."""
+
+    replies: tuple[RewardBreakdown, ...]
+    flat: bool
+    """All scores are equal: the group teaches nothing."""
+    partial: bool
+    """Some, not all, members could not be scored."""
+    lost: bool
+    """Too few members were scored; nobody in the group gets a gradient."""
+    flat_components: tuple[str, ...]
+    """Active components without variation among the scored members."""
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """One reward a reply."""
+        return tuple(reply.score for reply in self.replies)
+
+
+class Normalised(NamedTuple):
+    """Min-max values in [0, 1] of one component, and whether it was constant."""
+
+    values_G: tuple[float, ...]
+    flat: bool
+
+
+def group_rewards(
+    signals_G: Sequence[Signals], weights: RewardWeights | None = None
+) -> GroupReward:
+    """Rewards of one group of sibling replies, in their order. See the module docstring."""
+    weights = weights or RewardWeights()
+    scored = [i for i, s in enumerate(signals_G) if s.status is Status.OK]
+    num_failed = sum(s.status is Status.FAILED for s in signals_G)
+    needed = math.ceil(weights.min_scored_fraction * len(signals_G))
+    # An empty reply is judged without a grader, so it counts as known when looking for lost groups.
+    lost = len(signals_G) - num_failed < needed
+
+    normalised = {
+        name: normalise_in_group(
+            [_value(signals_G[i], name) for i in scored], weights.flat_range
+        )
+        for name in COMPONENTS
+    }
+    replies: list[RewardBreakdown | None] = [None] * len(signals_G)
+    for position, index in enumerate(scored):
+        norm = {name: normalised[name].values_G[position] for name in COMPONENTS}
+        replies[index] = _combine(signals_G[index], norm, weights)
+
+    floor = min([0.0, *(r.score for r in replies if r is not None)]) - weights.invalid_margin
+    for i, s in enumerate(signals_G):
+        if s.status in INVALID:
+            replies[i] = RewardBreakdown(score=floor, status=s.status)
+    known = [r.score for r in replies if r is not None]
+    mean = sum(known) / len(known) if known else 0.0
+    filled = [
+        r if r is not None else RewardBreakdown(score=mean, status=Status.FAILED) for r in replies
+    ]
+    if lost:
+        filled = [_with_score(r, 0.0) for r in filled]
+    scores = [r.score for r in filled]
+    return GroupReward(
+        replies=tuple(filled),
+        flat=not scores or max(scores) - min(scores) <= weights.flat_range,
+        partial=0 < num_failed < len(signals_G),
+        lost=lost,
+        flat_components=tuple(
+            name
+            for name, weight in weights.active_components().items()
+            if weight > 0 and normalised[name].flat
+        ),
+    )
+
+
+def normalise_in_group(values_G: Sequence[float], flat_range: float = 1e-8) -> Normalised:
+    """Min-max within the group, in [0, 1]; 0.5 for everyone when the range is at most flat_range.
+
+    >>> normalise_in_group([-3.0, -1.0, 0.0]).values_G
+    (0.0, 0.6666666666666666, 1.0)
+    """
+    if not values_G:
+        return Normalised((), True)
+    low, high = min(values_G), max(values_G)
+    if high - low <= flat_range:
+        return Normalised((FLAT_VALUE,) * len(values_G), True)
+    return Normalised(tuple((value - low) / (high - low) for value in values_G), False)
+
+
+def length_scale(num_tokens: int, target_tokens: int) -> float:
+    """min(1, target/tokens), in (0, 1]: 1 up to the target length, 0.5 at twice the target."""
+    return min(1.0, target_tokens / max(num_tokens, 1))
+
+
+def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float | None:
+    """The same formula with fixed scales instead of the group's range; None when not graded.
+
+    Each component is divided by the top of its range (KL by its cap, entropy by ln 10,
+    surprisal by 5 nats), so values compare across prompts and across runs. This is the composite
+    reward of validation and of `mint.evaluate`. An empty or cut-off reply scores -invalid_margin.
+    """
+    weights = weights or RewardWeights()
+    if signals.status is Status.FAILED:
+        return None
+    if signals.status in INVALID:
+        return -weights.invalid_margin
+    scaled = {name: min(1.0, _value(signals, name) / _RAW_SCALE[name]) for name in COMPONENTS}
+    return _combine(signals, scaled, weights).score
+
+
+def _combine(
+    signals: Signals, norm: dict[str, float], weights: RewardWeights
+) -> RewardBreakdown:
+    quality = weights.quality * norm["quality"]
+    diversity = sum(getattr(weights, name) * norm[name] for name in COMPONENTS[1:])
+    combined = {
+        Mode.ADD: quality + weights.diversity * diversity,
+        Mode.MULTIPLY: quality * diversity,
+        Mode.QUALITY_ONLY: quality,
+        Mode.DIVERSITY_ONLY: diversity,
+    }[Mode(weights.mode)]
+    scale = length_scale(signals.num_tokens, weights.length_target_tokens)
+    leaks = signals.label_leak and weights.mode != Mode.QUALITY_ONLY
+    penalty = weights.label_leak_penalty if leaks else 0.0
+    return RewardBreakdown(
+        score=combined * scale + penalty,
+        status=signals.status,
+        length_scale=scale,
+        penalty=penalty,
+        **{name: _value(signals, name) for name in COMPONENTS},
+        **{f"{name}_norm": norm[name] for name in COMPONENTS},
+    )
+
+
+def _value(signals: Signals, name: str) -> float:
+    value = getattr(signals, name)
+    if value is None:
+        raise ValueError(f"a reply with status {signals.status} needs {name}, got None")
+    return float(value)
+
+
+def _with_score(reply: RewardBreakdown, score: float) -> RewardBreakdown:
+    return RewardBreakdown(**{**reply.as_row(), "score": score})  # type: ignore[arg-type]
+
+
+def _require(condition: bool, name: str, rule: str, got: object) -> None:
+    if not condition:
+        raise ConfigError(f"mint.reward.{name} must {rule}, got {got}")

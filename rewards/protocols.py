@@ -1,0 +1,49 @@
+"""The two grader seams. Anything that has these methods can grade training and evaluation.
+
+Batch in, batch out, same order and length. A reply that cannot be graded is a `Failure` in its
+place; an exception means that the grader itself is unusable and ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rewards.types import Failure, GraderIdentity, Rating, Reply, Tagging
+
+
+@runtime_checkable
+class TacticTagger(Protocol):
+    """Finds the tactics of each sentence of a reply."""
+
+    @property
+    def identity(self) -> GraderIdentity: ...
+
+    async def tag(self, replies: Sequence[Reply]) -> list[Tagging | Failure]: ...
+
+
+@runtime_checkable
+class EmpathyJudge(Protocol):
+    """Rates a reply on the six dimensions of Lend-an-Ear."""
+
+    @property
+    def identity(self) -> GraderIdentity: ...
+
+    async def rate(self, replies: Sequence[Reply]) -> list[Rating | Failure]: ...
+
+
+class Encoder(Protocol):
+    """Turns texts into unit vectors."""
+
+    @property
+    def identity(self) -> GraderIdentity: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 [len(texts), dim], rows of length 1."""
+        ...
