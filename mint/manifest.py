@@ -1,0 +1,162 @@
+"""The manifest of a run: what produced it, so that it can be repeated and compared.
+
+    facts = RunFacts(command=sys.argv, seeds={"data": 1}, data_files=[...], graders={...})
+    start_manifest(run, facts)          # status "running"
+    finish_manifest(run, error=None)    # status "finished" or "failed"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mint
+from mint.runlog import RunDir, jsonable, utc_now
+from rewards.errors import ConfigError
+from rewards.types import GraderIdentity
+
+PACKAGES: tuple[str, ...] = (
+    "torch",
+    "transformers",
+    "verl",
+    "vllm",
+    "ray",
+    "sentence-transformers",
+    "scikit-learn",
+    "numpy",
+    "hydra-core",
+    "omegaconf",
+    "pysbd",
+)
+"""Distributions whose version can change a result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What a run knows about itself when it starts."""
+
+    command: Sequence[str]
+    """The command line, program first."""
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    """Purpose -> seed."""
+    data_files: Sequence[str | Path] = ()
+    """Files read by the run; their SHA-256 is recorded."""
+    graders: Mapping[str, GraderIdentity] = field(default_factory=dict)
+    """"tagger" and "judge" -> identity."""
+    recipe: str | None = None
+    """Name of the recipe."""
+
+
+def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
+    """Write RUN/manifest.json with status "running" and return its content.
+
+    Raises ConfigError when a data file does not exist.
+    """
+    manifest = {
+        "status": "running",
+        "error": None,
+        "started": utc_now(),
+        "finished": None,
+        "recipe": facts.recipe,
+        "command": shlex.join(facts.command),
+        "mint": mint.__version__,
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "git": git_state(Path(mint.__file__).parent),
+        "machine": machine_facts(),
+        "seeds": dict(facts.seeds),
+        "data": {str(path): sha256_file(Path(path)) for path in facts.data_files},
+        "graders": {name: identity_row(grader) for name, grader in facts.graders.items()},
+    }
+    run.write_json(run.manifest_path.name, manifest)
+    return manifest
+
+
+def finish_manifest(run: RunDir, error: BaseException | str | None = None) -> None:
+    """Record the end of the run: status "finished", or "failed" with the error's one line.
+
+    An interrupted run (KeyboardInterrupt) counts as failed. Raises ConfigError when the run was
+    never started.
+    """
+    manifest = read_manifest(run)
+    if isinstance(error, BaseException):
+        error = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    manifest["status"] = "finished" if error is None else "failed"
+    manifest["error"] = error
+    manifest["finished"] = utc_now()
+    run.write_json(run.manifest_path.name, manifest)
+
+
+def read_manifest(run: RunDir) -> dict[str, Any]:
+    """Content of RUN/manifest.json. Raises ConfigError when there is none."""
+    manifest = run.read_json(run.manifest_path.name)
+    if not isinstance(manifest, dict):
+        raise ConfigError(f"{run.manifest_path} is missing; it is written when training starts")
+    return manifest
+
+
+def identity_row(identity: GraderIdentity) -> dict[str, Any]:
+    """A grader's identity in the form it has in JSON, so that two of them compare with ==."""
+    return jsonable(asdict(identity))
+
+
+def package_versions() -> dict[str, str]:
+    """Name -> installed version of each of `PACKAGES` that is installed."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """{"revision", "dirty"} of the checkout that tracks `folder`; None when it is not in one."""
+    # A package installed inside somebody's checkout (.venv/) must not report their revision.
+    tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
+    revision = _git(folder, "rev-parse", "HEAD")
+    if tracked is None or revision is None:
+        return None
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"revision": revision, "dirty": bool(changes)}
+
+
+def machine_facts() -> dict[str, Any]:
+    """Processor architecture, operating system and number of cores."""
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cpu_cores": os.cpu_count(),
+    }
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes. Raises ConfigError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"data file {path} cannot be read: {error.strerror}") from error
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,231 @@
+"""The run directory: the one place that knows its file names and how they are written and read.
+
+    RUN/config.yaml           resolved configuration
+    RUN/manifest.json         versions, revision, seeds, data hashes, graders, command, status
+    RUN/metrics.jsonl         one JSON object a step
+    RUN/samples.jsonl         best and worst replies of training
+    RUN/evaluation/           before.json, after.json, *_replies.jsonl, comparison.json
+    RUN/model/                the trained policy in Hugging Face form
+    RUN/checkpoints/, logs/, tensorboard/, report.html
+
+Line files are opened, appended to and closed for every row, so several processes may hold the same
+`RunDir` and a killed run loses at most the row it was writing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rewards.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A run directory. Holds nothing but its path, so it can be pickled to other processes."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: str | Path) -> RunDir:
+        """A new run directory. Raises ConfigError when something is already there."""
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ConfigError(f"run directory {path} already exists; choose another one")
+        for folder in (path, path / "logs", path / "evaluation"):
+            folder.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDir:
+        """An existing run directory. Raises ConfigError when it is not one."""
+        path = Path(path)
+        if not path.is_dir():
+            raise ConfigError(f"run directory {path} does not exist")
+        run = cls(path)
+        if not any(p.exists() for p in (run.config_path, run.manifest_path, run.metrics_path)):
+            raise ConfigError(
+                f"{path} is not a run directory: it has no config.yaml, manifest.json or "
+                "metrics.jsonl"
+            )
+        return run
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / "manifest.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples_path(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def evaluation_path(self) -> Path:
+        return self.path / "evaluation"
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard_path(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "logs" / "verl.log"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report.html"
+
+    def append_metrics(self, step: int, values: Mapping[str, Any]) -> None:
+        """Append one step's metrics. NaN and infinity become null, named under "nonfinite"."""
+        row: dict[str, Any] = {"step": int(step), "time": utc_now()}
+        nonfinite = []
+        for key, value in values.items():
+            number = _as_number(key, value)
+            if not math.isfinite(number):
+                nonfinite.append(key)
+            row[key] = number if math.isfinite(number) else None
+        if nonfinite:
+            row["nonfinite"] = nonfinite
+        append_json_lines(self.metrics_path, [row])
+
+    def append_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append training replies worth reading, one JSON object a reply."""
+        append_json_lines(self.samples_path, rows)
+
+    def append_sample(self, row: Mapping[str, Any]) -> None:
+        """Append one training reply."""
+        self.append_samples([row])
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write RUN/<name> so that a reader sees the old or the new file, never half of one."""
+        path = self.path / name
+        write_text_atomic(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
+        return path
+
+    def read_json(self, name: str) -> Any | None:
+        """Content of RUN/<name>, None when there is no such file."""
+        path = self.path / name
+        return read_json(path) if path.exists() else None
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """One row a step, ascending; a step logged twice (after a resume) keeps the later values."""
+        steps: dict[int, dict[str, Any]] = {}
+        for number, row in enumerate(read_json_lines(self.metrics_path), start=1):
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                raise DataError(f"{self.metrics_path}:{number}: a metrics row needs a whole 'step'")
+            steps[row["step"]] = {**steps.setdefault(row["step"], {}), **row}
+        return [steps[step] for step in sorted(steps)]
+
+    def read_samples(self) -> list[dict[str, Any]]:
+        """Rows of samples.jsonl in the order they were written; [] when there is none."""
+        return read_json_lines(self.samples_path)
+
+
+def utc_now() -> str:
+    """The time now, UTC, ISO 8601 with seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def append_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Append rows to a JSON lines file in a single write."""
+    text = "".join(
+        json.dumps(jsonable(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows
+    )
+    if text:
+        # One write to a file opened with O_APPEND: rows of different processes do not interleave.
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+
+def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a whole JSON lines file, replacing an old one at once."""
+    lines = (json.dumps(jsonable(row), ensure_ascii=False, allow_nan=False) for row in rows)
+    write_text_atomic(path, "".join(line + "\n" for line in lines))
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write a text file under a temporary name in the same folder, then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON file. Raises DataError naming file, line and column."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Rows of a JSON lines file; [] when it does not exist.
+
+    A last line without line end is a row whose writer was killed: it is left out. Any other line
+    that is not JSON raises DataError.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    rows = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}:{number}:{error.colno}: {error.msg}") from error
+    return rows
+
+
+def jsonable(value: Any) -> Any:
+    """`value` with numpy scalars and arrays, tuples, paths as plain JSON; non-finite as None."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Path):
+        return value.as_posix()
+    if hasattr(value, "tolist"):
+        return jsonable(value.tolist())
+    if isinstance(value, Sequence | set | frozenset):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def _as_number(key: str, value: Any) -> float:
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None:
+        return math.nan
+    if isinstance(value, bool | int | float):
+        return value
+    raise DataError(f"metric {key!r} must be a number, got {type(value).__name__} {value!r:.60}")
