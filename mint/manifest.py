@@ -1,8 +1,7 @@
 """The manifest of a run: what produced it, so that it can be repeated and compared.
 
-    facts = RunFacts(command=sys.argv, seeds={"data": 1}, data_files=[...], graders={...})
-    start_manifest(run, facts)          # status "running"
-    finish_manifest(run, error=None)    # status "finished" or "failed"
+`start_manifest(run, RunFacts(...))` writes it with status "running";
+`finish_manifest(run, error)` closes it with "finished" or "failed".
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class RunDir:
         return read_json(path) if path.exists() else None
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """One row a step, ascending; a step logged twice (after a resume) keeps the later values."""
+        """One row a step, ascending; a step logged twice (resumed run) keeps the later values."""
         steps: dict[int, dict[str, Any]] = {}
         for number, row in enumerate(read_json_lines(self.metrics_path), start=1):
             if not isinstance(row, dict) or not isinstance(row.get("step"), int):

@@ -61,9 +61,12 @@ def test_metrics_round_trip_with_numpy_values(run):
 def test_nonfinite_metrics_are_null_and_named(run):
     run.append_metrics(3, {"a": math.nan, "b": math.inf, "c": 1.0, "d": np.float32("nan")})
     text = run.metrics_path.read_text()
-    assert "NaN" not in text and "Infinity" not in text
+    assert "NaN" not in text
+    assert "Infinity" not in text
     (row,) = run.read_metrics()
-    assert row["a"] is None and row["b"] is None and row["c"] == 1.0
+    assert row["a"] is None
+    assert row["b"] is None
+    assert row["c"] == 1.0
     assert row["nonfinite"] == ["a", "b", "d"]
 
 
@@ -160,7 +163,8 @@ def test_manifest_tells_what_produced_the_run(run, tmp_path):
         ),
     )
     manifest = read_manifest(run)
-    assert manifest["status"] == "running" and manifest["finished"] is None
+    assert manifest["status"] == "running"
+    assert manifest["finished"] is None
     assert manifest["command"] == "python -m mint.train 'a=b c'"
     assert manifest["packages"]["numpy"] == np.__version__
     assert manifest["seeds"] == {"data": 7}
