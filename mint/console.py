@@ -1,0 +1,38 @@
+"""What a person reads while a run goes on: one line a stage, one line a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def say(line: str) -> None:
+    """Print one line at once."""
+    print(line, flush=True)
+
+
+def format_step(row: Mapping[str, Any], total_steps: int, elapsed_s: float) -> str:
+    """A step's metrics on one line; a number that does not exist is shown as "-"."""
+    step = int(row["step"])
+    of = f"/{total_steps}" if total_steps else ""
+    parts = [
+        f"step {step:>3}{of}",
+        f"{_number(row, 'time/step_s', '.1f')} s",
+        f"reward {_number(row, 'reward/raw/mean', '.3f')}",
+        f"empathy {_number(row, 'reward/quality/mean', '.3f')}",
+        f"novelty {_number(row, 'reward/kl/mean', '.2f')}",
+        f"tactics {_number(row, 'tactics_per_reply/mean', '.1f')}",
+        f"tokens {_number(row, 'reply/num_tokens/mean', '.0f')}",
+        f"kl {_number(row, 'policy/kl_loss', '.3f')}",
+        f"agreement {_number(row, 'policy/log_prob_pearson', '.4f')}",
+    ]
+    failed = row["grader/num_failed"] if "grader/num_failed" in row else 0
+    if failed:
+        parts.append(f"NOT GRADED {failed:.0f}")
+    parts.append(f"elapsed {int(elapsed_s // 60)}:{int(elapsed_s % 60):02d}")
+    return "  ".join(parts)
+
+
+def _number(row: Mapping[str, Any], key: str, form: str) -> str:
+    value = row[key] if key in row else None
+    return "-" if value is None else format(value, form)

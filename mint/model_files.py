@@ -1,0 +1,65 @@
+"""What can be known about a model from its files, without loading it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from rewards.errors import ConfigError
+
+
+class ModelFacts(NamedTuple):
+    """Sizes of a model; zeros and "" where its files are not here."""
+
+    num_parameters: int
+    largest_tensor: str
+    largest_tensor_elements: int
+    vocab_size: int
+
+
+_UNKNOWN = ModelFacts(0, "", 0, 0)
+
+
+def is_local(path: str) -> bool:
+    """Whether a model path means a folder rather than a hub name ("organisation/name")."""
+    return Path(path).expanduser().exists() or path.startswith(("/", ".", "~")) or (
+        path.count("/") != 1 or path.split("/")[0] in ("outputs", "models", "checkpoints")
+    )
+
+
+def model_facts(path: str) -> ModelFacts:
+    """Facts of a local model folder, or of a hub model in the local cache."""
+    folder = Path(path).expanduser() if is_local(path) else _cached(path)
+    if folder is None or not (folder / "config.json").is_file():
+        return _UNKNOWN
+    shapes: dict[str, list[int]] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        shapes |= _shapes(file)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    largest = max(sizes, key=lambda name: sizes[name], default="")
+    return ModelFacts(
+        sum(sizes.values()), largest, sizes[largest] if largest else 0, int(config["vocab_size"])
+    )
+
+
+def _shapes(file: Path) -> dict[str, list[int]]:
+    """Tensor name -> shape from the header of a safetensors file."""
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if not 0 < length < 100_000_000:
+            raise ConfigError(f"{file} is not a safetensors file")
+        header = json.loads(stream.read(length))
+    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+
+
+def _cached(name: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None

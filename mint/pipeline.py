@@ -1,0 +1,175 @@
+"""One training run from a checked configuration: material, before, training, after, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mint import preflight
+from mint.config import MintConfig, mint_config
+from mint.console import format_step, say
+from mint.manifest import RunFacts, finish_manifest, start_manifest
+from mint.runlog import RunDir, write_text_atomic
+from mint.supervise import Limits, python_module, supervise
+from mint.verl.checkpoint import export_model, newest_checkpoint
+from mint.verl.environment import training_environment
+from rewards.errors import ConfigError
+
+
+def dry_run(config: DictConfig) -> None:
+    """Everything that can be checked without starting Ray, and a summary of the run."""
+    mint = mint_config(config)
+    check_run_dir(mint)
+    ready = material_missing(config, mint) == []
+    report = preflight.check(config, mint, require_material=ready)
+    check_graders(mint)
+    for line in report.facts:
+        say(line)
+    for what in material_missing(config, mint):
+        say(f"note: {what} is not there yet; the run builds it")
+    for note in report.notes:
+        say(f"note: {note}")
+    say(f"run        {mint.run.dir}")
+    say("all checks passed; nothing was started")
+
+
+def run(config: DictConfig, overrides: Sequence[str]) -> int:
+    """Train, evaluate and report. Returns 0; raises a MintError when the run fails."""
+    started = time.monotonic()
+    mint = mint_config(config)
+    check_run_dir(mint)
+    preflight.check_packages(str(config.trainer.device))
+    preflight.check_batches(config)
+    build_material(config, mint)
+    report = preflight.check(config, mint)
+    graders = check_graders(mint)
+    for note in report.notes:
+        say(f"note: {note}")
+    _fill_verl_keys(config, mint)
+
+    run_dir = RunDir.open(mint.run.dir) if mint.run.resume else RunDir.create(mint.run.dir)
+    write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
+    start_manifest(
+        run_dir,
+        RunFacts(
+            command=["python", "-m", "mint.train", *overrides],
+            seeds={"run": mint.run.seed, "data": mint.data.seed, "policy": mint.policy.seed,
+                   "evaluation": mint.evaluation.seed},
+            data_files=[str(config.data.train_files), str(config.data.val_files)],
+            graders={"tagger": graders.tagger.identity, "judge": graders.judge.identity},
+            recipe=mint.run.name,
+        ),
+    )
+    say(f"run directory {mint.run.dir}")
+    try:
+        _stages(config, mint, run_dir)
+    except BaseException as error:
+        finish_manifest(run_dir, error)
+        raise
+    finish_manifest(run_dir)
+    say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
+    return 0
+
+
+def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
+    from mint.evaluate import evaluate_run
+    from mint.report import write_report
+
+    if mint.run.evaluate and not (run_dir.evaluation_path / "before.json").exists():
+        say("evaluating the policy before training")
+        evaluate_run(run_dir.path, "before")
+    train(config, mint, run_dir)
+    export_model(run_dir)
+    if mint.run.evaluate:
+        say("evaluating the trained policy")
+        evaluate_run(run_dir.path, "after")
+    write_report(run_dir)
+
+
+def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
+    """The training process under supervision. Raises TrainingError or GraderError."""
+    total = int(config.trainer.total_training_steps or 0)
+    resumed = newest_checkpoint(run_dir)
+    at = f" from {resumed.name}" if resumed is not None else ""
+    say(f"training{at} (the first step takes a minute or two to start; log: {run_dir.log_path})")
+    began = time.monotonic()
+
+    def on_step(row: dict[str, Any]) -> None:
+        say(format_step(row, total, time.monotonic() - began))
+
+    supervise(
+        run_dir,
+        python_module("mint.verl.worker", str(run_dir.path)),
+        training_environment(config),
+        Limits(start_s=mint.run.start_timeout_s, step_s=mint.run.step_timeout_s),
+        on_step,
+    )
+
+
+def check_run_dir(mint: MintConfig) -> None:
+    """A new run needs a free directory, a resumed one its own."""
+    path = Path(mint.run.dir)
+    if mint.run.resume:
+        run_dir = RunDir.open(path)
+        if newest_checkpoint(run_dir) is None:
+            raise ConfigError(f"{path} has no checkpoint to resume from")
+    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(
+            f"run directory {path} already exists; choose another mint.run.dir, or continue it "
+            "with mint.run.resume=true"
+        )
+
+
+def check_graders(mint: MintConfig) -> Any:
+    """Load the graders once here, so that a broken one fails before anything starts."""
+    from rewards.build import build_graders
+
+    return build_graders(mint.encoder, mint.tagger, mint.judge)
+
+
+def material_missing(config: DictConfig, mint: MintConfig) -> list[str]:
+    """What the run has to build first: demo data, tiny policy."""
+    missing = []
+    if mint.data.source == "synthetic" and not Path(mint.data.train_file).is_file():
+        missing.append(f"the generated data in {mint.data.dir}")
+    if _builds_policy(config, mint) and not (Path(mint.policy.path) / "config.json").is_file():
+        missing.append(f"the tiny policy in {mint.policy.path}")
+    return missing
+
+
+def build_material(config: DictConfig, mint: MintConfig) -> None:
+    """Build the demo's data and policy when they are not there yet."""
+    from mint.synthetic import build_demo_data
+    from mint.tiny import TinySettings, build_tiny
+
+    if mint.data.source == "synthetic" and not Path(mint.data.train_file).is_file():
+        say(f"generating {mint.data.num_conversations} conversations in {mint.data.dir}")
+        build_demo_data(mint.data.dir, mint.data.num_conversations, mint.data.seed)
+    if _builds_policy(config, mint) and not (Path(mint.policy.path) / "config.json").is_file():
+        say(f"building the tiny policy in {mint.policy.path} (about two minutes on two cores)")
+        build_tiny(mint.policy.path, TinySettings(seed=mint.policy.seed))
+
+
+def _builds_policy(config: DictConfig, mint: MintConfig) -> bool:
+    # Only the recipe's own path is built: a mistyped model path must be an error.
+    return (
+        mint.policy.build == "tiny"
+        and str(config.actor_rollout_ref.model.path) == mint.policy.path
+    )
+
+
+def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
+    """verl keys that follow from mint's."""
+    with open_dict(config):
+        config.trainer.resume_mode = "auto" if mint.run.resume else "disable"
+        for key in ("train_files", "val_files"):
+            config.data[key] = str(Path(str(config.data[key])).resolve())
+        path = Path(str(config.actor_rollout_ref.model.path)).expanduser()
+        if path.is_dir():
+            config.actor_rollout_ref.model.path = str(path.resolve())
+
+

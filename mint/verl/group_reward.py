@@ -1,0 +1,138 @@
+"""Graded replies and their group ids in, one reward a reply and the step's metrics out. Pure.
+
+Metric keys are documented in docs/metrics.md. Values are means over replies or groups of the step;
+a component's mean leaves out replies that could not be graded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mint.verl.wire import GradedReply
+from rewards.formula import (
+    COMPONENTS,
+    GroupReward,
+    RewardBreakdown,
+    RewardWeights,
+    group_rewards,
+    raw_reward,
+)
+from rewards.tactics import TACTIC_NAMES
+from rewards.types import Status
+
+
+class StepReward(NamedTuple):
+    """Rewards of one training step, in the order of the rows given."""
+
+    scores: tuple[float, ...]
+    breakdowns: tuple[RewardBreakdown, ...]
+    groups: dict[str, tuple[int, ...]]
+    """Group id -> row positions."""
+    metrics: dict[str, float]
+
+
+def step_rewards(
+    rows: Sequence[GradedReply], uids: Sequence[str], weights: RewardWeights
+) -> StepReward:
+    """Apply the group formula to every uid group. Raises ValueError when lengths differ."""
+    groups: dict[str, list[int]] = {}
+    for position, (_, uid) in enumerate(zip(rows, uids, strict=True)):
+        groups.setdefault(uid, []).append(position)
+
+    breakdowns: list[RewardBreakdown | None] = [None] * len(rows)
+    results = []
+    for positions in groups.values():
+        result = group_rewards([rows[p].signals for p in positions], weights)
+        results.append(result)
+        for position, breakdown in zip(positions, result.replies, strict=True):
+            breakdowns[position] = breakdown
+    done = [b for b in breakdowns if b is not None]
+    metrics = {
+        **_reward_metrics(rows, done, weights),
+        **_group_metrics(results),
+        **_reply_metrics(rows),
+    }
+    return StepReward(
+        scores=tuple(b.score for b in done),
+        breakdowns=tuple(done),
+        groups={uid: tuple(positions) for uid, positions in groups.items()},
+        metrics=metrics,
+    )
+
+
+def _reward_metrics(
+    rows: Sequence[GradedReply], breakdowns: Sequence[RewardBreakdown], weights: RewardWeights
+) -> dict[str, float]:
+    raw = [value for row in rows if (value := raw_reward(row.signals, weights)) is not None]
+    metrics = {
+        "reward/score/mean": _mean([b.score for b in breakdowns]),
+        "reward/score/std": _std([b.score for b in breakdowns]),
+        "reward/raw/mean": _mean(raw),
+        "reward/raw/std": _std(raw),
+        "reward/length_scale/mean": _mean([b.length_scale for b in breakdowns]),
+        "reward/label_leak/frac": _mean([float(row.signals.label_leak) for row in rows]),
+    }
+    for name in COMPONENTS:
+        values = [getattr(b, name) for b in breakdowns]
+        metrics[f"reward/{name}/mean"] = _mean(values)
+        metrics[f"reward/{name}/std"] = _std(values)
+        metrics[f"reward/{name}_norm/mean"] = _mean([getattr(b, f"{name}_norm") for b in breakdowns])
+    return metrics
+
+
+def _group_metrics(results: Sequence[GroupReward]) -> dict[str, float]:
+    metrics = {
+        "group/num": float(len(results)),
+        "group/frac_flat": _mean([float(r.flat) for r in results]),
+        "group/frac_partial": _mean([float(r.partial) for r in results]),
+        "group/frac_lost": _mean([float(r.lost) for r in results]),
+        "group/size/min": float(min((len(r.replies) for r in results), default=0)),
+    }
+    for name in COMPONENTS:
+        metrics[f"group/frac_flat_{name}"] = _mean(
+            [float(name in r.flat_components) for r in results]
+        )
+    return metrics
+
+
+def _reply_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
+    status = [row.signals.status for row in rows]
+    graded = [row.signals for row in rows if row.signals.status is Status.OK]
+    metrics = {
+        "grader/num_failed": float(sum(s is Status.FAILED for s in status)),
+        "grader/failed_frac": _mean([float(s is Status.FAILED) for s in status]),
+        "grader/tagger_failed": _failed_by(rows, "tagger"),
+        "grader/judge_failed": _failed_by(rows, "judge"),
+        "reply/truncated_frac": _mean([float(row.signals.truncated) for row in rows]),
+        "reply/empty_frac": _mean([float(s is Status.EMPTY) for s in status]),
+        "reply/truncated_think_frac": _mean([float(s is Status.TRUNCATED_THINK) for s in status]),
+        "reply/num_tokens/mean": _mean([float(row.signals.num_tokens) for row in rows]),
+        "tactics_per_reply/mean": _mean([float(sum(c > 0 for c in s.counts)) for s in graded]),
+        "time/grade_busy_s": float(sum(row.grade_s for row in rows)),
+    }
+    for index, name in enumerate(TACTIC_NAMES):
+        metrics[f"tactic/{name}/frac"] = _mean([float(s.counts[index] > 0) for s in graded])
+    return metrics
+
+
+def _failed_by(rows: Sequence[GradedReply], grader: str) -> float:
+    return float(
+        sum(
+            row.signals.status is Status.FAILED and row.signals.reason.startswith(grader)
+            for row in rows
+        )
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    """Mean of the values that exist; NaN when none does."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _std(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(np.std(known)) if known else float("nan")

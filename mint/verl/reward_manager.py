@@ -1,0 +1,123 @@
+"""verl's per-reply hook: one finished rollout in, its raw signals out; grading in batches.
+
+verl awaits `run_single` once a reply, from many replies at the same time and in one process per
+reward worker. Replies that end together are graded together, off the event loop. The group formula
+is not applied here (siblings do not meet): `mint.verl.trainer` does it on whole groups.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+
+from mint.config import mint_config
+from mint.verl.wire import GradedReply, pack
+from rewards.batching import MicroBatcher
+from rewards.build import build_graders
+from rewards.errors import GraderError
+from rewards.formula import raw_reward
+from rewards.scorer import ReplyScorer, ScoringRequest
+from rewards.text import visible_reply
+from rewards.types import Message, Signals, Status
+
+
+class SignalRewardManager(RewardManagerBase):
+    """Grades replies with mint's tagger and judge; selected by `reward.reward_manager`."""
+
+    def __init__(
+        self,
+        config: Any,
+        tokenizer: Any,
+        compute_score: Any = None,
+        reward_router_address: str | None = None,
+        reward_model_tokenizer: Any = None,
+    ) -> None:
+        super().__init__(config, tokenizer, compute_score)
+        self._mint = mint_config(config)
+        self._max_tokens = int(config.data.max_response_length)
+        graders = build_graders(self._mint.encoder, self._mint.tagger, self._mint.judge)
+        self._scorer = ReplyScorer(graders.tagger, graders.judge)
+        self._batcher: MicroBatcher[ScoringRequest, tuple[Signals, float]] = MicroBatcher(
+            self._score_timed,
+            max_batch=self._mint.grading.max_batch,
+            max_wait_s=self._mint.grading.max_wait_s,
+        )
+
+    async def run_single(self, data: DataProto) -> dict[str, Any]:
+        """The reply's signals, and its un-normalised reward (NaN when it could not be graded)."""
+        item = data[-1:][0]
+        request = self._request(item)
+        try:
+            signals, seconds = await self._batcher.submit(request)
+        except GraderError as error:
+            # The trainer counts it and ends the run when there are too many; raising here would
+            # make verl drop the prompt without a word.
+            signals, seconds = _failed(request, f"grader: exception: {error}"), 0.0
+        score = raw_reward(signals, self._mint.reward)
+        info = item.non_tensor_batch["extra_info"]
+        return {
+            "reward_score": math.nan if score is None else score,
+            "reward_extra_info": pack(_graded(request, signals, info, seconds)),
+        }
+
+    async def _score_timed(
+        self, requests: Sequence[ScoringRequest]
+    ) -> list[tuple[Signals, float]]:
+        started = time.perf_counter()
+        signals = await self._scorer.score(requests)
+        share = (time.perf_counter() - started) / len(requests)
+        return [(s, share) for s in signals]
+
+    def _request(self, item: Any) -> ScoringRequest:
+        length = int(item.non_tensor_batch["response_len"])
+        tokens = item.batch["responses"][:length].tolist()
+        raw = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        text = visible_reply(raw).text
+        info = item.non_tensor_batch["extra_info"]
+        return ScoringRequest(
+            raw_reply=raw,
+            history=tuple(Message.parse(m) for m in json.loads(info["history"])),
+            previous_counts=tuple(float(c) for c in info["previous_counts"]),
+            history_tactics=tuple(
+                tuple(tuple(tactics) for tactics in turn)
+                for turn in json.loads(info["history_tactics"])
+            ),
+            num_tokens=len(self.tokenizer.encode(text, add_special_tokens=False)),
+            truncated=length >= self._max_tokens and not self._ends(tokens),
+        )
+
+    def _ends(self, tokens: list[int]) -> bool:
+        return bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
+
+
+def _failed(request: ScoringRequest, reason: str) -> Signals:
+    return Signals(
+        status=Status.FAILED,
+        reason=reason,
+        num_tokens=request.num_tokens,
+        truncated=request.truncated,
+    )
+
+
+def _graded(
+    request: ScoringRequest, signals: Signals, info: Any, seconds: float
+) -> GradedReply:
+    sentences = signals.tagging.sentences if signals.tagging else ()
+    return GradedReply(
+        signals=signals,
+        reply=request.raw_reply,
+        seeker=request.history[-1].content if request.history else "",
+        conversation_id=str(info["conversation_id"]),
+        turn=int(info["turn"]),
+        previous_counts=request.previous_counts,
+        sentences=tuple(s.text for s in sentences),
+        tactics=tuple(s.tactics for s in sentences),
+        dimensions=dict(signals.rating.dimensions) if signals.rating else {},
+        grade_s=seconds,
+    )

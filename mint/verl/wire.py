@@ -1,0 +1,89 @@
+"""Signals as verl carries them: a flat dict of floats and strings, the same keys for every reply.
+
+verl ships `reward_extra_info` from the reward worker to the trainer inside TransferQueue. It wants
+plain values and identical keys; a missing number travels as NaN, so it can never be mistaken for 0.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from rewards.formula import COMPONENTS
+from rewards.types import DIMENSIONS, Signals, Status
+
+KEY = "reward_extra_info"
+
+
+class GradedReply(NamedTuple):
+    """One reply as the trainer sees it: its signals, and what samples and timings need."""
+
+    signals: Signals
+    reply: str
+    seeker: str
+    conversation_id: str
+    turn: int
+    previous_counts: tuple[float, ...]
+    sentences: tuple[str, ...]
+    tactics: tuple[tuple[str, ...], ...]
+    dimensions: dict[str, float]
+    grade_s: float
+    """This reply's share of the seconds graders were busy."""
+
+
+def pack(graded: GradedReply) -> dict[str, float | str]:
+    """The wire form of one reply."""
+    signals = graded.signals
+    wire: dict[str, float | str] = {
+        "status": str(signals.status),
+        "reason": signals.reason,
+        "num_tokens": float(signals.num_tokens),
+        "label_leak": float(signals.label_leak),
+        "truncated": float(signals.truncated),
+        "counts": json.dumps(list(signals.counts)),
+        "reply": graded.reply,
+        "seeker": graded.seeker,
+        "conversation_id": graded.conversation_id,
+        "turn": float(graded.turn),
+        "previous_counts": json.dumps(list(graded.previous_counts)),
+        "sentences": json.dumps(list(graded.sentences)),
+        "tactics": json.dumps([list(t) for t in graded.tactics]),
+        "grade_s": graded.grade_s,
+    }
+    for name in COMPONENTS:
+        value = getattr(signals, name)
+        wire[name] = math.nan if value is None else float(value)
+    for name in DIMENSIONS:
+        wire[name] = graded.dimensions[name] if name in graded.dimensions else math.nan
+    return wire
+
+
+def unpack(wire: Mapping[str, Any]) -> GradedReply:
+    """Inverse of `pack`."""
+    signals = Signals(
+        status=Status(wire["status"]),
+        reason=wire["reason"],
+        num_tokens=int(wire["num_tokens"]),
+        label_leak=bool(wire["label_leak"]),
+        truncated=bool(wire["truncated"]),
+        counts=tuple(json.loads(wire["counts"])),
+        **{name: _number(wire[name]) for name in COMPONENTS},
+    )
+    return GradedReply(
+        signals=signals,
+        reply=wire["reply"],
+        seeker=wire["seeker"],
+        conversation_id=wire["conversation_id"],
+        turn=int(wire["turn"]),
+        previous_counts=tuple(json.loads(wire["previous_counts"])),
+        sentences=tuple(json.loads(wire["sentences"])),
+        tactics=tuple(tuple(t) for t in json.loads(wire["tactics"])),
+        dimensions={n: float(wire[n]) for n in DIMENSIONS if not math.isnan(wire[n])},
+        grade_s=float(wire["grade_s"]),
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,81 @@
+"""The training process: `python -m mint.verl.worker RUN_DIR`, started by `mint.supervise`.
+
+Reads RUN/config.yaml, checks that verl sees mint's plug-in, trains, and leaves RUN/logs/error.json
+when it fails. Everything it prints (verl, Ray, vLLM) goes to RUN/logs/verl.log.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from mint.runlog import RunDir
+from rewards.errors import ConfigError, MintError
+
+
+def main(run_path: str) -> int:
+    """Train the run in `run_path`; 0 when it finished."""
+    run = RunDir(Path(run_path))
+    try:
+        config = OmegaConf.load(run.config_path)
+        assert isinstance(config, DictConfig)
+        _train(config)
+    except BaseException as error:
+        run.write_json("logs/error.json", describe(error))
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def describe(error: BaseException) -> dict[str, str]:
+    """Kind, message and traceback of what really went wrong, behind Ray's wrapper."""
+    cause = getattr(error, "cause", None)
+    root = cause if isinstance(cause, BaseException) else error
+    kind = next((t.__name__ for t in type(root).__mro__ if issubclass(t, MintError)), None)
+    return {
+        "kind": kind or type(root).__name__,
+        "message": str(root).strip().splitlines()[0] if str(root).strip() else repr(root),
+        "traceback": str(error) if cause else "".join(traceback.format_exception(error)),
+    }
+
+
+def _train(config: DictConfig) -> None:
+    _check_plugin(str(config.trainer.device))
+    from verl.trainer.main_ppo import run_ppo
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    from mint.verl.runner import remote_runner
+
+    validate_config(
+        config=config,
+        use_reference_policy=need_reference_policy(config),
+        use_critic=need_critic(config),
+    )
+    import ray
+
+    try:
+        run_ppo(config, task_runner_class=remote_runner())
+    finally:
+        ray.shutdown()
+
+
+def _check_plugin(device: str) -> None:
+    """verl hides a plug-in that fails to import; find out before Ray starts."""
+    if device != "cpu":
+        return
+    import mint.verl.cpu  # noqa: F401  (a broken plug-in raises its own error here)
+    from verl.plugin.platform import get_platform
+
+    if get_platform().device_name != "cpu":
+        raise ConfigError(
+            f"verl chose the platform {get_platform().device_name!r} although trainer.device is "
+            "cpu; VERL_PLATFORM must be cpu in this process"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
