@@ -1,0 +1,154 @@
+"""From generated replies to raw signals: strip, split, tag, judge, compute the novelty terms."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Sequence
+from typing import NamedTuple, TypeVar
+
+from rewards.diversity import (
+    bigram_surprisal,
+    entropy,
+    history_ngrams,
+    kl_divergence,
+    trigram_surprisal,
+)
+from rewards.errors import GraderError
+from rewards.protocols import EmpathyJudge, TacticTagger
+from rewards.shaping import leaks_labels
+from rewards.text import VisibleReply, split_sentences, visible_reply
+from rewards.types import Failure, Message, Rating, Reply, Signals, Status, Tagging
+
+LOWEST_RATING, HIGHEST_RATING = 1.0, 5.0
+
+_REASONS = {
+    Status.EMPTY: "nothing visible: no letter or digit outside <think>",
+    Status.TRUNCATED_THINK: "the reply ends inside an unclosed <think> block",
+}
+
+GradeT = TypeVar("GradeT")
+
+
+class ScoringRequest(NamedTuple):
+    """One generated reply, and what its reward depends on."""
+
+    raw_reply: str
+    """Decoded reply, special tokens stripped; may contain <think>."""
+    history: tuple[Message, ...]
+    """Earlier messages, oldest first, no system prompt; ends with a seeker message."""
+    previous_counts: tuple[float, ...]
+    """Sentences per tactic in the last supporter turn, ten entries; all 0 on a first turn."""
+    history_tactics: tuple[tuple[tuple[str, ...], ...], ...]
+    """Tactics of the earlier supporter turns: turn -> sentence -> tactics."""
+    num_tokens: int
+    """Length of the visible reply in the policy's tokens."""
+    truncated: bool
+    """Whether generation stopped at the length limit."""
+
+
+class ReplyScorer:
+    """Turns replies into `Signals` with a tagger and a judge, which run at the same time."""
+
+    def __init__(self, tagger: TacticTagger, judge: EmpathyJudge) -> None:
+        self._tagger = tagger
+        self._judge = judge
+
+    async def score(self, requests: Sequence[ScoringRequest]) -> list[Signals]:
+        """Signals of each request, in order.
+
+        A reply without visible text is never sent to a grader. A reply that a grader could not
+        grade has status FAILED. Raises GraderError when a grader raises or answers with a list of
+        another length: then nothing it says can be trusted.
+        """
+        visible = [visible_reply(request.raw_reply) for request in requests]
+        replies = [
+            Reply(
+                history=request.history,
+                text=seen.text,
+                sentences=tuple(split_sentences(seen.text)),
+            )
+            for request, seen in zip(requests, visible, strict=True)
+            if seen.status is Status.OK
+        ]
+        taggings, ratings = await self._grade(replies)
+        grades = iter(zip(taggings, ratings, strict=True))
+        return [
+            _ungraded(request, seen)
+            if seen.status is not Status.OK
+            else _signals(request, seen.text, *next(grades))
+            for request, seen in zip(requests, visible, strict=True)
+        ]
+
+    async def _grade(
+        self, replies: list[Reply]
+    ) -> tuple[list[Tagging | Failure], list[Rating | Failure]]:
+        if not replies:
+            return [], []
+        return await asyncio.gather(
+            _checked("tagger", self._tagger.tag(replies), len(replies)),
+            _checked("judge", self._judge.rate(replies), len(replies)),
+        )
+
+
+async def _checked(
+    grader: str, answers: Awaitable[list[GradeT | Failure]], expected: int
+) -> list[GradeT | Failure]:
+    try:
+        grades = await answers
+    except Exception as error:
+        raise GraderError(f"{grader} raised {type(error).__name__}: {error}") from error
+    if len(grades) != expected:
+        raise GraderError(f"{grader} answered {len(grades)} grades for {expected} replies")
+    return grades
+
+
+def _ungraded(request: ScoringRequest, seen: VisibleReply) -> Signals:
+    return Signals(
+        status=seen.status,
+        reason=_REASONS[seen.status],
+        num_tokens=request.num_tokens,
+        truncated=request.truncated,
+    )
+
+
+def _signals(
+    request: ScoringRequest, text: str, tagging: Tagging | Failure, rating: Rating | Failure
+) -> Signals:
+    rating = _usable(rating)
+    if isinstance(tagging, Failure) or isinstance(rating, Failure):
+        return Signals(
+            status=Status.FAILED,
+            reason="; ".join(
+                f"{name}: {grade.kind}: {grade.message}"
+                for name, grade in (("tagger", tagging), ("judge", rating))
+                if isinstance(grade, Failure)
+            ),
+            num_tokens=request.num_tokens,
+            truncated=request.truncated,
+        )
+    sentences = [sentence.tactics for sentence in tagging.sentences]
+    counts = tagging.counts
+    return Signals(
+        status=Status.OK,
+        quality=(rating.aggregate - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING),
+        kl=kl_divergence(request.previous_counts, counts),
+        entropy=entropy(counts),
+        bigram=bigram_surprisal(history_ngrams(request.history_tactics, 2), sentences),
+        trigram=trigram_surprisal(history_ngrams(request.history_tactics, 3), sentences),
+        num_tokens=request.num_tokens,
+        label_leak=leaks_labels(text),
+        truncated=request.truncated,
+        counts=counts,
+        tagging=tagging,
+        rating=rating,
+    )
+
+
+def _usable(rating: Rating | Failure) -> Rating | Failure:
+    """The rating, or a Failure when its aggregate is no number in [1, 5]."""
+    if isinstance(rating, Failure):
+        return rating
+    if math.isfinite(rating.aggregate) and LOWEST_RATING <= rating.aggregate <= HIGHEST_RATING:
+        return rating
+    return Failure("out_of_range", f"aggregate must be in [1, 5], got {rating.aggregate}")

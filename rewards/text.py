@@ -1,0 +1,80 @@
+"""From raw policy output to the visible reply and its sentences."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from rewards.types import Status
+
+_OPEN, _CLOSE = "<think>", "</think>"
+
+# Every run of sentence-end marks, with the quotes and brackets that close on it, before white space
+# ends a sentence; a lower-case word after it keeps it open only after an ellipsis, because people
+# type without capitals. These are the boundaries of the tokenizer behind the released tags, whose
+# per-sentence labels the graders are fitted on.
+# Possessive, so that a policy that degenerates to pages of dots is still split in linear time.
+_BOUNDARY = re.compile(r"""(?<![.?!])[.?!]++["')\]}*]*+(?=\s+(?P<next>\S)?)""")
+_LONGEST_TOKEN = 16
+_NUMBER_OR_INITIAL = re.compile(r"\(?\d{1,3}\.|[A-HJ-Z]\.")
+_ABBREVIATIONS = frozenset(
+    "mr. mrs. ms. dr. prof. st. jr. sr. vs. e.g. i.e. approx. dept. inc. ltd. co. fig. p.s.".split()
+)
+
+
+class VisibleReply(NamedTuple):
+    """What the person would read, and whether there is anything to grade."""
+
+    text: str
+    """White space stripped at both ends; "" unless status is OK."""
+    status: Status
+    """OK, EMPTY or TRUNCATED_THINK."""
+
+
+def visible_reply(raw: str) -> VisibleReply:
+    """The text after the last `</think>`, or "" with the reason why nothing is visible.
+
+    TRUNCATED_THINK when a `<think>` is still open at the end, EMPTY when no letter or digit of any
+    script remains. Special chat tokens are the caller's to strip.
+
+    >>> visible_reply("<think>hm</think> I hear you.")
+    VisibleReply(text='I hear you.', status=<Status.OK: 'ok'>)
+    """
+    close = raw.rfind(_CLOSE)
+    if raw.rfind(_OPEN) > close:
+        return VisibleReply("", Status.TRUNCATED_THINK)
+    text = raw[close + len(_CLOSE) :] if close >= 0 else raw
+    text = text.strip()
+    if not any(character.isalnum() for character in text):
+        return VisibleReply("", Status.EMPTY)
+    return VisibleReply(text, Status.OK)
+
+
+def split_sentences(text: str) -> list[str]:
+    """Sentences of `text` in order, white space stripped, none empty.
+
+    A mark . ? ! (with closing quotes, brackets or asterisks) before white space ends a sentence,
+    unless it belongs to an abbreviation, an initial or a list number, or is an ellipsis within a
+    sentence. Line breaks end nothing.
+
+    >>> split_sentences("That hurts... Did Dr. Lee call? i hope... well, yes")
+    ['That hurts...', 'Did Dr. Lee call?', 'i hope... well, yes']
+    """
+    sentences = []
+    start = 0
+    for boundary in _BOUNDARY.finditer(text):
+        end = boundary.end()
+        token = text[max(start, end - _LONGEST_TOKEN) : end].split()[-1]
+        if not _continues(token, boundary["next"] or ""):
+            sentences.append(text[start:end].strip())
+            start = end
+    sentences.append(text[start:].strip())
+    return [sentence for sentence in sentences if sentence]
+
+
+def _continues(last_token: str, next_character: str) -> bool:
+    if last_token.endswith("..") and next_character.islower():
+        return True
+    if last_token.lower().lstrip("\"'([*") in _ABBREVIATIONS:
+        return True
+    return _NUMBER_OR_INITIAL.fullmatch(last_token) is not None
