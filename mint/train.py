@@ -32,7 +32,6 @@ _HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-p", "--pack
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 done, 1 training failed, 2 bad input)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         return _main(arguments)
     except MintError as error:
@@ -63,6 +62,7 @@ def _main(arguments: list[str]) -> int:
     configs = [compose.compose_config(job) for job in jobs]
     if {"--cfg", "-c", "--info", "-i", "--hydra-help", "--version"} & set(arguments):
         return _through_hydra(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     status = 0
     for number, (config, job) in enumerate(zip(configs, jobs, strict=True)):
         place = f"outputs/{name}/{started}" + (f"/{number}" if multirun else "")
@@ -110,7 +110,12 @@ def _recipe_name(overrides: list[str]) -> str | None:
 
 def _through_hydra(arguments: list[str]) -> int:
     """Hydra's own printing commands (--cfg, --info)."""
-    sys.argv = [sys.argv[0], *arguments, compose.searchpath_override(), "hydra.run.dir=.",
+    overrides = _overrides_of(arguments)
+    flags = list(arguments)
+    for override in overrides:
+        flags.remove(override)
+    # argparse wants the positional overrides in one block.
+    sys.argv = [sys.argv[0], *flags, *overrides, compose.searchpath_override(), "hydra.run.dir=.",
                 "hydra.output_subdir=null"]
     hydra.main(version_base=None, config_path="conf", config_name=compose.CONFIG_NAME)(_nothing)()
     return 0
