@@ -1,4 +1,4 @@
-"""Where the files that ship with mint are: inside an installed package, or beside it in a checkout."""
+"""Where the files that ship with mint are: in the installed package, or beside it in a checkout."""
 
 from __future__ import annotations
 
