@@ -14,7 +14,7 @@ An empty reply is never novel: every term is 0 for it.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from rewards.tactics import NUM_TACTICS, Counts, count_vector
@@ -102,7 +102,7 @@ def _ngram_surprisal(
     alpha: float,
 ) -> float:
     _check_alpha(alpha)
-    context_totals: Counter[Ngram] = Counter()
+    context_totals: defaultdict[Ngram, float] = defaultdict(float)
     for ngram, count in history.items():
         context_totals[ngram[:-1]] += count
     surprisals = []

@@ -12,16 +12,20 @@ _WORDS = (
 # Position matters: "**information**" in running text is ordinary emphasis, not a label, so a
 # decorated tactic word only counts at the start of a line or before a colon. The paper's code
 # counts it anywhere and thereby punishes ordinary words.
+# White space is bounded and stays within the line, so that degenerate replies cost linear time.
+_GAP = r"[^\S\n]{0,8}"
 _LABEL = re.compile(
     rf"""
-      ^\s*(?:[-*\d.)\s]*)[*_]{{1,3}}\s*(?:{_WORDS})\s*:?\s*[*_]{{1,3}}   # **Validation** at line start
-    | [*_]{{1,3}}\s*(?:{_WORDS})\s*(?::\s*[*_]{{1,3}}|[*_]{{1,3}}\s*:)   # **Validation:** anywhere
-    | ^\s*\#{{1,6}}\s*(?:{_WORDS})\b                                     # ## Validation
-    | ^\s*[\[(]\s*(?:{_WORDS})\s*[\])]                                   # (validation) at line start
-    | [\[(]\s*(?:{_WORDS})\s*[\])]\s*$                                   # ... (validation) at line end
-    | ^\s*(?:\d+[.)]\s*)?(?:{_WORDS})\s*:                                # Validation: ...
-    | \b(?:empath(?:y|ic)\s+)?tactics?\s+(?:used|counts?|so\s+far|in\s+this)\b
-    | \btactics\s*:
+      ^{_GAP}(?:(?:[-*\u2022]|\d{{1,3}}[.)]){_GAP})?[*_]{{1,3}}{_GAP}
+          (?:\d{{1,3}}[.)]{_GAP})?(?:{_WORDS}){_GAP}:?{_GAP}[*_]{{1,3}} # - **Validation**
+    | [*_]{{1,3}}{_GAP}(?:{_WORDS}){_GAP}
+          (?::{_GAP}[*_]{{1,3}}|[*_]{{1,3}}{_GAP}:)                       # **Validation:**
+    | ^{_GAP}\#{{1,6}}{_GAP}(?:{_WORDS})\b # ## Validation
+    | ^{_GAP}[\[(]{_GAP}(?:{_WORDS}){_GAP}[\])] # (validation) at line start
+    | [\[(]{_GAP}(?:{_WORDS}){_GAP}[\])]{_GAP}$ # ... (validation) at line end
+    | ^{_GAP}(?:\d{{1,3}}[.)]{_GAP})?(?:{_WORDS}){_GAP}: # Validation: ...
+    | \b(?:empath(?:y|ic)[ ]+)?tactics?[ ]+(?:used|counts?|so[ ]far|in[ ]this)\b
+    | \btactics{_GAP}:
     """,
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )

