@@ -1,0 +1,251 @@
+"""Evaluate the policy of a run on held-out conversations: `python -m mint.evaluate run=DIR`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from mint import cli
+from mint.config import MintConfig, mint_config
+from mint.dataset import PromptRow, read_rows
+from mint.evaluation.generate import Generation, Prompt, ReplyGenerator
+from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request
+from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.summary import Difference, Estimate, compare, summarise
+from mint.manifest import identity_row, read_manifest
+from mint.runlog import RunDir, read_json_lines, write_json_lines
+from rewards.build import Graders, build_graders
+from rewards.errors import ConfigError, DataError
+from rewards.formula import RewardWeights
+from rewards.scorer import ReplyScorer
+from rewards.types import Signals
+
+LABELS = ("before", "after")
+_CHAT_ROLES = {"seeker": "user", "supporter": "assistant"}
+_SCORING_BATCH = 256
+_SHOWN = ("composite", "empathy", "kl", "tactics_per_turn", "stickiness", "lift", "distinct_2")
+
+
+class EvaluationResult(NamedTuple):
+    """What one evaluation has found."""
+
+    label: str
+    replies: list[EvaluatedReply]
+    metrics: dict[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """Generate and grade replies to the held-out prompts of a run.
+
+    Writes RUN/evaluation/{before,after}.json, the replies, and comparison.json once both exist.
+    """
+
+    run: str
+    """Run directory."""
+    which: str = "after"
+    """before (the starting policy), after (RUN/model) or both."""
+
+
+def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationResult]:
+    """Evaluate the starting policy ("before"), the trained one ("after") or "both" of a run.
+
+    Raises ConfigError when the graders are not those the run was trained with.
+    """
+    if which not in (*LABELS, "both"):
+        raise ConfigError(f"which must be before, after or both, got {which!r}")
+    run = RunDir.open(run_dir)
+    config = _load_config(run)
+    mint = mint_config(config)
+    graders = build_graders(mint.encoder, mint.tagger, mint.judge)
+    _check_graders(run, graders)
+    labels = LABELS if which == "both" else (which,)
+    models = {label: _model_path(run, config, label) for label in labels}
+    results = [
+        evaluate_model(
+            models[label],
+            _rows_path(config, mint),
+            graders=graders,
+            weights=mint.reward,
+            settings=mint.evaluation,
+            label=label,
+            out_dir=run.evaluation_path,
+        )
+        for label in labels
+    ]
+    write_comparison(run.evaluation_path, mint.evaluation)
+    return results
+
+
+def evaluate_model(
+    model_path: str | Path,
+    rows_path: str | Path,
+    *,
+    graders: Graders,
+    weights: RewardWeights,
+    settings: EvaluationConfig,
+    label: str,
+    out_dir: str | Path,
+) -> EvaluationResult:
+    """Generate, grade and summarise replies of one model to the rows of a Parquet file.
+
+    Writes OUT_DIR/<label>.json and OUT_DIR/<label>_replies.jsonl.
+    """
+    rows = read_rows(rows_path)[: settings.max_prompts]
+    if not rows:
+        raise DataError(f"{rows_path} has no rows to evaluate on")
+    with ReplyGenerator(model_path, settings) as generator:
+        generations = generator.generate([_prompt(row) for row in rows], f"replies ({label})")
+    pairs = [
+        (row, sample, generation)
+        for row, own in zip(rows, generations, strict=True)
+        for sample, generation in enumerate(own)
+    ]
+    signals = asyncio.run(_score(ReplyScorer(graders.tagger, graders.judge), pairs))
+    replies = [
+        evaluated_reply(row, sample, generation, signal, weights)
+        for (row, sample, generation), signal in zip(pairs, signals, strict=True)
+    ]
+    metrics = summarise(replies, settings)
+    write_json_lines(_replies_path(out_dir, label), (reply.as_row() for reply in replies))
+    summary = {
+        "label": label,
+        "model": str(model_path),
+        "num_conversations": len({row.conversation_id for row in rows}),
+        "num_turns": len(rows),
+        "num_replies": len(replies),
+        "num_failed": sum(reply.status == "failed" for reply in replies),
+        "graders": {
+            "tagger": identity_row(graders.tagger.identity),
+            "judge": identity_row(graders.judge.identity),
+        },
+        "settings": {**asdict(settings), "reward": asdict(weights)},
+        "metrics": {name: asdict(metric) for name, metric in metrics.items()},
+    }
+    RunDir(Path(out_dir)).write_json(f"{label}.json", summary)
+    return EvaluationResult(label, replies, metrics)
+
+
+def write_comparison(
+    evaluation_dir: Path, settings: EvaluationConfig
+) -> dict[str, Difference] | None:
+    """Write comparison.json from the replies before and after; None when one is missing."""
+    paths = [_replies_path(evaluation_dir, label) for label in LABELS]
+    if not all(path.exists() for path in paths):
+        return None
+    before, after = (read_replies(path) for path in paths)
+    differences = compare(before, after, settings)
+    RunDir(evaluation_dir).write_json(
+        "comparison.json", {name: asdict(value) for name, value in differences.items()}
+    )
+    return differences
+
+
+def read_replies(path: Path) -> list[EvaluatedReply]:
+    """Replies of a *_replies.jsonl file; [] when it does not exist."""
+    return [EvaluatedReply.from_row(row) for row in read_json_lines(path)]
+
+
+def format_results(results: Sequence[EvaluationResult]) -> str:
+    """A few lines for people: the main metrics with their intervals."""
+    lines = []
+    for result in results:
+        lines.append(f"{result.label}: {len(result.replies)} replies")
+        for name in _SHOWN:
+            metric = result.metrics[name]
+            lines.append(f"  {name:<18}{_number(metric.mean)}  {_interval(metric)}")
+    return "\n".join(lines)
+
+
+async def _score(
+    scorer: ReplyScorer, pairs: Sequence[tuple[PromptRow, int, Generation]]
+) -> list[Signals]:
+    requests = [scoring_request(row, generation) for row, _, generation in pairs]
+    signals: list[Signals] = []
+    for start in range(0, len(requests), _SCORING_BATCH):
+        signals += await scorer.score(requests[start : start + _SCORING_BATCH])
+    return signals
+
+
+def _prompt(row: PromptRow) -> Prompt:
+    messages = [{"role": "system", "content": row.system}]
+    messages += [{"role": _CHAT_ROLES[m.role], "content": m.content} for m in row.prompt]
+    return Prompt(f"{row.conversation_id}/{row.turn}", tuple(messages))
+
+
+def _load_config(run: RunDir) -> DictConfig:
+    if not run.config_path.exists():
+        raise ConfigError(f"{run.config_path} is missing; it is written when training starts")
+    try:
+        config = OmegaConf.load(run.config_path)
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
+        raise ConfigError(f"{run.config_path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, DictConfig) or "mint" not in config:
+        raise ConfigError(f"{run.config_path} has no node 'mint'")
+    return config
+
+
+def _check_graders(run: RunDir, graders: Graders) -> None:
+    recorded = read_manifest(run)["graders"]
+    for name, grader in (("tagger", graders.tagger), ("judge", graders.judge)):
+        now = identity_row(grader.identity)
+        then = recorded.get(name)
+        if then != now:
+            raise ConfigError(
+                f"the {name} is not the one this run was trained with, so numbers would not "
+                f"compare: manifest.json has {_short(then)}, loaded was {_short(now)}"
+            )
+
+
+def _model_path(run: RunDir, config: DictConfig, label: str) -> str:
+    if label == "before":
+        path = OmegaConf.select(config, "actor_rollout_ref.model.path")
+        if not path:
+            raise ConfigError(f"{run.config_path} has no actor_rollout_ref.model.path")
+        return str(path)
+    if not run.model_path.is_dir():
+        raise ConfigError(f"{run.model_path} does not exist: the run has no trained model yet")
+    return str(run.model_path)
+
+
+def _rows_path(config: DictConfig, mint: MintConfig) -> str:
+    # The trainer's copy of the path is absolute; mint's may be relative to where it was started.
+    path = OmegaConf.select(config, "data.val_files")
+    return str(path) if path else mint.data.val_file
+
+
+def _replies_path(out_dir: str | Path, label: str) -> Path:
+    return Path(out_dir) / f"{label}_replies.jsonl"
+
+
+def _short(identity: dict[str, Any] | None) -> str:
+    if identity is None:
+        return "none"
+    return "/".join(str(identity[key]) for key in ("kind", "name", "revision"))
+
+
+def _number(value: float | None) -> str:
+    return "      -" if value is None else f"{value:7.3f}"
+
+
+def _interval(metric: Estimate) -> str:
+    if metric.ci_low is None or metric.ci_high is None:
+        return "(no interval)"
+    return f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
+
+
+def main(settings: EvaluateSettings) -> None:
+    """Entry point of `python -m mint.evaluate`."""
+    print(format_results(evaluate_run(settings.run, settings.which)))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(EvaluateSettings, main))

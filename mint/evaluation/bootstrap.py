@@ -1,0 +1,61 @@
+"""Intervals for statistics of conversations: percentile bootstrap and jackknife.
+
+Turns of one conversation resemble each other, so conversations are resampled, never single turns;
+resampling turns makes intervals too narrow.
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+from mint.evaluation.metrics import Floats
+
+
+class Interval(NamedTuple):
+    """Lower and upper end; None when the data do not determine them."""
+
+    low: float | None
+    high: float | None
+
+
+UNKNOWN = Interval(None, None)
+
+
+def resample_counts(num_conversations: int, resamples: int, seed: int) -> Floats:
+    """[resamples, conversations]: how often each conversation is drawn, with replacement.
+
+    Every row sums to `num_conversations`. Multiplied with sums per conversation this gives the
+    sums of each resample.
+    """
+    rng = np.random.default_rng(seed)
+    share = np.full(num_conversations, 1.0 / num_conversations)
+    return rng.multinomial(num_conversations, share, size=resamples).astype(np.float64)
+
+
+def percentile_interval(values_R: Floats, confidence: float) -> Interval:
+    """Middle `confidence` share of resampled values; undefined resamples (NaN) are left out.
+
+    Unknown when fewer than nine in ten resamples are defined.
+    """
+    defined = values_R[np.isfinite(values_R)]
+    if len(defined) == 0 or len(defined) < 0.9 * len(values_R):
+        return UNKNOWN
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return Interval(float(low), float(high))
+
+
+def jackknife_interval(value: float, without_C: Floats, confidence: float) -> Interval:
+    """value +- z * SE, with SE from the values that leave out one conversation each.
+
+    SE^2 = (C - 1) / C * sum (without_c - mean)^2. Unknown for fewer than two conversations.
+    """
+    count = len(without_C)
+    if count < 2 or not np.isfinite(value) or not np.isfinite(without_C).all():
+        return UNKNOWN
+    variance = (count - 1) / count * float(np.sum((without_C - without_C.mean()) ** 2))
+    margin = NormalDist().inv_cdf(0.5 + confidence / 2) * variance**0.5
+    return Interval(value - margin, value + margin)

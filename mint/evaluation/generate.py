@@ -1,0 +1,229 @@
+"""Replies of a model directory to chat prompts, with Hugging Face transformers.
+
+Every reply draws its random numbers from its own generator, seeded by (seed, key of the prompt,
+sample number): a reply does not depend on which others share its batch, and two models answering
+the same prompt use the same numbers, which sharpens the paired comparison of before and after.
+"""
+
+from __future__ import annotations
+
+import gc
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+from mint.evaluation.settings import EvaluationConfig
+from rewards.errors import ConfigError
+from rewards.text import visible_reply
+
+_THINK = "<think>"
+
+
+class Prompt(NamedTuple):
+    """One prompt: chat messages and a key that names it across runs."""
+
+    key: str
+    messages: tuple[dict[str, str], ...]
+
+
+class Generation(NamedTuple):
+    """One generated reply."""
+
+    raw: str
+    """Decoded without special tokens; thinking kept."""
+    num_tokens: int
+    """Length of the visible reply in the model's tokens."""
+    truncated: bool
+    """Whether it was cut at max_new_tokens instead of ending by itself."""
+
+
+class ReplyGenerator:
+    """A loaded policy. Use as a context manager: leaving it frees the model's memory."""
+
+    def __init__(self, model_path: str | Path, settings: EvaluationConfig) -> None:
+        self.settings = settings
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(model_path, padding_side="left")
+            self.model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"model {model_path} cannot be loaded: {reason}") from error
+        if self.tokenizer.chat_template is None:
+            raise ConfigError(f"the tokenizer of {model_path} has no chat template")
+        self.model.to(self.device).eval()
+        self.eos_ids = _eos_ids(self.model.generation_config, self.tokenizer)
+        pad_id = self.tokenizer.pad_token_id
+        self.pad_id = self.eos_ids[0] if pad_id is None else pad_id
+
+    def __enter__(self) -> ReplyGenerator:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.model = None
+        gc.collect()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def generate(self, prompts: Sequence[Prompt], title: str = "replies") -> list[list[Generation]]:
+        """`samples_per_prompt` replies to each prompt, in the order of `prompts`.
+
+        Shows a progress bar on stderr when that is a terminal.
+        """
+        samples = self.settings.samples_per_prompt
+        texts = [self._render(prompt) for prompt in prompts]
+        encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        # Prompts of like length share a batch, so that little of it is padding.
+        order = sorted(range(len(prompts)), key=lambda i: (len(encoded[i]), i))
+        per_batch = max(1, self.settings.batch_size // samples)
+        replies: list[list[Generation]] = [[] for _ in prompts]
+        with _progress() as progress:
+            task = progress.add_task(title, total=len(prompts) * samples)
+            for start in range(0, len(order), per_batch):
+                batch = order[start : start + per_batch]
+                tokens = self._sample([encoded[i] for i in batch], [prompts[i].key for i in batch])
+                for position, index in enumerate(batch):
+                    own = tokens[position * samples : (position + 1) * samples]
+                    replies[index] = [self._decode(texts[index], row) for row in own]
+                progress.advance(task, len(batch) * samples)
+        return replies
+
+    def _render(self, prompt: Prompt) -> str:
+        return self.tokenizer.apply_chat_template(
+            list(prompt.messages),
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=self.settings.enable_thinking,
+        )
+
+    @torch.inference_mode()
+    def _sample(self, prompts: list[list[int]], keys: list[str]) -> list[list[int]]:
+        """New tokens of each reply, prompt by prompt, sample by sample; an end token is kept.
+
+        A prompt is read once for all its samples, and replies leave the batch when they end: both
+        save more than half of the time `model.generate` takes for the same tokens.
+        """
+        samples = self.settings.samples_per_prompt
+        ids, mask = self._pad(prompts)
+        cache = DynamicCache()
+        logits = self._forward(ids, mask, cache)
+        cache.batch_repeat_interleave(samples)
+        logits, mask = (x.repeat_interleave(samples, dim=0) for x in (logits, mask))
+        uniforms = reply_uniforms(keys, self.settings).to(self.device)
+        eos_ids = torch.tensor(self.eos_ids, device=self.device)
+        live = torch.arange(len(mask), device=self.device)
+        output = torch.full((len(mask), self.settings.max_new_tokens), -1, device=self.device)
+        for step in range(self.settings.max_new_tokens):
+            tokens = choose_tokens(logits, uniforms[live, step], self.settings)
+            output[live, step] = tokens
+            going = ~torch.isin(tokens, eos_ids)
+            if step + 1 == self.settings.max_new_tokens or not going.any():
+                break
+            if not going.all():
+                kept = going.nonzero()[:, 0]
+                cache.batch_select_indices(kept)
+                live, tokens, mask = live[kept], tokens[kept], mask[kept]
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            logits = self._forward(tokens[:, None], mask, cache)
+        return [[token for token in row if token >= 0] for row in output.tolist()]
+
+    def _pad(self, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Left-padded token ids and attention mask, each [prompts, longest prompt]."""
+        length = max(map(len, prompts))
+        ids = torch.tensor([[self.pad_id] * (length - len(p)) + p for p in prompts])
+        mask = torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts])
+        return ids.to(self.device), mask.to(self.device)
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
+        """Next-token logits [rows, vocabulary] after `ids`, the last columns that `mask` covers."""
+        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        output = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1]
+
+    def _decode(self, prompt: str, tokens: list[int]) -> Generation:
+        end = next((i for i, token in enumerate(tokens) if token in self.eos_ids), None)
+        raw = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
+        # Some chat templates open the thinking block in the prompt; the reply then only closes it.
+        if prompt.rstrip().endswith(_THINK):
+            raw = _THINK + raw
+        visible = visible_reply(raw).text
+        count = len(self.tokenizer(visible, add_special_tokens=False)["input_ids"])
+        return Generation(raw, count if visible else 0, end is None)
+
+
+def choose_tokens(
+    logits: torch.Tensor, uniforms: torch.Tensor, settings: EvaluationConfig
+) -> torch.Tensor:
+    """The next token of each row [rows]: the likeliest at temperature 0, else sampled.
+
+    Sampling is by inversion: the token at which the cumulative probability of row i passes
+    `uniforms[i]` in [0, 1).
+    """
+    if settings.temperature == 0:
+        return logits.argmax(dim=-1)
+    probabilities = torch.softmax(logits.double() / settings.temperature, dim=-1)
+    if settings.top_p < 1:
+        probabilities = _nucleus(probabilities, settings.top_p)
+    cumulative = probabilities.cumsum(dim=-1)
+    target = uniforms[:, None] * cumulative[:, -1:]
+    tokens = torch.searchsorted(cumulative, target, right=True)[:, 0]
+    return tokens.clamp(max=logits.shape[-1] - 1)
+
+
+def reply_uniforms(keys: Sequence[str], settings: EvaluationConfig) -> torch.Tensor:
+    """[len(keys) * samples_per_prompt, max_new_tokens] uniform numbers in [0, 1), float64.
+
+    A row depends on seed, key and sample number only.
+    """
+    rows = [
+        np.random.default_rng([settings.seed, zlib.crc32(key.encode()), sample]).random(
+            settings.max_new_tokens
+        )
+        for key in keys
+        for sample in range(settings.samples_per_prompt)
+    ]
+    return torch.from_numpy(np.stack(rows))
+
+
+def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """`probabilities` with all but the smallest set of tokens that reaches `top_p` set to 0."""
+    ordered, tokens = probabilities.sort(dim=-1, descending=True)
+    before = ordered.cumsum(dim=-1) - ordered
+    kept = torch.where(before < top_p, ordered, 0.0)
+    return torch.zeros_like(probabilities).scatter_(1, tokens, kept)
+
+
+def _eos_ids(generation_config: Any, tokenizer: Any) -> tuple[int, ...]:
+    configured = generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    ids = [*ids, tokenizer.eos_token_id]
+    unique = tuple(dict.fromkeys(i for i in ids if i is not None))
+    if not unique:
+        raise ConfigError("the model has no end-of-sequence token (generation_config.json)")
+    return unique
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

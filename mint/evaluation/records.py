@@ -1,0 +1,124 @@
+"""One held-out reply with everything that was measured about it; a line of *_replies.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from mint.dataset import PromptRow
+from mint.evaluation.generate import Generation
+from rewards.errors import DataError
+from rewards.formula import RewardWeights, raw_reward
+from rewards.scorer import ScoringRequest
+from rewards.text import visible_reply
+from rewards.types import Signals, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedReply:
+    """A reply to a held-out prompt. Grades are None exactly where `status` is not "ok"."""
+
+    conversation_id: str
+    turn: int
+    """0-based supporter turn."""
+    sample: int
+    """0-based number among the replies to this prompt."""
+    seeker: str
+    """The seeker's message that is answered."""
+    reply: str
+    """Visible text."""
+    status: str
+    """Value of `rewards.types.Status`."""
+    previous_counts: tuple[float, ...]
+    """Sentences per tactic in the conversation's previous supporter turn."""
+    has_previous: bool
+    """Whether there is a previous supporter turn."""
+    num_tokens: int
+    truncated: bool
+    reason: str = ""
+    """Why, for every status but "ok"."""
+    composite: float | None = None
+    """`rewards.formula.raw_reward`; None when a grader failed."""
+    empathy: float | None = None
+    """Judge aggregate, [1, 5]."""
+    dimensions: Mapping[str, float] = field(default_factory=dict)
+    """The judge's six ratings, each in [1, 5]."""
+    kl: float | None = None
+    entropy: float | None = None
+    bigram: float | None = None
+    trigram: float | None = None
+    label_leak: bool = False
+    sentences: tuple[str, ...] = ()
+    tactics: tuple[tuple[str, ...], ...] = ()
+    """Tactics of each sentence."""
+    counts: tuple[int, ...] = ()
+    """Sentences per tactic; empty when not graded."""
+
+    @property
+    def graded(self) -> bool:
+        """Whether tagger and judge have graded the reply."""
+        return self.status == Status.OK
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> EvaluatedReply:
+        """A reply from its JSON row. Raises DataError when fields are missing or unknown."""
+        try:
+            values = {
+                **row,
+                "previous_counts": tuple(row["previous_counts"]),
+                "sentences": tuple(row["sentences"]),
+                "tactics": tuple(tuple(names) for names in row["tactics"]),
+                "counts": tuple(row["counts"]),
+            }
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            names = ", ".join(f.name for f in fields(cls))
+            raise DataError(f"an evaluated reply needs the fields {names}: {error}") from error
+
+    def as_row(self) -> dict[str, Any]:
+        """Field -> value, ready for JSON."""
+        return asdict(self)
+
+
+def scoring_request(row: PromptRow, reply: Generation) -> ScoringRequest:
+    """What the scorer needs to know about a generated reply."""
+    return ScoringRequest(
+        raw_reply=reply.raw,
+        history=row.history,
+        previous_counts=tuple(float(count) for count in row.previous_counts),
+        history_tactics=row.history_tactics,
+        num_tokens=reply.num_tokens,
+        truncated=reply.truncated,
+    )
+
+
+def evaluated_reply(
+    row: PromptRow, sample: int, reply: Generation, signals: Signals, weights: RewardWeights
+) -> EvaluatedReply:
+    """The record of one scored reply."""
+    sentences = signals.tagging.sentences if signals.tagging is not None else ()
+    return EvaluatedReply(
+        conversation_id=row.conversation_id,
+        turn=row.turn,
+        sample=sample,
+        seeker=row.history[-1].content,
+        reply=visible_reply(reply.raw).text,
+        status=signals.status.value,
+        reason=signals.reason,
+        previous_counts=tuple(float(count) for count in row.previous_counts),
+        has_previous=row.turn > 0,
+        num_tokens=signals.num_tokens,
+        truncated=signals.truncated,
+        composite=raw_reward(signals, weights),
+        empathy=signals.rating.aggregate if signals.rating is not None else None,
+        dimensions=dict(signals.rating.dimensions) if signals.rating is not None else {},
+        kl=signals.kl,
+        entropy=signals.entropy,
+        bigram=signals.bigram,
+        trigram=signals.trigram,
+        label_leak=signals.label_leak,
+        sentences=tuple(sentence.text for sentence in sentences),
+        tactics=tuple(tuple(sentence.tactics) for sentence in sentences),
+        counts=signals.counts if signals.status is Status.OK else (),
+    )

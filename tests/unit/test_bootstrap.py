@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mint.evaluation.bootstrap import (
+    UNKNOWN,
+    jackknife_interval,
+    percentile_interval,
+    resample_counts,
+)
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.summary import compare, summarise
+from rewards.errors import ConfigError, DataError
+
+SETTINGS = EvaluationConfig(resamples=4000, seed=1)
+
+
+def reply(conversation: int, turn: int, value: float, **values: object) -> EvaluatedReply:
+    fields: dict = {
+        "conversation_id": f"c{conversation:03d}",
+        "turn": turn,
+        "sample": 0,
+        "seeker": "s",
+        "reply": f"word{conversation} word{turn} ok",
+        "status": "ok",
+        "previous_counts": (float(conversation % 2),) + (0.0,) * 9,
+        "has_previous": turn > 0,
+        "num_tokens": 3,
+        "truncated": False,
+        "composite": value,
+        "empathy": value,
+        "kl": 0.0,
+        "entropy": 0.0,
+        "counts": (turn % 2,) + (0,) * 9,
+    }
+    return EvaluatedReply(**{**fields, **values})
+
+
+def normal_replies(num: int, turns: int = 1, shift: float = 0.0, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    own = rng.normal(size=num)
+    return [
+        reply(c, t, shift + own[c] + 0.1 * rng.normal()) for c in range(num) for t in range(turns)
+    ]
+
+
+def test_every_resample_has_as_many_conversations():
+    counts = resample_counts(7, 500, seed=3)
+    assert counts.shape == (500, 7)
+    assert set(counts.sum(axis=1)) == {7.0}
+    assert counts.mean(axis=0) == pytest.approx(np.ones(7), abs=0.2)
+
+
+def test_resamples_depend_on_the_seed_only():
+    assert np.array_equal(resample_counts(5, 50, 1), resample_counts(5, 50, 1))
+    assert not np.array_equal(resample_counts(5, 50, 1), resample_counts(5, 50, 2))
+
+
+def test_interval_of_a_mean_agrees_with_scipy():
+    replies = normal_replies(60)
+    found = summarise(replies, EvaluationConfig(resamples=20_000))["composite"]
+    values = np.array([r.composite for r in replies])
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert found.mean == pytest.approx(values.mean())
+    assert found.ci_low == pytest.approx(expected.low, abs=0.02)
+    assert found.ci_high == pytest.approx(expected.high, abs=0.02)
+
+
+def test_turns_of_a_conversation_are_resampled_together():
+    """Ten alike turns a conversation carry no more information than one."""
+    one = summarise(normal_replies(40), SETTINGS)["composite"]
+    ten = summarise(normal_replies(40, turns=10), SETTINGS)["composite"]
+    width = {"one": one.ci_high - one.ci_low, "ten": ten.ci_high - ten.ci_low}
+    assert width["ten"] == pytest.approx(width["one"], rel=0.15)
+
+
+def test_conversations_of_different_length_weigh_by_their_turns():
+    replies = [reply(0, t, 1.0) for t in range(3)] + [reply(1, 0, 5.0)]
+    assert summarise(replies, SETTINGS)["composite"].mean == 2.0
+
+
+def test_paired_interval_agrees_with_scipy():
+    before, after = normal_replies(50), normal_replies(50, shift=0.05)
+    after = [reply(i, 0, r.composite + 0.2 * np.sin(i)) for i, r in enumerate(after)]
+    found = compare(before, after, EvaluationConfig(resamples=20_000))["composite"]
+    gained = np.array([b.composite - a.composite for a, b in zip(before, after, strict=True)])
+    expected = stats.bootstrap(
+        (gained,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert found.difference == pytest.approx(gained.mean())
+    assert found.ci_low == pytest.approx(expected.low, abs=0.005)
+    assert found.ci_high == pytest.approx(expected.high, abs=0.005)
+
+
+def test_pairing_removes_what_differs_between_conversations():
+    found = compare(normal_replies(50), normal_replies(50, shift=0.3), SETTINGS)["composite"]
+    assert found.difference == pytest.approx(0.3)
+    assert found.ci_low == pytest.approx(0.3)
+    assert found.ci_high == pytest.approx(0.3)
+
+
+def test_only_shared_turns_are_compared():
+    before = [reply(0, 0, 1.0), reply(0, 1, 2.0), reply(1, 0, 9.0)]
+    after = [reply(0, 0, 2.0), reply(0, 1, 4.0), reply(2, 0, 9.0)]
+    found = compare(before, after, SETTINGS)["composite"]
+    assert (found.before, found.after, found.difference) == (1.5, 3.0, 1.5)
+    assert (found.num_conversations, found.num_turns) == (1, 2)
+    with pytest.raises(DataError, match="share no conversation turn"):
+        compare(before[:1], after[2:], SETTINGS)
+
+
+def test_one_conversation_has_no_interval():
+    found = summarise([reply(0, 0, 1.0), reply(0, 1, 3.0)], SETTINGS)
+    assert found["composite"].mean == 2.0
+    assert found["composite"].ci_low is None
+    assert found["distinct_2"].ci_low is None
+
+
+def test_undefined_metric_is_none_not_zero():
+    replies = [reply(c, 0, 1.0) for c in range(5)]
+    found = summarise(replies, SETTINGS)
+    assert found["stickiness"].mean is None
+    assert found["stickiness"].n == 0
+    assert compare(replies, replies, SETTINGS)["lift"].difference is None
+    with pytest.raises(DataError, match="no reply"):
+        summarise([], SETTINGS)
+
+
+def test_percentiles_and_undefined_resamples():
+    values = np.arange(1001.0)
+    assert percentile_interval(values, 0.9) == pytest.approx((50.0, 950.0))
+    holes = np.concatenate([values, np.full(50, np.nan)])
+    assert percentile_interval(holes, 0.9) == pytest.approx((50.0, 950.0))
+    assert percentile_interval(np.full(10, np.nan), 0.9) == UNKNOWN
+    assert percentile_interval(np.concatenate([values, np.full(900, np.nan)]), 0.9) == UNKNOWN
+
+
+def test_jackknife_of_a_mean_is_the_normal_interval():
+    values = np.array([1.0, 4.0, 2.0, 8.0, 5.0])
+    without = (values.sum() - values) / 4
+    error = values.std(ddof=1) / 5**0.5
+    low, high = stats.norm.interval(0.95, loc=values.mean(), scale=error)
+    found = jackknife_interval(values.mean(), without, 0.95)
+    assert found == pytest.approx((low, high))
+    assert jackknife_interval(1.0, without[:1], 0.95) == UNKNOWN
+
+
+def test_coverage_is_close_to_what_is_promised():
+    counts = resample_counts(40, 500, seed=0)
+    hits = 0
+    for seed in range(200):
+        values = np.random.default_rng(seed).normal(size=40)
+        low, high = percentile_interval(counts @ values / 40, 0.95)
+        hits += low <= 0.0 <= high
+    assert 0.88 <= hits / 200 <= 0.985
+
+
+def test_ten_thousand_resamples_are_quick():
+    replies = normal_replies(100, turns=4)
+    settings = EvaluationConfig(resamples=10_000)
+    summarise(replies, settings)
+    started = time.process_time()
+    summarise(replies, settings)
+    assert time.process_time() - started < 3.0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"samples_per_prompt": 0},
+        {"temperature": -1.0},
+        {"top_p": 0.0},
+        {"max_new_tokens": 0},
+        {"max_prompts": 0},
+        {"batch_size": 0},
+        {"seed": -1},
+        {"resamples": 10},
+        {"confidence": 1.0},
+        {"temperature": 0.0, "samples_per_prompt": 2},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values):
+    with pytest.raises(ConfigError, match=f"mint.evaluation.{list(values)[-1]}"):
+        EvaluationConfig(**values)
