@@ -36,5 +36,8 @@ def training_environment(config: DictConfig) -> dict[str, str]:
             # a fixed share.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(threads),
+            # vLLM compiles a few sampler functions on first use: half a minute and a C++ compiler
+            # for nothing at this size.
+            "TORCHDYNAMO_DISABLE": "1",
         }
     return env

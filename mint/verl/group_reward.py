@@ -102,6 +102,7 @@ def _reply_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
     status = [row.signals.status for row in rows]
     graded = [row.signals for row in rows if row.signals.status is Status.OK]
     metrics = {
+        "reply/num": float(len(rows)),
         "grader/num_failed": float(sum(s is Status.FAILED for s in status)),
         "grader/failed_frac": _mean([float(s is Status.FAILED) for s in status]),
         "grader/tagger_failed": _failed_by(rows, "tagger"),

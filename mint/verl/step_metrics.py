@@ -43,6 +43,6 @@ def translate(metrics: Mapping[str, Any]) -> dict[str, float]:
     tokens = metrics["perf/total_num_tokens"] if "perf/total_num_tokens" in metrics else None
     if "time/step_s" in mine and mine["time/step_s"] > 0 and tokens is not None:
         mine["throughput/tokens_per_s"] = float(tokens) / mine["time/step_s"]
-    if "time/generate_s" in mine and "_num_replies" in metrics:
-        mine["throughput/replies_per_s"] = metrics["_num_replies"] / mine["time/generate_s"]
+    if "time/step_s" in mine and mine["time/step_s"] > 0 and "reply/num" in mine:
+        mine["throughput/replies_per_s"] = mine["reply/num"] / mine["time/step_s"]
     return mine

@@ -1,0 +1,64 @@
+# `make` alone prints the targets. Variables: RECIPE, ARGS (Hydra overrides), PYTHON.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV ?= .venv
+RECIPE ?= mint_tiny
+ARGS ?=
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test quick train data check format bench fit docker docker-gpu clean
+
+help:  ## print this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(STAMP)  ## make .venv with the pinned CPU set, mint and the test tools
+
+$(STAMP): requirements/cpu.txt requirements/dev.txt requirements/vllm-name/pyproject.toml pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements/cpu.txt -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps ./requirements/vllm-name
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $@
+
+demo: install  ## build data and a tiny policy, train, evaluate before and after, write a report (10 min)
+	$(BIN)/python -m mint.train +recipe=mint_tiny $(ARGS)
+
+test: install  ## the whole test suite, real training runs included
+	$(BIN)/python -m pytest $(ARGS)
+
+quick: install  ## unit tests only (under a minute)
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+train: install  ## train RECIPE (default mint_tiny); ARGS="mint.reward.kl=0.5 ..."
+	$(BIN)/python -m mint.train +recipe=$(RECIPE) $(ARGS)
+
+data: install  ## turn INPUT=conversations.json into training data in OUTPUT=folder
+	$(BIN)/python -m mint.prepare input=$(INPUT) output=$(OUTPUT) $(ARGS)
+
+fit: install  ## refit the shipped graders from UPSTREAM=checkout of the official MINT repository
+	$(BIN)/python -m rewards.fit upstream=$(UPSTREAM) $(ARGS)
+
+check: install  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install  ## mend what `check` would complain about
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## measure a training step part by part, the graders, and TRL doing the same work
+	$(BIN)/python -m mint.bench $(ARGS)
+
+docker:  ## build the CPU image
+	docker build -f docker/Dockerfile.cpu -t mint:cpu .
+
+docker-gpu:  ## build the GPU training image
+	docker build -f docker/Dockerfile -t mint:gpu .
+
+clean:  ## remove caches and built packages (keeps outputs/ and .venv)
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

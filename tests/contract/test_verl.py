@@ -1,0 +1,131 @@
+"""The hooks of verl 0.9.1 that mint relies on: if one of these fails, read mint/verl/README.md."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("verl", reason="needs the cpu or gpu extra")
+pytestmark = pytest.mark.contract
+
+
+def test_version_is_the_supported_one() -> None:
+    import verl
+
+    from mint.preflight import VERL_VERSION
+
+    assert verl.__version__ == VERL_VERSION
+
+
+def test_importing_verl_loads_the_platform() -> None:
+    code = (
+        "import verl\nfrom verl.plugin.platform import get_platform\n"
+        "import torch\nfrom verl.utils.device import get_device_id, get_torch_device\n"
+        "assert get_platform().device_name == 'cpu'\n"
+        "assert torch.zeros(1).to(get_device_id()).device.type == 'cpu'\n"
+        "assert get_torch_device().max_memory_allocated() > 0\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "VERL_PLATFORM": "cpu"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_platform_is_never_detected_by_itself() -> None:
+    from mint.verl.cpu import CpuPlatform
+
+    assert CpuPlatform().is_platform_available(use_smi_check=True) is False
+
+
+def test_duplicate_backends_are_merged() -> None:
+    code = (
+        "import verl, torch.distributed as d, os\n"
+        "os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT='29561')\n"
+        "d.init_process_group('cpu:gloo,cpu:gloo', rank=0, world_size=1)\n"
+        "assert d.is_initialized(); d.destroy_process_group()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "VERL_PLATFORM": "cpu"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_trainer_hooks_have_the_expected_signatures() -> None:
+    from verl.trainer.main_ppo import run_ppo
+    from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    def names(function: object) -> list[str]:
+        return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+
+    assert names(PPOTrainerSync._compute_advantage) == ["self", "batch", "metrics"]
+    assert names(PPOTrainerSync._compute_metrics)[:3] == ["self", "batch", "metrics"]
+    assert names(PPOTrainerSync._build_replay_buffer) == ["self"]
+    assert names(run_ppo) == ["config", "task_runner_class"]
+    assert "poll_interval" in names(ReplayBuffer.__init__)
+
+
+def test_reward_manager_is_found_by_verl() -> None:
+    from omegaconf import OmegaConf
+    from verl.trainer.ppo.reward import resolve_reward_manager_cls
+
+    from mint import compose, recipes
+    from mint.verl.reward_manager import SignalRewardManager
+
+    recipes.register(recipes.find_recipes())
+    config = compose.compose_config(["+recipe=mint_tiny"])
+    found = resolve_reward_manager_cls(OmegaConf.create({"reward": config.reward}))
+    assert found.__name__ == SignalRewardManager.__name__
+    assert list(inspect.signature(found.__init__).parameters)[1:] == [
+        "config", "tokenizer", "compute_score", "reward_router_address", "reward_model_tokenizer",
+    ]
+
+
+@pytest.mark.parametrize("by_std", [True, False])
+def test_a_mean_filled_reply_has_exactly_no_advantage(by_std: bool) -> None:
+    from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
+
+    scores = [0.2, 0.9, 0.5, (0.2 + 0.9 + 0.5) / 3]
+    rewards = torch.zeros(4, 5)
+    rewards[:, -1] = torch.tensor(scores)
+    advantages, _ = compute_grpo_outcome_advantage(
+        rewards, torch.ones(4, 5), np.array(["a"] * 4, dtype=object),
+        norm_adv_by_std_in_grpo=by_std,
+    )
+    assert advantages[3].abs().max() < 1e-6
+    assert advantages[1].min() > 0.3
+
+
+def test_rollout_extension_keeps_weights_unpacked() -> None:
+    code = (
+        "import torch, vllm.model_executor.layers.utils as u\n"
+        "import mint.verl.cpu_rollout\n"
+        "layer = torch.nn.Linear(64, 64)\n"
+        "u.dispatch_cpu_unquantized_gemm(layer, remove_weight=True)\n"
+        "assert layer.weight.shape == (64, 64)\n"
+        "assert layer.cpu_linear is torch.nn.functional.linear\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "VERL_PLATFORM": "cpu"},
+        capture_output=True, text=True, timeout=180, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_reference_engine_builds_without_offload_policy() -> None:
+    from verl.workers.engine.base import EngineRegistry
+
+    import mint.verl.cpu_engine as cpu_engine
+
+    for backend in ("fsdp", "fsdp2"):
+        registered = EngineRegistry._engines["language_model"][backend]["cpu"]
+        found = registered if inspect.isclass(registered) else registered[None]
+        assert found is cpu_engine.CpuFSDPEngineWithLMHead

@@ -1,0 +1,128 @@
+"""The parts of the verl seam that need no verl: wire format, group step, metrics, samples."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from mint.verl.checkpoint import newest_checkpoint
+from mint.verl.group_reward import step_rewards
+from mint.verl.samples import sample_rows
+from mint.verl.step_metrics import translate
+from mint.verl.wire import GradedReply, pack, unpack
+from mint.runlog import RunDir
+from rewards.formula import RewardWeights
+from rewards.types import Signals, Status
+
+
+def graded(quality: float | None = 0.5, kl: float = 1.0, **changes: object) -> GradedReply:
+    status = changes.pop("status", Status.OK)
+    reason = changes.pop("reason", "")
+    if status is Status.OK:
+        signals = Signals(
+            status=Status.OK, quality=quality, kl=kl, entropy=0.7, bigram=1.0, trigram=1.0,
+            num_tokens=40, counts=(0, 0, 0, 1, 0, 0, 0, 2, 0, 0),
+        )
+    else:
+        signals = Signals(status=status, reason=str(reason), num_tokens=3)  # type: ignore[arg-type]
+    return GradedReply(
+        signals=signals, reply="I hear you.", seeker="It hurts.", conversation_id="c1", turn=2,
+        previous_counts=(0.0,) * 10, sentences=("I hear you.",), tactics=(("validation",),),
+        dimensions={"advice_giving": 1.5}, grade_s=0.01,
+    )
+
+
+def test_wire_round_trip_keeps_everything() -> None:
+    row = graded()
+    assert unpack(pack(row)) == row
+
+
+def test_wire_marks_missing_numbers_as_nan_and_back_as_none() -> None:
+    row = graded(status=Status.FAILED, reason="judge: timeout: 20 s")
+    wire = pack(row)
+    assert math.isnan(wire["quality"])  # type: ignore[arg-type]
+    assert unpack(wire).signals.quality is None
+    assert unpack(wire) == row
+
+
+def test_wire_has_the_same_keys_for_every_status() -> None:
+    keys = {frozenset(pack(graded(status=s) if s is not Status.OK else graded())) for s in Status}
+    assert len(keys) == 1
+
+
+def test_groups_are_keyed_by_uid_not_by_position() -> None:
+    rows = [graded(0.1), graded(0.9), graded(0.3), graded(0.2)]
+    weights = RewardWeights(kl=0.0)
+    mixed = step_rewards(rows, ["a", "b", "a", "b"], weights)
+    sorted_ = step_rewards([rows[0], rows[2], rows[1], rows[3]], ["a", "a", "b", "b"], weights)
+    assert mixed.scores == (0.0, 1.0, 1.0, 0.0)
+    assert sorted_.scores == (0.0, 1.0, 1.0, 0.0)
+    assert mixed.groups == {"a": (0, 2), "b": (1, 3)}
+
+
+def test_unequal_lengths_are_refused() -> None:
+    with pytest.raises(ValueError):
+        step_rewards([graded()], ["a", "b"], RewardWeights())
+
+
+def test_failures_are_counted_and_never_averaged_in() -> None:
+    rows = [
+        graded(0.2), graded(0.8), graded(status=Status.FAILED, reason="judge: timeout: 20 s"),
+        graded(status=Status.EMPTY), graded(status=Status.TRUNCATED_THINK),
+    ]
+    result = step_rewards(rows, ["a"] * 5, RewardWeights(kl=0.0, min_scored_fraction=0.2))
+    assert result.metrics["reward/quality/mean"] == pytest.approx(0.5)
+    assert result.metrics["grader/num_failed"] == 1
+    assert result.metrics["grader/judge_failed"] == 1
+    assert result.metrics["grader/tagger_failed"] == 0
+    assert result.metrics["reply/empty_frac"] == pytest.approx(0.2)
+    assert result.metrics["reply/truncated_think_frac"] == pytest.approx(0.2)
+    assert result.metrics["group/frac_partial"] == 1.0
+    others = [s for i, s in enumerate(result.scores) if i != 2]
+    assert result.scores[2] == pytest.approx(sum(others) / 4)
+    assert max(result.scores[3:]) < min(result.scores[:2])
+
+
+def test_all_failed_is_a_lost_group_without_numbers() -> None:
+    rows = [graded(status=Status.FAILED, reason="tagger: x: y")] * 4
+    result = step_rewards(rows, ["a"] * 4, RewardWeights())
+    assert result.scores == (0.0,) * 4
+    assert result.metrics["group/frac_lost"] == 1.0
+    assert math.isnan(result.metrics["reward/quality/mean"])
+    assert math.isnan(result.metrics["reward/raw/mean"])
+
+
+def test_samples_are_best_and_worst_of_the_most_spread_groups() -> None:
+    rows = [graded(0.1), graded(0.9), graded(0.5), graded(0.5)]
+    result = step_rewards(rows, ["a", "a", "b", "b"], RewardWeights(kl=0.0))
+    out = sample_rows(7, rows, ["a", "a", "b", "b"], result, 1)
+    assert [(row["rank"], row["breakdown"]["quality"]) for row in out] == [
+        ("best", 0.9), ("worst", 0.1),
+    ]
+    assert {row["uid"] for row in out} == {"a"}
+    assert all(row["step"] == 7 for row in out)
+
+
+def test_translation_renames_and_leaves_out_the_unmeasured() -> None:
+    mine = translate(
+        {"timing_s/gen": 2.0, "timing_s/step": 4.0, "perf/total_num_tokens": 800,
+         "reward/raw/mean": 0.5, "critic/score/mean": 9.0, "reply/num": 64.0}
+    )
+    assert mine["time/generate_s"] == 2.0
+    assert mine["throughput/tokens_per_s"] == 200.0
+    assert mine["throughput/replies_per_s"] == 16.0
+    assert "critic/score/mean" not in mine
+    assert "time/update_s" not in mine
+
+
+def test_newest_checkpoint_is_the_highest_number(tmp_path: object) -> None:
+    from pathlib import Path
+
+    run = RunDir.create(Path(str(tmp_path)) / "run")
+    assert newest_checkpoint(run) is None
+    for step in (2, 10, 9):
+        (run.checkpoints_path / f"global_step_{step}").mkdir(parents=True)
+    newest = newest_checkpoint(run)
+    assert newest is not None
+    assert newest.name == "global_step_10"
