@@ -79,9 +79,7 @@ def trigram_surprisal(
     return _ngram_surprisal(history, sentence_tactics, order=3, alpha=alpha)
 
 
-def history_ngrams(
-    turns: Sequence[Sequence[Sequence[str]]], order: int
-) -> Counter[Ngram]:
+def history_ngrams(turns: Sequence[Sequence[Sequence[str]]], order: int) -> Counter[Ngram]:
     """Counts of tactic n-grams over earlier supporter turns.
 
     `turns` is turn -> sentence -> tactics. As in the paper's code, the tactics of one turn are
@@ -108,7 +106,7 @@ def _ngram_surprisal(
     surprisals = []
     for start in range(len(sentence_tactics) - order + 1):
         for ngram in _products(sentence_tactics[start : start + order]):
-            seen = history[ngram] if ngram in history else 0.0
+            seen = history.get(ngram, 0.0)
             total = context_totals[ngram[:-1]]
             surprisals.append(-math.log((seen + alpha) / (total + NUM_TACTICS * alpha)))
     return sum(surprisals) / len(surprisals) if surprisals else 0.0

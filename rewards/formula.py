@@ -99,22 +99,36 @@ class RewardWeights:
         _require(self.mode in list(Mode), "mode", "be one of " + ", ".join(Mode), self.mode)
         object.__setattr__(self, "mode", Mode(self.mode))
         for name in (*COMPONENTS, "diversity"):
-            _require(getattr(self, name) >= 0, name, "be >= 0", getattr(self, name))
-        _require(self.length_target_tokens > 0, "length_target_tokens", "be > 0",
-                 self.length_target_tokens)
-        _require(self.label_leak_penalty <= 0, "label_leak_penalty", "be <= 0",
-                 self.label_leak_penalty)
+            value = getattr(self, name)
+            _require(0 <= value < math.inf, name, "be >= 0 and finite", value)
+        _require(
+            self.length_target_tokens > 0,
+            "length_target_tokens",
+            "be > 0",
+            self.length_target_tokens,
+        )
+        _require(
+            self.label_leak_penalty <= 0, "label_leak_penalty", "be <= 0", self.label_leak_penalty
+        )
         _require(self.invalid_margin > 0, "invalid_margin", "be > 0", self.invalid_margin)
-        _require(0 < self.min_scored_fraction <= 1, "min_scored_fraction", "be in (0, 1]",
-                 self.min_scored_fraction)
+        _require(
+            0 < self.min_scored_fraction <= 1,
+            "min_scored_fraction",
+            "be in (0, 1]",
+            self.min_scored_fraction,
+        )
         _require(self.flat_range >= 0, "flat_range", "be >= 0", self.flat_range)
         used = self.active_components()
         _require(any(used.values()), "/".join(used), "not all be 0 in mode " + self.mode, 0)
+        if self.mode == Mode.MULTIPLY:
+            _require(self.quality > 0, "quality", "be > 0 in mode multiply", self.quality)
+            novelty = {name: used[name] for name in COMPONENTS[1:]}
+            _require(any(novelty.values()), "/".join(novelty), "not all be 0 in mode multiply", 0)
 
     def active_components(self) -> dict[str, float]:
         """Component -> weight for the components this mode looks at."""
         names = COMPONENTS
-        if self.mode == Mode.QUALITY_ONLY:
+        if self.mode == Mode.QUALITY_ONLY or (self.mode == Mode.ADD and self.diversity == 0):
             names = ("quality",)
         elif self.mode == Mode.DIVERSITY_ONLY:
             names = COMPONENTS[1:]
@@ -178,14 +192,13 @@ def group_rewards(
     weights = weights or RewardWeights()
     scored = [i for i, s in enumerate(signals_G) if s.status is Status.OK]
     num_failed = sum(s.status is Status.FAILED for s in signals_G)
-    needed = math.ceil(weights.min_scored_fraction * len(signals_G))
+    # Rounded first: 0.55 * 20 is a little more than 11 in floating point.
+    needed = math.ceil(round(weights.min_scored_fraction * len(signals_G), 9))
     # An empty reply is judged without a grader, so it counts as known when looking for lost groups.
     lost = len(signals_G) - num_failed < needed
 
     normalised = {
-        name: normalise_in_group(
-            [_value(signals_G[i], name) for i in scored], weights.flat_range
-        )
+        name: normalise_in_group([_value(signals_G[i], name) for i in scored], weights.flat_range)
         for name in COMPONENTS
     }
     replies: list[RewardBreakdown | None] = [None] * len(signals_G)
@@ -253,9 +266,7 @@ def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float 
     return _combine(signals, scaled, weights).score
 
 
-def _combine(
-    signals: Signals, norm: dict[str, float], weights: RewardWeights
-) -> RewardBreakdown:
+def _combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -> RewardBreakdown:
     quality = weights.quality * norm["quality"]
     diversity = sum(getattr(weights, name) * norm[name] for name in COMPONENTS[1:])
     combined = {

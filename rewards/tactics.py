@@ -6,6 +6,7 @@ This is the only list of tactics in the project. Definitions are our wording of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -92,14 +93,14 @@ def count_vector(counts: Counts | None) -> tuple[float, ...]:
         unknown = sorted(set(counts) - set(TACTIC_NAMES))
         if unknown:
             raise DataError(f"unknown tactic {unknown[0]!r}; allowed: {', '.join(TACTIC_NAMES)}")
-        values = [counts[name] if name in counts else None for name in TACTIC_NAMES]
+        values = [counts.get(name) for name in TACTIC_NAMES]
     else:
         values = list(counts)
         if len(values) != NUM_TACTICS:
             raise DataError(f"a count vector needs {NUM_TACTICS} entries, got {len(values)}")
     vector = tuple(0.0 if value is None else float(value) for value in values)
-    if any(value < 0 for value in vector):
-        raise DataError(f"tactic counts must be >= 0, got {vector}")
+    if not all(0 <= value < math.inf for value in vector):
+        raise DataError(f"tactic counts must be >= 0 and finite, got {vector}")
     return vector
 
 

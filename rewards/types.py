@@ -1,4 +1,4 @@
-"""Values that pass between graders, scorer, formula and trainer. All frozen, none knows a framework."""
+"""Values that pass between graders, scorer, formula and trainer; frozen, free of frameworks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIMENSIONS: tuple[str, ...] = (
     "self_oriented",
     "dismissing_emotions",
 )
-"""Six sub-components of Lend-an-Ear (arXiv 2506.10150), each rated 1 (not at all) to 5 (very much)."""
+"""Six dimensions of Lend-an-Ear (arXiv 2506.10150), rated 1 (not at all) to 5 (very much)."""
 
 NEGATIVE_DIMENSIONS = frozenset({"advice_giving", "self_oriented", "dismissing_emotions"})
 """Dimensions where a low rating is the better one."""
@@ -43,7 +43,7 @@ class Message(NamedTuple):
         """A message from {"role", "content"}; chat roles user/assistant are accepted as well."""
         if not isinstance(raw, Mapping) or not {"role", "content"} <= set(raw):
             raise DataError(f"a message needs 'role' and 'content', got {raw!r:.80}")
-        if raw["role"] not in _ROLES:
+        if not isinstance(raw["role"], str) or raw["role"] not in _ROLES:
             raise DataError(f"role must be one of {', '.join(_ROLES)}, got {raw['role']!r}")
         if not isinstance(raw["content"], str):
             raise DataError(f"content must be text, got {type(raw['content']).__name__}")

@@ -23,6 +23,8 @@ REPLY_FEATURES = "reply-1"
 # Entries of a unit vector are tiny; this brings them to the size of the surface cues, so that one
 # regularisation strength suits both.
 _VECTOR_SCALE = 8.0
+# Products of two cues let the judge see, for example, that questions help up to a point.
+_PRODUCT_SCALE = 3.0
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf\u2764]")
 _CLOSERS = "\"'\u201d\u2019)]*_ "
@@ -61,7 +63,7 @@ def sentence_features(
 def reply_features(
     vectors_SD: NDArray[np.float32], sentences: Sequence[str], seeker_D: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """float32 [2 D + cues]: input of the rating heads for one reply.
+    """float32 [2 D + cues + products of cues]: input of the rating heads for one reply.
 
     Mean and maximum over the distinct sentence vectors, pooled cues, and how close the reply is to
     the seeker's last message (`seeker_D`, a unit vector, or zeros when there is none).
@@ -81,7 +83,10 @@ def reply_features(
         max(0.0, float(closeness.max()) - 0.8) * 5.0,
     ]
     pooled = np.concatenate([mean, vectors.max(axis=0)]) * _VECTOR_SCALE
-    return np.concatenate([pooled, np.array(cues, np.float32)])
+    surface = np.array(cues, np.float32)
+    rows, columns = np.triu_indices(len(cues))
+    products = surface[rows] * surface[columns] * np.float32(_PRODUCT_SCALE)
+    return np.concatenate([pooled, surface, products])
 
 
 def _sentence_cues(sentence: str) -> list[float]:

@@ -1,0 +1,160 @@
+"""Reads the released MINT outputs that the embedded graders are fitted and measured on.
+
+Expected below the given folder (the layout of the public MINT repository):
+
+    evaluation/outputs/<system>/conversations_tagged.json    replies, tactics a sentence
+    evaluation/eval_outputs/<system>/*_ratings.csv           six ratings and their aggregate
+    data/tagger_annotations/val/<tactic>.jsonl               sentences labelled by people
+
+A rating belongs to the reply of the same system, conversation and turn, where `turn_index` is the
+position of the reply in its conversation, i.e. the number of messages before it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rewards.errors import DataError
+from rewards.graders.judge_embedded import OUTPUTS
+from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
+from rewards.text import split_sentences
+from rewards.types import DIMENSIONS
+
+_HUMAN_INPUT = re.compile(r"Sentence to Evaluate:\n(?P<sentence>.*?)\n\s*### Response:", re.DOTALL)
+_SCORE = re.compile(r"<score>([01])</score>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusReply:
+    """One released reply with what is known about it."""
+
+    system: str
+    conversation_id: str
+    turn_index: int
+    """Number of messages before the reply."""
+    seeker_turn: str
+    text: str
+    sentences: tuple[str, ...]
+    tactics: tuple[frozenset[str], ...] | None
+    """Released tactics a sentence; None when their number is not that of `sentences`."""
+    ratings: tuple[float, ...] | None
+    """In the order of `judge_embedded.OUTPUTS`, each in [1, 5]; None when one is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HumanSentence:
+    """A sentence whose tactics people decided."""
+
+    text: str
+    tactics: frozenset[str]
+
+
+def read_replies(upstream: Path) -> list[CorpusReply]:
+    """All released replies, systems in alphabetical order.
+
+    Raises DataError, naming the file, when one is missing, broken or joins with no rating.
+    """
+    folder = upstream / "evaluation" / "outputs"
+    files = sorted(folder.glob("*/conversations_tagged.json"))
+    if not files:
+        raise DataError(f"no */conversations_tagged.json in {folder}; set upstream=PATH")
+    return [reply for file in files for reply in _read_system(upstream, file)]
+
+
+def read_human_sentences(upstream: Path) -> list[HumanSentence]:
+    """The sentences labelled by people, in file order. Raises DataError as `read_replies`."""
+    columns = []
+    for tactic in TACTIC_NAMES:
+        file = upstream / "data" / "tagger_annotations" / "val" / f"{tactic}.jsonl"
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise DataError(f"{file}: {error.strerror}") from error
+        columns.append([_read_label(line, f"{file}:{i}") for i, line in enumerate(lines, 1)])
+    rows = list(zip(*columns, strict=True))
+    for number, row in enumerate(rows, 1):
+        if len({text for text, _ in row}) != 1:
+            raise DataError(f"line {number} of the annotation files differs between tactics")
+    return [
+        HumanSentence(
+            text=row[0][0],
+            tactics=frozenset(n for n, (_, yes) in zip(TACTIC_NAMES, row, strict=True) if yes),
+        )
+        for row in rows
+    ]
+
+
+def agreement(replies: Sequence[CorpusReply]) -> float:
+    """Share of replies, in [0, 1], with as many sentences as released tag lists."""
+    return sum(reply.tactics is not None for reply in replies) / len(replies)
+
+
+def _read_system(upstream: Path, file: Path) -> list[CorpusReply]:
+    system = file.parent.name
+    ratings = _read_ratings(upstream / "evaluation" / "eval_outputs" / system)
+    try:
+        records = json.loads(file.read_text(encoding="utf-8"))
+        replies = [_reply(system, record, ratings) for record in records]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: not in the released form: {error!r}") from error
+    if all(reply.ratings is None for reply in replies):
+        raise DataError(f"{file}: no reply has a complete rating in {system}'s ratings file")
+    return replies
+
+
+def _reply(
+    system: str, record: dict[str, Any], ratings: dict[tuple[str, int], tuple[float, ...]]
+) -> CorpusReply:
+    history = record["conversation_history"]
+    key = (str(record["conversation_id"]), len(history))
+    sentences = tuple(split_sentences(record["model_response"]))
+    tags = record["sentence_tactics"]
+    tactics = tuple(frozenset(found) & TACTIC_INDEX.keys() for found in tags)
+    return CorpusReply(
+        system=system,
+        conversation_id=key[0],
+        turn_index=key[1],
+        seeker_turn=history[-1]["content"] if history else "",
+        text=record["model_response"],
+        sentences=sentences,
+        tactics=tactics if len(tactics) == len(sentences) else None,
+        ratings=ratings.get(key),
+    )
+
+
+def _read_ratings(folder: Path) -> dict[tuple[str, int], tuple[float, ...]]:
+    files = sorted(folder.glob("*_ratings.csv"))
+    if len(files) != 1:
+        raise DataError(f"{folder} must hold one *_ratings.csv, found {len(files)}")
+    columns = (*DIMENSIONS, "aggregated_empathy")
+    assert len(columns) == len(OUTPUTS)
+    ratings = {}
+    with files[0].open(encoding="utf-8", newline="") as stream:
+        for number, row in enumerate(csv.DictReader(stream), 2):
+            try:
+                values = tuple(float(row[column] or "nan") for column in columns)
+                key = (row["conversation_id"], int(row["turn_index"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise DataError(f"{files[0]}:{number}: {error!r}") from error
+            if all(math.isfinite(value) for value in values):
+                ratings[key] = values
+    return ratings
+
+
+def _read_label(line: str, where: str) -> tuple[str, bool]:
+    try:
+        messages = json.loads(line)["messages"]
+        given = _HUMAN_INPUT.search(messages[1]["content"])
+        score = _SCORE.search(messages[2]["content"])
+    except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+        raise DataError(f"{where}: not in the released form: {error!r}") from error
+    if given is None or score is None:
+        raise DataError(f"{where}: no sentence or no <score> in the messages")
+    return given["sentence"].strip(), score[1] == "1"
