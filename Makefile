@@ -1,4 +1,5 @@
-# `make` alone prints the targets. Variables: RECIPE, ARGS (Hydra overrides), PYTHON.
+# `make` alone prints the targets. Variables: RECIPE, ARGS (Hydra overrides), PYTHON, and PIP_ARGS
+# (say, where pip finds the CPU build of torch if your index offers only the CUDA one).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -6,6 +7,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 RECIPE ?= mint_tiny
 ARGS ?=
+PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -18,7 +20,7 @@ install: $(STAMP)  ## make .venv with the pinned CPU set, mint and the test tool
 
 $(STAMP): requirements/cpu.txt requirements/dev.txt requirements/vllm-name/pyproject.toml pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements/cpu.txt -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -r requirements/cpu.txt -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps ./requirements/vllm-name
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	@touch $@
