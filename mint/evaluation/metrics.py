@@ -105,6 +105,12 @@ def counted(sums_CM: Floats) -> dict[str, int]:
     return {**result, **dict.fromkeys(REPETITION, pairs)}
 
 
+def repeat_rates(replies: Sequence[EvaluatedReply]) -> list[float | None]:
+    """P(x_k | p_k) of each tactic, in [0, 1]; None for one that no previous turn has used."""
+    both, previous = _repetition_sums(replies).sum(axis=0)[: 2 * NUM_TACTICS].reshape(2, -1)
+    return [float(b / p) if p > 0 else None for b, p in zip(both, previous, strict=True)]
+
+
 def _repetition_sums(replies: Sequence[EvaluatedReply]) -> Floats:
     """[N, 40]: per tactic, in both turns; in the previous; only in the reply; not in the previous.
 

@@ -1,0 +1,1 @@
+"""Parts of the run report: data, drawings, page sections."""

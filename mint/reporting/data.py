@@ -1,0 +1,141 @@
+"""What a report is made of, read from a run directory; every part may be missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from mint.evaluation.records import EvaluatedReply
+from mint.runlog import RunDir, read_json_lines
+from rewards.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """A run as the report sees it. None or empty: not there."""
+
+    name: str
+    manifest: Mapping[str, Any] | None
+    config: DictConfig | None
+    metrics: tuple[Mapping[str, Any], ...]
+    samples: tuple[Mapping[str, Any], ...]
+    before: Mapping[str, Any] | None
+    """evaluation/before.json."""
+    after: Mapping[str, Any] | None
+    comparison: Mapping[str, Mapping[str, Any]] | None
+    before_replies: tuple[EvaluatedReply, ...]
+    after_replies: tuple[EvaluatedReply, ...]
+    cards: Mapping[str, Mapping[str, Any]]
+    """Metric cards of the embedded graders that graded this run: "tagger", "judge"."""
+
+    @property
+    def steps(self) -> list[int]:
+        """Logged training steps, ascending."""
+        return [int(row["step"]) for row in self.metrics]
+
+    def series(self, key: str) -> tuple[float | None, ...]:
+        """One metric over the steps."""
+        return tuple(_finite(row[key]) if key in row else None for row in self.metrics)
+
+    def has(self, *keys: str) -> bool:
+        """Whether any of the metrics was logged at least once."""
+        return any(value is not None for key in keys for value in self.series(key))
+
+    def setting(self, key: str) -> Any | None:
+        """A value of config.yaml by its dotted name; None when there is none."""
+        if self.config is None:
+            return None
+        try:
+            return OmegaConf.select(self.config, key)
+        except OmegaConfBaseException:
+            return None
+
+    def held_out(self, name: str) -> tuple[float | None, float | None]:
+        """A held-out metric before and after: of the shared turns if compared, else of each."""
+        if self.comparison is not None and name in self.comparison:
+            return self.comparison[name]["before"], self.comparison[name]["after"]
+        return _mean(self.before, name), _mean(self.after, name)
+
+
+def load(run: RunDir) -> ReportData:
+    """Read everything the run directory has. Raises DataError for a broken file."""
+    manifest = run.read_json(run.manifest_path.name)
+    return ReportData(
+        name=run.path.resolve().name,
+        manifest=manifest,
+        config=_config(run),
+        metrics=tuple(run.read_metrics()),
+        samples=tuple(run.read_samples()),
+        before=run.read_json("evaluation/before.json"),
+        after=run.read_json("evaluation/after.json"),
+        comparison=run.read_json("evaluation/comparison.json"),
+        before_replies=_replies(run, "before"),
+        after_replies=_replies(run, "after"),
+        cards=_cards(manifest),
+    )
+
+
+def paired_samples(data: ReportData, limit: int) -> list[tuple[EvaluatedReply, EvaluatedReply]]:
+    """First replies before and after to up to `limit` prompts, evenly spaced over the turns.
+
+    Turns with a previous supporter turn come first, because only there can a reply repeat it.
+    """
+    after = {(r.conversation_id, r.turn): r for r in data.after_replies if r.sample == 0}
+    pairs = [
+        (reply, after[reply.conversation_id, reply.turn])
+        for reply in data.before_replies
+        if reply.sample == 0 and (reply.conversation_id, reply.turn) in after
+    ]
+    pairs = [pair for pair in pairs if pair[0].has_previous] or pairs
+    return _spaced(pairs, limit)
+
+
+def _spaced(items: Sequence[Any], limit: int) -> list[Any]:
+    if len(items) <= limit:
+        return list(items)
+    return [items[int((i + 0.5) * len(items) / limit)] for i in range(limit)]
+
+
+def _config(run: RunDir) -> DictConfig | None:
+    if not run.config_path.exists():
+        return None
+    try:
+        config = OmegaConf.load(run.config_path)
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
+        raise DataError(f"{run.config_path}: {str(error).splitlines()[0]}") from error
+    return config if isinstance(config, DictConfig) else None
+
+
+def _replies(run: RunDir, which: str) -> tuple[EvaluatedReply, ...]:
+    rows = read_json_lines(run.evaluation_path / f"{which}_replies.jsonl")
+    return tuple(EvaluatedReply.from_row(row) for row in rows)
+
+
+def _cards(manifest: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
+    """Shipped metric cards of exactly those weights that graded the run."""
+    cards = {}
+    graders = manifest["graders"] if manifest is not None else {}
+    for name in ("tagger", "judge"):
+        path = resources.files("rewards.graders") / "weights" / f"{name}.json"
+        if name in graders and path.is_file():
+            card = json.loads(path.read_text(encoding="utf-8"))
+            if card["sha256"] == graders[name]["revision"]:
+                cards[name] = card
+    return cards
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _mean(summary: Mapping[str, Any] | None, name: str) -> float | None:
+    if summary is None or name not in summary["metrics"]:
+        return None
+    return summary["metrics"][name]["mean"]

@@ -1,0 +1,159 @@
+"""The end of the page: what produced the run, who graded it, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from mint.reporting.data import ReportData
+from mint.reporting.html import code, facts, label, missing, more, number, section, table, text
+
+_SETTINGS = {
+    "Model": "actor_rollout_ref.model.path",
+    "Prompts a step": "data.train_batch_size",
+    "Replies a prompt": "actor_rollout_ref.rollout.n",
+    "Sampling temperature": "actor_rollout_ref.rollout.temperature",
+    "Longest reply (tokens)": "data.max_response_length",
+    "Learning rate": "actor_rollout_ref.actor.optim.lr",
+    "KL loss weight": "actor_rollout_ref.actor.kl_loss_coef",
+    "Reward mode": "mint.reward.mode",
+    "Length target (tokens)": "mint.reward.length_target_tokens",
+    "Prompt style": "mint.data.style",
+    "Device": "trainer.device",
+}
+_SMALL_PARAMETERS = "tiny"
+
+
+def facts_section(data: ReportData) -> str:
+    """Everything needed to repeat the run."""
+    manifest = data.manifest
+    body = []
+    settings = {
+        title: text(value)
+        for title, key in _SETTINGS.items()
+        if (value := data.setting(key)) is not None
+    }
+    if manifest is None:
+        body.append(missing("manifest.json is missing: versions, seeds and hashes are not known."))
+    else:
+        body.append(facts(dict(_identity(manifest))))
+    if settings:
+        body.append("<h3>Settings</h3>" + facts(settings))
+    if manifest is not None:
+        rows = [[text(name), code(version)] for name, version in manifest["packages"].items()]
+        body.append(more("Package versions", table(("Package", "Version"), rows, "Packages")))
+        data_rows = [[text(p), code(digest)] for p, digest in manifest["data"].items()]
+        body.append(more("Data files", table(("File", "SHA-256"), data_rows, "Data files")))
+    return section("facts", "Run facts", "".join(body))
+
+
+def graders_section(data: ReportData) -> str:
+    """Which graders scored the replies, and how good they are."""
+    title = "Graders"
+    source = data.manifest if data.manifest is not None else data.after or data.before
+    if source is None or not source["graders"]:
+        return section("graders", title, missing("The identity of the graders was not recorded."))
+    blocks = [
+        _grader(name, identity, data.cards.get(name))
+        for name, identity in source["graders"].items()
+    ]
+    lead = (
+        "The same graders score training and evaluation. A policy can learn to please a grader, so "
+        "a gain here is a gain in the eyes of these graders, not yet of people."
+    )
+    return section("graders", title, f'<div class="grid">{"".join(blocks)}</div>', lead)
+
+
+def notes_section(data: ReportData) -> str:
+    """How far the numbers reach."""
+    items = "".join(f"<li>{note}</li>" for note in _notes(data))
+    return section("notes", "How far to trust this", f"<ul>{items}</ul>")
+
+
+def duration(manifest: Mapping[str, Any]) -> str:
+    """Time from start to end, e.g. "12 min"; "" while it is not known."""
+    if not manifest["finished"]:
+        return ""
+    start, end = (datetime.fromisoformat(manifest[key]) for key in ("started", "finished"))
+    minutes = (end - start).total_seconds() / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _identity(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "Status", text(manifest["status"])
+    if manifest["error"]:
+        yield "Error", text(manifest["error"])
+    if manifest["recipe"]:
+        yield "Recipe", text(manifest["recipe"])
+    yield "Command", code(manifest["command"])
+    yield "Started", text(manifest["started"])
+    yield "Finished", text(manifest["finished"] or "not yet")
+    git = manifest["git"]
+    if git is not None:
+        changed = " with local changes" if git["dirty"] else ""
+        yield "Revision", code(git["revision"][:12]) + changed
+    machine = manifest["machine"]
+    yield "mint / Python", text(f"{manifest['mint']} / {manifest['python']}")
+    yield (
+        "Machine",
+        text(f"{machine['system']} {machine['architecture']}, {machine['cpu_cores']} CPU cores"),
+    )
+    seeds = ", ".join(f"{name} {seed}" for name, seed in manifest["seeds"].items())
+    yield "Seeds", text(seeds or "none recorded")
+
+
+def _grader(name: str, identity: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
+    rows = {
+        "Kind": text(f"{identity['kind']} {identity['name']}"),
+        "Revision": code(str(identity["revision"])[:16]),
+    }
+    for key, value in identity["details"].items():
+        if isinstance(value, str | int | float):
+            rows[key.replace("_", " ").capitalize()] = code(str(value)[:48])
+    if card is None:
+        note = missing("No metric card for these weights is at hand.")
+    else:
+        figures = list(_figures(card))
+        note = table(("Held-out figure", "Value"), figures, f"Held-out figures of the {name}")
+    return f'<div class="card"><h3>{text(name.capitalize())}</h3>{facts(rows)}{note}</div>'
+
+
+def _figures(card: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Numbers of the card's blocks, e.g. agreement on conversations that were held out."""
+    for block, values in card.items():
+        if not isinstance(values, Mapping) or block in ("encoder", "sources"):
+            continue
+        for name, value in values.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                digits = 0 if isinstance(value, int) else 3
+                yield [f"{label(block).capitalize()}: {label(name)}", number(value, digits)]
+
+
+def _notes(data: ReportData) -> Iterator[str]:
+    graders = data.manifest["graders"] if data.manifest is not None else {}
+    if "judge" in graders and graders["judge"]["name"] == "embedded":
+        yield (
+            "The empathy judge is a small regression on sentence embeddings, made to run "
+            "everywhere. It imitates ratings of a larger judge and is easier to mislead than one; "
+            "use it to check that training works, and a stronger judge or people for claims."
+        )
+    if data.setting("mint.policy.build") == _SMALL_PARAMETERS:
+        yield (
+            "The policy has about four million parameters and was warmed up on generated "
+            "conversations. This run demonstrates the whole method on a small machine; its replies "
+            "are no support for a person in distress."
+        )
+    yield (
+        "Replies are given to fixed conversations: the previous turn is the recorded supporter's, "
+        "not the policy's own. Whether the policy repeats itself in a free conversation is not "
+        "measured here."
+    )
+    yield (
+        "Stickiness grows with the number of tactics in a reply. Repetition beyond chance is free "
+        "of that and should be read with it."
+    )
+    yield (
+        "Intervals describe the choice of held-out conversations. They do not cover the randomness "
+        "of training: another seed can give another policy."
+    )

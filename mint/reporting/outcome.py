@@ -1,0 +1,223 @@
+"""The first part of the page: what changed, in words, cards and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mint.evaluation.metrics import repeat_rates
+from mint.reporting import svg
+from mint.reporting.data import ReportData
+from mint.reporting.html import code, figure, label, missing, number, section, table, text
+from mint.reporting.measures import GROUPS, MEASURES, excludes_zero, prevalence, verdict
+from rewards.tactics import TACTIC_NAMES
+
+_HEADLINES = ("composite", "empathy", "stickiness", "tactics_per_turn")
+_ALWAYS_ON = 0.9
+_SAME_OPENING = 0.5
+_TRUNCATED = 0.1
+
+
+def outcome_section(data: ReportData) -> str:
+    """What changed between the starting policy and the trained one."""
+    if data.comparison is None:
+        return section("outcome", "What changed", _without_comparison(data))
+    confidence = data.after["settings"]["confidence"] if data.after is not None else 0.95
+    body = [_words(data.comparison, confidence), _cards(data.comparison)]
+    warnings = list(_warnings(data, data.comparison))
+    if warnings:
+        items = "".join(f"<li>{warning}</li>" for warning in warnings)
+        body.append(f'<aside class="watch"><h3>Look out for</h3><ul>{items}</ul></aside>')
+    return section("outcome", "What changed", "".join(body))
+
+
+def measures_section(data: ReportData) -> str:
+    """All held-out metrics with intervals."""
+    summaries = [s for s in (data.before, data.after) if s is not None]
+    if not summaries:
+        return section("measures", "Held-out measures", _without_comparison(data))
+    settings = summaries[-1]["settings"]
+    level = f"{settings['confidence']:.0%}"
+    lead = (
+        f"{settings['samples_per_prompt']} replies to each held-out turn at temperature "
+        f"{settings['temperature']:g}. Intervals cover {level} and come from "
+        f"{settings['resamples']:,} bootstrap resamples of whole conversations; differences are "
+        "paired by turn."
+    )
+    blocks = []
+    for title, names in GROUPS.items():
+        rows = [_row(data, name) for name in names]
+        heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
+        blocks.append(
+            f"<h3>{text(title)}</h3>"
+            + table(heads, rows, f"{title}: before and after", kind="measures")
+        )
+    return section("measures", "Held-out measures", "".join(blocks), lead)
+
+
+def tactics_section(data: ReportData) -> str:
+    """Which tactics the replies use, before and after."""
+    before, after = prevalence(data.before), prevalence(data.after)
+    if all(value is None for value in (*before, *after)):
+        note = missing("No evaluation has been made, so the use of tactics is not known.")
+        return section("tactics", "Tactics in use", note)
+    figures = [
+        _pairs_figure(
+            "Share of replies with each tactic",
+            "share of replies",
+            (before, after),
+            "A tactic near 100% is used whatever the person says: variety has then become a fixed "
+            "bundle, which lowers stickiness without making replies more responsive.",
+        )
+    ]
+    if data.before_replies and data.after_replies:
+        rates = repeat_rates(data.before_replies), repeat_rates(data.after_replies)
+        figures.append(
+            _pairs_figure(
+                "Chance that a tactic is used again",
+                "share of replies after a turn with the tactic",
+                rates,
+                "Among replies whose previous supporter turn used the tactic; the mean of these "
+                "bars is the stickiness, and few such replies make a bar uncertain.",
+            )
+        )
+    return section("tactics", "Tactics in use", f'<div class="grid">{"".join(figures)}</div>')
+
+
+def _pairs_figure(
+    title: str,
+    unit: str,
+    values: tuple[Sequence[float | None], Sequence[float | None]],
+    explanation: str,
+) -> str:
+    keys = (
+        '<ul class="keys"><li><span class="swatch before"></span>before training</li>'
+        '<li><span class="swatch after"></span>after training</li></ul>'
+    )
+    chart = svg.bar_pairs(TACTIC_NAMES, values[0], values[1], unit)
+    return figure(title, keys + chart, explanation)
+
+
+def _words(comparison: Mapping[str, Mapping[str, Any]], confidence: float) -> str:
+    composite = comparison["composite"]
+    scope = (
+        f"Measured on {composite['num_turns']} held-out turns of "
+        f"{composite['num_conversations']} conversations that were not trained on. Brackets hold "
+        f"the {confidence:.0%} interval of the difference."
+    )
+    items = "".join(f"<li>{_change(name, comparison[name])}</li>" for name in _HEADLINES)
+    return f'<ul class="summary">{items}</ul><p class="lead">{scope}</p>'
+
+
+def _change(name: str, row: Mapping[str, Any]) -> str:
+    measure, digits = MEASURES[name], MEASURES[name].digits
+    if row["difference"] is None:
+        return f"{measure.title}: not known on both sides."
+    before, after = number(row["before"], digits), number(row["after"], digits)
+    clear = excludes_zero(row)
+    if clear is None:
+        return (
+            f"{measure.title} went from {before} to <b>{after}</b>; too few data for an interval."
+        )
+    if not clear:
+        return (
+            f"{measure.title} shows <b>no clear change</b>: {before} before, {after} after, and "
+            f"the interval {_range(row, digits)} includes 0."
+        )
+    moved = "rose" if row["difference"] > 0 else "fell"
+    return (
+        f"{measure.title} <b>{moved} from {before} to {after}</b>, and the interval "
+        f"{_range(row, digits)} excludes 0."
+    )
+
+
+def _cards(comparison: Mapping[str, Mapping[str, Any]]) -> str:
+    cards = []
+    for name in _HEADLINES:
+        row, measure = comparison[name], MEASURES[name]
+        result = verdict(name, row)
+        cards.append(
+            f'<div class="card stat"><h3>{measure.title}</h3>'
+            f'<p class="big"><span class="from">{number(row["before"], measure.digits)}</span>'
+            f'<span class="arrow" aria-label="to">→</span>'
+            f"{number(row['after'], measure.digits)}</p>"
+            f'<p class="delta"><span class="chip {result.split()[0]}">{text(result)}</span> '
+            f"{number(row['difference'], measure.digits, signed=True)}"
+            f'<span class="muted interval-text">{_range(row, measure.digits)}</span></p>'
+            f'<p class="muted small">{text(measure.meaning)}</p></div>'
+        )
+    return f'<div class="grid stats">{"".join(cards)}</div>'
+
+
+def _row(data: ReportData, name: str) -> list[str]:
+    measure = MEASURES[name]
+    arrow = {1: "higher is better", -1: "lower is better", 0: "neither is better"}[measure.better]
+    title = f'{text(measure.title)}<span class="sub">{text(measure.meaning)}; {arrow}</span>'
+    before, after = data.held_out(name)
+    shown = [number(before, measure.digits), number(after, measure.digits)]
+    row = None if data.comparison is None else data.comparison.get(name)
+    if row is None or row["difference"] is None:
+        return [title, *shown, "–", "–", "–"]
+    result = verdict(name, row)
+    difference = number(row["difference"], measure.digits, signed=True)
+    if row["ci_low"] is None:
+        return [title, *shown, difference, "–", text(result)]
+    reach = max(abs(row["ci_low"]), abs(row["ci_high"]), abs(row["difference"])) or 1.0
+    bar = svg.interval_bar(row["difference"], row["ci_low"], row["ci_high"], reach * 1.15)
+    chip = f'<span class="chip {result.split()[0]}">{text(result)}</span>'
+    interval = f'{bar}<span class="range">{_range(row, measure.digits)}</span>'
+    return [title, *shown, difference, interval, chip]
+
+
+def _range(row: Mapping[str, Any], digits: int) -> str:
+    if row["ci_low"] is None:
+        return "no interval"
+    return f"[{number(row['ci_low'], digits)}, {number(row['ci_high'], digits)}]"
+
+
+def _warnings(data: ReportData, comparison: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Signs that a better number is not a better supporter."""
+    pairs = zip(TACTIC_NAMES, prevalence(data.after), strict=True)
+    always = [label(name) for name, share in pairs if share is not None and share > _ALWAYS_ON]
+    if always:
+        yield (
+            f"After training more than 90% of replies use {', '.join(always)}, whatever the "
+            "person says."
+        )
+    opening = comparison["top_opening"]["after"]
+    if opening is not None and opening > _SAME_OPENING:
+        yield f"{opening:.0%} of the trained replies begin with the same four words."
+    if verdict("distinct_2", comparison["distinct_2"]) == "worse":
+        yield "The wording has become more uniform (fewer distinct word pairs)."
+    sticky, lift = (verdict(name, comparison[name]) for name in ("stickiness", "lift"))
+    if sticky == "better" and lift != "better":
+        yield (
+            "Stickiness fell, but repetition beyond chance did not: the change may come from using "
+            "fewer tactics rather than from answering the previous turn."
+        )
+    truncated = comparison["truncated"]["after"]
+    if truncated is not None and truncated > _TRUNCATED:
+        yield f"{truncated:.0%} of the trained replies hit the length limit."
+    for name, words in (
+        ("failed", "could not be graded"),
+        ("label_leak", "name their tactics"),
+        ("empty", "are empty"),
+    ):
+        share = comparison[name]["after"]
+        if share is not None and share > 0:
+            yield f"{share:.1%} of the trained replies {words}."
+
+
+def _without_comparison(data: ReportData) -> str:
+    run = "run=DIR"
+    if data.before is None and data.after is None:
+        return missing(
+            "The policy has not been evaluated on held-out conversations, so nothing is known "
+            "about what training changed.",
+            f"Run {code(f'python -m mint.evaluate {run} which=both')}.",
+        )
+    lacking = "before" if data.before is None else "after"
+    return missing(
+        f"There is no evaluation {lacking} training, so no difference can be shown.",
+        f"Run {code(f'python -m mint.evaluate {run} which={lacking}')}.",
+    )

@@ -1,0 +1,274 @@
+"""A complete run directory made up by code: what training and evaluation would have written."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import asdict
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from mint.evaluate import write_comparison
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.summary import summarise
+from mint.manifest import RunFacts, finish_manifest, start_manifest
+from mint.runlog import RunDir, write_json_lines
+from rewards.diversity import entropy, kl_divergence
+from rewards.formula import COMPONENTS, RewardBreakdown, RewardWeights, raw_reward
+from rewards.tactics import TACTIC_NAMES, count_tactics
+from rewards.types import DIMENSIONS, GraderIdentity, Rating, Signals, Status
+
+NUM_STEPS = 24
+SETTINGS = EvaluationConfig(resamples=500)
+SENTENCES = {
+    "information": "Sleep can take some weeks to settle after a change of shifts.",
+    "assistance": "I can stay with you while you sort this out.",
+    "advice": "You could ask for ten quiet minutes before the meeting.",
+    "validation": "Anyone would be worn out after a week like that.",
+    "emotional_expression": "My heart sank when I read your message.",
+    "paraphrasing": "So the house went quiet and nobody asked how you were.",
+    "self_disclosure": "I failed my first year as well.",
+    "questioning": "What was the hardest part of the day?",
+    "reappraisal": "Maybe the argument shows how much you both still care.",
+    "empowerment": "It took courage to say that out loud.",
+}
+SEEKERS = (
+    "My manager moved me to nights again and I haven't slept properly in two weeks.",
+    "We had another argument about money and now he isn't speaking to me.",
+    "I failed the exam. Everybody else passed & I just sat there. <sigh>",
+    "My mother is in hospital and I can't visit before the weekend.",
+    "I don't know. Some days I just feel invisible.",
+)
+HOSTILE = '<script>alert("x")</script> & <img src="http://example.com/x.png" onerror=alert(1)>'
+
+
+def make_run(path: Path, steps: int = NUM_STEPS, evaluated: bool = True) -> RunDir:
+    """A finished run at `path`; without held-out evaluation when `evaluated` is false."""
+    run = RunDir.create(path)
+    rng = random.Random(3)
+    OmegaConf.save(OmegaConf.create(_config()), run.config_path)
+    data = path / "val.parquet"
+    data.write_bytes(b"held-out rows")
+    start_manifest(
+        run,
+        RunFacts(
+            command=["python", "-m", "mint.train", "+recipe=mint_tiny"],
+            seeds={"run": 0, "data": 0, "policy": 0, "evaluation": 42},
+            data_files=[data],
+            graders=_graders(),
+            recipe="mint_tiny",
+        ),
+    )
+    for step in range(1, steps + 1):
+        run.append_metrics(step, _metrics(step, steps, rng))
+        run.append_samples(_samples(step, rng))
+    if evaluated:
+        replies = {
+            "before": _replies(0.15, random.Random(1)),
+            "after": _replies(0.75, random.Random(2)),
+        }
+        for label, own in replies.items():
+            _write_evaluation(run, label, own)
+        write_comparison(run.evaluation_path, SETTINGS)
+    finish_manifest(run)
+    return run
+
+
+def _config() -> dict:
+    return {
+        "mint": {
+            "reward": {**asdict(RewardWeights()), "mode": "add"},
+            "policy": {"build": "tiny"},
+            "data": {"style": "tactics_history"},
+        },
+        "actor_rollout_ref": {
+            "model": {"path": "outputs/tiny-policy"},
+            "rollout": {"n": 8, "temperature": 1.0},
+            "actor": {"optim": {"lr": 1e-4}, "kl_loss_coef": 0.01},
+        },
+        "data": {"train_batch_size": 8, "max_response_length": 80},
+        "trainer": {"device": "cpu"},
+    }
+
+
+def _graders() -> dict[str, GraderIdentity]:
+    details = {"encoder": "sentence-transformers/all-MiniLM-L6-v2", "dtype": "float32"}
+    return {
+        "tagger": GraderIdentity(
+            kind="tagger", name="embedded", revision="4f1c9a0d", details=details
+        ),
+        "judge": GraderIdentity(
+            kind="judge", name="embedded", revision="b07d52ee", details=details
+        ),
+    }
+
+
+def _metrics(step: int, steps: int, rng: random.Random) -> dict[str, float]:
+    done = 1 - math.exp(-3 * step / steps)
+    values = {
+        "reward/raw/mean": 0.62 + 0.4 * done + rng.gauss(0, 0.02),
+        "reward/raw/std": 0.2,
+        "reward/score/mean": 1.02 + rng.gauss(0, 0.03),
+        "reward/score/std": 0.42 - 0.1 * done + rng.gauss(0, 0.02),
+        "reward/length_scale/mean": 1.0,
+        "reward/label_leak/frac": 0.0,
+        "group/num": 8.0,
+        "group/frac_flat": 0.125 if step % 9 == 0 else 0.0,
+        "group/frac_partial": 0.125 if step == 11 else 0.0,
+        "group/frac_lost": 0.0,
+        "grader/failed_frac": 1 / 64 if step == 11 else 0.0,
+        "reply/truncated_frac": max(0.0, 0.14 - 0.1 * done + rng.gauss(0, 0.01)),
+        "reply/empty_frac": 0.0,
+        "reply/num_tokens/mean": 31 + 8 * done + rng.gauss(0, 1),
+        "tactics_per_reply/mean": 2.1 + 0.5 * done + rng.gauss(0, 0.1),
+        "policy/log_prob_pearson": 0.9985 + rng.gauss(0, 2e-4),
+        "policy/kl_loss": 0.02 * done**2 + abs(rng.gauss(0, 5e-4)),
+        "policy/grad_norm": 0.6 + abs(rng.gauss(0, 0.2)) if step != 7 else math.nan,
+        "policy/entropy": 1.9 - 0.5 * done + rng.gauss(0, 0.03),
+        "time/generate_s": 4.1 + rng.gauss(0, 0.3),
+        "time/old_log_prob_s": 0.9,
+        "time/ref_s": 0.8,
+        "time/advantage_s": 0.05,
+        "time/update_s": 2.7 + rng.gauss(0, 0.1),
+        "time/push_s": 0.4,
+        "time/checkpoint_s": 1.8 if step % 12 == 0 else 0.0,
+        "throughput/replies_per_s": 6.3 + rng.gauss(0, 0.3),
+    }
+    phases = ("generate", "old_log_prob", "ref", "advantage", "update", "push", "checkpoint")
+    values["time/step_s"] = 0.3 + sum(values[f"time/{name}_s"] for name in phases)
+    starts = {"quality": 0.45, "kl": 0.9, "entropy": 0.7, "bigram": 2.2, "trigram": 2.3}
+    for name in COMPONENTS:
+        values[f"reward/{name}/mean"] = starts[name] * (1 + 0.35 * done) + rng.gauss(0, 0.02)
+        values[f"reward/{name}_norm/mean"] = 0.5 + rng.gauss(0, 0.04)
+    for k, name in enumerate(TACTIC_NAMES):
+        values[f"tactic/{name}/frac"] = min(1.0, max(0.0, 0.06 * k + 0.2 * done * (k % 3)))
+    return values
+
+
+def _samples(step: int, rng: random.Random) -> list[dict]:
+    rows = []
+    for rank, score in (("best", 1.74), ("worst", 0.31)):
+        names = rng.sample(TACTIC_NAMES, 3 if rank == "best" else 1)
+        norm = {f"{c}_norm": 0.9 if rank == "best" else 0.1 for c in COMPONENTS}
+        raw = dict.fromkeys(COMPONENTS, 0.8 if rank == "best" else 0.3)
+        breakdown = RewardBreakdown(score=score, status=Status.OK, length_scale=1.0, **raw, **norm)
+        rows.append(
+            {
+                "step": step,
+                "uid": f"u{step}",
+                "rank": rank,
+                "conversation_id": "c1",
+                "turn": 1,
+                "seeker": SEEKERS[step % len(SEEKERS)],
+                "reply": " ".join(SENTENCES[name] for name in names),
+                "previous_counts": [0, 0, 0, 1, 0, 0, 0, 1, 0, 0],
+                "sentences": [SENTENCES[name] for name in names],
+                "tactics": [[name] for name in names],
+                "dimensions": {},
+                "reason": "",
+                "breakdown": breakdown.as_row(),
+            }
+        )
+    return rows
+
+
+def _replies(variety: float, rng: random.Random) -> list[EvaluatedReply]:
+    replies = []
+    for conversation in range(24):
+        previous: list[str] = []
+        for turn in range(rng.randint(2, 4)):
+            for sample in range(4):
+                replies.append(_reply(conversation, turn, sample, previous, variety, rng))
+            previous = rng.sample(["validation", "questioning", "paraphrasing", "advice"], 2)
+    return replies
+
+
+def _reply(
+    conversation: int,
+    turn: int,
+    sample: int,
+    previous: list[str],
+    variety: float,
+    rng: random.Random,
+) -> EvaluatedReply:
+    fresh = [name for name in TACTIC_NAMES if name not in previous]
+    names = [
+        rng.choice(fresh if rng.random() < variety or not previous else previous)
+        for _ in range(rng.choice((1, 2, 2, 3)))
+    ]
+    tactics = [[name] for name in names]
+    if rng.random() < 0.2:
+        tactics[0] = [names[0], "empowerment"] if names[0] != "empowerment" else ["empowerment"]
+    sentences = [SENTENCES[name] for name in names]
+    if (conversation, turn, sample) == (2, 1, 0):
+        sentences[0] = HOSTILE
+    counts = count_tactics(tactics)
+    last = count_tactics([previous])
+    ratings = {
+        name: 1 + 4 * min(1.0, abs(rng.gauss(0.45 + 0.2 * variety, 0.15))) for name in DIMENSIONS
+    }
+    rating = Rating.from_dimensions({name: min(5.0, v) for name, v in ratings.items()})
+    failed = rng.random() < 0.01
+    signals = Signals(
+        status=Status.FAILED if failed else Status.OK,
+        quality=(rating.aggregate - 1) / 4,
+        kl=kl_divergence(last, counts),
+        entropy=entropy(counts),
+        bigram=2.0,
+        trigram=2.1,
+        num_tokens=12 * len(names),
+        counts=counts,
+    )
+    graded = (
+        {}
+        if failed
+        else {
+            "empathy": rating.aggregate,
+            "dimensions": dict(rating.dimensions),
+            "kl": signals.kl,
+            "entropy": signals.entropy,
+            "bigram": 2.0,
+            "trigram": 2.1,
+            "sentences": tuple(sentences),
+            "tactics": tuple(tuple(own) for own in tactics),
+            "counts": counts,
+        }
+    )
+    return EvaluatedReply(
+        conversation_id=f"held-out-{conversation:02d}",
+        turn=turn,
+        sample=sample,
+        seeker=SEEKERS[(conversation + turn) % len(SEEKERS)],
+        reply=" ".join(sentences),
+        status=signals.status.value,
+        reason="judge: timeout: no answer" if failed else "",
+        composite=raw_reward(signals),
+        previous_counts=tuple(float(c) for c in last),
+        has_previous=turn > 0,
+        num_tokens=signals.num_tokens,
+        truncated=rng.random() < 0.05,
+        **graded,
+    )
+
+
+def _write_evaluation(run: RunDir, label: str, replies: list[EvaluatedReply]) -> None:
+    write_json_lines(
+        run.evaluation_path / f"{label}_replies.jsonl", (reply.as_row() for reply in replies)
+    )
+    metrics = summarise(replies, SETTINGS)
+    run.write_json(
+        f"evaluation/{label}.json",
+        {
+            "label": label,
+            "model": "outputs/tiny-policy" if label == "before" else str(run.model_path),
+            "num_conversations": len({r.conversation_id for r in replies}),
+            "num_turns": len({(r.conversation_id, r.turn) for r in replies}),
+            "num_replies": len(replies),
+            "num_failed": sum(r.status == "failed" for r in replies),
+            "graders": {},
+            "settings": {**asdict(SETTINGS), "reward": asdict(RewardWeights())},
+            "metrics": {name: asdict(metric) for name, metric in metrics.items()},
+        },
+    )

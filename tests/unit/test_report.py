@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+from html.parser import HTMLParser
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from mint import report
+from mint.reporting import svg
+from mint.reporting.data import load
+from mint.reporting.html import number, tagged_reply
+from mint.reporting.measures import MEASURES, verdict
+from mint.reporting.svg import Axes, Series
+from mint.runlog import RunDir
+from rewards.errors import ConfigError
+from rewards.graders.heads import shipped_card
+from rewards.tactics import TACTIC_NAMES
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+def _demo_run():
+    path = Path(__file__).resolve().parents[1] / "demo_run.py"
+    spec = importlib.util.spec_from_file_location("demo_run", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+demo_run = _demo_run()
+
+
+class Page(HTMLParser):
+    """Collects the page's elements, and fails on tags that do not match."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> RunDir:
+    return demo_run.make_run(tmp_path_factory.mktemp("report") / "run")
+
+
+@pytest.fixture(scope="module")
+def source(run) -> str:
+    return report.write_report(run).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(source) -> Page:
+    return Page(source)
+
+
+def test_summary_says_what_changed_in_words(page, run):
+    comparison = run.read_json("evaluation/comparison.json")
+    row = comparison["composite"]
+    assert f"rose from {row['before']:.3f} to {row['after']:.3f}" in page.text
+    assert "excludes 0" in page.text
+    assert re.search(r"Stickiness fell from \d\.\d{3} to \d\.\d{3}", page.text)
+    for title in ("Empathy", "Tactics per turn", "Repetition beyond chance"):
+        assert title in page.text
+
+
+def test_every_figure_is_drawn_and_explained(source, page):
+    figures = re.findall(r"<figure.*?</figure>", source, re.DOTALL)
+    assert len(figures) >= 26
+    for figure in figures:
+        title = re.search(r"<h3>(.*?)</h3>", figure).group(1)
+        assert "<figcaption>" in figure
+        assert re.search(r' d="M[^"]{8,}"', figure), title
+        assert 'class="missing"' not in figure, title
+        assert "<title>" in figure, title
+    assert page.text.count("training step") >= 18
+
+
+def test_drawings_have_text_alternatives_with_numbers(page):
+    drawings = [a for a in page.all("svg") if a.get("role") == "img"]
+    assert len(drawings) > 30
+    for drawing in drawings:
+        assert re.search(r"\d", drawing["aria-label"])
+    reward = next(a["aria-label"] for a in drawings if "composite reward" in a["aria-label"])
+    assert "at step 1" in reward
+    assert "at step 24" in reward
+
+
+def test_model_text_is_escaped(source, page):
+    assert demo_run.HOSTILE not in source
+    assert page.all("script") == []
+    assert page.all("img") == []
+    assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
+
+
+def test_hostile_reply_is_shown_as_text(run, tmp_path):
+    data = load(run)
+    hostile = next(r for r in data.before_replies if demo_run.HOSTILE in r.reply)
+    shown = tagged_reply(hostile.sentences, hostile.tactics, hostile.reply)
+    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;" in shown
+    assert "<script" not in shown
+    assert demo_run.HOSTILE in "".join(Page(shown).words)
+
+
+def test_page_needs_nothing_from_outside(source, page):
+    for tag, attrs in page.tags:
+        for name in ("src", "href", "action", "data", "xlink:href"):
+            value = attrs.get(name)
+            assert value is None or value.startswith(("#", "data:")), (tag, value)
+    style = re.search(r"<style>(.*?)</style>", source, re.DOTALL).group(1)
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "prefers-color-scheme: dark" in style
+    assert not re.search(r"https?://(?!example\.com)", source)
+
+
+def test_sections_have_headings_and_links(page):
+    anchors = {attrs["id"] for attrs in page.all("section")}
+    links = {attrs["href"][1:] for attrs in page.all("a")}
+    assert links <= anchors
+    assert {"outcome", "reward", "replies", "facts"} <= anchors
+    ids = [attrs["id"] for _, attrs in page.tags if attrs.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_replies_show_tactics_and_facts_show_the_run(page):
+    tags = [attrs for attrs in page.all("i") if "tag" in (attrs.get("class") or "")]
+    assert len(tags) > 40
+    for words in ("validation", "Previous supporter turn used", "Before training", "Best: reward"):
+        assert words in page.text
+    for words in ("mint_tiny", "python -m mint.train", "evaluation 42", "SHA-256"):
+        assert words in page.text
+    assert "four million parameters" in page.text
+    assert "Its weight is 0: it is measured, not trained on." in page.text
+
+
+def test_a_step_without_a_number_leaves_a_gap(source):
+    figure = re.search(r"<h3>Size of the updates</h3>.*?</figure>", source, re.DOTALL).group(0)
+    path = re.search(r'class="line c0" d="([^"]+)"', figure).group(1)
+    assert path.count("M") == 2
+    assert "nan" not in source.lower().replace("financ", "")
+
+
+def test_report_without_evaluation_says_how_to_get_it(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", evaluated=False)
+    page = Page(report.write_report(run).read_text(encoding="utf-8"))
+    assert "has not been evaluated" in page.text
+    assert "which=both" in page.text
+    assert "Composite reward" in page.text
+
+
+def test_report_with_only_one_evaluation(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=2)
+    for name in ("after.json", "after_replies.jsonl", "comparison.json"):
+        (run.evaluation_path / name).unlink()
+    page = Page(report.write_report(run).read_text(encoding="utf-8"))
+    assert "no evaluation after training" in page.text
+    assert "which=after" in page.text
+    assert "Share of replies with each tactic" in page.text
+
+
+def test_report_of_a_bare_run(tmp_path):
+    run = RunDir.create(tmp_path / "run")
+    run.append_metrics(1, {"reward/raw/mean": 0.5})
+    page = Page(report.write_report(run.path).read_text(encoding="utf-8"))
+    for words in ("manifest.json is missing", "No timings", "No training replies", "Not logged"):
+        assert words in page.text
+
+
+def test_report_of_a_failed_run_shows_the_error(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=1, evaluated=False)
+    manifest = run.read_json("manifest.json")
+    run.write_json("manifest.json", {**manifest, "status": "failed", "error": "GraderError: <b>"})
+    run.metrics_path.unlink()
+    page = Page(report.write_report(run).read_text(encoding="utf-8"))
+    assert "The run failed: GraderError: <b>" in page.text
+    assert "No training step has been logged" in page.text
+
+
+def test_warnings_for_numbers_that_flatter(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=1)
+    after = run.read_json("evaluation/after.json")
+    after["metrics"]["prevalence/questioning"]["mean"] = 0.97
+    run.write_json("evaluation/after.json", after)
+    comparison = run.read_json("evaluation/comparison.json")
+    comparison["top_opening"]["after"] = 0.85
+    comparison["lift"] |= {"difference": 0.01, "ci_low": -0.02, "ci_high": 0.05}
+    run.write_json("evaluation/comparison.json", comparison)
+    text = Page(report.write_report(run).read_text(encoding="utf-8")).text
+    assert "more than 90% of replies use questioning" in text
+    assert "85% of the trained replies begin with the same four words" in text
+    assert "repetition beyond chance did not" in text
+
+
+def test_held_out_figures_of_the_graders_that_were_used(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=1, evaluated=False)
+    manifest = run.read_json("manifest.json")
+    card = shipped_card("tagger.json")
+    manifest["graders"]["tagger"]["revision"] = card["sha256"]
+    run.write_json("manifest.json", manifest)
+    text = Page(report.write_report(run).read_text(encoding="utf-8")).text
+    f1 = card["held_out_conversations"]["mean_macro_f1"]
+    assert f"Held out conversations: mean macro f1 {f1:.3f}" in text
+    assert "No metric card for these weights" in text
+
+
+def test_shipped_cards_belong_to_the_shipped_weights():
+    """The report finds a card by the hash of the weights, which is the grader's revision."""
+    weights = resources.files("rewards.graders") / "weights"
+    for name in ("tagger", "judge"):
+        digest = hashlib.sha256((weights / f"{name}.npz").read_bytes()).hexdigest()
+        assert shipped_card(f"{name}.json")["sha256"] == digest
+
+
+def test_command_writes_the_page_and_names_it(run, capsys):
+    assert report.main(report.ReportSettings(run=str(run.path))) is None
+    assert capsys.readouterr().out.strip() == str(run.report_path)
+    with pytest.raises(ConfigError, match="does not exist"):
+        report.write_report(run.path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "name", "expected"),
+    [
+        (0.1, 0.05, 0.2, "composite", "better"),
+        (-0.1, -0.2, -0.05, "composite", "worse"),
+        (-0.1, -0.2, -0.05, "stickiness", "better"),
+        (0.1, 0.05, 0.2, "tactics_per_turn", "changed"),
+        (0.1, -0.05, 0.2, "composite", "no clear change"),
+        (0.1, None, None, "composite", "not known"),
+    ],
+)
+def test_verdicts(difference, low, high, name, expected):
+    row = {"difference": difference, "ci_low": low, "ci_high": high}
+    assert verdict(name, row) == expected
+
+
+def test_every_measure_is_one_that_evaluation_writes(run):
+    metrics = run.read_json("evaluation/after.json")["metrics"]
+    assert set(MEASURES) <= set(metrics)
+    assert set(metrics) - set(MEASURES) == {f"prevalence/{name}" for name in TACTIC_NAMES}
+
+
+def test_ticks_are_round_and_cover_the_data():
+    assert svg.nice_ticks(0.0, 1.0) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert svg.nice_ticks(0.61, 1.04) == [0.6, 0.8, 1.0, 1.2]
+    assert svg.nice_ticks(3.0, 3.0)[0] < 3.0 < svg.nice_ticks(3.0, 3.0)[-1]
+    assert svg.nice_ticks(0.0, 0.0)[0] < 0.0
+    ticks = svg.nice_ticks(-1e-6, 2e-6)
+    assert ticks[0] <= -1e-6
+    assert ticks[-1] >= 2e-6
+
+
+def test_long_runs_are_thinned_and_short_ones_drawn():
+    axes = Axes(description="d", unit="u")
+    long = svg.line_chart(
+        range(1, 5001), [Series(name="x", values=tuple(map(float, range(5000))))], axes
+    )
+    assert long.count("<circle") == svg.MAX_POINTS
+    assert "at step 5000" in long
+    one = svg.line_chart([7], [Series(name="x", values=(0.5,))], axes)
+    assert one.count("<circle") == 1
+    assert "No values" in svg.line_chart([1], [Series(name="x", values=(None,))], axes)
+
+
+def test_numbers_for_people():
+    assert number(-0.5) == "−0.50"
+    assert number(-0.0001) == "0.00"
+    assert number(0.25, 1, signed=True) == "+0.2"
+    assert number(None) == "–"
+
+
+def test_points_of_a_line_sit_where_the_axis_says():
+    drawn = svg.line_chart(
+        [0, 10], [Series(name="x", values=(0.0, 1.0))], Axes(description="d", unit="u")
+    )
+    points = [(float(x), float(y)) for x, y in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn)]
+    ticks = [float(y) for y in re.findall(r'class="grid"[^>]*y1="([\d.]+)"', drawn)]
+    assert points[0][1] == max(ticks)
+    assert points[1][1] == min(ticks)
+    assert points[1][0] == pytest.approx(svg.WIDTH - svg.RIGHT)
