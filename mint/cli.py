@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import itertools
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -65,7 +66,9 @@ def nearest(key: str, known: Any, cutoff: float = 0.5) -> str:
     return f"; allowed: {', '.join(known)}" if len(known) <= 12 else ""
 
 
-def run(settings: type[T], main: Callable[[T], int | None], argv: Sequence[str] | None = None) -> int:
+def run(
+    settings: type[T], main: Callable[[T], int | None], argv: Sequence[str] | None = None
+) -> int:
     """Parse, run `main`, turn a MintError into one line on stderr. Returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(arguments):
@@ -103,7 +106,7 @@ def field_docs(settings: type) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(settings)))
     body = tree.body[0].body  # type: ignore[attr-defined]
     docs = {}
-    for field, literal in zip(body, body[1:], strict=False):
+    for field, literal in itertools.pairwise(body):
         if (
             isinstance(field, ast.AnnAssign)
             and isinstance(field.target, ast.Name)

@@ -101,11 +101,13 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 def check_keys(config: DictConfig, base: DictConfig, overrides: Sequence[str]) -> None:
     """Refuse keys that nothing reads and keys that verl accepts but ignores."""
     known, given = dict(_leaves(base)), dict(_leaves(config))
-    valid = {key for key in known} | {parent for key in known for parent in _parents(key)}
+    valid = set(known) | {parent for key in known for parent in _parents(key)}
     for key in given:
         if key in valid or _is_open(key):
             continue
-        raise ConfigError(f"unknown key {key!r}{nearest(key, valid, 0.6)} ({_source(key, overrides)})")
+        raise ConfigError(
+            f"unknown key {key!r}{nearest(key, valid, 0.6)} ({_source(key, overrides)})"
+        )
     for key, value in given.items():
         for dead, instead in DEAD_KEYS.items():
             if (key == dead or key.startswith(dead + ".")) and value != known.get(key):

@@ -1,4 +1,4 @@
-"""docs/configuration.md from the dataclasses: `python -m mint.config_docs > docs/configuration.md`."""
+"""docs/configuration.md, made of the dataclasses: `python -m mint.config_docs`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from mint.config import MintConfig
 
 _INTRO = """# Configuration
 
-`python -m mint.train +recipe=NAME key=value ...`. Keys under `mint` are the project's own and listed
-here with their defaults; all other keys (`data`, `actor_rollout_ref`, `algorithm`, `trainer`, ...)
+`python -m mint.train +recipe=NAME key=value ...`. Keys under `mint` are the project's own and
+listed here with their defaults; all other keys (`data`, `actor_rollout_ref`, `algorithm`, `trainer`, ...)
 are VERL's, and `recipes/base.yaml` comments on those that matter. `--cfg job` prints the result;
 an unknown key is refused with the nearest valid one. This file is generated from
 `mint/config.py` by `python -m mint.config_docs`.

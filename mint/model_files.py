@@ -24,8 +24,10 @@ _UNKNOWN = ModelFacts(0, "", 0, 0)
 
 def is_local(path: str) -> bool:
     """Whether a model path means a folder rather than a hub name ("organisation/name")."""
-    return Path(path).expanduser().exists() or path.startswith(("/", ".", "~")) or (
-        path.count("/") != 1 or path.split("/")[0] in ("outputs", "models", "checkpoints")
+    return (
+        Path(path).expanduser().exists()
+        or path.startswith(("/", ".", "~"))
+        or (path.count("/") != 1 or path.split("/")[0] in ("outputs", "models", "checkpoints"))
     )
 
 

@@ -57,8 +57,12 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
         run_dir,
         RunFacts(
             command=["python", "-m", "mint.train", *overrides],
-            seeds={"run": mint.run.seed, "data": mint.data.seed, "policy": mint.policy.seed,
-                   "evaluation": mint.evaluation.seed},
+            seeds={
+                "run": mint.run.seed,
+                "data": mint.data.seed,
+                "policy": mint.policy.seed,
+                "evaluation": mint.evaluation.seed,
+            },
             data_files=[str(config.data.train_files), str(config.data.val_files)],
             graders={"tagger": graders.tagger.identity, "judge": graders.judge.identity},
             recipe=mint.run.name,
@@ -157,8 +161,7 @@ def build_material(config: DictConfig, mint: MintConfig) -> None:
 def _builds_policy(config: DictConfig, mint: MintConfig) -> bool:
     # Only the recipe's own path is built: a mistyped model path must be an error.
     return (
-        mint.policy.build == "tiny"
-        and str(config.actor_rollout_ref.model.path) == mint.policy.path
+        mint.policy.build == "tiny" and str(config.actor_rollout_ref.model.path) == mint.policy.path
     )
 
 
@@ -171,5 +174,3 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
         path = Path(str(config.actor_rollout_ref.model.path)).expanduser()
         if path.is_dir():
             config.actor_rollout_ref.model.path = str(path.resolve())
-
-

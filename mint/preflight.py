@@ -169,8 +169,9 @@ def check_bucket(config: DictConfig, facts: ModelFacts) -> None:
     if config.trainer.device != "cpu" or not facts.largest_tensor_elements:
         return
     key = "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes"
-    megabytes = int(config.actor_rollout_ref.rollout.checkpoint_engine
-                    .update_weights_bucket_megabytes)
+    megabytes = int(
+        config.actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes
+    )
     needed = facts.largest_tensor_elements * 4 / 1024**2
     if megabytes < needed:
         raise ConfigError(

@@ -36,9 +36,7 @@ def find_recipes() -> dict[str, Recipe]:
         for path in sorted(folder.glob("*.yaml")):
             first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip()
             layer = first.startswith("layer:")
-            found[path.stem] = Recipe(
-                path.stem, first.removeprefix("layer:").strip(), path, layer
-            )
+            found[path.stem] = Recipe(path.stem, first.removeprefix("layer:").strip(), path, layer)
     return found
 
 
@@ -48,7 +46,10 @@ def register(recipes: dict[str, Recipe]) -> None:
     store.store(group="mint", name="schema", node=schema(), provider="mint")
     for recipe in recipes.values():
         store.store(
-            group="recipe", name=recipe.name, node=load(recipe.path), package="_global_",
+            group="recipe",
+            name=recipe.name,
+            node=load(recipe.path),
+            package="_global_",
             provider=str(recipe.path),
         )
 

@@ -67,8 +67,12 @@ def supervise(
     rows = len(read_json_lines(run.metrics_path))
     with run.log_path.open("ab") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            env={**os.environ, **environment}, start_new_session=True,
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+            start_new_session=True,
         )
     watch = _Watch(run, process, limits, on_step, log_start, rows)
     try:

@@ -1,12 +1,12 @@
 """Train a policy: `python -m mint.train +recipe=NAME [key=value ...]`.
 
-  +recipe=NAME        a file of recipes/ (run without arguments for the list)
-  key=value           any key of the configuration, Hydra syntax
-  -m, --multirun      sweep: mint.reward.kl=0,0.5,1 runs one job a value
-  --dry-run           compose, check files, batches and memory, stop before Ray starts
-  --cfg job [-p mint] print the composed configuration (or a part of it)
-  --info defaults     show what the configuration is composed of
-  --hydra-help        more Hydra options
++recipe=NAME        a file of recipes/ (run without arguments for the list)
+key=value           any key of the configuration, Hydra syntax
+-m, --multirun      sweep: mint.reward.kl=0,0.5,1 runs one job a value
+--dry-run           compose, check files, batches and memory, stop before Ray starts
+--cfg job [-p mint] print the composed configuration (or a part of it)
+--info defaults     show what the configuration is composed of
+--hydra-help        more Hydra options
 """
 
 from __future__ import annotations
@@ -25,8 +25,22 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from mint import compose, pipeline, recipes
 from rewards.errors import MintError
 
-_HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-p", "--package", "--resolve",
-                "-r", "--hydra-help", "--version", "-sc", "--shell-completion")
+_HYDRA_FLAGS = (
+    "-m",
+    "--multirun",
+    "-c",
+    "--cfg",
+    "-i",
+    "--info",
+    "-p",
+    "--package",
+    "--resolve",
+    "-r",
+    "--hydra-help",
+    "--version",
+    "-sc",
+    "--shell-completion",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,8 +129,14 @@ def _through_hydra(arguments: list[str]) -> int:
     for override in overrides:
         flags.remove(override)
     # argparse wants the positional overrides in one block.
-    sys.argv = [sys.argv[0], *flags, *overrides, compose.searchpath_override(), "hydra.run.dir=.",
-                "hydra.output_subdir=null"]
+    sys.argv = [
+        sys.argv[0],
+        *flags,
+        *overrides,
+        compose.searchpath_override(),
+        "hydra.run.dir=.",
+        "hydra.output_subdir=null",
+    ]
     hydra.main(version_base=None, config_path="conf", config_name=compose.CONFIG_NAME)(_nothing)()
     return 0
 

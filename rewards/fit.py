@@ -52,9 +52,9 @@ def main(argv: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         settings = parse(argv)
-        encoder = build_encoder(EncoderConfig(cache_size=100_000))
         replies = read_replies(settings.upstream)
         _log.info("%d replies; %.2f%% split as released", len(replies), 100 * agreement(replies))
+        encoder = build_encoder(EncoderConfig(cache_size=100_000))
         if settings.part in ("both", "tagger"):
             people = read_human_sentences(settings.upstream)
             _save("tagger", fit_tagger(replies, people, encoder, settings.seed), settings)

@@ -26,7 +26,7 @@ def newest_checkpoint(run: RunDir) -> Path | None:
 
 
 def export_model(run: RunDir) -> Path:
-    """Write the newest checkpoint to RUN/model in Hugging Face form. TrainingError when it cannot."""
+    """RUN/model: the newest checkpoint in Hugging Face form. Raises TrainingError."""
     checkpoint = newest_checkpoint(run)
     if checkpoint is None:
         raise TrainingError(f"{run.checkpoints_path} holds no checkpoint; see trainer.save_freq")
@@ -44,8 +44,14 @@ def export_model(run: RunDir) -> Path:
 
 def _merge(shards: Path, target: Path) -> None:
     command = python_module(
-        "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(shards),
-        "--target_dir", str(target),
+        "verl.model_merger",
+        "merge",
+        "--backend",
+        "fsdp",
+        "--local_dir",
+        str(shards),
+        "--target_dir",
+        str(target),
     )
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0 or not any(target.glob("*.safetensors")):

@@ -51,11 +51,22 @@ def _memory_info(*_args: Any, **_kwargs: Any) -> tuple[int, int]:
 @functools.cache
 def _device_module() -> ModuleType:
     module = _CpuDeviceModule("mint_torch_cpu")
-    for name in ("memory_allocated", "max_memory_allocated", "memory_reserved",
-                 "max_memory_reserved"):
+    for name in (
+        "memory_allocated",
+        "max_memory_allocated",
+        "memory_reserved",
+        "max_memory_reserved",
+    ):
         setattr(module, name, _resident_bytes)
-    for name in ("empty_cache", "ipc_collect", "reset_peak_memory_stats", "memory_stats",
-                 "set_per_process_memory_fraction", "synchronize", "set_device"):
+    for name in (
+        "empty_cache",
+        "ipc_collect",
+        "reset_peak_memory_stats",
+        "memory_stats",
+        "set_per_process_memory_fraction",
+        "synchronize",
+        "set_device",
+    ):
         setattr(module, name, _nothing)
     module.mem_get_info = _memory_info  # type: ignore[attr-defined]
     module.is_available = lambda: True  # type: ignore[attr-defined]

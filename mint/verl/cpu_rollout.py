@@ -1,4 +1,4 @@
-"""vLLM worker extension for CPU rollouts; named in `rollout.engine_kwargs.vllm.worker_extension_cls`.
+"""vLLM worker extension for CPU rollouts; `rollout.engine_kwargs.vllm.worker_extension_cls`.
 
 vLLM's CPU build repacks every linear weight after loading and leaves an empty parameter behind
 that has no loader, so verl's first weight push fails. Keeping plain weights and calling

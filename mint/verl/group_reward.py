@@ -79,7 +79,9 @@ def _reward_metrics(
         values = [getattr(b, name) for b in breakdowns]
         metrics[f"reward/{name}/mean"] = _mean(values)
         metrics[f"reward/{name}/std"] = _std(values)
-        metrics[f"reward/{name}_norm/mean"] = _mean([getattr(b, f"{name}_norm") for b in breakdowns])
+        metrics[f"reward/{name}_norm/mean"] = _mean(
+            [getattr(b, f"{name}_norm") for b in breakdowns]
+        )
     return metrics
 
 

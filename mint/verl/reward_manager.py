@@ -66,9 +66,7 @@ class SignalRewardManager(RewardManagerBase):
             "reward_extra_info": pack(_graded(request, signals, info, seconds)),
         }
 
-    async def _score_timed(
-        self, requests: Sequence[ScoringRequest]
-    ) -> list[tuple[Signals, float]]:
+    async def _score_timed(self, requests: Sequence[ScoringRequest]) -> list[tuple[Signals, float]]:
         started = time.perf_counter()
         signals = await self._scorer.score(requests)
         share = (time.perf_counter() - started) / len(requests)
@@ -105,9 +103,7 @@ def _failed(request: ScoringRequest, reason: str) -> Signals:
     )
 
 
-def _graded(
-    request: ScoringRequest, signals: Signals, info: Any, seconds: float
-) -> GradedReply:
+def _graded(request: ScoringRequest, signals: Signals, info: Any, seconds: float) -> GradedReply:
     sentences = signals.tagging.sentences if signals.tagging else ()
     return GradedReply(
         signals=signals,

@@ -51,7 +51,9 @@ class MintTrainer(PPOTrainerSync):
         self._check_graders(rows, result)
         return super()._compute_advantage(batch, metrics)
 
-    def _compute_metrics(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def _compute_metrics(
+        self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
         result = super()._compute_metrics(batch, metrics, *args, **kwargs)
         mine = translate(metrics)
         self._run.append_metrics(self.global_steps, mine)
@@ -65,9 +67,7 @@ class MintTrainer(PPOTrainerSync):
             keys=batch.keys, partition_id=batch.partition_id, select_fields=fields
         )
         uids, extras = list(data["uid"]), list(data["extra_fields"])
-        positions = [
-            i for i, tag in enumerate(batch.tags) if not ("is_padding" in tag and tag["is_padding"])
-        ]
+        positions = [i for i, tag in enumerate(batch.tags) if not (tag.get("is_padding"))]
         rows = [unpack(extras[i][KEY]) for i in positions]
         return rows, [str(uids[i]) for i in positions], positions
 

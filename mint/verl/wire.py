@@ -69,7 +69,11 @@ def unpack(wire: Mapping[str, Any]) -> GradedReply:
         label_leak=bool(wire["label_leak"]),
         truncated=bool(wire["truncated"]),
         counts=tuple(json.loads(wire["counts"])),
-        **{name: _number(wire[name]) for name in COMPONENTS},
+        quality=_number(wire["quality"]),
+        kl=_number(wire["kl"]),
+        entropy=_number(wire["entropy"]),
+        bigram=_number(wire["bigram"]),
+        trigram=_number(wire["trigram"]),
     )
     return GradedReply(
         signals=signals,

@@ -67,8 +67,9 @@ def _check_plugin(device: str) -> None:
     """verl hides a plug-in that fails to import; find out before Ray starts."""
     if device != "cpu":
         return
-    import mint.verl.cpu  # noqa: F401  (a broken plug-in raises its own error here)
     from verl.plugin.platform import get_platform
+
+    import mint.verl.cpu  # noqa: F401  (a broken plug-in raises its own error here)
 
     if get_platform().device_name != "cpu":
         raise ConfigError(

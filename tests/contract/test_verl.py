@@ -32,8 +32,12 @@ def test_importing_verl_loads_the_platform() -> None:
         "assert get_torch_device().max_memory_allocated() > 0\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "VERL_PLATFORM": "cpu"},
-        capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", code],
+        env={**os.environ, "VERL_PLATFORM": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -52,8 +56,12 @@ def test_duplicate_backends_are_merged() -> None:
         "assert d.is_initialized(); d.destroy_process_group()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "VERL_PLATFORM": "cpu"},
-        capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", code],
+        env={**os.environ, "VERL_PLATFORM": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
@@ -85,7 +93,11 @@ def test_reward_manager_is_found_by_verl() -> None:
     found = resolve_reward_manager_cls(OmegaConf.create({"reward": config.reward}))
     assert found.__name__ == SignalRewardManager.__name__
     assert list(inspect.signature(found.__init__).parameters)[1:] == [
-        "config", "tokenizer", "compute_score", "reward_router_address", "reward_model_tokenizer",
+        "config",
+        "tokenizer",
+        "compute_score",
+        "reward_router_address",
+        "reward_model_tokenizer",
     ]
 
 
@@ -97,7 +109,9 @@ def test_a_mean_filled_reply_has_exactly_no_advantage(by_std: bool) -> None:
     rewards = torch.zeros(4, 5)
     rewards[:, -1] = torch.tensor(scores)
     advantages, _ = compute_grpo_outcome_advantage(
-        rewards, torch.ones(4, 5), np.array(["a"] * 4, dtype=object),
+        rewards,
+        torch.ones(4, 5),
+        np.array(["a"] * 4, dtype=object),
         norm_adv_by_std_in_grpo=by_std,
     )
     assert advantages[3].abs().max() < 1e-6
@@ -114,8 +128,12 @@ def test_rollout_extension_keeps_weights_unpacked() -> None:
         "assert layer.cpu_linear is torch.nn.functional.linear\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "VERL_PLATFORM": "cpu"},
-        capture_output=True, text=True, timeout=180, check=False,
+        [sys.executable, "-c", code],
+        env={**os.environ, "VERL_PLATFORM": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

@@ -30,7 +30,11 @@ def mint_train(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str
     paths = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.run(
         [sys.executable, "-m", "mint.train", "+recipe=mint_tiny", *overrides],
-        cwd=folder, capture_output=True, text=True, timeout=900, check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
 
@@ -51,8 +55,9 @@ def leftovers(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty folder with a briefly warm-started tiny policy and generated data."""
-    from mint.synthetic import build_demo_data
     from mint.tiny import TinySettings, build_tiny
+
+    from mint.synthetic import build_demo_data
 
     folder = tmp_path_factory.mktemp("work")
     build_demo_data(folder / "outputs/tiny-data", 60, 0)
@@ -65,9 +70,14 @@ def trained(workplace: Path) -> tuple[RunDir, subprocess.CompletedProcess[str]]:
     """A finished two-step run with evaluation before and after."""
     path = workplace / "run"
     done = mint_train(
-        workplace, *SMALL, f"mint.run.dir={path}", "trainer.total_training_steps=2",
-        "trainer.save_freq=2", "mint.evaluation.max_prompts=8",
-        "mint.evaluation.samples_per_prompt=2", "mint.evaluation.resamples=200",
+        workplace,
+        *SMALL,
+        f"mint.run.dir={path}",
+        "trainer.total_training_steps=2",
+        "trainer.save_freq=2",
+        "mint.evaluation.max_prompts=8",
+        "mint.evaluation.samples_per_prompt=2",
+        "mint.evaluation.resamples=200",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return RunDir.open(path), done
@@ -82,9 +92,19 @@ def test_two_real_steps(trained: tuple[RunDir, subprocess.CompletedProcess[str]]
         assert row["group/size/min"] == 4
         assert row["grader/num_failed"] == 0
         assert row["policy/log_prob_pearson"] >= 0.99
-        for key in ("reward/quality/mean", "reward/kl/mean", "reward/quality_norm/mean",
-                    "reward/kl_norm/mean", "reward/raw/mean", "policy/grad_norm", "policy/loss",
-                    "time/generate_s", "time/update_s", "time/push_s", "time/grade_busy_s"):
+        for key in (
+            "reward/quality/mean",
+            "reward/kl/mean",
+            "reward/quality_norm/mean",
+            "reward/kl_norm/mean",
+            "reward/raw/mean",
+            "policy/grad_norm",
+            "policy/loss",
+            "time/generate_s",
+            "time/update_s",
+            "time/push_s",
+            "time/grade_busy_s",
+        ):
             assert math.isfinite(row[key]), key
         assert row["policy/grad_norm"] > 0
         assert 0 < row["reward/quality/mean"] < 1
@@ -105,7 +125,9 @@ def test_run_directory_explains_itself(
     assert len(manifest["data"]) == 2
     samples = run.read_samples()
     assert {row["rank"] for row in samples} == {"best", "worst"}
-    assert all(row["reply"] is not None and row["breakdown"]["score"] is not None for row in samples)
+    assert all(
+        row["reply"] is not None and row["breakdown"]["score"] is not None for row in samples
+    )
     assert list(run.tensorboard_path.rglob("events.out.tfevents.*"))
     for label in ("before", "after"):
         result = run.read_json(f"evaluation/{label}.json")
@@ -130,7 +152,9 @@ def test_merged_model_loads_and_differs_from_the_start(
     )
     tokenizer = AutoTokenizer.from_pretrained(run.model_path)
     ids = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "hello"}], add_generation_prompt=True, return_tensors="pt",
+        [{"role": "user", "content": "hello"}],
+        add_generation_prompt=True,
+        return_tensors="pt",
         return_dict=False,
     )
     with torch.no_grad():
@@ -143,8 +167,13 @@ def test_resume_continues_from_the_checkpoint(
 ) -> None:
     run, _ = trained
     done = mint_train(
-        workplace, *SMALL, f"mint.run.dir={run.path}", "mint.run.resume=true",
-        "trainer.total_training_steps=3", "trainer.save_freq=2", "mint.run.evaluate=false",
+        workplace,
+        *SMALL,
+        f"mint.run.dir={run.path}",
+        "mint.run.resume=true",
+        "trainer.total_training_steps=3",
+        "trainer.save_freq=2",
+        "mint.run.evaluate=false",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = run.read_metrics()
@@ -157,10 +186,16 @@ def test_resume_continues_from_the_checkpoint(
 def test_some_failed_gradings_are_masked_and_counted(workplace: Path) -> None:
     path = workplace / "flaky"
     done = mint_train(
-        workplace, *SMALL, f"mint.run.dir={path}", "trainer.total_training_steps=2",
-        "mint.run.evaluate=false", "mint.tagger.kind=custom",
-        "mint.tagger.factory=faulty_graders:some_fail", "mint.grading.max_failed_fraction=0.9",
-        "mint.grading.max_lost_fraction=0.9", "mint.run.samples_per_step=4",
+        workplace,
+        *SMALL,
+        f"mint.run.dir={path}",
+        "trainer.total_training_steps=2",
+        "mint.run.evaluate=false",
+        "mint.tagger.kind=custom",
+        "mint.tagger.factory=faulty_graders:some_fail",
+        "mint.grading.max_failed_fraction=0.9",
+        "mint.grading.max_lost_fraction=0.9",
+        "mint.run.samples_per_step=4",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = RunDir.open(path).read_metrics()
@@ -174,8 +209,12 @@ def test_some_failed_gradings_are_masked_and_counted(workplace: Path) -> None:
 def test_a_dead_grader_ends_the_run_with_its_reason(workplace: Path) -> None:
     path = workplace / "dead"
     done = mint_train(
-        workplace, *SMALL, f"mint.run.dir={path}", "trainer.total_training_steps=2",
-        "mint.run.evaluate=false", "mint.tagger.kind=custom",
+        workplace,
+        *SMALL,
+        f"mint.run.dir={path}",
+        "trainer.total_training_steps=2",
+        "mint.run.evaluate=false",
+        "mint.tagger.kind=custom",
         "mint.tagger.factory=faulty_graders:all_fail",
     )
     assert done.returncode == 1

@@ -27,7 +27,15 @@ def test_every_metric_is_documented(root: Path) -> None:
     page = (root / "docs/metrics.md").read_text(encoding="utf-8")
     row = GradedReply(
         Signals(status=Status.OK, quality=0.5, kl=1.0, entropy=0.0, bigram=0.0, trigram=0.0),
-        "", "", "", 0, (0.0,) * 10, (), (), {}, 0.0,
+        "",
+        "",
+        "",
+        0,
+        (0.0,) * 10,
+        (),
+        (),
+        {},
+        0.0,
     )
     keys = {*step_rewards([row, row], ["a", "a"], RewardWeights()).metrics, *_VERL_KEYS}
     keys -= {"train/epoch"}

@@ -44,8 +44,13 @@ def data(tmp_path: Path) -> Path:
 def config(model: Path, data: Path, *overrides: str) -> DictConfig:
     recipes.register(recipes.find_recipes())
     return compose.compose_config(
-        ["+recipe=mint_tiny", f"actor_rollout_ref.model.path={model}", f"mint.data.dir={data}",
-         "mint.data.source=prepared", *overrides]
+        [
+            "+recipe=mint_tiny",
+            f"actor_rollout_ref.model.path={model}",
+            f"mint.data.dir={data}",
+            "mint.data.source=prepared",
+            *overrides,
+        ]
     )
 
 
@@ -62,15 +67,24 @@ def test_good_configuration_passes_and_reports(model: Path, data: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["data.train_batch_size=9", "actor_rollout_ref.actor.ppo_mini_batch_size=4"],
-         "cannot be split into mini-batches"),
+        (
+            ["data.train_batch_size=9", "actor_rollout_ref.actor.ppo_mini_batch_size=4"],
+            "cannot be split into mini-batches",
+        ),
         (["trainer.n_gpus_per_node=3"], "cannot be split over 3 ranks"),
         (["actor_rollout_ref.rollout.n=1"], "must be >= 2"),
         (["data.max_prompt_length=1000"], "max_model_len=512 is shorter"),
-        (["actor_rollout_ref.actor.use_dynamic_bsz=true",
-          "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=100"], "must hold one whole sequence"),
-        (["actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes=1"],
-         "smaller than the model's largest tensor (embed, 4.0 MB"),
+        (
+            [
+                "actor_rollout_ref.actor.use_dynamic_bsz=true",
+                "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=100",
+            ],
+            "must hold one whole sequence",
+        ),
+        (
+            ["actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes=1"],
+            "smaller than the model's largest tensor (embed, 4.0 MB",
+        ),
         (["mint.data.dir=/nonexistent/folder"], "does not exist; write it with"),
         (["actor_rollout_ref.model.path=./nowhere"], "./nowhere does not exist"),
         (["mint.data.compact=false"], "was prepared with compact=True"),
@@ -102,7 +116,8 @@ def test_package_that_breaks_training_is_named(
 ) -> None:
     real = preflight.importlib.util.find_spec
     monkeypatch.setattr(
-        preflight.importlib.util, "find_spec",
+        preflight.importlib.util,
+        "find_spec",
         lambda name: object() if name == "torchvision" else real(name),
     )
     with pytest.raises(ConfigError, match="pip uninstall -y torchvision"):

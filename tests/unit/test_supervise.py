@@ -14,6 +14,7 @@ from mint.runlog import RunDir
 from mint.supervise import Limits, TrainingError, first_error, supervise
 from rewards.errors import ConfigError, GraderError
 
+# ruff: noqa: E501
 MASKED = """\
 \x1b[36m(WorkerDict pid=12)\x1b[0m Traceback (most recent call last):
 \x1b[36m(WorkerDict pid=12)\x1b[0m   File "a.py", line 1, in f
@@ -32,7 +33,10 @@ def script(body: str) -> list[str]:
 def go(run: RunDir, body: str, start_s: float = 20, step_s: float = 20) -> list[dict[str, Any]]:
     seen: list[dict[str, Any]] = []
     supervise(
-        run, script(body), {"MINT_TEST": "1"}, Limits(start_s=start_s, step_s=step_s, exit_s=2),
+        run,
+        script(body),
+        {"MINT_TEST": "1"},
+        Limits(start_s=start_s, step_s=step_s, exit_s=2),
         seen.append,
     )
     return seen
@@ -65,8 +69,8 @@ def test_crash_shows_the_first_real_error(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"), [("GraderError", GraderError), ("ConfigError", ConfigError),
-                           ("ValueError", TrainingError)]
+    ("kind", "expected"),
+    [("GraderError", GraderError), ("ConfigError", ConfigError), ("ValueError", TrainingError)],
 )
 def test_error_report_keeps_its_kind(run: RunDir, kind: str, expected: type[Exception]) -> None:
     body = (
@@ -88,7 +92,7 @@ def test_stuck_run_is_ended_with_its_error_and_children(run: RunDir, tmp_path: P
         f"sys.stderr.write({MASKED!r}); sys.stderr.flush(); time.sleep(600)"
     )
     began = time.monotonic()
-    with pytest.raises(TrainingError, match="no first step finished for 3 s.*weight_loader"):
+    with pytest.raises(TrainingError, match=r"no first step finished for 3 s.*weight_loader"):
         go(run, body, start_s=3)
     assert time.monotonic() - began < 30
     child = int(pid_file.read_text())

@@ -12,8 +12,14 @@ from mint import compose, recipes, train
 from rewards.errors import ConfigError
 
 RECIPES = (
-    "mint_tiny", "mint_4b", "mint_1p7b", "mint_4b_entropy", "mint_4b_kl_entropy",
-    "quality_only_4b", "diversity_only_4b", "quality_times_diversity_4b",
+    "mint_tiny",
+    "mint_4b",
+    "mint_1p7b",
+    "mint_4b_entropy",
+    "mint_4b_kl_entropy",
+    "quality_only_4b",
+    "diversity_only_4b",
+    "quality_times_diversity_4b",
 )
 
 
@@ -58,7 +64,7 @@ def test_a_layer_is_not_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
         ("+nonsense=1", "unknown key 'nonsense'"),
         ("mint.reward.kl=abc", "mint.reward.kl: Value 'abc'"),
         ("mint.reward.mode=both", "mint.reward.mode must be one of add, multiply"),
-        ("mint.reward.kl=-1", "mint.reward.kl must be >= 0, got -1.0"),
+        ("mint.reward.kl=-1", "mint.reward.kl must be >= 0 and finite, got -1.0"),
         ("data.truncation=left", "data.truncation has no effect in verl 0.9.1"),
         ("reward_model.enable=true", "use reward.reward_model"),
         ("data.train_batch_size=7 ", "data.train_batch_size"),
@@ -83,7 +89,9 @@ def test_misspelt_key_in_a_file_is_refused(
 ) -> None:
     folder = tmp_path / "recipes"
     folder.mkdir()
-    (folder / "mine.yaml").write_text("# mine\ndefaults: [base, _self_]\ntrainer: {total_epoch: 3}\n")
+    (folder / "mine.yaml").write_text(
+        "# mine\ndefaults: [base, _self_]\ntrainer: {total_epoch: 3}\n"
+    )
     monkeypatch.chdir(tmp_path)
     status, text = run(capsys, "+recipe=mine", "--dry-run")
     assert status == 2
@@ -130,16 +138,32 @@ def test_recipes_are_the_papers_configurations() -> None:
 
 
 def test_sweeps_expand_in_hydra_syntax() -> None:
-    jobs = list(compose.expand_sweep(["+recipe=mint_tiny", "mint.reward.kl=0,0.5,1", "mint.run.seed=range(0,2)"]))
+    jobs = list(
+        compose.expand_sweep(
+            ["+recipe=mint_tiny", "mint.reward.kl=0,0.5,1", "mint.run.seed=range(0,2)"]
+        )
+    )
     assert len(jobs) == 6
     assert ["+recipe=mint_tiny", "mint.reward.kl=0.5", "mint.run.seed=1"] in jobs
 
 
 def test_cfg_job_prints_the_composed_configuration() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mint.train", "+recipe=mint_4b", "mint.reward.kl=0.25", "--cfg",
-         "job", "-p", "mint.reward"],
-        capture_output=True, text=True, timeout=120, check=False,
+        [
+            sys.executable,
+            "-m",
+            "mint.train",
+            "+recipe=mint_4b",
+            "mint.reward.kl=0.25",
+            "--cfg",
+            "job",
+            "-p",
+            "mint.reward",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "kl: 0.25" in done.stdout

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
+from mint.runlog import RunDir
 from mint.verl.checkpoint import newest_checkpoint
 from mint.verl.group_reward import step_rewards
 from mint.verl.samples import sample_rows
 from mint.verl.step_metrics import translate
 from mint.verl.wire import GradedReply, pack, unpack
-from mint.runlog import RunDir
 from rewards.formula import RewardWeights
 from rewards.types import Signals, Status
 
@@ -21,15 +21,28 @@ def graded(quality: float | None = 0.5, kl: float = 1.0, **changes: object) -> G
     reason = changes.pop("reason", "")
     if status is Status.OK:
         signals = Signals(
-            status=Status.OK, quality=quality, kl=kl, entropy=0.7, bigram=1.0, trigram=1.0,
-            num_tokens=40, counts=(0, 0, 0, 1, 0, 0, 0, 2, 0, 0),
+            status=Status.OK,
+            quality=quality,
+            kl=kl,
+            entropy=0.7,
+            bigram=1.0,
+            trigram=1.0,
+            num_tokens=40,
+            counts=(0, 0, 0, 1, 0, 0, 0, 2, 0, 0),
         )
     else:
         signals = Signals(status=status, reason=str(reason), num_tokens=3)  # type: ignore[arg-type]
     return GradedReply(
-        signals=signals, reply="I hear you.", seeker="It hurts.", conversation_id="c1", turn=2,
-        previous_counts=(0.0,) * 10, sentences=("I hear you.",), tactics=(("validation",),),
-        dimensions={"advice_giving": 1.5}, grade_s=0.01,
+        signals=signals,
+        reply="I hear you.",
+        seeker="It hurts.",
+        conversation_id="c1",
+        turn=2,
+        previous_counts=(0.0,) * 10,
+        sentences=("I hear you.",),
+        tactics=(("validation",),),
+        dimensions={"advice_giving": 1.5},
+        grade_s=0.01,
     )
 
 
@@ -68,8 +81,11 @@ def test_unequal_lengths_are_refused() -> None:
 
 def test_failures_are_counted_and_never_averaged_in() -> None:
     rows = [
-        graded(0.2), graded(0.8), graded(status=Status.FAILED, reason="judge: timeout: 20 s"),
-        graded(status=Status.EMPTY), graded(status=Status.TRUNCATED_THINK),
+        graded(0.2),
+        graded(0.8),
+        graded(status=Status.FAILED, reason="judge: timeout: 20 s"),
+        graded(status=Status.EMPTY),
+        graded(status=Status.TRUNCATED_THINK),
     ]
     result = step_rewards(rows, ["a"] * 5, RewardWeights(kl=0.0, min_scored_fraction=0.2))
     assert result.metrics["reward/quality/mean"] == pytest.approx(0.5)
@@ -98,7 +114,8 @@ def test_samples_are_best_and_worst_of_the_most_spread_groups() -> None:
     result = step_rewards(rows, ["a", "a", "b", "b"], RewardWeights(kl=0.0))
     out = sample_rows(7, rows, ["a", "a", "b", "b"], result, 1)
     assert [(row["rank"], row["breakdown"]["quality"]) for row in out] == [
-        ("best", 0.9), ("worst", 0.1),
+        ("best", 0.9),
+        ("worst", 0.1),
     ]
     assert {row["uid"] for row in out} == {"a"}
     assert all(row["step"] == 7 for row in out)
@@ -106,8 +123,14 @@ def test_samples_are_best_and_worst_of_the_most_spread_groups() -> None:
 
 def test_translation_renames_and_leaves_out_the_unmeasured() -> None:
     mine = translate(
-        {"timing_s/gen": 2.0, "timing_s/step": 4.0, "perf/total_num_tokens": 800,
-         "reward/raw/mean": 0.5, "critic/score/mean": 9.0, "reply/num": 64.0}
+        {
+            "timing_s/gen": 2.0,
+            "timing_s/step": 4.0,
+            "perf/total_num_tokens": 800,
+            "reward/raw/mean": 0.5,
+            "critic/score/mean": 9.0,
+            "reply/num": 64.0,
+        }
     )
     assert mine["time/generate_s"] == 2.0
     assert mine["throughput/tokens_per_s"] == 200.0
