@@ -10,10 +10,10 @@ from mint.config import MintConfig
 _INTRO = """# Configuration
 
 `python -m mint.train +recipe=NAME key=value ...`. Keys under `mint` are the project's own and
-listed here with their defaults; all other keys (`data`, `actor_rollout_ref`, `algorithm`, `trainer`, ...)
-are VERL's, and `recipes/base.yaml` comments on those that matter. `--cfg job` prints the result;
-an unknown key is refused with the nearest valid one. This file is generated from
-`mint/config.py` by `python -m mint.config_docs`.
+listed here with their defaults. All other keys (`data`, `actor_rollout_ref`, `algorithm`,
+`trainer`, ...) are VERL's, and `recipes/base.yaml` comments on those that matter. `--cfg job`
+prints the result; an unknown key is refused with the nearest valid one.
+This file is generated from `mint/config.py` by `python -m mint.config_docs`.
 """
 
 

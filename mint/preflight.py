@@ -185,7 +185,10 @@ def check_bucket(config: DictConfig, facts: ModelFacts) -> None:
 
 def check_memory(config: DictConfig, facts: ModelFacts) -> None:
     """Training state, reference, rollout copy and processes against what is free."""
-    if config.trainer.device != "cpu" or not facts.num_parameters:
+    if not facts.num_parameters:
+        return
+    if config.trainer.device == "cuda":
+        check_gpu_memory(config, facts, gpu_total_gib())
         return
     needed = cpu_memory_gib(config, facts)
     free = psutil.virtual_memory().available / _GIB
@@ -195,6 +198,44 @@ def check_memory(config: DictConfig, facts: ModelFacts) -> None:
             f"({facts.num_parameters / 1e6:.0f}M parameters), {free:.1f} GiB are available; use a "
             "smaller model (actor_rollout_ref.model.path) or free memory"
         )
+
+
+def check_gpu_memory(config: DictConfig, facts: ModelFacts, total: float | None) -> None:
+    """The two tightest moments on a GPU of `total` GiB (None: no GPU here, nothing to check).
+
+    Update: parameters, gradients and Adam in float32, 16 B a parameter over all ranks. Rollout:
+    vLLM's share next to parameters and Adam (12 B a parameter) unless they are offloaded.
+    """
+    if total is None:
+        return
+    ranks = int(config.trainer.n_gpus_per_node) * int(config.trainer.nnodes)
+    each = facts.num_parameters / ranks / _GIB
+    fsdp = config.actor_rollout_ref.actor.fsdp_config
+    share = float(config.actor_rollout_ref.rollout.gpu_memory_utilization)
+    resident = (0 if fsdp.param_offload else 4) + (0 if fsdp.optimizer_offload else 8)
+    update, rollout = 16 * each, resident * each + share * total
+    if update > total:
+        raise ConfigError(
+            f"not enough GPU memory: an update needs {update:.0f} GiB a GPU for parameters, "
+            f"gradients and optimiser, {total:.0f} GiB are there; use more GPUs "
+            "(trainer.n_gpus_per_node) or LoRA (actor_rollout_ref.model.lora_rank)"
+        )
+    if rollout > total:
+        raise ConfigError(
+            f"not enough GPU memory: {resident * each:.0f} GiB of training state stay on the GPU "
+            f"while vLLM takes {share:.0%} of {total:.0f} GiB; lower "
+            "actor_rollout_ref.rollout.gpu_memory_utilization, or set "
+            "actor_rollout_ref.actor.fsdp_config.param_offload and optimizer_offload to true"
+        )
+
+
+def gpu_total_gib() -> float | None:
+    """Memory of the first GPU in GiB; None when there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    return float(torch.cuda.get_device_properties(0).total_memory) / _GIB
 
 
 def cpu_memory_gib(config: DictConfig, facts: ModelFacts) -> float:
@@ -207,7 +248,7 @@ def cpu_memory_gib(config: DictConfig, facts: ModelFacts) -> float:
 
 
 def _notes(config: DictConfig, facts: ModelFacts | None) -> Iterator[str]:
-    if config.trainer.device == "cuda" and not _has_cuda():
+    if config.trainer.device == "cuda" and gpu_total_gib() is None:
         yield "no CUDA device here: GPU memory and kernels were not checked"
     path = str(config.actor_rollout_ref.model.path)
     if facts is not None and not facts.num_parameters and not is_local(path):
@@ -234,9 +275,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _has_cuda() -> bool:
-    import torch
-
-    return torch.cuda.is_available()

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from mint import compose, preflight, recipes
 from mint.config import mint_config
-from mint.model_files import is_local, model_facts
+from mint.model_files import ModelFacts, is_local, model_facts
 from rewards.errors import ConfigError
 
 
@@ -143,3 +143,44 @@ def test_damaged_weights_are_refused(model: Path) -> None:
     (model / "model.safetensors").write_bytes(b"\xff" * 32)
     with pytest.raises(ConfigError, match="not a safetensors file"):
         model_facts(str(model))
+
+
+QWEN3_4B = ModelFacts(4_022_468_096, "embed", 151_936 * 2560, 151_936)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "total", "expected"),
+    [
+        ([], 79.0, None),
+        (["actor_rollout_ref.actor.fsdp_config.optimizer_offload=false"], 79.0, None),
+        (
+            [
+                "actor_rollout_ref.actor.fsdp_config.optimizer_offload=false",
+                "actor_rollout_ref.actor.fsdp_config.param_offload=false",
+            ],
+            79.0,
+            "lower actor_rollout_ref.rollout.gpu_memory_utilization",
+        ),
+        (
+            [
+                "actor_rollout_ref.actor.fsdp_config.optimizer_offload=false",
+                "actor_rollout_ref.actor.fsdp_config.param_offload=false",
+            ],
+            139.0,
+            None,
+        ),
+        ([], 47.0, "an update needs 60 GiB a GPU"),
+        (["trainer.n_gpus_per_node=2"], 47.0, None),
+        ([], None, None),
+    ],
+)
+def test_gpu_memory(overrides: list[str], total: float | None, expected: str | None) -> None:
+    recipes.register(recipes.find_recipes())
+    built = compose.compose_config(["+recipe=mint_4b", *overrides])
+    if expected is None:
+        preflight.check_gpu_memory(built, QWEN3_4B, total)
+        preflight.check_batches(built)
+        return
+    with pytest.raises(ConfigError) as error:
+        preflight.check_gpu_memory(built, QWEN3_4B, total)
+    assert expected in str(error.value)
