@@ -10,7 +10,7 @@ part      which grader to fit (default both)
 Figures come from five-fold cross-validation over conversations: the same 50 conversations occur
 in every system, so a conversation is held out of all systems at once. The heads that are written
 are fitted on all conversations afterwards, at the settings the cross-validation measured. Takes
-about five minutes on two cores, most of it for sentence vectors.
+about six minutes on two cores, most of it for sentence vectors.
 """
 
 from __future__ import annotations

@@ -19,7 +19,13 @@ from rewards.graders.degenerate import Degenerate, labelled, probes
 from rewards.graders.features import REPLY_FEATURES, SENTENCE_FEATURES, sentence_features
 from rewards.graders.heads import Heads
 from rewards.graders.judge_embedded import HIGHEST, LOWEST, OUTPUTS, judge_features
-from rewards.graders.metrics import best_thresholds, grouped_spearman, spearman, tagging_report
+from rewards.graders.metrics import (
+    best_thresholds,
+    grouped_spearman,
+    rounded,
+    spearman,
+    tagging_report,
+)
 from rewards.protocols import Encoder
 from rewards.tactics import TACTIC_NAMES
 
@@ -132,13 +138,13 @@ def judge_report(truth: Floats, found: Floats, rated: Sequence[CorpusReply]) -> 
     """Spearman of each output, overall and (aggregate) inside a prompt and inside a system."""
     prompts = [(reply.conversation_id, reply.turn_index) for reply in rated]
     systems = [reply.system for reply in rated]
-    overall = {n: round(spearman(truth[:, i], found[:, i]), 4) for i, n in enumerate(OUTPUTS)}
+    overall = {n: rounded(spearman(truth[:, i], found[:, i])) for i, n in enumerate(OUTPUTS)}
     a, b = truth[:, -1], found[:, -1]
     return {
         "replies": len(rated),
         "spearman": overall,
-        "aggregate_spearman_within_prompt": round(grouped_spearman(a, b, prompts), 4),
-        "aggregate_spearman_within_system": round(grouped_spearman(a, b, systems), 4),
+        "aggregate_spearman_within_prompt": rounded(grouped_spearman(a, b, prompts)),
+        "aggregate_spearman_within_system": rounded(grouped_spearman(a, b, systems)),
         "aggregate_mean_absolute_error": round(float(np.abs(a - b).mean()), 4),
     }
 

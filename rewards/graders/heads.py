@@ -104,7 +104,10 @@ def save_heads(heads: Heads, card: Mapping[str, Any], path: Path) -> None:
     data = buffer.getvalue()
     full_card = {**card, "sha256": hashlib.sha256(data).hexdigest()}
     _write(path, data)
-    _write(path.with_suffix(".json"), (json.dumps(full_card, indent=1) + "\n").encode())
+    _write(
+        path.with_suffix(".json"),
+        (json.dumps(full_card, indent=1, allow_nan=False) + "\n").encode(),
+    )
 
 
 def shipped_card(name: str) -> dict[str, Any]:

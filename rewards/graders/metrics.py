@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,12 +62,21 @@ def spearman(a: Floats, b: Floats) -> float:
 
 
 def grouped_spearman(a: Floats, b: Floats, groups: Sequence[object]) -> float:
-    """Mean over groups of the rank correlation inside a group; constant groups are left out."""
+    """Mean over groups of the rank correlation inside a group; constant groups are left out.
+
+    nan when no group is left.
+    """
     members: dict[object, list[int]] = {}
     for i, group in enumerate(groups):
         members.setdefault(group, []).append(i)
     values = [spearman(a[rows], b[rows]) for rows in members.values() if len(rows) > 1]
-    return float(np.nanmean(values))
+    varied = [value for value in values if not math.isnan(value)]
+    return sum(varied) / len(varied) if varied else math.nan
+
+
+def rounded(value: float) -> float | None:
+    """Four digits for a card; None (JSON null) where there is no number."""
+    return None if math.isnan(value) else round(value, 4)
 
 
 def _ranks(values: Floats) -> Floats:
