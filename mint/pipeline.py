@@ -169,6 +169,7 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     """verl keys that follow from mint's."""
     with open_dict(config):
         config.trainer.resume_mode = "auto" if mint.run.resume else "disable"
+        config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
         for key in ("train_files", "val_files"):
             config.data[key] = str(Path(str(config.data[key])).resolve())
         path = Path(str(config.actor_rollout_ref.model.path)).expanduser()

@@ -15,6 +15,19 @@ pytest.importorskip("verl", reason="needs the cpu or gpu extra")
 pytestmark = pytest.mark.contract
 
 
+def run_on_cpu_platform(code: str) -> None:
+    """Run code in a new process that has chosen verl's platform "cpu", as training does."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "VERL_PLATFORM": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_version_is_the_supported_one() -> None:
     import verl
 
@@ -31,15 +44,7 @@ def test_importing_verl_loads_the_platform() -> None:
         "assert torch.zeros(1).to(get_device_id()).device.type == 'cpu'\n"
         "assert get_torch_device().max_memory_allocated() > 0\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "VERL_PLATFORM": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_on_cpu_platform(code)
 
 
 def test_platform_is_never_detected_by_itself() -> None:
@@ -55,15 +60,7 @@ def test_duplicate_backends_are_merged() -> None:
         "d.init_process_group('cpu:gloo,cpu:gloo', rank=0, world_size=1)\n"
         "assert d.is_initialized(); d.destroy_process_group()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "VERL_PLATFORM": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_on_cpu_platform(code)
 
 
 def test_trainer_hooks_have_the_expected_signatures() -> None:
@@ -127,15 +124,7 @@ def test_rollout_extension_keeps_weights_unpacked() -> None:
         "assert layer.weight.shape == (64, 64)\n"
         "assert layer.cpu_linear is torch.nn.functional.linear\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "VERL_PLATFORM": "cpu"},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_on_cpu_platform(code)
 
 
 def test_reference_engine_builds_without_offload_policy() -> None:

@@ -40,15 +40,18 @@ def mint_train(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Command lines of processes that still work for runs under `folder`."""
+    """Command lines of processes that still work for runs under `folder`.
+
+    Ray, vLLM and verl processes inherit the run's TENSORBOARD_DIR, whatever they are called.
+    """
     found = []
-    for process in psutil.process_iter(["cmdline", "cwd", "status"]):
+    for process in psutil.process_iter(["cmdline", "status"]):
         try:
-            line = " ".join(process.info["cmdline"] or [])
-            if process.info["cwd"] == str(folder) and process.info["status"] != "zombie":
-                found.append(line)
+            target = process.environ().get("TENSORBOARD_DIR", "")
         except psutil.Error:
             continue
+        if target.startswith(str(folder)) and process.info["status"] != "zombie":
+            found.append(" ".join(process.info["cmdline"] or []))
     return found
 
 
