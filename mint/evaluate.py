@@ -26,7 +26,7 @@ from rewards.build import Graders, build_graders
 from rewards.errors import ConfigError, DataError
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer
-from rewards.types import Signals
+from rewards.types import Signals, Status
 
 LABELS = ("before", "after")
 _CHAT_ROLES = {"seeker": "user", "supporter": "assistant"}
@@ -114,24 +114,17 @@ def evaluate_model(
         evaluated_reply(row, sample, generation, signal, weights)
         for (row, sample, generation), signal in zip(pairs, signals, strict=True)
     ]
-    metrics = summarise(replies, settings)
-    write_json_lines(_replies_path(out_dir, label), (reply.as_row() for reply in replies))
-    summary = {
-        "label": label,
+    result = EvaluationResult(label, replies, summarise(replies, settings))
+    about = {
         "model": str(model_path),
-        "num_conversations": len({row.conversation_id for row in rows}),
-        "num_turns": len(rows),
-        "num_replies": len(replies),
-        "num_failed": sum(reply.status == "failed" for reply in replies),
         "graders": {
             "tagger": identity_row(graders.tagger.identity),
             "judge": identity_row(graders.judge.identity),
         },
         "settings": {**asdict(settings), "reward": asdict(weights)},
-        "metrics": {name: asdict(metric) for name, metric in metrics.items()},
     }
-    RunDir(Path(out_dir)).write_json(f"{label}.json", summary)
-    return EvaluationResult(label, replies, metrics)
+    _write_result(Path(out_dir), result, about)
+    return result
 
 
 def write_comparison(
@@ -163,6 +156,21 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             metric = result.metrics[name]
             lines.append(f"  {name:<18}{_number(metric.mean)}  {_interval(metric)}")
     return "\n".join(lines)
+
+
+def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]) -> None:
+    replies = result.replies
+    write_json_lines(_replies_path(out_dir, result.label), (reply.as_row() for reply in replies))
+    summary = {
+        "label": result.label,
+        "num_conversations": len({reply.conversation_id for reply in replies}),
+        "num_turns": len({(reply.conversation_id, reply.turn) for reply in replies}),
+        "num_replies": len(replies),
+        "num_failed": sum(reply.status == Status.FAILED for reply in replies),
+        **about,
+        "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
+    }
+    RunDir(out_dir).write_json(f"{result.label}.json", summary)
 
 
 async def _score(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.records import EvaluatedReply
+from mint.reporting.curves import COMPONENT_NAMES
 from mint.reporting.data import ReportData, paired_samples
 from mint.reporting.html import (
     missing,
@@ -16,7 +17,6 @@ from mint.reporting.html import (
     tagged_reply,
     text,
 )
-from mint.reporting.training import COMPONENT_NAMES
 from rewards.formula import COMPONENTS
 
 _NUM_PAIRS = 6
