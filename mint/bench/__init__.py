@@ -1,0 +1,1 @@
+"""Measurements of mint and of TRL on the same work: `python -m mint.bench`."""

@@ -1,0 +1,132 @@
+"""`python -m mint.bench`: training steps part by part, the graders, and TRL on the same work."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from mint import cli, pipeline
+from mint.bench import graders, machine, step, table, trl
+from mint.bench.stats import StepFigures
+from mint.config import MintConfig, mint_config
+from mint.console import say
+from mint.runlog import utc_now, write_text_atomic
+from rewards.errors import ConfigError
+
+PARTS = ("all", "step", "graders", "trl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """Measures mint on this machine: `python -m mint.bench [part=...] [steps=...]`.
+
+    step     the demo's training, part by part
+    graders  tagging, judging, and grading a training step
+    trl      the demo's training done by TRL (installed in an environment of its own when needed)
+    all      these three, and how TRL's step compares with mint's
+
+    Leave the machine alone meanwhile. Prints tables and writes outputs/bench/<date>.json.
+    """
+
+    part: str = "all"
+    """all, step, graders or trl."""
+    steps: int = 6
+    """Training steps of mint and of TRL; the first warms up and does not count."""
+    keep: bool = False
+    """Keep the run directory and logs in outputs/bench/<date>/."""
+    overrides: list[str] = field(default_factory=list)
+    """More keys for the training run, as for mint.train: [data.train_batch_size=4,...]."""
+    output: str = "outputs/bench"
+    """Where results go."""
+    venv: str = ".venv-trl"
+    """TRL's environment."""
+
+    def __post_init__(self) -> None:
+        if self.part not in PARTS:
+            raise ConfigError(f"part must be one of {', '.join(PARTS)}, got {self.part!r}")
+        if self.steps < 2:
+            raise ConfigError(f"steps must be >= 2 (the first one warms up), got {self.steps}")
+
+
+def main(settings: BenchConfig) -> int:
+    """Measure, print, write; exit status 0."""
+    when = datetime.now().astimezone()
+    facts = machine.facts()
+    results = Path(settings.output).resolve()
+    work = results / f"{when:%Y-%m-%d_%H-%M-%S}"
+    config = step.compose_run(settings.overrides, work / "run", settings.steps)
+    note = machine.busy_note(facts["cores"])
+    if note:
+        say(note)
+    work.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {
+        "date": utc_now(),
+        "command": " ".join(["python -m mint.bench", *sys.argv[1:]]),
+        "machine": facts,
+        "steps": settings.steps,
+        "load": {},
+    }
+    started = time.monotonic()
+    lines = _measure(settings, config, work, report)
+    for line in [*table.header(report["date"], report["command"], facts), *lines]:
+        say(line)
+    path = results / f"{work.name}.json"
+    write_text_atomic(path, as_text(report))
+    if not settings.keep:
+        shutil.rmtree(work)
+    say(f"written to {path} after {(time.monotonic() - started) / 60:.1f} min")
+    return 0
+
+
+def _measure(
+    settings: BenchConfig, config: DictConfig, work: Path, report: dict[str, Any]
+) -> list[str]:
+    """Run the parts asked for, add their figures to `report`; returns the tables."""
+    mint = mint_config(config)
+    wanted = PARTS[1:] if settings.part == "all" else (settings.part,)
+    lines: list[str] = []
+    columns: list[StepFigures] = []
+    if "step" in wanted:
+        report["load"]["step"] = machine.load()
+        columns.append(step.measure(config, settings.overrides))
+        report["step"] = columns[0]
+    if "graders" in wanted:
+        report["load"]["graders"] = machine.load()
+        report["graders"] = graders.measure(mint)
+        lines = ["", *table.grader_table(report["graders"])]
+    if "trl" in wanted:
+        report["load"]["trl"] = machine.load()
+        columns += _trl(settings, config, mint, work)
+        report["trl"] = columns[-len(trl.PRECISIONS) :]
+    if columns:
+        lines = ["", *table.step_table(columns), *lines]
+    if settings.part == "all":
+        best = report["trl"][0]
+        report["trl_step_over_mint_step"] = best.step.median / report["step"].step.median
+        lines += ["", table.ratio_line(report["step"], best)]
+    return lines
+
+
+def _trl(
+    settings: BenchConfig, config: DictConfig, mint: MintConfig, work: Path
+) -> list[StepFigures]:
+    python = trl.ensure_environment(Path(settings.venv).resolve())
+    pipeline.build_material(config, mint)
+    return trl.measure(trl.make_spec(config, mint, settings.steps), python, work)
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """The report as indented JSON."""
+    return json.dumps(table.as_json(report), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(BenchConfig, main))

@@ -1,0 +1,67 @@
+"""What the figures of a benchmark depend on besides the code: machine, load and versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import mint
+from mint.manifest import git_state, package_versions
+
+CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
+"""Instruction sets that decide how fast float32 and bfloat16 products are."""
+_GIB = 1024**3
+
+
+def facts() -> dict[str, Any]:
+    """Machine, versions and revision, ready for JSON."""
+    return {
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(psutil.virtual_memory().total / _GIB, 1),
+        "cpu_flags": cpu_flags(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "mint": mint.__version__,
+        "git": git_state(Path(mint.__file__).parent),
+        "packages": package_versions(),
+    }
+
+
+def load() -> float:
+    """Processes that wanted to run in the last minute, on average."""
+    return os.getloadavg()[0]
+
+
+def busy_note(cores: int) -> str:
+    """A warning when other work takes a share of the machine, else ""."""
+    now = load()
+    if now <= 0.3 * cores:
+        return ""
+    return f"note: the machine is busy (load {now:.1f} on {cores} cores); figures will be too slow"
+
+
+def cpu_flags() -> list[str]:
+    """The members of CPU_FLAGS this processor has; empty where /proc/cpuinfo does not exist."""
+    known = set(_cpuinfo("flags").split())
+    return [flag for flag in CPU_FLAGS if flag in known]
+
+
+def cpu_name() -> str:
+    """The processor's name as the system gives it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _cpuinfo(key: str) -> str:
+    path = Path("/proc/cpuinfo")
+    if not path.is_file():
+        return ""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return ""

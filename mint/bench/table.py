@@ -1,0 +1,110 @@
+"""The report of a benchmark as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mint.bench.graders import GraderFigures
+from mint.bench.stats import Spread, StepFigures
+
+_WIDTH = 26
+_LABEL = 34
+
+
+def header(when: str, command: str, machine: Mapping[str, Any]) -> list[str]:
+    """Date, command, machine and versions."""
+    flags = " ".join(machine["cpu_flags"]) or "none of interest"
+    amx = "" if any(f.startswith("amx") for f in machine["cpu_flags"]) else ", no amx"
+    packages = machine["packages"]
+    names = [name for name in ("torch", "transformers", "verl", "vllm", "ray") if name in packages]
+    revision = machine["git"]
+    dirty = " with changes" if revision and revision["dirty"] else ""
+    source = f" at {revision['revision'][:12]}{dirty}" if revision else ""
+    return [
+        f"date      {when}",
+        f"command   {command}",
+        f"machine   {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['cpu']} "
+        f"({flags}{amx})",
+        f"versions  mint {machine['mint']}{source}, python {machine['python']}, "
+        + ", ".join(f"{name} {packages[name]}" for name in names),
+    ]
+
+
+def step_table(figures: Sequence[StepFigures]) -> list[str]:
+    """One column a system: seconds a step part by part, then rates."""
+    repeats = figures[0].step.repeats
+    names = list(dict.fromkeys(name for f in figures for name in f.parts))
+    if "other" in names:  # last, although not every system has it
+        names = [*(name for name in names if name != "other"), "other"]
+    overlapping = list(dict.fromkeys(name for f in figures for name in f.overlapping))
+    lines = [
+        _row("", [f.system for f in figures]),
+        f"seconds a step: median (lowest-highest) of {repeats} after one to warm up",
+    ]
+    lines += [_row(f"  {name}", [_cell(f.parts, name) for f in figures]) for name in names]
+    lines += [_row("  whole step", [_spread(f.step) for f in figures])]
+    lines += [
+        _row(f"  ({name})", [_cell(f.overlapping, name) for f in figures]) for name in overlapping
+    ]
+    lines += [
+        _row("replies a second", [_spread(f.replies_per_s) for f in figures]),
+        _row("generated tokens a second", [_spread(f.tokens_per_s) for f in figures]),
+        _row("tokens a reply", [_spread(f.reply_tokens) for f in figures]),
+        _row("reward", [_spread(f.reward) for f in figures]),
+    ]
+    return [line.rstrip() for line in lines]
+
+
+def grader_table(figures: GraderFigures) -> list[str]:
+    """Grading speed, then seconds a training step."""
+    lines = [
+        f"graders on {figures.threads} threads: median (lowest-highest)",
+        _row("  sentences tagged a second", [_spread(figures.sentences_tagged_per_s)]),
+        _row("  replies judged a second", [_spread(figures.replies_judged_per_s)]),
+        _row("  plain encode, sentences a second", [_spread(figures.plain_sentences_per_s)]),
+        _row("seconds to grade", ["new texts", "same texts again", "plain encode, new"]),
+    ]
+    for shape, cold, warm, plain in figures.shapes:
+        label = f"  {shape.name}: {shape.replies} x {shape.sentences_per_reply}"
+        lines.append(_row(label, [_spread(cold), _spread(warm), _spread(plain)]))
+    return [line.rstrip() for line in lines]
+
+
+def ratio_line(mint: StepFigures, trl: StepFigures) -> str:
+    """How much longer TRL's step takes, also for equally many generated tokens."""
+    return (
+        f"TRL step / mint step = {trl.step.median / mint.step.median:.2f} "
+        f"(per generated token {mint.tokens_per_s.median / trl.tokens_per_s.median:.2f}; "
+        f"{trl.system} against {mint.system})"
+    )
+
+
+def as_json(figures: Any) -> Any:
+    """Named tuples as objects, so that the file explains itself."""
+    if hasattr(figures, "_asdict"):
+        return {name: as_json(value) for name, value in figures._asdict().items()}
+    if isinstance(figures, Mapping):
+        return {name: as_json(value) for name, value in figures.items()}
+    if isinstance(figures, list | tuple):
+        return [as_json(value) for value in figures]
+    return figures
+
+
+def _row(label: str, cells: Sequence[str]) -> str:
+    # A label that is too long pushes the cells, but never runs into them.
+    return f"{label:<{_LABEL}} " + "".join(f"{cell:<{_WIDTH}}" for cell in cells)
+
+
+def _cell(parts: Mapping[str, Spread], name: str) -> str:
+    return _spread(parts[name]) if name in parts else "-"
+
+
+def _spread(value: Spread) -> str:
+    return f"{_short(value.median)} ({_short(value.low)}-{_short(value.high)})"
+
+
+def _short(number: float) -> str:
+    if abs(number) >= 100:
+        return f"{number:.0f}"
+    return f"{number:.1f}" if abs(number) >= 10 else f"{number:.3f}"
