@@ -141,6 +141,8 @@ def make_batches(
     """All examples once, in batches of examples of like length, in random order."""
     rng = random.Random(seed)
     order = list(examples)
+    if not order:
+        return
     rng.shuffle(order)
     pool_size = max(1, _POOL * batch_tokens * len(order) // sum(e.num_tokens for e in order))
     for start in range(0, len(order), pool_size):
