@@ -174,9 +174,9 @@ def main(config: PrepareConfig) -> None:
 
 def _embedded_tagger() -> TacticTagger:
     # Imported here because it loads the encoder's libraries, which tagged files do not need.
-    from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig, build_graders
+    from rewards.build import EncoderConfig, TaggerConfig, build_encoder, build_tagger
 
-    return build_graders(EncoderConfig(), TaggerConfig(), JudgeConfig()).tagger
+    return build_tagger(TaggerConfig(), lambda: build_encoder(EncoderConfig()))
 
 
 async def _tag_all(replies: Sequence[Reply], tagger: TacticTagger) -> list[Tagging | Failure]:
