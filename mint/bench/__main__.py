@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from mint import cli, pipeline
 from mint.bench import graders, machine, step, table, trl
 from mint.bench.stats import StepFigures
-from mint.config import MintConfig, mint_config
+from mint.config import mint_config
 from mint.console import say
 from mint.runlog import utc_now, write_text_atomic
 from rewards.errors import ConfigError
@@ -66,22 +66,21 @@ def main(settings: BenchConfig) -> int:
     note = machine.busy_note(facts["cores"])
     if note:
         say(note)
-    work.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {
         "date": utc_now(),
         "command": " ".join(["python -m mint.bench", *sys.argv[1:]]),
         "machine": facts,
         "steps": settings.steps,
-        "load": {},
+        "load_at_start": machine.load(),
     }
     started = time.monotonic()
     lines = _measure(settings, config, work, report)
-    for line in [*table.header(report["date"], report["command"], facts), *lines]:
+    for line in [*table.header(report), *lines]:
         say(line)
     path = results / f"{work.name}.json"
     write_text_atomic(path, as_text(report))
     if not settings.keep:
-        shutil.rmtree(work)
+        shutil.rmtree(work, ignore_errors=True)
     say(f"written to {path} after {(time.monotonic() - started) / 60:.1f} min")
     return 0
 
@@ -94,17 +93,17 @@ def _measure(
     wanted = PARTS[1:] if settings.part == "all" else (settings.part,)
     lines: list[str] = []
     columns: list[StepFigures] = []
+    # First, so that a failed installation does not cost the minutes of the other parts.
+    python = trl.ensure_environment(Path(settings.venv).resolve()) if "trl" in wanted else None
     if "step" in wanted:
-        report["load"]["step"] = machine.load()
         columns.append(step.measure(config, settings.overrides))
         report["step"] = columns[0]
     if "graders" in wanted:
-        report["load"]["graders"] = machine.load()
         report["graders"] = graders.measure(mint)
         lines = ["", *table.grader_table(report["graders"])]
-    if "trl" in wanted:
-        report["load"]["trl"] = machine.load()
-        columns += _trl(settings, config, mint, work)
+    if python is not None:
+        pipeline.build_material(config, mint)
+        columns += trl.measure(trl.make_spec(config, mint, settings.steps), python, work)
         report["trl"] = columns[-len(trl.PRECISIONS) :]
     if columns:
         lines = ["", *table.step_table(columns), *lines]
@@ -113,14 +112,6 @@ def _measure(
         report["trl_step_over_mint_step"] = best.step.median / report["step"].step.median
         lines += ["", table.ratio_line(report["step"], best)]
     return lines
-
-
-def _trl(
-    settings: BenchConfig, config: DictConfig, mint: MintConfig, work: Path
-) -> list[StepFigures]:
-    python = trl.ensure_environment(Path(settings.venv).resolve())
-    pipeline.build_material(config, mint)
-    return trl.measure(trl.make_spec(config, mint, settings.steps), python, work)
 
 
 def as_text(report: dict[str, Any]) -> str:

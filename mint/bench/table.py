@@ -12,20 +12,20 @@ _WIDTH = 26
 _LABEL = 34
 
 
-def header(when: str, command: str, machine: Mapping[str, Any]) -> list[str]:
+def header(report: Mapping[str, Any]) -> list[str]:
     """Date, command, machine and versions."""
-    flags = " ".join(machine["cpu_flags"]) or "none of interest"
-    amx = "" if any(f.startswith("amx") for f in machine["cpu_flags"]) else ", no amx"
-    packages = machine["packages"]
+    machine = report["machine"]
+    amx = "" if any(f.startswith("amx") for f in machine["cpu_flags"]) else "no amx"
+    flags = ", ".join(filter(None, [" ".join(machine["cpu_flags"]), amx]))
+    packages, revision = machine["packages"], machine["git"]
     names = [name for name in ("torch", "transformers", "verl", "vllm", "ray") if name in packages]
-    revision = machine["git"]
     dirty = " with changes" if revision and revision["dirty"] else ""
     source = f" at {revision['revision'][:12]}{dirty}" if revision else ""
     return [
-        f"date      {when}",
-        f"command   {command}",
+        f"date      {report['date']}",
+        f"command   {report['command']}",
         f"machine   {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['cpu']} "
-        f"({flags}{amx})",
+        f"({flags}); load {report['load_at_start']:.1f} at the start",
         f"versions  mint {machine['mint']}{source}, python {machine['python']}, "
         + ", ".join(f"{name} {packages[name]}" for name in names),
     ]

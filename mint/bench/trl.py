@@ -89,6 +89,7 @@ def make_spec(config: DictConfig, mint: MintConfig, steps: int) -> dict[str, Any
 
 def measure(spec: Mapping[str, Any], python: Path, work: Path) -> list[StepFigures]:
     """TRL's steps in each number format, the fastest first. Raises TrlError when a run fails."""
+    work.mkdir(parents=True, exist_ok=True)
     figures = []
     for precision in PRECISIONS:
         rows = _run({**spec, "precision": precision}, python, work)

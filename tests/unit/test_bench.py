@@ -133,7 +133,9 @@ def test_report_is_json_with_named_fields() -> None:
 
 def test_header_names_machine_and_versions() -> None:
     facts = machine.facts()
-    lines = table.header("2026-01-01", "python -m mint.bench", facts)
+    report = {"date": "2026-01-01", "command": "x", "machine": facts, "load_at_start": 0.25}
+    lines = table.header(report)
+    assert lines[2].endswith("; load 0.2 at the start")
     assert f"{facts['cores']} cores" in lines[2]
     assert f"torch {facts['packages']['torch']}" in lines[3]
     assert set(facts["cpu_flags"]) <= set(machine.CPU_FLAGS)
