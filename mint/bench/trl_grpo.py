@@ -211,12 +211,8 @@ def grpo_config(spec: Mapping[str, Any]) -> Any:
     )
 
 
-def _reporter(trainer: Any, reward: GroupReward, emit: Callable[[dict[str, Any]], None]) -> Any:
-    """A callback that times the trainer's methods and emits a row after each step."""
-    import trl
-    from transformers import TrainerCallback
-
-    clock = Clock()
+def _watch(trainer: Any, clock: Clock) -> list[int]:
+    """Time the trainer's methods; returns a list that holds the newest replies' token counts."""
     lengths: list[int] = []
     generate = clock.timed("generation", trainer._generate)
 
@@ -230,6 +226,16 @@ def _reporter(trainer: Any, reward: GroupReward, emit: Callable[[dict[str, Any]]
     trainer._generate_and_score_completions = clock.timed(
         "rollout", trainer._generate_and_score_completions
     )
+    return lengths
+
+
+def _reporter(trainer: Any, reward: GroupReward, emit: Callable[[dict[str, Any]], None]) -> Any:
+    """A callback that emits a row of figures after each step of `trainer`."""
+    import trl
+    from transformers import TrainerCallback
+
+    clock = Clock()
+    lengths = _watch(trainer, clock)
 
     class Reporter(TrainerCallback):
         """Wall-clock seconds from the end of one step to the end of the next."""
@@ -242,17 +248,11 @@ def _reporter(trainer: Any, reward: GroupReward, emit: Callable[[dict[str, Any]]
         def on_step_end(self, _args: Any, state: Any, *_rest: Any, **_kwargs: Any) -> None:
             now = time.perf_counter()
             seconds, self.started = now - self.started, now
-            part = clock.take()
             emit(
                 {
                     "step": int(state.global_step),
                     "trl": trl.__version__,
-                    "seconds": seconds,
-                    "generation": part["generation"],
-                    "rewards": part["rewards"],
-                    # What is left of TRL's rollout: reference log-probabilities, advantages.
-                    "reference": part["rollout"] - part["generation"] - part["rewards"],
-                    "update": seconds - part["rollout"],
+                    **_parts(seconds, clock.take()),
                     "replies": len(lengths),
                     "reply_tokens": sum(lengths) / len(lengths),
                     "reward": sum(reward.raw) / max(1, len(reward.raw)),
@@ -260,6 +260,18 @@ def _reporter(trainer: Any, reward: GroupReward, emit: Callable[[dict[str, Any]]
             )
 
     return Reporter()
+
+
+def _parts(seconds: float, spent: Mapping[str, float]) -> dict[str, float]:
+    """A step's seconds and its parts, which add up to them."""
+    return {
+        "seconds": seconds,
+        "generation": spent["generation"],
+        "rewards": spent["rewards"],
+        # What is left of TRL's rollout: reference log-probabilities and advantages.
+        "reference": spent["rollout"] - spent["generation"] - spent["rewards"],
+        "update": seconds - spent["rollout"],
+    }
 
 
 def main(spec_path: str) -> int:

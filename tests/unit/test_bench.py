@@ -230,6 +230,28 @@ def test_clock_adds_up_until_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clock.take() == {}
 
 
+def test_watching_a_trainer_times_it_and_counts_tokens() -> None:
+    class Trainer:
+        def _generate(self, prompts: list[str]) -> tuple[list[str], list[list[int]]]:
+            return prompts, [[1, 2, 3], [4]]
+
+        def _calculate_rewards(self) -> float:
+            return 0.5
+
+        def _generate_and_score_completions(self) -> float:
+            self._generate(["a", "b"])
+            return self._calculate_rewards()
+
+    trainer, clock = Trainer(), trl_grpo.Clock()
+    lengths = trl_grpo._watch(trainer, clock)
+    assert trainer._generate_and_score_completions() == 0.5
+    assert lengths == [3, 1]
+    parts = trl_grpo._parts(9.0, {"rollout": 6.0, "generation": 3.0, "rewards": 1.0})
+    assert parts["seconds"] == sum(parts[name] for name in trl.PARTS) == 9.0
+    assert parts["reference"] == 2.0
+    assert set(clock.take()) == {"rollout", "generation", "rewards"}
+
+
 def test_trl_gets_the_work_of_the_demo(tmp_path: Path) -> None:
     config = step.compose_run([], tmp_path / "run", 5)
     spec = json.loads(json.dumps(trl.make_spec(config, mint_config(config), 5)))
