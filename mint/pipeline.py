@@ -44,6 +44,8 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
     check_run_dir(mint)
     preflight.check_packages(str(config.trainer.device))
     preflight.check_batches(config)
+    if not _builds_policy(config, mint):
+        preflight.check_model_path(str(config.actor_rollout_ref.model.path))
     build_material(config, mint)
     report = preflight.check(config, mint)
     graders = check_graders(mint)
