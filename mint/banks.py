@@ -1,7 +1,7 @@
 """The authored material of the demo: sentence banks and scenarios, read and checked.
 
-    <data>/sentences/<tactic>.txt   one sentence a line, with slots {feeling} and {event}
-    <data>/scenarios/<area>.json    list of scenarios
+<data>/sentences/<tactic>.txt   one sentence a line, with slots {feeling} and {event}
+<data>/scenarios/<area>.json    list of scenarios
 """
 
 from __future__ import annotations

@@ -92,13 +92,9 @@ _ROLE = (
     "and forth; you write the next message to them."
 )
 _VARIETY = (
-    "# Variety\n"
-    "Do not lean on the same few tactics in every message; choose what fits this moment."
+    "# Variety\nDo not lean on the same few tactics in every message; choose what fits this moment."
 )
-_FORMAT = (
-    "# Form\n"
-    "Write one warm, natural message in plain prose, addressed to the person."
-)
+_FORMAT = "# Form\nWrite one warm, natural message in plain prose, addressed to the person."
 _NO_LABELS = (
     "The tactics above are for your planning only. Never name them, use them as headings, number "
     "them or comment on how you wrote the message."

@@ -64,7 +64,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("work")
     build_demo_data(folder / "outputs/tiny-data", 60, 0)
-    build_tiny(folder / "outputs/tiny-policy", TinySettings(reply_tokens=60_000, turn_tokens=40_000))
+    build_tiny(
+        folder / "outputs/tiny-policy", TinySettings(reply_tokens=60_000, turn_tokens=40_000)
+    )
     return folder
 
 

@@ -79,9 +79,7 @@ def test_the_hash_follows_the_content(folder: Path) -> None:
         ("Plain questioning number 3.", r"occurs before, at .*questioning\.txt:4"),
     ],
 )
-def test_a_bad_sentence_is_refused_with_file_and_line(
-    folder: Path, line: str, reason: str
-) -> None:
+def test_a_bad_sentence_is_refused_with_file_and_line(folder: Path, line: str, reason: str) -> None:
     (folder / "sentences/reappraisal.txt").write_text(f"Good line.\n{line}\nAnother.\n")
     with pytest.raises(DataError, match=rf"reappraisal\.txt:2: .*{reason}"):
         load_banks(folder)

@@ -60,7 +60,9 @@ def test_files_and_card_agree(tmp_path: Path) -> None:
     card = write(tmp_path / "d", 8)
     assert card == json.loads((tmp_path / "d/card.json").read_text())
     assert sorted(p.name for p in (tmp_path / "d").iterdir()) == [
-        "card.json", "train.parquet", "val.parquet"
+        "card.json",
+        "train.parquet",
+        "val.parquet",
     ]
     assert (card["conversations"], card["rows"], card["first_turn_rows"]) == (8, 16, 8)
     assert (card["unique_prompts"], card["rows_by_source"]) == (16, {"test": 16})

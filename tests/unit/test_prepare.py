@@ -76,10 +76,18 @@ def run(*arguments: str) -> int:
 def test_the_command_writes_a_data_set(tmp_path: Path) -> None:
     done = subprocess.run(
         [
-            sys.executable, "-m", "mint.prepare", f"input={file(tmp_path, records(20))}",
-            f"output={tmp_path / 'out'}", "compact=true", "style=tactics", "seed=3",
+            sys.executable,
+            "-m",
+            "mint.prepare",
+            f"input={file(tmp_path, records(20))}",
+            f"output={tmp_path / 'out'}",
+            "compact=true",
+            "style=tactics",
+            "seed=3",
         ],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "20 conversations, 40 rows, 20 first-turn rows, 40 unique prompts" in done.stdout

@@ -28,9 +28,7 @@ def test_each_style_has_its_sections() -> None:
     )
     assert plain == ["# Role", "# Form", "# Length"]
     assert tactics == ["# Role", "# Empathy tactics", "# Variety", "# Form", "# Length"]
-    assert history == [
-        "# Role", "# Empathy tactics", "# Tactic usage so far", "# Form", "# Length"
-    ]
+    assert history == ["# Role", "# Empathy tactics", "# Tactic usage so far", "# Form", "# Length"]
 
 
 def test_plain_prompts_say_nothing_about_tactics() -> None:

@@ -52,10 +52,7 @@ def test_text_depends_on_seed_and_position_alone(banks: Banks) -> None:
 
 def test_labels_are_those_of_the_banks(banks: Banks, many: list[Conversation]) -> None:
     plain = {
-        line: name
-        for name, bank in banks.sentences.items()
-        for line in bank
-        if not slots_of(line)
+        line: name for name, bank in banks.sentences.items() for line in bank if not slots_of(line)
     }
     checked = 0
     for conversation in many:

@@ -53,8 +53,14 @@ def small_model() -> Any:
     torch.manual_seed(0)
     return Qwen3ForCausalLM(
         Qwen3Config(
-            vocab_size=50, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
-            num_attention_heads=2, num_key_value_heads=1, head_dim=16, tie_word_embeddings=True,
+            vocab_size=50,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=16,
+            tie_word_embeddings=True,
         )
     )
 
@@ -120,7 +126,9 @@ def test_the_folder_is_a_model_that_loads_and_answers(built: Path) -> None:
     assert tokenizer.decode([tokenizer.eos_token_id]) == END
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": "My day was long."}],
-        add_generation_prompt=True, return_tensors="pt", return_dict=True,
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=True,
     )
     reply = model.generate(**prompt, max_new_tokens=5)
     assert reply.shape[1] > prompt["input_ids"].shape[1]
@@ -186,8 +194,13 @@ def test_the_command_trains_on_a_file(tmp_path: Path, capsys: pytest.CaptureFixt
     banks = load_banks(data_dir())
     save_conversations(tmp_path / "c.json", generate(40, 0, banks=banks))
     arguments = [
-        f"output={tmp_path / 'policy'}", f"data={tmp_path / 'c.json'}", "reply_tokens=0",
-        "turn_tokens=2000", "vocab_size=400", "hidden_size=64", "num_layers=1",
+        f"output={tmp_path / 'policy'}",
+        f"data={tmp_path / 'c.json'}",
+        "reply_tokens=0",
+        "turn_tokens=2000",
+        "vocab_size=400",
+        "hidden_size=64",
+        "num_layers=1",
     ]
     assert cli.run(TinyConfig, main, arguments) == 0
     assert "parameters" in capsys.readouterr().out
