@@ -58,9 +58,8 @@ def leftovers(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty folder with a briefly warm-started tiny policy and generated data."""
-    from mint.tiny import TinySettings, build_tiny
-
     from mint.synthetic import build_demo_data
+    from mint.tiny import TinySettings, build_tiny
 
     folder = tmp_path_factory.mktemp("work")
     build_demo_data(folder / "outputs/tiny-data", 60, 0)
