@@ -33,7 +33,6 @@ PACKAGES: tuple[str, ...] = (
     "numpy",
     "hydra-core",
     "omegaconf",
-    "pysbd",
 )
 """Distributions whose version can change a result."""
 

@@ -12,7 +12,8 @@ _OPEN, _CLOSE = "<think>", "</think>"
 # Every run of sentence-end marks, with the quotes and brackets that close on it, before white space
 # ends a sentence; a lower-case word after it keeps it open only after an ellipsis, because people
 # type without capitals. These are the boundaries of the tokenizer behind the released tags, whose
-# per-sentence labels the graders are fitted on.
+# per-sentence labels the graders are fitted on. On the 3,780 released replies this gives the
+# released number of sentences for 99.6 %; the library pysbd for 82 %, untrained Punkt for 97 %.
 # Possessive, so that a policy that degenerates to pages of dots is still split in linear time.
 _BOUNDARY = re.compile(r"""(?<![.?!])[.?!]++["')\]}*]*+(?=\s+(?P<next>\S)?)""")
 _LONGEST_TOKEN = 16
