@@ -13,6 +13,7 @@ from mint import preflight
 from mint.config import MintConfig, mint_config
 from mint.console import format_step, say
 from mint.manifest import RunFacts, finish_manifest, start_manifest
+from mint.report import write_report
 from mint.runlog import RunDir, write_text_atomic
 from mint.supervise import Limits, python_module, supervise
 from mint.verl.checkpoint import export_model, newest_checkpoint
@@ -77,13 +78,13 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
         finish_manifest(run_dir, error)
         raise
     finish_manifest(run_dir)
+    write_report(run_dir)
     say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
     return 0
 
 
 def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
     from mint.evaluate import evaluate_run
-    from mint.report import write_report
 
     if mint.run.evaluate and not (run_dir.evaluation_path / "before.json").exists():
         say("evaluating the policy before training")
@@ -93,7 +94,6 @@ def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
     if mint.run.evaluate:
         say("evaluating the trained policy")
         evaluate_run(run_dir.path, "after")
-    write_report(run_dir)
 
 
 def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
