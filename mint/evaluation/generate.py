@@ -21,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from mint.evaluation.settings import EvaluationConfig
 from rewards.errors import ConfigError
+from rewards.quiet import quiet_loading
 from rewards.text import visible_reply
 
 _THINK = "<think>"
@@ -53,7 +54,8 @@ class ReplyGenerator:
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(model_path, padding_side="left")
-            self.model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
+            with quiet_loading():
+                self.model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(f"model {model_path} cannot be loaded: {reason}") from error

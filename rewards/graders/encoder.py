@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError, GraderError
+from rewards.quiet import quiet_loading
 from rewards.types import GraderIdentity
 
 if TYPE_CHECKING:
@@ -180,13 +181,14 @@ def _load_model(path: Path, dtype: str, num_threads: int | None) -> SentenceTran
     if num_threads is not None:
         torch.set_num_threads(num_threads)
     try:
-        return SentenceTransformer(
-            str(path),
-            device="cpu",
-            trust_remote_code=False,
-            local_files_only=True,
-            model_kwargs={"dtype": getattr(torch, dtype)},
-        )
+        with quiet_loading():
+            return SentenceTransformer(
+                str(path),
+                device="cpu",
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={"dtype": getattr(torch, dtype)},
+            )
     except (OSError, ValueError, KeyError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"cannot load an encoder from {path}: {first}") from error
