@@ -1,11 +1,11 @@
 """Checks before anything starts: packages, model, data, batches, memory. No verl, no Ray.
 
-Every problem is one ConfigError that says what is wrong, the value, what is allowed and where to
-change it. What cannot be known here (no GPU, a model not downloaded yet) becomes a note.
+Every problem is a one-line ConfigError; what cannot be known here (no GPU, no weights) is a note.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
+from mint.cli import nearest
 from mint.config import MintConfig
 from mint.model_files import ModelFacts, is_local, model_facts
 from rewards.errors import ConfigError
@@ -24,8 +25,7 @@ from rewards.errors import ConfigError
 VERL_VERSION = "0.9.1"
 _GIB = 1024**3
 
-# Resident memory of a CPU run's processes without the model: driver, task runner, trainer, rollout
-# server, rollout engine, reward and agent workers, Ray's own (measured, docs/performance.md).
+# Resident memory of a CPU run's processes without the model (measured, docs/performance.md).
 _CPU_PROCESSES_GIB = 6.0
 
 
@@ -43,6 +43,7 @@ def check(config: DictConfig, mint: MintConfig, *, require_material: bool = True
     """
     check_batches(config)
     check_packages(str(config.trainer.device))
+    check_engine_arguments(config)
     facts = model_facts(str(config.actor_rollout_ref.model.path)) if require_material else None
     if require_material:
         check_model_path(str(config.actor_rollout_ref.model.path))
@@ -121,6 +122,29 @@ def check_packages(device: str) -> None:
             "mint is on the path but not installed, so verl cannot load its CPU platform; run "
             "`pip install --no-deps -e .`"
         )
+
+
+def check_engine_arguments(config: DictConfig) -> None:
+    """Keys handed to vLLM unread must be arguments of the installed vLLM's engine."""
+    given = config.actor_rollout_ref.rollout.engine_kwargs.vllm
+    spec = importlib.util.find_spec("vllm")
+    if not given or spec is None or not spec.submodule_search_locations:
+        return
+    # Read, not imported: importing vllm takes ten seconds.
+    source = Path(spec.submodule_search_locations[0]) / "engine" / "arg_utils.py"
+    known = {
+        field.target.id
+        for node in ast.parse(source.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name in ("EngineArgs", "AsyncEngineArgs")
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    }
+    for key in given:
+        if key not in known:
+            raise ConfigError(
+                f"unknown key 'actor_rollout_ref.rollout.engine_kwargs.vllm.{key}'"
+                f"{nearest(str(key), known)} (vLLM {_version('vllm')} has no such engine argument)"
+            )
 
 
 def check_model_path(path: str) -> None:

@@ -89,6 +89,10 @@ def test_good_configuration_passes_and_reports(model: Path, data: Path) -> None:
         (["actor_rollout_ref.model.path=./nowhere"], "./nowhere does not exist"),
         (["mint.data.compact=false"], "was prepared with compact=True"),
         (["data.train_batch_size=32"], "has 16 rows, data.train_batch_size=32"),
+        (
+            ["+actor_rollout_ref.rollout.engine_kwargs.vllm.max_num_seq=3"],
+            "unknown key 'actor_rollout_ref.rollout.engine_kwargs.vllm.max_num_seq'; did you mean",
+        ),
     ],
 )
 def test_bad_configurations_are_refused(
