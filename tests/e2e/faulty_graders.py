@@ -34,8 +34,8 @@ class FailingTagger:
 
 
 def some_fail() -> FailingTagger:
-    """Fails for about one reply in ten."""
-    return FailingTagger(0.10)
+    """Fails for about one reply in three."""
+    return FailingTagger(0.35)
 
 
 def all_fail() -> FailingTagger:
