@@ -257,7 +257,7 @@ def test_trl_gets_the_work_of_the_demo(tmp_path: Path) -> None:
     spec = json.loads(json.dumps(trl.make_spec(config, mint_config(config), 5)))
     assert (spec["prompts"], spec["replies_per_prompt"], spec["steps"]) == (8, 8, 5)
     assert spec["max_reply_tokens"] == config.data.max_response_length
-    assert (spec["learning_rate"], spec["kl"], spec["temperature"]) == (1e-4, 0.01, 1.0)
+    assert (spec["learning_rate"], spec["kl"], spec["temperature"]) == (4e-4, 0.01, 1.0)
     assert EncoderConfig(**spec["encoder"]) == mint_config(config).encoder
     assert TaggerConfig(**spec["tagger"]) == TaggerConfig()
     assert JudgeConfig(**spec["judge"]) == JudgeConfig()
