@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from mint.console import format_step, say
 from mint.manifest import RunFacts, finish_manifest, start_manifest
 from mint.report import write_report
 from mint.runlog import RunDir, write_text_atomic
-from mint.supervise import Limits, python_module, supervise
+from mint.supervise import Limits, TrainingError, python_module, supervise
 from mint.verl.checkpoint import export_model, newest_checkpoint
 from mint.verl.environment import training_environment
 from rewards.errors import ConfigError
@@ -84,16 +85,14 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
 
 
 def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
-    from mint.evaluate import evaluate_run
-
     if mint.run.evaluate and not (run_dir.evaluation_path / "before.json").exists():
         say("evaluating the policy before training")
-        evaluate_run(run_dir.path, "before")
+        in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
     train(config, mint, run_dir)
     export_model(run_dir)
     if mint.run.evaluate:
         say("evaluating the trained policy")
-        evaluate_run(run_dir.path, "after")
+        in_own_process("mint.evaluate", f"run={run_dir.path}", "which=after")
 
 
 def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
@@ -114,6 +113,13 @@ def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
         Limits(start_s=mint.run.start_timeout_s, step_s=mint.run.step_timeout_s),
         on_step,
     )
+
+
+def in_own_process(module: str, *arguments: str) -> None:
+    """Run a stage whose memory must be gone before the next one. Raises TrainingError."""
+    status = subprocess.run(python_module(module, *arguments), check=False).returncode
+    if status:
+        raise TrainingError(f"the stage `python -m {module} {' '.join(arguments)}` failed")
 
 
 def check_run_dir(mint: MintConfig) -> None:
@@ -150,14 +156,13 @@ def material_missing(config: DictConfig, mint: MintConfig) -> list[str]:
 def build_material(config: DictConfig, mint: MintConfig) -> None:
     """Build the demo's data and policy when they are not there yet."""
     from mint.synthetic import build_demo_data
-    from mint.tiny import TinySettings, build_tiny
 
     if mint.data.source == "synthetic" and not Path(mint.data.train_file).is_file():
         say(f"generating {mint.data.num_conversations} conversations in {mint.data.dir}")
         build_demo_data(mint.data.dir, mint.data.num_conversations, mint.data.seed)
     if _builds_policy(config, mint) and not (Path(mint.policy.path) / "config.json").is_file():
         say(f"building the tiny policy in {mint.policy.path} (about two minutes on two cores)")
-        build_tiny(mint.policy.path, TinySettings(seed=mint.policy.seed))
+        in_own_process("mint.tiny", f"output={mint.policy.path}", f"seed={mint.policy.seed}")
 
 
 def _builds_policy(config: DictConfig, mint: MintConfig) -> bool:

@@ -39,5 +39,7 @@ def training_environment(config: DictConfig) -> dict[str, str]:
             # vLLM compiles a few sampler functions on first use: half a minute and a C++ compiler
             # for nothing at this size.
             "TORCHDYNAMO_DISABLE": "1",
+            # A dozen processes with an arena a thread never give freed memory back.
+            "MALLOC_ARENA_MAX": "2",
         }
     return env
