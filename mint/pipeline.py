@@ -13,12 +13,19 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from mint import preflight
 from mint.config import MintConfig, mint_config
 from mint.console import format_step, say
-from mint.manifest import RunFacts, finish_manifest, start_manifest
+from mint.manifest import (
+    RunFacts,
+    finish_manifest,
+    identity_row,
+    read_manifest,
+    start_manifest,
+)
 from mint.report import write_report
 from mint.runlog import RunDir, write_text_atomic
 from mint.supervise import Limits, TrainingError, python_module, supervise
 from mint.verl.checkpoint import export_model, newest_checkpoint
 from mint.verl.environment import training_environment
+from rewards.build import Graders, build_graders
 from rewards.errors import ConfigError
 
 
@@ -56,6 +63,8 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
     _fill_verl_keys(config, mint)
 
     run_dir = RunDir.open(mint.run.dir) if mint.run.resume else RunDir.create(mint.run.dir)
+    if mint.run.resume:
+        check_same_graders(run_dir, graders)
     write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
     start_manifest(
         run_dir,
@@ -115,6 +124,19 @@ def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
     )
 
 
+def check_same_graders(run_dir: RunDir, graders: Graders) -> None:
+    """A run goes on only with the graders it began with. Raises ConfigError."""
+    recorded = read_manifest(run_dir)["graders"]
+    for name, grader in (("tagger", graders.tagger), ("judge", graders.judge)):
+        now = identity_row(grader.identity)
+        if recorded[name] != now:
+            raise ConfigError(
+                f"{run_dir.path} was trained with the {name} {recorded[name]['name']} "
+                f"({recorded[name]['revision'][:12]}), now it is {now['name']} "
+                f"({now['revision'][:12]}); start a new run, or restore mint.{name}"
+            )
+
+
 def in_own_process(module: str, *arguments: str) -> None:
     """Run a stage whose memory must be gone before the next one. Raises TrainingError."""
     status = subprocess.run(python_module(module, *arguments), check=False).returncode
@@ -136,10 +158,8 @@ def check_run_dir(mint: MintConfig) -> None:
         )
 
 
-def check_graders(mint: MintConfig) -> Any:
+def check_graders(mint: MintConfig) -> Graders:
     """Load the graders once here, so that a broken one fails before anything starts."""
-    from rewards.build import build_graders
-
     return build_graders(mint.encoder, mint.tagger, mint.judge)
 
 
