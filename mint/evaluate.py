@@ -20,7 +20,7 @@ from mint.evaluation.generate import Generation, Prompt, ReplyGenerator
 from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request
 from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import Difference, Estimate, compare, summarise
-from mint.manifest import identity_row, read_manifest
+from mint.manifest import identity_row, require_same_graders
 from mint.runlog import RunDir, read_json_lines, write_json_lines
 from rewards.build import Graders, build_graders
 from rewards.errors import ConfigError, DataError
@@ -66,7 +66,7 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
     config = _load_config(run)
     mint = mint_config(config)
     graders = build_graders(mint.encoder, mint.tagger, mint.judge)
-    _check_graders(run, graders)
+    require_same_graders(run, {"tagger": graders.tagger.identity, "judge": graders.judge.identity})
     labels = LABELS if which == "both" else (which,)
     models = {label: _model_path(run, config, label) for label in labels}
     results = [
@@ -201,18 +201,6 @@ def _load_config(run: RunDir) -> DictConfig:
     return config
 
 
-def _check_graders(run: RunDir, graders: Graders) -> None:
-    recorded = read_manifest(run)["graders"]
-    for name, grader in (("tagger", graders.tagger), ("judge", graders.judge)):
-        now = identity_row(grader.identity)
-        then = recorded.get(name)
-        if then != now:
-            raise ConfigError(
-                f"the {name} is not the one this run was trained with, so numbers would not "
-                f"compare: manifest.json has {_short(then)}, loaded was {_short(now)}"
-            )
-
-
 def _model_path(run: RunDir, config: DictConfig, label: str) -> str:
     if label == "before":
         path = OmegaConf.select(config, "actor_rollout_ref.model.path")
@@ -232,12 +220,6 @@ def _rows_path(config: DictConfig, mint: MintConfig) -> str:
 
 def _replies_path(out_dir: str | Path, label: str) -> Path:
     return Path(out_dir) / f"{label}_replies.jsonl"
-
-
-def _short(identity: dict[str, Any] | None) -> str:
-    if identity is None:
-        return "none"
-    return "/".join(str(identity[key]) for key in ("kind", "name", "revision"))
 
 
 def _number(value: float | None) -> str:

@@ -101,6 +101,25 @@ def read_manifest(run: RunDir) -> dict[str, Any]:
     return manifest
 
 
+def require_same_graders(run: RunDir, graders: Mapping[str, GraderIdentity]) -> None:
+    """Raise ConfigError unless these are the graders, by identity, that the run began with."""
+    recorded = read_manifest(run)["graders"]
+    for name, identity in graders.items():
+        now = identity_row(identity)
+        then = recorded[name] if name in recorded else None
+        if then != now:
+            raise ConfigError(
+                f"the {name} is not the one this run was trained with, so numbers would not "
+                f"compare: manifest.json has {_short(then)}, loaded was {_short(now)}"
+            )
+
+
+def _short(identity: Mapping[str, Any] | None) -> str:
+    if identity is None:
+        return "none"
+    return "/".join(str(identity[key]) for key in ("kind", "name", "revision"))
+
+
 def identity_row(identity: GraderIdentity) -> dict[str, Any]:
     """A grader's identity in the form it has in JSON, so that two of them compare with ==."""
     return jsonable(asdict(identity))

@@ -13,13 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from mint import preflight
 from mint.config import MintConfig, mint_config
 from mint.console import format_step, say
-from mint.manifest import (
-    RunFacts,
-    finish_manifest,
-    identity_row,
-    read_manifest,
-    start_manifest,
-)
+from mint.manifest import RunFacts, finish_manifest, require_same_graders, start_manifest
 from mint.report import write_report
 from mint.runlog import RunDir, write_text_atomic
 from mint.supervise import Limits, TrainingError, python_module, supervise
@@ -64,7 +58,9 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
 
     run_dir = RunDir.open(mint.run.dir) if mint.run.resume else RunDir.create(mint.run.dir)
     if mint.run.resume:
-        check_same_graders(run_dir, graders)
+        require_same_graders(
+            run_dir, {"tagger": graders.tagger.identity, "judge": graders.judge.identity}
+        )
     write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
     start_manifest(
         run_dir,
@@ -122,19 +118,6 @@ def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
         Limits(start_s=mint.run.start_timeout_s, step_s=mint.run.step_timeout_s),
         on_step,
     )
-
-
-def check_same_graders(run_dir: RunDir, graders: Graders) -> None:
-    """A run goes on only with the graders it began with. Raises ConfigError."""
-    recorded = read_manifest(run_dir)["graders"]
-    for name, grader in (("tagger", graders.tagger), ("judge", graders.judge)):
-        now = identity_row(grader.identity)
-        if recorded[name] != now:
-            raise ConfigError(
-                f"{run_dir.path} was trained with the {name} {recorded[name]['name']} "
-                f"({recorded[name]['revision'][:12]}), now it is {now['name']} "
-                f"({now['revision'][:12]}); start a new run, or restore mint.{name}"
-            )
 
 
 def in_own_process(module: str, *arguments: str) -> None:

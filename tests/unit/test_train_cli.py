@@ -192,28 +192,15 @@ def test_resume_without_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_resume_with_other_graders_is_refused(tmp_path: Path) -> None:
-    from mint import pipeline
-    from mint.manifest import RunFacts, start_manifest
+    from mint.manifest import RunFacts, require_same_graders, start_manifest
     from mint.runlog import RunDir
-    from rewards.build import Graders
     from rewards.types import GraderIdentity
 
-    class Grader:
-        def __init__(self, revision: str) -> None:
-            self.identity = GraderIdentity(kind="custom", name="mine", revision=revision)
-
-    def graders(revision: str) -> Graders:
-        return Graders(Grader(revision), Grader("same"))  # type: ignore[arg-type]
+    def graders(revision: str) -> dict[str, GraderIdentity]:
+        return {"tagger": GraderIdentity(kind="custom", name="mine", revision=revision)}
 
     run = RunDir.create(tmp_path / "run")
-    first = graders("one")
-    start_manifest(
-        run,
-        RunFacts(
-            command=["x"],
-            graders={"tagger": first.tagger.identity, "judge": first.judge.identity},
-        ),
-    )
-    pipeline.check_same_graders(run, graders("one"))
-    with pytest.raises(ConfigError, match="was trained with the tagger mine"):
-        pipeline.check_same_graders(run, graders("two"))
+    start_manifest(run, RunFacts(command=["x"], graders=graders("one")))
+    require_same_graders(run, graders("one"))
+    with pytest.raises(ConfigError, match="has custom/mine/one, loaded was custom/mine/two"):
+        require_same_graders(run, graders("two"))
