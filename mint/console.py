@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
 
 def say(line: str) -> None:
     """Print one line at once."""
@@ -36,3 +45,15 @@ def format_step(row: Mapping[str, Any], total_steps: int, elapsed_s: float) -> s
 def _number(row: Mapping[str, Any], key: str, form: str) -> str:
     value = row[key] if key in row else None
     return "-" if value is None else format(value, form)
+
+
+def progress_bar(*, transient: bool = False) -> Progress:
+    """A bar on stderr with counts and time left; `transient` removes it when it is done."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=transient,
+    )

@@ -9,10 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mint import cli
+from mint.console import progress_bar
 from mint.conversation import (
     BadRecord,
     Conversation,
@@ -182,7 +180,7 @@ def _embedded_tagger() -> TacticTagger:
 async def _tag_all(replies: Sequence[Reply], tagger: TacticTagger) -> list[Tagging | Failure]:
     answers: list[Tagging | Failure] = [Tagging(sentences=())] * len(replies)
     asked = [index for index, reply in enumerate(replies) if reply.text]
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("tagging supporter turns", total=len(asked))
         for start in range(0, len(asked), _BATCH):
             batch = asked[start : start + _BATCH]
@@ -213,16 +211,6 @@ def _failed_records(loaded: LoadResult, tagged: Tagged) -> list[BadRecord]:
         )
         for number, failure in tagged.failures.items()
     ]
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 if __name__ == "__main__":

@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
+from mint.console import progress_bar
 from mint.evaluation.settings import EvaluationConfig
 from rewards.errors import ConfigError
 from rewards.quiet import quiet_loading
@@ -87,7 +86,7 @@ class ReplyGenerator:
         order = sorted(range(len(prompts)), key=lambda i: (len(encoded[i]), i))
         per_batch = max(1, self.settings.batch_size // samples)
         replies: list[list[Generation]] = [[] for _ in prompts]
-        with _progress() as progress:
+        with progress_bar(transient=True) as progress:
             task = progress.add_task(title, total=len(prompts) * samples)
             for start in range(0, len(order), per_batch):
                 batch = order[start : start + per_batch]
@@ -218,14 +217,3 @@ def _eos_ids(generation_config: Any, tokenizer: Any) -> tuple[int, ...]:
     if not unique:
         raise ConfigError("the model has no end-of-sequence token (generation_config.json)")
     return unique
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
