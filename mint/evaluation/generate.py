@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +69,10 @@ class ReplyGenerator:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the model's memory."""
         self.model = None
         gc.collect()
         if self.device == "cuda":
@@ -79,23 +83,37 @@ class ReplyGenerator:
 
         Shows a progress bar on stderr when that is a terminal.
         """
+        replies: list[list[Generation]] = [[] for _ in prompts]
+        with progress_bar(transient=True) as progress:
+            total = len(prompts) * self.settings.samples_per_prompt
+            task = progress.add_task(title, total=total)
+            for batch in self.batches(prompts):
+                for index, own in batch:
+                    replies[index] = own
+                    progress.advance(task, len(own))
+        return replies
+
+    def batches(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[int, list[Generation]]]]:
+        """(position of a prompt, its replies), batch by batch as they are done."""
         samples = self.settings.samples_per_prompt
         texts = [self._render(prompt) for prompt in prompts]
         encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         # Prompts of like length share a batch, so that little of it is padding.
         order = sorted(range(len(prompts)), key=lambda i: (len(encoded[i]), i))
         per_batch = max(1, self.settings.batch_size // samples)
-        replies: list[list[Generation]] = [[] for _ in prompts]
-        with progress_bar(transient=True) as progress:
-            task = progress.add_task(title, total=len(prompts) * samples)
-            for start in range(0, len(order), per_batch):
-                batch = order[start : start + per_batch]
-                tokens = self._sample([encoded[i] for i in batch], [prompts[i].key for i in batch])
-                for position, index in enumerate(batch):
-                    own = tokens[position * samples : (position + 1) * samples]
-                    replies[index] = [self._decode(texts[index], row) for row in own]
-                progress.advance(task, len(batch) * samples)
-        return replies
+        for start in range(0, len(order), per_batch):
+            batch = order[start : start + per_batch]
+            tokens = self._sample([encoded[i] for i in batch], [prompts[i].key for i in batch])
+            yield [
+                (
+                    index,
+                    [
+                        self._decode(texts[index], row)
+                        for row in tokens[position * samples : (position + 1) * samples]
+                    ],
+                )
+                for position, index in enumerate(batch)
+            ]
 
     def _render(self, prompt: Prompt) -> str:
         return self.tokenizer.apply_chat_template(
