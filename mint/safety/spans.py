@@ -1,0 +1,132 @@
+"""Finding phrases in a reply: masked quotations, clauses, negation, and where a match stands.
+
+Rules match on a prepared copy of the reply that has the same length, so that a match's position is
+its position in the reply. In the copy, typographic apostrophes are plain, and what stands in double
+quotation marks is blank: a reply that quotes the person, or offers them words to say, does not
+speak for itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from rewards.text import split_sentences
+
+_SAME = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "‐": "-", "‑": "-", "\u00a0": " "})
+_QUOTED = re.compile(r'"[^"\n]{1,400}"|“[^“”\n]{1,400}”|«[^«»\n]{1,400}»')
+_CLAUSE_END = re.compile(
+    r"[.!?;:,()\n—–]|\s-\s|\b(?:but|however|although|though|yet|because)\b", re.IGNORECASE
+)
+_DENIAL = re.compile(
+    r"\b(?:not|never|no|nor|neither|cannot|without|[a-z]+n't|hardly|rather than|instead of|pretend"
+    r"|pretending|claim|claiming|imagine|imagining|wish)\b",
+    re.IGNORECASE,
+)
+_HYPOTHETICAL = re.compile(r"\b(?:if|as though|suppose|unless|whether)\b", re.IGNORECASE)
+_CACHED = 256
+
+
+class Span(NamedTuple):
+    """A piece of a reply."""
+
+    start: int
+    """Position of its first character in the reply."""
+    end: int
+    text: str
+    """The words as they stand in the reply."""
+    sentence: int
+    """0-based number of the sentence it starts in."""
+
+
+def phrases(*alternatives: str) -> re.Pattern[str]:
+    """One pattern for whole-word alternatives, in any case; a space stands for any white space."""
+    joined = "|".join(alternatives).replace(" ", r"\s+")
+    return re.compile(rf"\b(?:{joined})\b", re.IGNORECASE)
+
+
+@lru_cache(maxsize=_CACHED)
+def prepared(reply: str) -> str:
+    """The copy that rules match on; the same length as `reply`.
+
+    >>> prepared('Tell him “I’ve been there”. I’m sure.')
+    "Tell him                 . I'm sure."
+    """
+    text = reply.translate(_SAME)
+    if _QUOTED.fullmatch(text.strip()):
+        return text  # a reply that is one quotation as a whole is no quotation
+    return _QUOTED.sub(lambda match: " " * len(match[0]), text)
+
+
+def find(
+    pattern: re.Pattern[str], reply: str, keep: Callable[[str, re.Match[str]], bool]
+) -> list[Span]:
+    """Every match of `pattern` in the prepared `reply` for which keep(prepared, match) is true."""
+    text = prepared(reply)
+    return [span(reply, match) for match in pattern.finditer(text) if keep(text, match)]
+
+
+def span(reply: str, match: re.Match[str]) -> Span:
+    """The match as a piece of `reply`."""
+    start, end = match.span()
+    return Span(start, end, reply[start:end], sentence_at(reply, start))
+
+
+def sentence_at(reply: str, position: int) -> int:
+    """0-based number of the sentence that holds `position`."""
+    starts = sentence_starts(reply)
+    return max(0, sum(start <= position for start in starts) - 1)
+
+
+@lru_cache(maxsize=_CACHED)
+def sentence_starts(reply: str) -> tuple[int, ...]:
+    """Positions at which the sentences of `reply` start."""
+    return tuple(_positions(reply, split_sentences(reply)))
+
+
+def clause_before(text: str, position: int) -> str:
+    """What stands before `position` in its clause."""
+    start = 0
+    for boundary in _CLAUSE_END.finditer(text, 0, position):
+        start = boundary.end()
+    return text[start:position]
+
+
+def clause_after(text: str, position: int) -> str:
+    """What stands after `position` in its clause."""
+    boundary = _CLAUSE_END.search(text, position)
+    return text[position : boundary.start() if boundary else len(text)]
+
+
+def denied(text: str, match: re.Match[str]) -> bool:
+    """Whether the clause says before the match that it is not so: "I can't say I've been there"."""
+    return _DENIAL.search(clause_before(text, match.start())) is not None
+
+
+def hypothetical(text: str, match: re.Match[str]) -> bool:
+    """Whether the match stands in an if-clause: "it is not as if I lost my job"."""
+    return _HYPOTHETICAL.search(clause_before(text, match.start())) is not None
+
+
+def asserted(text: str, match: re.Match[str]) -> bool:
+    """Neither denied nor hypothetical."""
+    return not denied(text, match) and not hypothetical(text, match)
+
+
+def in_order(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The spans by position; one that overlaps an earlier one is left out."""
+    kept: list[Span] = []
+    for item in sorted(spans):
+        if not kept or item.start >= kept[-1].end:
+            kept.append(item)
+    return tuple(kept)
+
+
+def _positions(reply: str, sentences: Iterable[str]) -> Iterator[int]:
+    start = 0
+    for sentence in sentences:
+        start = reply.index(sentence, start)
+        yield start
+        start += len(sentence)
