@@ -4,13 +4,8 @@ Every metric here is a function of sums that add up over replies, so a bootstrap
 conversations is a matrix product. The exceptions, which depend on which texts occur at all
 (`POOLED`), are in `mint.evaluation.pooled`.
 
-With x_k = "tactic k is in the reply" and p_k = "tactic k was in the previous supporter turn", over
-graded replies that have a previous turn:
-
-    stickiness = mean over k of P(x_k | p_k)               (k with p_k somewhere)
-    lift       = mean over k of P(x_k | p_k) - P(x_k | not p_k)   (k with both cases)
-
-Stickiness grows with the number of tactics a reply uses; lift is free of that.
+Stickiness and lift (`mint.evaluation.repetition`) compare a reply with the previous supporter turn
+of its conversation, over graded replies that have one.
 
 Suffixes: _N replies, _C conversations, _M columns of sums, _R resamples, _K tactics.
 """
@@ -20,13 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.repetition import (
+    PAIR_COLUMNS,
+    Floats,
+    divide,
+    pair_sums,
+    repetition,
+    sum_by,
+)
 from rewards.tactics import NUM_TACTICS, TACTIC_NAMES
 from rewards.types import DIMENSIONS, Status
 
-Floats = NDArray[np.float64]
 Value = Callable[[EvaluatedReply], float | None]
 
 PREVALENCE = "prevalence/"
@@ -77,22 +78,19 @@ def conversation_sums(replies: Sequence[EvaluatedReply], conversations: Sequence
         [np.where(counted_NM, values_NM, 0.0), counted_NM, _repetition_sums(replies)]
     )
     place = {name: c for c, name in enumerate(conversations)}
-    index_N = np.array([place[reply.conversation_id] for reply in replies], dtype=int)
-    sums_CM = np.zeros((len(conversations), columns_NM.shape[1]))
-    np.add.at(sums_CM, index_N, columns_NM)
-    return sums_CM
+    index_N = np.array([place[reply.conversation_id] for reply in replies], dtype=np.intp)
+    return sum_by(columns_NM, index_N, len(conversations))
 
 
 def estimates(totals_RM: Floats) -> dict[str, Floats]:
     """Metric -> value [R] for each row of column totals; NaN where it is undefined."""
     num = len(MEANS)
-    sums, counts, repetition = np.split(totals_RM, [num, 2 * num], axis=1)
-    means = _divide(sums, counts)
+    sums, counts, pairs = np.split(totals_RM, [num, 2 * num], axis=1)
+    means = divide(sums, counts)
     result = {name: means[:, m] for m, name in enumerate(MEANS)}
-    both, previous, only_now, no_previous = np.split(repetition, 4, axis=1)
-    given_RK, otherwise_RK = _divide(both, previous), _divide(only_now, no_previous)
-    result["stickiness"] = _nan_mean(given_RK)
-    result["lift"] = _nan_mean(given_RK - otherwise_RK)
+    rates = repetition(pairs)
+    result["stickiness"] = rates.stickiness
+    result["lift"] = rates.lift
     return result
 
 
@@ -116,23 +114,14 @@ def _repetition_sums(replies: Sequence[EvaluatedReply]) -> Floats:
 
     Zeros for a reply that was not graded or has no previous turn.
     """
-    sums_N4K = np.zeros((len(replies), 4, NUM_TACTICS))
+    sums_NM = np.zeros((len(replies), PAIR_COLUMNS))
     for n, reply in enumerate(replies):
         if reply.graded and reply.has_previous:
-            now = np.asarray(reply.counts) > 0
-            previous = np.asarray(reply.previous_counts) > 0
-            sums_N4K[n] = [now & previous, previous, now & ~previous, ~previous]
-    return sums_N4K.reshape(len(replies), 4 * NUM_TACTICS)
+            now_1K = np.asarray([reply.counts]) > 0
+            previous_1K = np.asarray([reply.previous_counts]) > 0
+            sums_NM[n] = pair_sums(now_1K, previous_1K)
+    return sums_NM
 
 
 def _number(value: float | None) -> float:
     return np.nan if value is None else value
-
-
-def _divide(top: Floats, bottom: Floats) -> Floats:
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
-
-
-def _nan_mean(values_RK: Floats) -> Floats:
-    defined = np.isfinite(values_RK)
-    return _divide(np.where(defined, values_RK, 0.0).sum(axis=1), defined.sum(axis=1).astype(float))

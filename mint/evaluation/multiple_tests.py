@@ -1,0 +1,56 @@
+"""p-values from a paired bootstrap, and their correction for many comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mint.evaluation.repetition import Floats
+from rewards.errors import DataError
+
+
+def bootstrap_p_value(differences_R: Floats) -> float:
+    """Two-sided p-value, in (0, 1], of "the difference is 0", from resampled differences.
+
+    Twice the smaller share of resamples on either side of 0, each share counting the observed
+    data as one more resample, so that it is never 0. A tie with 0 counts on both sides. NaN when
+    fewer than nine in ten resamples are defined.
+    """
+    defined = differences_R[np.isfinite(differences_R)]
+    if len(defined) == 0 or len(defined) < 0.9 * len(differences_R):
+        return float("nan")
+    below, above = int((defined <= 0).sum()), int((defined >= 0).sum())
+    return min(1.0, 2.0 * (min(below, above) + 1) / (len(defined) + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values that control the chance of any false finding (Holm 1979).
+
+    In the given order; NaN stays NaN and does not count as a test.
+    """
+    return _adjust(p_values, lambda rank, tests: tests - rank, from_largest=False)
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values that control the expected share of false findings (Benjamini and Hochberg
+    1995). In the given order; NaN stays NaN and does not count as a test."""
+    return _adjust(p_values, lambda rank, tests: tests / (rank + 1), from_largest=True)
+
+
+def _adjust(
+    p_values: Sequence[float], factor: Callable[[int, int], float], *, from_largest: bool
+) -> list[float]:
+    p = np.asarray(p_values, dtype=np.float64)
+    defined = np.flatnonzero(np.isfinite(p))
+    if np.any((p[defined] < 0) | (p[defined] > 1)):
+        raise DataError("p-values must lie in [0, 1]")
+    order = defined[np.argsort(p[defined], kind="stable")]
+    scaled = np.array([p[i] * factor(rank, len(order)) for rank, i in enumerate(order)])
+    if from_largest:
+        scaled = np.minimum.accumulate(scaled[::-1])[::-1]
+    else:
+        scaled = np.maximum.accumulate(scaled)
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(scaled, 1.0)
+    return [float(value) for value in adjusted]

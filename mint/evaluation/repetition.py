@@ -1,0 +1,179 @@
+"""How often tactics come back from one supporter turn to the next, and what chance would give.
+
+For pairs of a turn and the turn before it, with x_k = "tactic k is in the turn" and p_k = "tactic k
+was in the turn before":
+
+    stickiness = mean over k of P(x_k | p_k)                       (k with p_k somewhere)
+    otherwise  = mean over k of P(x_k | not p_k)                   (k with not p_k somewhere)
+    lift       = mean over k of P(x_k | p_k) - P(x_k | not p_k)    (k with both cases)
+
+Stickiness and otherwise lie in [0, 1] and grow with the number of tactics a turn uses; lift lies in
+[-1, 1] and is 0 when the turn before does not matter. All are functions of sums over pairs, so a
+bootstrap of conversations is a matrix product.
+
+"The turn before" decides the question: the conversation's own previous supporter turn (a person's,
+in Lend-an-Ear's fixed histories) gives the official stickiness, the model's reply to the turn
+before gives self-stickiness.
+
+Suffixes: _P pairs, _K tactics, _C conversations, _M columns, _R rows of totals.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rewards.errors import DataError
+from rewards.tactics import NUM_TACTICS
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+PAIR_COLUMNS = 4 * NUM_TACTICS
+
+
+class Repetition(NamedTuple):
+    """Values [R], one a row of totals; NaN where undefined."""
+
+    stickiness: Floats
+    otherwise: Floats
+    lift: Floats
+
+
+class Null(NamedTuple):
+    """What a statistic is when turns are shuffled, i.e. when the turn before cannot matter."""
+
+    mean: float
+    std: float
+    low: float
+    """2.5 % quantile."""
+    high: float
+    """97.5 % quantile."""
+    z: float
+    """(observed - mean) / std; NaN when std is 0."""
+    p_value: float
+    """Two-sided, in (0, 1]; the observed order counts as one of the shuffles."""
+
+
+def pair_sums(now_PK: Bools, previous_PK: Bools) -> Floats:
+    """[P, 4K] per tactic: in both turns; in the turn before; only now; not in the turn before."""
+    blocks = (now_PK & previous_PK, previous_PK, now_PK & ~previous_PK, ~previous_PK)
+    return np.concatenate(blocks, axis=1).astype(np.float64)
+
+
+def sum_by(rows_PM: Floats, index_P: NDArray[np.intp], groups: int) -> Floats:
+    """[C, M]: the sum of the rows of each group; `index_P` holds group numbers below `groups`."""
+    sums_CM = np.zeros((groups, rows_PM.shape[1]))
+    np.add.at(sums_CM, index_P, rows_PM)
+    return sums_CM
+
+
+def repetition(totals_RM: Floats) -> Repetition:
+    """Stickiness, otherwise and lift of each row of summed `pair_sums` columns."""
+    both, previous, only_now, no_previous = np.split(totals_RM, 4, axis=1)
+    given_RK, otherwise_RK = divide(both, previous), divide(only_now, no_previous)
+    return Repetition(nan_mean(given_RK), nan_mean(otherwise_RK), nan_mean(given_RK - otherwise_RK))
+
+
+def repeat_rates(now_PK: Bools, previous_PK: Bools) -> Floats:
+    """[K] P(x_k | p_k), whose mean is the stickiness; NaN for a tactic no turn before had."""
+    return divide((now_PK & previous_PK).sum(axis=0), previous_PK.sum(axis=0))
+
+
+def transition_matrix(now_PK: Bools, previous_PK: Bools) -> Floats:
+    """[K, K] P(column's tactic now | row's tactic in the turn before), in [0, 1]; NaN rows where
+    no turn before has the tactic."""
+    together_KK = previous_PK.astype(float).T @ now_PK.astype(float)
+    return divide(together_KK, previous_PK.sum(axis=0)[:, None])
+
+
+def permutation_null(
+    now_PK: Bools,
+    previous_PK: Bools,
+    *,
+    shuffles: int,
+    seed: int,
+    strata_P: NDArray[np.intp] | None = None,
+) -> dict[str, Null]:
+    """Null of stickiness and of lift when the turns are dealt to the pairs at random.
+
+    The turns before stay where they are and every turn keeps its tactics, so the null has the
+    system's own prevalences. With `strata_P` a turn only trades places within its stratum (for
+    instance, with turns of other conversations at the same index). Raises DataError for no pairs
+    or no shuffles.
+    """
+    if len(now_PK) == 0 or shuffles < 1:
+        raise DataError(f"a null needs pairs and shuffles, got {len(now_PK)} and {shuffles}")
+    rng = np.random.default_rng(seed)
+    before_PK = previous_PK.astype(np.float32)
+    strata_P = np.zeros(len(now_PK), dtype=np.intp) if strata_P is None else strata_P
+    rows = [
+        _shuffled_sums(now_PK, before_PK, strata_P, min(500, shuffles - done), rng)
+        for done in range(0, shuffles, 500)
+    ]
+    both_RK = np.concatenate(rows)
+    totals_RM = _totals(both_RK, now_PK, previous_PK)
+    seen = repetition(pair_sums(now_PK, previous_PK).sum(axis=0, keepdims=True))
+    null = repetition(totals_RM)
+    return {
+        "stickiness": _null(float(seen.stickiness[0]), null.stickiness),
+        "lift": _null(float(seen.lift[0]), null.lift),
+    }
+
+
+def _shuffled_sums(
+    now_PK: Bools,
+    before_PK: NDArray[np.float32],
+    strata_P: NDArray[np.intp],
+    shuffles: int,
+    rng: np.random.Generator,
+) -> Floats:
+    """[shuffles, K]: pairs with the tactic in both turns, after dealing the turns anew."""
+    places_P = np.argsort(strata_P, kind="stable")
+    # Sorting stratum + a number below 1 keeps strata together and shuffles within each.
+    dealt_RP = np.argsort(strata_P + rng.random((shuffles, len(strata_P))), axis=1)
+    now_RPK = now_PK[dealt_RP].astype(np.float32)
+    return np.einsum("rpk,pk->rk", now_RPK, before_PK[places_P]).astype(np.float64)
+
+
+def _totals(both_RK: Floats, now_PK: Bools, previous_PK: Bools) -> Floats:
+    shape = both_RK.shape
+    previous_K, now_K = previous_PK.sum(axis=0), now_PK.sum(axis=0)
+    blocks = (
+        both_RK,
+        np.broadcast_to(previous_K, shape),
+        now_K - both_RK,
+        np.broadcast_to(len(now_PK) - previous_K, shape),
+    )
+    return np.concatenate(blocks, axis=1).astype(np.float64)
+
+
+def _null(observed: float, null_R: Floats) -> Null:
+    if not np.isfinite(observed):
+        return Null(*[float("nan")] * 6)
+    mean, std = float(null_R.mean()), float(null_R.std())
+    # A tolerance, because equal counts summed in another order differ in the last digit.
+    further = int((np.abs(null_R - mean) >= abs(observed - mean) - 1e-12).sum())
+    low, high = np.quantile(null_R, [0.025, 0.975])
+    return Null(
+        mean=mean,
+        std=std,
+        low=float(low),
+        high=float(high),
+        z=(observed - mean) / std if std > 1e-12 else float("nan"),
+        p_value=(further + 1) / (len(null_R) + 1),
+    )
+
+
+def divide(top: NDArray, bottom: NDArray) -> Floats:
+    """top / bottom, NaN where bottom is not above 0; shapes broadcast."""
+    top, bottom = np.broadcast_arrays(np.asarray(top, float), np.asarray(bottom, float))
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+
+
+def nan_mean(values_RK: Floats) -> Floats:
+    """[R] mean of the defined values of each row; NaN for a row without any."""
+    defined = np.isfinite(values_RK)
+    return divide(np.where(defined, values_RK, 0.0).sum(axis=1), defined.sum(axis=1))
