@@ -2,7 +2,8 @@
 
 Each entry point declares a dataclass; its fields are the keys, the string literal under a field is
 its help text, a field without default is required, and a boolean field `skip_bad` may also be
-given as the flag `--skip-bad`.
+given as the flag `--skip-bad`. Fields of a nested dataclass are set as `judge.kind=served`. One
+list field may take the arguments without key: `field(metadata=POSITIONAL)`.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ import itertools
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rewards.errors import ConfigError, MintError
 
 T = TypeVar("T")
+
+POSITIONAL = {"positional": True}
+"""Metadata of the list field that takes arguments without a key."""
 
 
 def parse(settings: type[T], argv: Sequence[str]) -> T:
@@ -31,19 +35,20 @@ def parse(settings: type[T], argv: Sequence[str]) -> T:
     Raises ConfigError for an unknown key (naming the nearest one), a wrong type or a missing key.
     """
     known = {f.name: f for f in fields(settings)}  # type: ignore[arg-type]
+    rest = next((name for name, f in known.items() if "positional" in f.metadata), None)
     given: dict[str, Any] = {}
     for argument in argv:
         key, sep, value = argument.partition("=")
         key = key.removeprefix("--").replace("-", "_")
+        if rest is not None and not argument.startswith("--") and (not sep or "/" in key):
+            given.setdefault(rest, []).append(argument)
+            continue
         if not sep and not argument.startswith("--"):
             raise ConfigError(f"expected key=value, got {argument!r}; keys: {', '.join(known)}")
-        if key not in known:
+        if key.split(".")[0] not in known:
             raise ConfigError(f"unknown key {key!r}{nearest(key, known)}")
-        if key in given:
-            raise ConfigError(f"{key} is given twice")
-        given[key] = OmegaConf.create(f"v: {value}").v if sep and value[:1] in "[{" else value
-        if not sep:
-            given[key] = True
+        parsed = OmegaConf.create(f"v: {value}").v if sep and value[:1] in "[{" else value
+        _place(given, key, parsed if sep else True)
     missing = [
         f.name
         for f in known.values()
@@ -52,10 +57,34 @@ def parse(settings: type[T], argv: Sequence[str]) -> T:
     if missing:
         raise ConfigError(f"missing {', '.join(f'{name}=...' for name in missing)}")
     try:
-        node = OmegaConf.merge(OmegaConf.structured(settings), OmegaConf.create(given))
+        schema = OmegaConf.structured(settings)
+        make_writable(schema)
+        node = OmegaConf.merge(schema, OmegaConf.create(given))
         return OmegaConf.to_object(node)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).splitlines()[0]) from error
+
+
+def _place(given: dict[str, Any], key: str, value: Any) -> None:
+    """Set `given[a][b]` for the key "a.b"."""
+    *parents, last = key.split(".")
+    node = given
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"{key} and {parent} cannot both be given")
+    if last in node:
+        raise ConfigError(f"{key} is given twice")
+    node[last] = value
+
+
+def make_writable(node: Any) -> None:
+    """Let values be merged into a node made of frozen dataclasses, which are read-only at first."""
+    OmegaConf.set_readonly(node, None)
+    for key in node:
+        child = node._get_node(key)
+        if isinstance(child, DictConfig):
+            make_writable(child)
 
 
 def nearest(key: str, known: Any, cutoff: float = 0.5) -> str:
@@ -93,7 +122,8 @@ def usage(settings: type) -> str:
         if f.default is not MISSING:
             default = f"default {f.default}"
         elif f.default_factory is not MISSING:
-            default = f"default {f.default_factory()}"
+            made = f.default_factory()
+            default = "see docs/configuration.md" if is_dataclass(made) else f"default {made}"
         text = f"{docs[f.name] if f.name in docs else ''} ({default})"
         lines.append(
             textwrap.fill(text, 96, initial_indent=f"  {f.name:<16} ", subsequent_indent=" " * 19)

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mint.cli import make_writable
 from mint.evaluation.settings import EvaluationConfig
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
 from rewards.errors import ConfigError
@@ -129,7 +130,7 @@ class MintConfig:
 def schema() -> DictConfig:
     """The typed node for Hydra: misspelt keys and wrong types under `mint` fail at composition."""
     node = OmegaConf.structured(MintConfig)
-    _make_writable(node)
+    make_writable(node)
     return node
 
 
@@ -141,15 +142,6 @@ def mint_config(config: DictConfig) -> MintConfig:
 
 def _plain(node: DictConfig) -> Any:
     return OmegaConf.to_container(node, resolve=True)
-
-
-def _make_writable(node: Any) -> None:
-    # Nodes of frozen dataclasses are read-only, which would also refuse command-line overrides.
-    OmegaConf.set_readonly(node, None)
-    for key in node:
-        child = node._get_node(key)
-        if isinstance(child, DictConfig):
-            _make_writable(child)
 
 
 def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
