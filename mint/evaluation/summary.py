@@ -71,6 +71,18 @@ def summarise(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> 
     return result
 
 
+def clustered_mean(values: Sequence[tuple[str, float]], settings: EvaluationConfig) -> Estimate:
+    """Mean of (conversation, value) with an interval from resampled conversations."""
+    names = {name: c for c, name in enumerate(sorted({name for name, _ in values}))}
+    sums_C2 = np.zeros((len(names), 2))
+    for name, value in values:
+        sums_C2[names[name]] += (value, 1.0)
+    totals_R2 = resample_counts(len(names), settings.resamples, settings.seed) @ sums_C2
+    value, number = sums_C2.sum(axis=0)
+    interval = _percentile(totals_R2[:, 0] / totals_R2[:, 1], len(names), settings)
+    return _estimate(value / number, interval, int(number))
+
+
 def compare(
     before: Sequence[EvaluatedReply], after: Sequence[EvaluatedReply], settings: EvaluationConfig
 ) -> dict[str, Difference]:

@@ -1,0 +1,143 @@
+"""Repetition and variety on a model's own turns: each reply against the model's reply before it.
+
+The replies to one conversation's turns, of one sample, form a sequence. A pair is a graded reply
+and the graded reply to the turn before; formulas are those of `repetition` and `tactic_sets`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mint.evaluation import tactic_sets
+from mint.evaluation.bootstrap import UNKNOWN, percentile_interval, resample_counts
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.repetition import (
+    PAIR_COLUMNS,
+    Bools,
+    Floats,
+    divide,
+    pair_sums,
+    permutation_null,
+    repetition,
+    sum_by,
+)
+from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.summary import Estimate
+from rewards.tactics import NUM_TACTICS
+
+SHUFFLES = 1000
+
+
+class Sequences(NamedTuple):
+    """Tactic sets of graded replies (_N) and of neighbouring pairs (_P)."""
+
+    now_NK: Bools
+    index_N: NDArray[np.intp]
+    """Conversation of each reply."""
+    now_PK: Bools
+    before_PK: Bools
+    index_P: NDArray[np.intp]
+    turn_P: NDArray[np.intp]
+    conversations: int
+
+
+def sequences(replies: Sequence[EvaluatedReply]) -> Sequences:
+    """The graded replies as tactic sets, and those that follow a graded reply as pairs."""
+    graded = [reply for reply in replies if reply.graded]
+    names = {n: c for c, n in enumerate(sorted({r.conversation_id for r in replies}))}
+    by_place = {(r.conversation_id, r.sample, r.turn): r for r in graded}
+    pairs = [
+        (reply, by_place[before])
+        for reply in graded
+        if (before := (reply.conversation_id, reply.sample, reply.turn - 1)) in by_place
+    ]
+    return Sequences(
+        now_NK=_sets(graded),
+        index_N=np.array([names[r.conversation_id] for r in graded], dtype=np.intp),
+        now_PK=_sets([now for now, _ in pairs]),
+        before_PK=_sets([before for _, before in pairs]),
+        index_P=np.array([names[now.conversation_id] for now, _ in pairs], dtype=np.intp),
+        turn_P=np.array([now.turn for now, _ in pairs], dtype=np.intp),
+        conversations=len(names),
+    )
+
+
+def own_sequence(
+    replies: Sequence[EvaluatedReply], settings: EvaluationConfig
+) -> dict[str, Estimate]:
+    """self_stickiness, self_lift, self_jaccard, same_set (shares of pairs), distinct_sets,
+    set_entropy (bits) and effective_tactics, with conversation-clustered intervals."""
+    s = sequences(replies)
+    columns_PM = np.hstack(
+        [
+            pair_sums(s.now_PK, s.before_PK),
+            tactic_sets.jaccard(s.now_PK, s.before_PK)[:, None],
+            tactic_sets.same_set(s.now_PK, s.before_PK)[:, None].astype(float),
+            np.ones((len(s.now_PK), 1)),
+        ]
+    )
+    sums_CM = sum_by(columns_PM, s.index_P, s.conversations)
+    uses_CK = sum_by(s.now_NK.astype(float), s.index_N, s.conversations)
+    sets_CS = tactic_sets.set_counts(s.now_NK, s.index_N, s.conversations)
+    drawn_RC = resample_counts(s.conversations, settings.resamples, settings.seed)
+    points = _statistics(*(x.sum(axis=0, keepdims=True) for x in (sums_CM, uses_CK, sets_CS)))
+    resampled = _statistics(drawn_RC @ sums_CM, drawn_RC @ uses_CK, drawn_RC @ sets_CS)
+    result = {}
+    for name, value in points.items():
+        pairs = name.startswith(("self_", "same_"))
+        n = len(s.now_PK) if pairs else len(s.now_NK)
+        result[name] = _estimate(float(value[0]), resampled[name], n, s.conversations, settings)
+    return result
+
+
+def own_sequence_null(
+    replies: Sequence[EvaluatedReply], settings: EvaluationConfig
+) -> dict[str, Any]:
+    """What shuffled turns would give (`repetition.permutation_null`), and tactics in more than
+    nine of ten replies."""
+    s = sequences(replies)
+    result: dict[str, Any] = {"always_on": tactic_sets.always_on(s.now_NK)}
+    if len(s.now_PK) > 1:
+        null = permutation_null(
+            s.now_PK, s.before_PK, shuffles=SHUFFLES, seed=settings.seed, strata_P=s.turn_P
+        )
+        result["null"] = {f"self_{name}": value._asdict() for name, value in null.items()}
+    return result
+
+
+def _statistics(sums_RM: Floats, uses_RK: Floats, sets_RS: Floats) -> dict[str, Floats]:
+    rates = repetition(sums_RM[:, :PAIR_COLUMNS])
+    jaccard, same, pairs = sums_RM[:, PAIR_COLUMNS:].T
+    return {
+        "self_stickiness": rates.stickiness,
+        "self_lift": rates.lift,
+        "self_jaccard": divide(jaccard, pairs),
+        "same_set": divide(same, pairs),
+        "distinct_sets": tactic_sets.num_sets(sets_RS),
+        "set_entropy": tactic_sets.set_entropy(sets_RS),
+        "effective_tactics": tactic_sets.effective_tactics(uses_RK),
+    }
+
+
+def _estimate(
+    value: float,
+    resampled_R: Floats,
+    n: int,
+    conversations: int,
+    settings: EvaluationConfig,
+) -> Estimate:
+    if not np.isfinite(value):
+        return Estimate(mean=None, ci_low=None, ci_high=None, n=n)
+    interval = UNKNOWN
+    if conversations > 1:
+        interval = percentile_interval(resampled_R, settings.confidence)
+    return Estimate(mean=value, ci_low=interval.low, ci_high=interval.high, n=n)
+
+
+def _sets(replies: Sequence[EvaluatedReply]) -> Bools:
+    rows = [[count > 0 for count in reply.counts] for reply in replies]
+    return np.array(rows, dtype=bool).reshape(len(rows), NUM_TACTICS)

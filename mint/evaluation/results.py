@@ -1,0 +1,186 @@
+"""What a protocol has found, its files, and the lines people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mint.evaluation.hack_profile import HABITS, habits
+from mint.evaluation.own_sequence import own_sequence, own_sequence_null
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.sources import ReplyKey
+from mint.evaluation.summary import Estimate, clustered_mean, summarise
+from mint.runlog import RunDir, write_json_lines
+from rewards.types import Failure, Status
+
+HABIT = "habit/"
+SHOWN = (
+    "empathy",
+    "tactics_per_turn",
+    "stickiness",
+    "lift",
+    "self_stickiness",
+    "self_lift",
+    "distinct_sets",
+    "distinct_2",
+    "top_opening",
+)
+
+
+class Unusable(NamedTuple):
+    """An answer that is no reply: nothing was scored."""
+
+    key: ReplyKey
+    reason: str
+    raw: str
+    """What the model said; "" when it did not answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Replies of one condition of a protocol."""
+
+    condition: str
+    replies: Sequence[EvaluatedReply]
+    """All that were answered, graded or not."""
+    unanswered: Sequence[Unusable] = ()
+    """The source has failed."""
+    parse_failures: Sequence[Unusable] = ()
+    """Answered, but not in the form that was asked for."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """More about the condition, as plain JSON."""
+
+
+def unanswered(replies: Mapping[ReplyKey, object]) -> list[Unusable]:
+    """The keys whose source has failed, with the reason."""
+    return [
+        Unusable(key, f"{reply.kind}: {reply.message}", "")
+        for key, reply in replies.items()
+        if isinstance(reply, Failure)
+    ]
+
+
+def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
+    """Counts and metrics of a condition, as JSON."""
+    metrics: dict[str, Estimate] = {}
+    extra: dict[str, Any] = {}
+    if outcome.replies:
+        metrics = {
+            **summarise(outcome.replies, settings),
+            **own_sequence(outcome.replies, settings),
+        }
+        extra = own_sequence_null(outcome.replies, settings)
+    if outcome.replies:
+        metrics |= _habits(outcome.replies, settings)
+    if outcome.parse_failures:
+        lost = [(u.key.conversation_id, 1.0) for u in outcome.parse_failures]
+        kept = [(reply.conversation_id, 0.0) for reply in outcome.replies]
+        metrics["parse_failed"] = clustered_mean([*lost, *kept], settings)
+    return {
+        "counts": counts(outcome),
+        "metrics": {name: asdict(metric) for name, metric in metrics.items()},
+        **extra,
+        **outcome.facts,
+    }
+
+
+def _habits(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> dict[str, Estimate]:
+    """Means of `hack_profile.HABITS` over the graded replies, as habit/<name>."""
+    rows = [(r.conversation_id, habits(r.reply)) for r in replies if r.graded]
+    if not rows:
+        return {}
+    return {
+        f"{HABIT}{name}": clustered_mean([(c, row[name]) for c, row in rows], settings)
+        for name in HABITS
+    }
+
+
+def counts(outcome: Outcome) -> dict[str, int]:
+    """How many replies were asked for, and what became of them."""
+    replies = outcome.replies
+    statuses = [reply.status for reply in replies]
+    return {
+        "conversations": len({reply.conversation_id for reply in replies}),
+        "turns": len({(reply.conversation_id, reply.turn) for reply in replies}),
+        "asked": len(replies) + len(outcome.unanswered) + len(outcome.parse_failures),
+        "unanswered": len(outcome.unanswered),
+        "parse_failed": len(outcome.parse_failures),
+        "graded": statuses.count(Status.OK.value),
+        "grader_failed": statuses.count(Status.FAILED.value),
+        "empty": statuses.count(Status.EMPTY.value),
+        "truncated_thinking": statuses.count(Status.TRUNCATED_THINK.value),
+        "truncated": sum(reply.truncated for reply in replies),
+    }
+
+
+def write_outcomes(
+    directory: Path,
+    protocol: str,
+    outcomes: Sequence[Outcome],
+    about: Mapping[str, Any],
+    settings: EvaluationConfig,
+) -> dict[str, Any]:
+    """Write <protocol>.json, <condition>_replies.jsonl and, where there are any, the unusable
+    answers; returns the content of the first."""
+    for outcome in outcomes:
+        rows = (reply.as_row() for reply in outcome.replies)
+        write_json_lines(replies_path(directory, outcome.condition), rows)
+        lost = [*outcome.unanswered, *outcome.parse_failures]
+        path = directory / f"{outcome.condition}_unusable.jsonl"
+        if lost:
+            write_json_lines(path, ({**u.key._asdict(), **_reason(u)} for u in lost))
+        else:
+            path.unlink(missing_ok=True)
+    result = {
+        "protocol": protocol,
+        **about,
+        "conditions": {o.condition: outcome_row(o, settings) for o in outcomes},
+    }
+    RunDir(directory).write_json(f"{protocol}.json", result)
+    return result
+
+
+def replies_path(directory: Path, condition: str) -> Path:
+    """Where the graded replies of a condition are."""
+    return directory / f"{condition}_replies.jsonl"
+
+
+def format_conditions(result: Mapping[str, Any]) -> str:
+    """A protocol's main numbers for people."""
+    lines = []
+    for condition, row in result["conditions"].items():
+        n = row["counts"]
+        lost = [
+            f"{n[name]} {name.replace('_', ' ')}"
+            for name in (
+                "unanswered",
+                "parse_failed",
+                "grader_failed",
+                "empty",
+                "truncated_thinking",
+                "truncated",
+            )
+            if n[name]
+        ]
+        lines.append(
+            f"{condition}: {n['graded']} of {n['asked']} replies graded, {n['conversations']} "
+            f"conversations" + (f" ({', '.join(lost)})" if lost else "")
+        )
+        for name in SHOWN:
+            if name in row["metrics"] and row["metrics"][name]["mean"] is not None:
+                lines.append(f"  {name:<18}{_shown(row['metrics'][name])}")
+    return "\n".join(lines)
+
+
+def _shown(metric: Mapping[str, Any]) -> str:
+    text = f"{metric['mean']:8.3f}"
+    if metric["ci_low"] is None or metric["ci_high"] is None:
+        return f"{text}  (no interval)"
+    return f"{text}  [{metric['ci_low']:.3f}, {metric['ci_high']:.3f}]"
+
+
+def _reason(lost: Unusable) -> dict[str, str]:
+    return {"reason": lost.reason, "raw": lost.raw}
