@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rewards.errors import ConfigError
-from rewards.graders.encoder import SentenceEncoder
+from rewards.graders.adapter import load_adapter
+from rewards.graders.encoder import ContextEncoder
 from rewards.graders.judge_embedded import EmbeddedJudge
 from rewards.graders.tagger_embedded import EmbeddedTagger
 from rewards.protocols import EmpathyJudge, Encoder, TacticTagger
@@ -29,14 +30,16 @@ class EncoderConfig:
     """Folder of a sentence-transformers model; null: an installed package, else the model hub."""
     name: str = DEFAULT_ENCODER
     """Name of the model; shipped grader weights accept only the one they were fitted with."""
-    dtype: str = "float32"
-    """float32, or bfloat16 for processors with native support."""
-    batch_size: int = 64
-    """Texts in one forward pass."""
+    adapter: str | None = None
+    """Fitted change of the model (.npz of python -m rewards.fit); null: the shipped one."""
+    dtype: str = "auto"
+    """float32, bfloat16, or auto: bfloat16 where the processor computes in it natively."""
+    batch_tokens: int = 4096
+    """Tokens, padding included, in one forward pass."""
     num_threads: int | None = None
     """Threads of torch in the grading process; null leaves torch's own choice."""
-    cache_size: int = 20_000
-    """Vectors kept in memory, least recently used dropped first (about 1.5 kB each)."""
+    cache_size: int = 4000
+    """Replies kept in memory, least recently used dropped first (about 20 kB each)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,16 +110,17 @@ def build_judge(config: JudgeConfig, get_encoder: Callable[[], Encoder]) -> Empa
     return made
 
 
-def build_encoder(config: EncoderConfig) -> SentenceEncoder:
-    """The sentence encoder: from `path`, else an installed package, else the hub.
+def build_encoder(config: EncoderConfig) -> ContextEncoder:
+    """The encoder with its adapter: from `path`, else an installed package, else the hub.
 
-    Raises ConfigError when it is in none of these places.
+    Raises ConfigError when it is in none of these places, or the adapter is for another one.
     """
-    return SentenceEncoder(
+    return ContextEncoder(
         find_encoder(config),
         name=config.name,
+        adapter=load_adapter(config.adapter),
         dtype=config.dtype,
-        batch_size=config.batch_size,
+        batch_tokens=config.batch_tokens,
         num_threads=config.num_threads,
         cache_size=config.cache_size,
     )

@@ -7,7 +7,7 @@ place; an exception means that the grader itself is unusable and ends the run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,26 @@ class EmpathyJudge(Protocol):
     async def rate(self, replies: Sequence[Reply]) -> list[Rating | Failure]: ...
 
 
+class SplitReply(NamedTuple):
+    """What an encoder reads of a reply."""
+
+    seeker_turn: str
+    """The seeker's message before it; "" when there is none."""
+    sentences: tuple[str, ...]
+    """At least one."""
+
+
+class EncodedReply(NamedTuple):
+    """Vectors of a reply and its sentences, each sentence read in the context of the reply."""
+
+    sentences_SD: NDArray[np.float32]
+    """[sentences, dim]"""
+    pooled: NDArray[np.float32]
+    """[3 dim]: mean over the reply's tokens, maximum over its sentences, and the first token."""
+
+
 class Encoder(Protocol):
-    """Turns texts into unit vectors."""
+    """Turns replies into vectors."""
 
     @property
     def identity(self) -> GraderIdentity: ...
@@ -44,6 +62,6 @@ class Encoder(Protocol):
     @property
     def dim(self) -> int: ...
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 [len(texts), dim], rows of length 1."""
+    def encode(self, replies: Sequence[SplitReply]) -> list[EncodedReply]:
+        """One result a reply, in order."""
         ...

@@ -85,6 +85,10 @@ class Rating:
     dimensions: Mapping[str, float]
     aggregate: float
     """Mean of the six with the negative ones mirrored (6 - x), in [1, 5]; higher is better."""
+    uncertainty: float | None = None
+    """Standard deviation of the error that the judge expects of its aggregate; None if unknown."""
+    tricks: tuple[str, ...] = ()
+    """Tricks of the reply that held its rating down (see `rewards.graders.guard`)."""
 
     @classmethod
     def from_dimensions(cls, dimensions: Mapping[str, float]) -> Rating:

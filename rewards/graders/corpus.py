@@ -5,6 +5,7 @@ Expected below the given folder (the layout of the public MINT repository):
     evaluation/outputs/<system>/conversations_tagged.json    replies, tactics a sentence
     evaluation/eval_outputs/<system>/*_ratings.csv           six ratings and their aggregate
     data/tagger_annotations/val/<tactic>.jsonl               sentences labelled by people
+    data/lend_an_ear_eval/expert_ratings/expert*_ratings.csv ratings of whole conversations
 
 A rating belongs to the reply of the same system, conversation and turn, where `turn_index` is the
 position of the reply in its conversation, i.e. the number of messages before it.
@@ -19,7 +20,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rewards.errors import DataError
 from rewards.graders.judge_embedded import OUTPUTS
@@ -27,7 +28,11 @@ from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.text import split_sentences
 from rewards.types import DIMENSIONS
 
-_HUMAN_INPUT = re.compile(r"Sentence to Evaluate:\n(?P<sentence>.*?)\n\s*### Response:", re.DOTALL)
+_HUMAN_INPUT = re.compile(
+    r"Context \(Full Empathic Response\):\n(?P<context>.*?)\n\n- Sentence to Evaluate:\n"
+    r"(?P<sentence>.*?)\n\s*### Response:",
+    re.DOTALL,
+)
 _SCORE = re.compile(r"<score>([01])</score>")
 
 
@@ -49,11 +54,11 @@ class CorpusReply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HumanSentence:
-    """A sentence whose tactics people decided."""
+class HumanReply:
+    """A reply whose sentences' tactics people decided."""
 
-    text: str
-    tactics: frozenset[str]
+    sentences: tuple[str, ...]
+    tactics: tuple[frozenset[str], ...]
 
 
 def read_replies(upstream: Path) -> list[CorpusReply]:
@@ -68,27 +73,57 @@ def read_replies(upstream: Path) -> list[CorpusReply]:
     return [reply for file in files for reply in _read_system(upstream, file)]
 
 
-def read_human_sentences(upstream: Path) -> list[HumanSentence]:
-    """The sentences labelled by people, in file order. Raises DataError as `read_replies`."""
+def read_human_replies(upstream: Path) -> list[HumanReply]:
+    """The replies labelled by people, in file order. Raises DataError as `read_replies`."""
     columns = []
     for tactic in TACTIC_NAMES:
         file = upstream / "data" / "tagger_annotations" / "val" / f"{tactic}.jsonl"
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise DataError(f"{file}: {error.strerror}") from error
-        columns.append([_read_label(line, f"{file}:{i}") for i, line in enumerate(lines, 1)])
-    rows = list(zip(*columns, strict=True))
-    for number, row in enumerate(rows, 1):
-        if len({text for text, _ in row}) != 1:
+        columns.append([_read_label(line, f"{file}:{i}") for i, line in enumerate(_lines(file), 1)])
+    sentences: dict[str, list[tuple[str, frozenset[str]]]] = {}
+    for number, row in enumerate(zip(*columns, strict=True), 1):
+        if len({(label.context, label.sentence) for label in row}) != 1:
             raise DataError(f"line {number} of the annotation files differs between tactics")
+        found = frozenset(n for n, label in zip(TACTIC_NAMES, row, strict=True) if label.present)
+        sentences.setdefault(row[0].context, []).append((row[0].sentence, found))
     return [
-        HumanSentence(
-            text=row[0][0],
-            tactics=frozenset(n for n, (_, yes) in zip(TACTIC_NAMES, row, strict=True) if yes),
-        )
-        for row in rows
+        HumanReply(sentences=tuple(t for t, _ in rows), tactics=tuple(f for _, f in rows))
+        for rows in sentences.values()
     ]
+
+
+def read_authored_replies(folder: Path) -> list[CorpusReply]:
+    """The project's own replies with tactics (`data/annotated_replies/*.jsonl`), unrated.
+
+    Raises DataError with file and line for a record that is not in the form of its README.
+    """
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise DataError(f"no *.jsonl in {folder}; set authored=FOLDER")
+    return [
+        _read_authored(line, f"{file}:{number}")
+        for file in files
+        for number, line in enumerate(_lines(file), 1)
+    ]
+
+
+def read_expert_ratings(upstream: Path) -> list[dict[str, tuple[float, ...]]]:
+    """For each expert the six ratings of every conversation, in the order of DIMENSIONS."""
+    folder = upstream / "data" / "lend_an_ear_eval" / "expert_ratings"
+    files = sorted(folder.glob("expert*_ratings.csv"))
+    if not files:
+        raise DataError(f"no expert*_ratings.csv in {folder}; set upstream=PATH")
+    experts = []
+    for file in files:
+        ratings = {}
+        with file.open(encoding="utf-8", newline="") as stream:
+            for number, row in enumerate(csv.DictReader(stream), 2):
+                try:
+                    values = tuple(float(row[name]) for name in DIMENSIONS)
+                    ratings[row["conversation_id"]] = values
+                except (KeyError, TypeError, ValueError) as error:
+                    raise DataError(f"{file}:{number}: {error!r}") from error
+        experts.append(ratings)
+    return experts
 
 
 def agreement(replies: Sequence[CorpusReply]) -> float:
@@ -148,7 +183,15 @@ def _read_ratings(folder: Path) -> dict[tuple[str, int], tuple[float, ...]]:
     return ratings
 
 
-def _read_label(line: str, where: str) -> tuple[str, bool]:
+class _Label(NamedTuple):
+    """One line of an annotation file."""
+
+    context: str
+    sentence: str
+    present: bool
+
+
+def _read_label(line: str, where: str) -> _Label:
     try:
         messages = json.loads(line)["messages"]
         given = _HUMAN_INPUT.search(messages[1]["content"])
@@ -157,4 +200,36 @@ def _read_label(line: str, where: str) -> tuple[str, bool]:
         raise DataError(f"{where}: not in the released form: {error!r}") from error
     if given is None or score is None:
         raise DataError(f"{where}: no sentence or no <score> in the messages")
-    return given["sentence"].strip(), score[1] == "1"
+    return _Label(given["context"], given["sentence"].strip(), score[1] == "1")
+
+
+def _read_authored(line: str, where: str) -> CorpusReply:
+    try:
+        record = json.loads(line)
+        sentences = tuple(str(sentence["text"]) for sentence in record["sentences"])
+        tactics = tuple(frozenset(sentence["tactics"]) for sentence in record["sentences"])
+        name, seeker = str(record["id"]), str(record["seeker"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DataError(f"{where}: not in the form of the folder's README: {error!r}") from error
+    unknown = sorted(set().union(*tactics) - TACTIC_INDEX.keys())
+    if unknown or not sentences:
+        raise DataError(
+            f"{where}: {f'unknown tactic {unknown[0]!r}' if unknown else 'no sentence'}"
+        )
+    return CorpusReply(
+        system="authored",
+        conversation_id=name,
+        turn_index=1,
+        seeker_turn=seeker,
+        text=" ".join(sentences),
+        sentences=sentences,
+        tactics=tactics,
+        ratings=None,
+    )
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from error

@@ -1,4 +1,8 @@
-"""Sentence encoders: texts in, unit vectors out. The embedded tagger and judge share one."""
+"""The encoder behind the embedded graders: replies in, vectors of sentences and replies out.
+
+all-MiniLM-L6-v2 with a fitted low-rank adapter reads a whole reply after the seeker's message. One
+pass serves tagger and judge; a reply seen before costs a look-up.
+"""
 
 from __future__ import annotations
 
@@ -7,125 +11,208 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError, GraderError
+from rewards.graders.adapter import Adapter
+from rewards.graders.windows import Window, make_windows, plan_batches
+from rewards.protocols import EncodedReply, SplitReply
 from rewards.quiet import quiet_loading
 from rewards.types import GraderIdentity
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    import torch
 
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("auto", "float32", "bfloat16")
+POOLED_VECTORS = 3
+"""A pooled reply is mean, maximum over sentences, and [CLS], one after the other."""
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-class VectorCache:
-    """Least-recently-used store of text -> vector, at most `size` entries. Not thread-safe."""
+class ReplyCache:
+    """Least-recently-used store of encoded replies, at most `size` of them. Not thread-safe."""
 
     def __init__(self, size: int) -> None:
         if size < 0:
-            raise ConfigError(f"cache_size must be >= 0 vectors, got {size}")
+            raise ConfigError(f"mint.encoder.cache_size must be >= 0 replies, got {size}")
         self._size = size
-        self._vectors: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._known: OrderedDict[SplitReply, EncodedReply] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return len(self._known)
 
     def lookup(
-        self, texts: Sequence[str], compute: Callable[[list[str]], NDArray[np.float32]]
-    ) -> NDArray[np.float32]:
-        """float32 [len(texts), dim]; `compute` is called once with the distinct unknown texts."""
-        known = {text: self._vectors[text] for text in texts if text in self._vectors}
-        new = [text for text in dict.fromkeys(texts) if text not in known]
+        self,
+        replies: Sequence[SplitReply],
+        compute: Callable[[list[SplitReply]], list[EncodedReply]],
+    ) -> list[EncodedReply]:
+        """One result a reply; `compute` is called once with the distinct unknown ones."""
+        known = {reply: self._known[reply] for reply in replies if reply in self._known}
+        new = [reply for reply in dict.fromkeys(replies) if reply not in known]
         if new:
-            # Copies, because one cached row of the result would keep the whole array alive.
-            rows = (row.copy() for row in compute(new))
-            known.update(zip(new, rows, strict=True))
-        self._vectors.update(known)
-        for text in known:
-            self._vectors.move_to_end(text)
-        while len(self._vectors) > self._size:
-            self._vectors.popitem(last=False)
-        return np.stack([known[text] for text in texts])
+            known.update(zip(new, compute(new), strict=True))
+        self._known.update(known)
+        for reply in known:
+            self._known.move_to_end(reply)
+        while len(self._known) > self._size:
+            self._known.popitem(last=False)
+        return [known[reply] for reply in replies]
 
 
-class SentenceEncoder:
-    """A sentence-transformers model on one device, with a bounded cache. Thread-safe."""
+class ContextEncoder:
+    """The adapted encoder on the CPU, with a bounded cache. Thread-safe."""
 
     def __init__(
         self,
         path: str | Path,
         *,
         name: str,
-        dtype: str = "float32",
-        batch_size: int = 64,
+        adapter: Adapter | None,
+        dtype: str = "auto",
+        batch_tokens: int = 4096,
         num_threads: int | None = None,
-        cache_size: int = 20_000,
+        cache_size: int = 4000,
     ) -> None:
-        """Loads the model from the folder `path`, on the CPU.
+        """Loads the model in the folder `path`; `adapter` None leaves it as it is.
 
         `num_threads` sets torch's threads for the whole process; None leaves them alone. Raises
-        ConfigError for an unusable folder or setting.
+        ConfigError for an unusable folder or setting, or an adapter made for other weights.
         """
         if dtype not in DTYPES:
-            raise ConfigError(f"encoder dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-        if batch_size < 1:
-            raise ConfigError(f"encoder batch_size must be >= 1 text, got {batch_size}")
+            raise ConfigError(f"mint.encoder.dtype must be one of {', '.join(DTYPES)}: {dtype!r}")
+        if batch_tokens < 1:
+            raise ConfigError(f"mint.encoder.batch_tokens must be >= 1, got {batch_tokens}")
         if num_threads is not None and num_threads < 1:
-            raise ConfigError(f"encoder num_threads must be >= 1 or null, got {num_threads}")
-        self._cache = VectorCache(cache_size)
-        self._batch_size = batch_size
+            raise ConfigError(f"mint.encoder.num_threads must be >= 1 or null, got {num_threads}")
+        self._cache = ReplyCache(cache_size)
+        self._batch_tokens = batch_tokens
         self._lock = threading.Lock()
         revision = weights_hash(Path(path))
-        self._model = _load_model(Path(path), dtype, num_threads)
-        dim = self._model.get_embedding_dimension()
-        if dim is None:
-            raise ConfigError(f"encoder {path} does not state the size of its vectors")
-        self._dim = dim
+        if adapter is not None and (adapter.encoder_name, adapter.encoder_sha256) != (
+            name,
+            revision,
+        ):
+            raise ConfigError(
+                f"the encoder adapter was fitted for {adapter.encoder_name} with weights "
+                f"{adapter.encoder_sha256[:12]}, but {name} with {revision[:12]} is in use; "
+                "set mint.encoder.path to that model, or fit anew with python -m rewards.fit"
+            )
+        chosen = resolve_dtype(dtype)
+        self._tokenizer, self._model = load_model(Path(path), num_threads)
+        if adapter is not None:
+            adapter.apply(self._model)
+        cast(self._model, chosen)
+        self._dim = int(self._model.config.hidden_size)
         self._identity = GraderIdentity(
-            kind="encoder", name=name, revision=revision, details={"dim": dim, "dtype": dtype}
+            kind="encoder",
+            name=name,
+            revision=revision,
+            details={
+                "dim": self._dim,
+                "dtype": chosen,
+                "adapter": adapter.revision if adapter is not None else "none",
+            },
         )
 
     @property
     def identity(self) -> GraderIdentity:
-        """Name, sha256 of the weights file, dimension and number format."""
+        """Name, sha256 of the weights file, dimension, number format and sha256 of the adapter."""
         return self._identity
 
     @property
     def dim(self) -> int:
-        """Length of a vector."""
+        """Length of a sentence vector."""
         return self._dim
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 [len(texts), dim], rows of length 1; a text seen before costs a look-up.
+    def encode(self, replies: Sequence[SplitReply]) -> list[EncodedReply]:
+        """Vectors of each reply, in order; a reply seen before costs a look-up.
 
-        One call at a time computes. A second thread waits and then finds the first one's vectors
-        in the cache, which is how tagger and judge share one pass over the same sentences.
+        One call at a time computes. A second thread waits and then finds the first one's result
+        in the cache, which is how tagger and judge share one pass over the same replies. Raises
+        GraderError for a reply without a sentence or vectors that are not finite.
         """
-        if not texts:
-            return np.zeros((0, self._dim), np.float32)
+        if not all(reply.sentences for reply in replies):
+            raise GraderError("a reply without a sentence cannot be encoded")
         with self._lock:
-            return self._cache.lookup(texts, self._compute)
+            return self._cache.lookup(replies, self._compute)
 
-    def _compute(self, texts: list[str]) -> NDArray[np.float32]:
-        # The library sorts by length before it forms batches, so there is little padding.
-        vectors = self._model.encode(
-            texts, batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
-        )
-        return unit_rows(np.asarray(vectors, np.float32))
+    def _compute(self, replies: list[SplitReply]) -> list[EncodedReply]:
+        windows = self.windows(replies)
+        pools: list[list[_Pool]] = [[] for _ in replies]
+        for batch in plan_batches([len(window.tokens) for window in windows], self._batch_tokens):
+            chosen = [windows[i] for i in batch]
+            for window, hidden in zip(chosen, self._forward(chosen), strict=True):
+                pools[window.reply].append(_Pool(window, hidden))
+        return [
+            _encoded(len(reply.sentences), own) for reply, own in zip(replies, pools, strict=True)
+        ]
+
+    def windows(self, replies: Sequence[SplitReply]) -> list[Window]:
+        """The token windows of all replies, in order."""
+        texts = [text for reply in replies for text in (reply.seeker_turn, *reply.sentences)]
+        distinct = list(dict.fromkeys(texts))
+        ids = self._tokenizer(distinct, add_special_tokens=False, verbose=False)["input_ids"]
+        tokens = dict(zip(distinct, ids, strict=True))
+        unknown = [self._tokenizer.unk_token_id]
+        windows = []
+        for position, reply in enumerate(replies):
+            windows += make_windows(
+                position,
+                tokens[reply.seeker_turn],
+                [tokens[text] or unknown for text in reply.sentences],
+                cls=self._tokenizer.cls_token_id,
+                sep=self._tokenizer.sep_token_id,
+            )
+        return windows
+
+    def _forward(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
+        import torch
+
+        with torch.inference_mode():
+            hidden = self._model(**padded(windows)).last_hidden_state.float().numpy()
+        return [hidden[row, : len(window.tokens)] for row, window in enumerate(windows)]
+
+
+class _Pool:
+    """Token vectors of one window, summed by sentence."""
+
+    def __init__(self, window: Window, hidden: NDArray[np.float32]) -> None:
+        owners = np.array(window.sentence_of)
+        inside = owners >= 0
+        # The tokens of a sentence stand together, so sums between its bounds are enough.
+        self.sentences, starts = np.unique(owners[inside], return_index=True)
+        self.sums = np.add.reduceat(hidden[inside], starts, axis=0)
+        self.counts = np.diff([*starts.tolist(), int(inside.sum())])
+        self.first = hidden[0]
+
+
+def _encoded(num_sentences: int, pools: Sequence[_Pool]) -> EncodedReply:
+    dim = len(pools[0].first)
+    vectors = np.zeros((num_sentences, dim), np.float32)
+    for pool in pools:
+        vectors[pool.sentences] = pool.sums / pool.counts[:, None]
+    total = np.sum([pool.sums.sum(axis=0) for pool in pools], axis=0)
+    mean = total / sum(int(pool.counts.sum()) for pool in pools)
+    first = np.mean([pool.first for pool in pools], axis=0)
+    pooled = np.concatenate([mean, vectors.max(axis=0), first]).astype(np.float32)
+    if not (np.isfinite(vectors).all() and np.isfinite(pooled).all()):
+        raise GraderError("the encoder returned a vector that is not finite")
+    return EncodedReply(vectors, pooled)
 
 
 class HashingEncoder:
-    """Bag of hashed words as unit vectors: deterministic, needs no model; for tests."""
+    """Bag of hashed words as unit vectors, without context: deterministic, needs no model."""
 
     def __init__(self, dim: int = 64, name: str = "hashing") -> None:
         self._dim = dim
         self._identity = GraderIdentity(
-            kind="encoder", name=name, revision="1", details={"dim": dim, "dtype": "float32"}
+            kind="encoder",
+            name=name,
+            revision="1",
+            details={"dim": dim, "dtype": "float32", "adapter": "none"},
         )
 
     @property
@@ -135,29 +222,59 @@ class HashingEncoder:
 
     @property
     def dim(self) -> int:
-        """Length of a vector."""
+        """Length of a sentence vector."""
         return self._dim
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 [len(texts), dim], rows of length 1."""
-        vectors = np.zeros((len(texts), self._dim), np.float32)
-        for row, text in zip(vectors, texts, strict=True):
-            for word in text.lower().split() or [""]:
-                digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
-                number = int.from_bytes(digest, "big")
-                row[number % self._dim] += 1.0 if number >> 63 else -1.0
-            if not row.any():
-                row[0] = 1.0
-        return unit_rows(vectors)
+    def encode(self, replies: Sequence[SplitReply]) -> list[EncodedReply]:
+        """Vectors of each reply, in order."""
+        return [self._encode(reply) for reply in replies]
+
+    def _encode(self, reply: SplitReply) -> EncodedReply:
+        vectors = np.stack([self._vector(text) for text in reply.sentences])
+        pooled = [vectors.mean(axis=0), vectors.max(axis=0), self._vector(reply.seeker_turn)]
+        return EncodedReply(vectors, np.concatenate(pooled))
+
+    def _vector(self, text: str) -> NDArray[np.float32]:
+        vector = np.zeros(self._dim, np.float32)
+        for word in text.lower().split() or [""]:
+            number = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")
+            vector[number % self._dim] += 1.0 if number >> 63 else -1.0
+        if not vector.any():
+            vector[0] = 1.0
+        unit: NDArray[np.float32] = (vector / np.linalg.norm(vector)).astype(np.float32)
+        return unit
 
 
-def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The rows scaled to length 1. Raises GraderError when one is not finite or has length 0."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all() or (lengths == 0).any():
-        raise GraderError("the encoder returned a vector that is zero or not finite")
-    scaled: NDArray[np.float32] = (vectors / lengths).astype(np.float32)
-    return scaled
+def padded(windows: Sequence[Window]) -> dict[str, torch.Tensor]:
+    """Keyword arguments of the model for one batch, int64 [windows, longest]."""
+    import torch
+
+    shape = (len(windows), max(len(window.tokens) for window in windows))
+    tokens, segments, mask = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
+    for row, window in enumerate(windows):
+        size = len(window.tokens)
+        tokens[row, :size] = torch.tensor(window.tokens)
+        segments[row, :size] = torch.tensor(window.segments)
+        mask[row, :size] = 1
+    return {"input_ids": tokens, "token_type_ids": segments, "attention_mask": mask}
+
+
+def cast(model: torch.nn.Module, dtype: str) -> None:
+    """Turn the weights of `model` into float32 or bfloat16."""
+    import torch
+
+    model.to(getattr(torch, dtype))
+
+
+def resolve_dtype(dtype: str) -> str:
+    """float32 or bfloat16; "auto" is bfloat16 where the processor computes in it natively."""
+    if dtype != "auto":
+        return dtype
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    return "bfloat16" if native else "float32"
 
 
 def weights_hash(folder: Path) -> str:
@@ -173,7 +290,11 @@ def weights_hash(folder: Path) -> str:
     )
 
 
-def _load_model(path: Path, dtype: str, num_threads: int | None) -> SentenceTransformer:
+def load_model(path: Path, num_threads: int | None) -> tuple[Any, Any]:
+    """Tokenizer and float32 transformer of a sentence-transformers folder, without dropout.
+
+    Raises ConfigError when they cannot be loaded.
+    """
     # Imported here: these take seconds, and `rewards` is also used without any encoder.
     import torch
     from sentence_transformers import SentenceTransformer
@@ -182,13 +303,16 @@ def _load_model(path: Path, dtype: str, num_threads: int | None) -> SentenceTran
         torch.set_num_threads(num_threads)
     try:
         with quiet_loading():
-            return SentenceTransformer(
+            loaded = SentenceTransformer(
                 str(path),
                 device="cpu",
                 trust_remote_code=False,
                 local_files_only=True,
-                model_kwargs={"dtype": getattr(torch, dtype)},
+                model_kwargs={"dtype": torch.float32},
+                # Dropout would only slow the fit down: its attention has no fast kernel.
+                config_kwargs={"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"cannot load an encoder from {path}: {first}") from error
+    return loaded.tokenizer, loaded[0].auto_model.eval()

@@ -1,257 +1,225 @@
-"""Fitting of the embedded graders: cross-validation over conversations, then a fit on all of them.
+"""Fitting of the embedded graders: one adapted encoder, heads for tactics and for ratings.
 
-Logistic heads for the tagger, ridge heads for the judge; scikit-learn is needed here only.
+`Fitter.fit` learns from some replies; `rewards.graders.crossfit` measures such fits on others.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from rewards.graders.corpus import CorpusReply, HumanSentence, agreement
-from rewards.graders.degenerate import Degenerate, labelled, probes
-from rewards.graders.features import REPLY_FEATURES, SENTENCE_FEATURES, sentence_features
-from rewards.graders.heads import Heads
-from rewards.graders.judge_embedded import HIGHEST, LOWEST, OUTPUTS, judge_features
-from rewards.graders.metrics import (
-    best_thresholds,
-    grouped_spearman,
-    rounded,
-    spearman,
-    tagging_report,
-)
-from rewards.protocols import Encoder
+from rewards.graders.adapter import Adapter, save_adapter
+from rewards.graders.corpus import CorpusReply
+from rewards.graders.degenerate import Labelled, labelled
+from rewards.graders.encoder import ContextEncoder, load_model, weights_hash
+from rewards.graders.judge_embedded import judge_features
+from rewards.graders.metrics import Bools, Floats
+from rewards.graders.training import Example, TrainingSettings, fine_tune
+from rewards.protocols import EncodedReply, SplitReply
 from rewards.tactics import TACTIC_NAMES
-
-FOLDS = 5
-TAGGER_C = 0.015
-"""Inverse strength of the tactic heads' L2 penalty."""
-JUDGE_ALPHA = 100.0
-"""Strength of the rating heads' L2 penalty."""
-DEGENERATE = 40
-"""Degenerate replies of each kind mixed into the judge's fit."""
-GOOD_RATING = 4.0
-"""A released reply rated at least this counts as good when probes are compared with it."""
-
-Floats = NDArray[np.float64]
-_SOURCES = {
-    "replies, tactics, ratings": "public MINT repository (arXiv 2604.11742), MIT",
-    "encoder": "sentence-transformers/all-MiniLM-L6-v2, Apache-2.0",
-}
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """Heads and their metric card."""
+class FitSettings:
+    """How the embedded graders are fitted; part of every card."""
 
-    heads: Heads
-    card: dict[str, Any]
-
-
-def fit_tagger(
-    replies: Sequence[CorpusReply],
-    people: Sequence[HumanSentence],
-    encoder: Encoder,
-    seed: int,
-) -> Fitted:
-    """Tactic heads fitted on the released tags of all replies whose sentence count agrees."""
-    used = [reply for reply in replies if reply.tactics is not None]
-    rows = [
-        (text, found, reply.conversation_id)
-        for reply in used
-        for text, found in zip(reply.sentences, reply.tactics or (), strict=True)
-    ]
-    texts = [text for text, _, _ in rows]
-    x = sentence_features(encoder.encode(texts), texts).astype(np.float64)
-    truth = _indicator([found for _, found, _ in rows])
-    folds = assign_folds([conversation for _, _, conversation in rows], seed)
-    held_out = np.zeros(truth.shape)
-    for fold in range(FOLDS):
-        _log.info("tagger: fold %d of %d", fold + 1, FOLDS)
-        coef, intercept = _fit_logistic(x[folds != fold], truth[folds != fold])
-        held_out[folds == fold] = _sigmoid(x[folds == fold] @ coef.T + intercept)
-    thresholds = best_thresholds(truth, held_out)
-    _log.info("tagger: all conversations")
-    coef, intercept = _fit_logistic(x, truth)
-    heads = _heads(TACTIC_NAMES, coef, intercept, thresholds, SENTENCE_FEATURES, encoder)
-    new = _unseen(texts, folds)
-    card = {
-        **_card("tagger", encoder, seed, replies),
-        "replies_fitted": len(used),
-        "regularisation_C": TAGGER_C,
-        "held_out_conversations": tagging_report(truth, held_out >= thresholds, TACTIC_NAMES),
-        "held_out_sentences_never_seen": tagging_report(
-            truth[new], held_out[new] >= thresholds, TACTIC_NAMES
-        ),
-        "human_labelled_sentences": human_report(heads, people, encoder),
-    }
-    return Fitted(heads=heads, card=card)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    authored_weight: float = 1.0
+    """Weight of a sentence of the project's own replies beside a released one."""
+    degenerate: int = 40
+    """Degenerate replies of each kind that are mixed in."""
+    ridge: float = 1000.0
+    """Strength of the rating heads' L2 penalty, on standardised features."""
+    members: int = 8
+    """Rating heads fitted on resampled conversations; their disagreement is the uncertainty."""
+    seed: int = 0
 
 
-def human_report(heads: Heads, people: Sequence[HumanSentence], encoder: Encoder) -> dict[str, Any]:
-    """`tagging_report` of the heads on sentences labelled by people."""
-    texts = [sentence.text for sentence in people]
-    scores = heads.scores(sentence_features(encoder.encode(texts), texts))
-    found = _sigmoid(scores.astype(np.float64)) >= heads.thresholds
-    return tagging_report(_indicator([s.tactics for s in people]), found, TACTIC_NAMES)
+class Linear(NamedTuple):
+    """Linear heads: score = coef . x + intercept."""
+
+    coef: Floats
+    """[members, outputs, features]"""
+    intercept: Floats
+    """[members, outputs]"""
+
+    def scores(self, x: NDArray[np.float32]) -> Floats:
+        """[n, outputs], mean over members."""
+        result: Floats = x @ self.coef.mean(axis=0).T + self.intercept.mean(axis=0)
+        return result
 
 
-def fit_judge(replies: Sequence[CorpusReply], encoder: Encoder, seed: int) -> Fitted:
-    """Rating heads fitted on all rated replies and on labelled degenerate ones."""
-    rated = [reply for reply in replies if reply.ratings is not None]
-    x = _judge_x(encoder, [(r.sentences, r.seeker_turn) for r in rated])
-    truth = np.array([reply.ratings for reply in rated], np.float64)
-    folds = assign_folds([reply.conversation_id for reply in rated], seed)
-    held_out = np.zeros(truth.shape)
-    tests: list[tuple[Degenerate, float]] = []
-    for fold in range(FOLDS):
-        _log.info("judge: fold %d of %d", fold + 1, FOLDS)
-        inside = [r for r, f in zip(rated, folds, strict=True) if f != fold]
-        coef, intercept = _fit_ridge(encoder, inside, x[folds != fold], truth[folds != fold], seed)
-        held_out[folds == fold] = x[folds == fold] @ coef.T + intercept
-        outside = [r for r, f in zip(rated, folds, strict=True) if f == fold]
-        made = probes(outside, 30, seed + fold)
-        scores = _judge_x(encoder, [(p.sentences, p.seeker_turn) for p in made]) @ coef.T
-        tests += zip(made, (scores + intercept).clip(LOWEST, HIGHEST)[:, -1], strict=True)
-    held_out = held_out.clip(LOWEST, HIGHEST)
-    coef, intercept = _fit_ridge(encoder, rated, x, truth, seed)
-    card = {
-        **_card("judge", encoder, seed, replies),
-        "replies_fitted": len(rated),
-        "regularisation_alpha": JUDGE_ALPHA,
-        "degenerate_replies_of_each_kind": DEGENERATE,
-        "held_out_conversations": judge_report(truth, held_out, rated),
-        "degenerate_probes": _probe_report(tests, truth[:, -1], held_out[:, -1]),
-    }
-    heads = _heads(OUTPUTS, coef, intercept, np.zeros(len(OUTPUTS)), REPLY_FEATURES, encoder)
-    return Fitted(heads=heads, card=card)
+class Fit(NamedTuple):
+    """One fitted encoder with its heads."""
+
+    adapter: Adapter
+    encoder: ContextEncoder
+    tactics: Linear
+    ratings: Linear
 
 
-def judge_report(truth: Floats, found: Floats, rated: Sequence[CorpusReply]) -> dict[str, Any]:
-    """Spearman of each output, overall and (aggregate) inside a prompt and inside a system."""
-    prompts = [(reply.conversation_id, reply.turn_index) for reply in rated]
-    systems = [reply.system for reply in rated]
-    overall = {n: rounded(spearman(truth[:, i], found[:, i])) for i, n in enumerate(OUTPUTS)}
-    a, b = truth[:, -1], found[:, -1]
-    return {
-        "replies": len(rated),
-        "spearman": overall,
-        "aggregate_spearman_within_prompt": rounded(grouped_spearman(a, b, prompts)),
-        "aggregate_spearman_within_system": rounded(grouped_spearman(a, b, systems)),
-        "aggregate_mean_absolute_error": round(float(np.abs(a - b).mean()), 4),
-    }
+class Fitter:
+    """Fits graders on top of the encoder in one folder."""
+
+    def __init__(self, folder: Path, name: str, settings: FitSettings) -> None:
+        """Raises ConfigError when `folder` holds no encoder."""
+        self._folder, self._name, self.settings = folder, name, settings
+        self._plain = self._encoder(None)
+
+    def fit(
+        self,
+        replies: Sequence[CorpusReply],
+        authored: Sequence[CorpusReply],
+        advance: Callable[[int, int], None],
+    ) -> Fit:
+        """Encoder and heads learnt from `replies`, the authored ones and degenerate ones."""
+        bad = labelled(
+            [reply for reply in replies if reply.ratings is not None],
+            self.settings.degenerate,
+            self.settings.seed,
+        )
+        examples = self._examples(replies, authored, bad)
+        model = load_model(self._folder, num_threads=None)[1]
+        trained = fine_tune(model, examples, self.settings.training, advance)
+        with tempfile.TemporaryDirectory() as folder:
+            adapter = save_adapter(
+                trained.modules,
+                trained.scale,
+                self._name,
+                weights_hash(self._folder),
+                Path(folder) / "adapter.npz",
+            )
+        encoder = self._encoder(adapter)
+        ratings = self._fit_ratings(encoder, replies, bad)
+        tactics = Linear(
+            trained.tactic_coef[None].astype(np.float64),
+            trained.tactic_intercept[None].astype(np.float64),
+        )
+        return Fit(adapter, encoder, tactics, ratings)
+
+    def _encoder(self, adapter: Adapter | None) -> ContextEncoder:
+        # Cached, because the same replies are read for heads, thresholds and figures.
+        return ContextEncoder(self._folder, name=self._name, adapter=adapter, cache_size=10_000)
+
+    def _examples(
+        self,
+        replies: Sequence[CorpusReply],
+        authored: Sequence[CorpusReply],
+        bad: Sequence[Labelled],
+    ) -> list[Example]:
+        rated = np.array([r.ratings for r in replies if r.ratings is not None])
+        mean, scale = rated.mean(axis=0), rated.std(axis=0) + 1e-6
+
+        def standardised(ratings: tuple[float, ...] | None) -> NDArray[np.float32] | None:
+            if ratings is None:
+                return None
+            return ((np.array(ratings) - mean) / scale).astype(np.float32)
+
+        examples: list[Example] = []
+        for reply in replies:
+            examples += self._of(split(reply), reply.tactics, standardised(reply.ratings), 1.0)
+        for reply in authored:
+            weight = self.settings.authored_weight
+            examples += self._of(split(reply), reply.tactics, None, weight)
+        for item in bad:
+            text = SplitReply(item.reply.seeker_turn, item.reply.sentences)
+            examples += self._of(text, None, standardised(item.ratings), 1.0)
+        return examples
+
+    def _of(
+        self,
+        reply: SplitReply,
+        tactics: tuple[frozenset[str], ...] | None,
+        ratings: NDArray[np.float32] | None,
+        weight: float,
+    ) -> list[Example]:
+        truth = None if tactics is None else indicator(tactics).astype(np.float32)
+        examples = []
+        windows = self._plain.windows([reply])
+        bare = self._plain.windows([reply._replace(seeker_turn="")])
+        for number, (window, other) in enumerate(zip(windows, bare, strict=True)):
+            held = tuple(dict.fromkeys(s for s in window.sentence_of if s >= 0))
+            examples.append(
+                Example(
+                    window=window,
+                    bare_window=other,
+                    sentences=held,
+                    tactics=None if truth is None else truth[list(held)],
+                    # A rating is about the whole reply; its first window has most of it.
+                    ratings=ratings if number == 0 else None,
+                    weight=weight,
+                )
+            )
+        return examples
+
+    def _fit_ratings(
+        self, encoder: ContextEncoder, replies: Sequence[CorpusReply], bad: Sequence[Labelled]
+    ) -> Linear:
+        rated = [reply for reply in replies if reply.ratings is not None]
+        x = rating_features(encoder, [split(reply) for reply in rated])
+        x_bad = rating_features(
+            encoder, [SplitReply(i.reply.seeker_turn, i.reply.sentences) for i in bad]
+        )
+        y = np.array([reply.ratings for reply in rated])
+        y_bad = np.array([item.ratings for item in bad]).reshape(-1, y.shape[1])
+        mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-3
+        names = sorted({reply.conversation_id for reply in rated})
+        place = {name: i for i, name in enumerate(names)}
+        member = np.array([place[reply.conversation_id] for reply in rated])
+        rng = np.random.default_rng(self.settings.seed)
+        coefs, intercepts = [], []
+        for _ in range(self.settings.members):
+            drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)))
+            weight = np.concatenate([drawn[member].astype(float), np.ones(len(x_bad))])
+            model = Ridge(alpha=self.settings.ridge).fit(
+                (np.vstack([x, x_bad]) - mean) / scale, np.vstack([y, y_bad]), weight
+            )
+            coefs.append(model.coef_ / scale)
+            intercepts.append(model.intercept_ - (model.coef_ / scale) @ mean)
+        return Linear(np.array(coefs), np.array(intercepts))
 
 
-def assign_folds(conversations: Sequence[str], seed: int) -> NDArray[np.int64]:
-    """Fold in [0, FOLDS) of every row; all rows of a conversation share one."""
-    names = sorted(set(conversations))
-    order = np.random.default_rng(seed).permutation(len(names))
-    fold = {names[position]: rank % FOLDS for rank, position in enumerate(order)}
-    return np.array([fold[name] for name in conversations])
+def split(reply: CorpusReply) -> SplitReply:
+    """The reply as the encoder reads it."""
+    return SplitReply(reply.seeker_turn.strip(), reply.sentences)
 
 
-def _fit_logistic(x: Floats, truth: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    coef, intercept = np.zeros((truth.shape[1], x.shape[1])), np.zeros(truth.shape[1])
-    for k in range(truth.shape[1]):
-        if truth[:, k].all() or not truth[:, k].any():
-            # One class only: say it always, with a finite certainty.
-            intercept[k] = 6.0 if truth[:, k].all() else -6.0
-            continue
-        model = LogisticRegression(C=TAGGER_C, max_iter=500, tol=1e-4).fit(x, truth[:, k])
-        coef[k], intercept[k] = model.coef_[0], model.intercept_[0]
-    return coef, intercept
+def rating_features(encoder: ContextEncoder, replies: Sequence[SplitReply]) -> Floats:
+    """[replies, features] of the judge."""
+    return judge_features(encoder.encode(replies), replies).astype(np.float64)
 
 
-def _fit_ridge(
-    encoder: Encoder, replies: Sequence[CorpusReply], x: Floats, truth: Floats, seed: int
-) -> tuple[Floats, Floats]:
-    extra = labelled(replies, DEGENERATE, seed)
-    bad_x = _judge_x(encoder, [(d.reply.sentences, d.reply.seeker_turn) for d in extra])
-    bad_y = np.array([item.ratings for item in extra]).reshape(-1, truth.shape[1])
-    model = Ridge(alpha=JUDGE_ALPHA).fit(np.vstack([x, bad_x]), np.vstack([truth, bad_y]))
-    return np.asarray(model.coef_), np.asarray(model.intercept_)
-
-
-def _judge_x(encoder: Encoder, replies: Sequence[tuple[Sequence[str], str]]) -> Floats:
-    features = judge_features(encoder, [s for s, _ in replies], [turn for _, turn in replies])
-    return features.astype(np.float64)
-
-
-def _probe_report(
-    tests: Sequence[tuple[Degenerate, float]], truth: Floats, held_out: Floats
-) -> dict[str, Any]:
-    good = held_out[truth >= GOOD_RATING]
-    report: dict[str, Any] = {"good_replies": len(good), "good_mean": round(float(good.mean()), 3)}
-    for kind in sorted({probe.kind for probe, _ in tests}):
-        scores = np.array([score for probe, score in tests if probe.kind == kind])
-        above = float((good[None, :] > scores[:, None]).mean())
-        report[kind] = {
-            "probes": len(scores),
-            "mean": round(float(scores.mean()), 3),
-            "max": round(float(scores.max()), 3),
-            "good_replies_ranked_above": round(above, 4),
-        }
-    return report
-
-
-def _card(part: str, encoder: Encoder, seed: int, replies: Sequence[CorpusReply]) -> dict[str, Any]:
-    return {
-        "part": part,
-        "command": f"python -m rewards.fit upstream=PATH part={part} seed={seed}",
-        "seed": seed,
-        "weights": "fitted on all conversations after cross-validation at the same settings",
-        "validation": f"{FOLDS} folds by conversation; thresholds chosen on held-out predictions",
-        "sources": _SOURCES,
-        "encoder": {
-            "name": encoder.identity.name,
-            "revision": encoder.identity.revision,
-            **encoder.identity.details,
-        },
-        "systems": len({reply.system for reply in replies}),
-        "conversations": len({reply.conversation_id for reply in replies}),
-        "replies": len(replies),
-        "sentence_count_agreement": round(agreement(replies), 4),
-    }
-
-
-def _heads(
-    outputs: Sequence[str],
-    coef: Floats,
-    intercept: Floats,
-    thresholds: Floats,
-    features: str,
-    encoder: Encoder,
-) -> Heads:
-    return Heads(
-        outputs=tuple(outputs),
-        coef=coef.astype(np.float32),
-        intercept=intercept.astype(np.float32),
-        thresholds=thresholds.astype(np.float32),
-        features=features,
-        encoder_name=encoder.identity.name,
-        encoder_dim=encoder.dim,
-    )
-
-
-def _unseen(texts: Sequence[str], folds: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Rows whose text occurs in no other fold: stock sentences do not flatter these."""
-    places: dict[str, set[int]] = {}
-    for text, fold in zip(texts, folds.tolist(), strict=True):
-        places.setdefault(text, set()).add(fold)
-    return np.array([len(places[text]) == 1 for text in texts])
-
-
-def _indicator(tactics: Sequence[frozenset[str]]) -> NDArray[np.bool_]:
+def indicator(tactics: Sequence[frozenset[str]]) -> Bools:
+    """[sentences, tactics]: which sentence carries which tactic."""
     return np.array([[name in found for name in TACTIC_NAMES] for found in tactics], bool)
 
 
-def _sigmoid(x: Floats) -> Floats:
+def stack(encoded: Sequence[EncodedReply]) -> NDArray[np.float32]:
+    """[all sentences, dim]."""
+    return np.concatenate([reply.sentences_SD for reply in encoded])
+
+
+def calibrate(truth: Bools, scores: Floats) -> Floats:
+    """Slope and shift [tactics, 2] that turn held-out scores into probabilities (Platt scaling).
+
+    A tactic without both classes keeps slope 1 and shift 0.
+    """
+    result = np.tile([1.0, 0.0], (truth.shape[1], 1))
+    for k in range(truth.shape[1]):
+        if truth[:, k].any() and not truth[:, k].all():
+            model = LogisticRegression(C=1e4).fit(scores[:, k : k + 1], truth[:, k])
+            result[k] = max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
+    return result
+
+
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x))."""
     result: Floats = 1.0 / (1.0 + np.exp(-x))
     return result

@@ -1,4 +1,4 @@
-"""Empathy judge: pooled sentence vectors with surface cues, and one ridge head a rating."""
+"""Empathy judge: vectors of a reply and surface cues, ridge heads, and a guard against tricks."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rewards.graders.features import REPLY_FEATURES, reply_features
+from rewards.graders.cues import reply_cues
+from rewards.graders.guard import guarded, tricks
 from rewards.graders.heads import load_heads
-from rewards.protocols import Encoder
-from rewards.text import split_sentences
+from rewards.graders.identity import embedded_identity
+from rewards.graders.split import split_reply
+from rewards.protocols import EncodedReply, Encoder, SplitReply
 from rewards.types import DIMENSIONS, Failure, GraderIdentity, Rating, Reply
 
 WEIGHTS = "judge.npz"
+FEATURES = "reply-2"
+"""What the heads look at; raise the number with every change, fitted weights depend on it."""
 AGGREGATE = "aggregate"
 OUTPUTS = (*DIMENSIONS, AGGREGATE)
 LOWEST, HIGHEST = 1.0, 5.0
 
 
 class EmbeddedJudge:
-    """Rates replies on the CPU; the aggregate has a head of its own, fitted on the aggregate."""
+    """Rates replies on the CPU; the aggregate has heads of its own, fitted on the aggregate."""
 
     def __init__(self, encoder: Encoder, weights: str | None = None) -> None:
         """`weights` is an .npz of `rewards.fit`; None takes the shipped one.
@@ -28,21 +33,12 @@ class EmbeddedJudge:
         Raises ConfigError when the weights are missing or were fitted for another encoder.
         """
         self._encoder = encoder
-        self._heads = load_heads(weights, WEIGHTS, OUTPUTS, REPLY_FEATURES, encoder)
+        self._heads = load_heads(weights, WEIGHTS, OUTPUTS, FEATURES, encoder)
 
     @property
     def identity(self) -> GraderIdentity:
-        """Hash of the heads, with name and hash of the encoder."""
-        return GraderIdentity(
-            kind="judge",
-            name="embedded",
-            revision=self._heads.revision,
-            details={
-                "encoder": self._encoder.identity.name,
-                "encoder_revision": self._encoder.identity.revision,
-                **self._encoder.identity.details,
-            },
-        )
+        """Hash of the heads, with name and hashes of the encoder."""
+        return embedded_identity("judge", self._heads.revision, self._encoder.identity)
 
     async def rate(self, replies: Sequence[Reply]) -> list[Rating | Failure]:
         """A Rating for each reply, in order; Failure "empty" for one without a sentence."""
@@ -50,35 +46,30 @@ class EmbeddedJudge:
 
     def rate_now(self, replies: Sequence[Reply]) -> list[Rating | Failure]:
         """As `rate`, in the calling thread."""
-        split = [
-            split_sentences(reply.text) if reply.sentences is None else list(reply.sentences)
-            for reply in replies
+        split = [split_reply(reply) for reply in replies]
+        known = [reply for reply in split if reply.sentences]
+        ratings = iter(self._rate(known)) if known else iter(())
+        return [
+            next(ratings) if reply.sentences else Failure("empty", "the reply has no sentence")
+            for reply in split
         ]
-        rated = [i for i, texts in enumerate(split) if texts]
-        ratings: list[Rating | Failure] = [
-            Failure("empty", "the reply has no sentence") for _ in replies
-        ]
-        if not rated:
-            return ratings
-        turns = [replies[i].seeker_turn for i in rated]
-        x = judge_features(self._encoder, [split[i] for i in rated], turns)
+
+    def _rate(self, replies: Sequence[SplitReply]) -> list[Rating]:
+        x = judge_features(self._encoder.encode(replies), replies)
         scores = np.clip(self._heads.scores(x).astype(np.float64), LOWEST, HIGHEST)
-        for i, row in zip(rated, scores.tolist(), strict=True):
+        spread = self._heads.spread(x)[:, OUTPUTS.index(AGGREGATE)]
+        rated = []
+        for reply, row, uncertainty in zip(replies, scores.tolist(), spread.tolist(), strict=True):
             named = dict(zip(OUTPUTS, row, strict=True))
             aggregate = named.pop(AGGREGATE)
-            ratings[i] = Rating(dimensions=named, aggregate=aggregate)
-        return ratings
+            rating = Rating(dimensions=named, aggregate=aggregate, uncertainty=uncertainty)
+            rated.append(guarded(rating, tricks(reply)))
+        return rated
 
 
 def judge_features(
-    encoder: Encoder, sentences: Sequence[Sequence[str]], seeker_turns: Sequence[str]
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """float32 [replies, features]; every reply has a sentence, a seeker turn may be ""."""
-    flat = [text for texts in sentences for text in texts]
-    vectors = encoder.encode([*flat, *seeker_turns])
-    seekers, start, rows = vectors[len(flat) :], 0, []
-    for texts, turn, seeker in zip(sentences, seeker_turns, seekers, strict=True):
-        known = seeker if turn.strip() else np.zeros_like(seeker)
-        rows.append(reply_features(vectors[start : start + len(texts)], texts, known))
-        start += len(texts)
-    return np.stack(rows)
+    encoded: Sequence[EncodedReply], replies: Sequence[SplitReply]
+) -> NDArray[np.float32]:
+    """float32 [replies, features]: pooled vectors, surface cues of each reply."""
+    cues = np.array([reply_cues(reply) for reply in replies], np.float32)
+    return np.hstack([np.stack([e.pooled for e in encoded]), cues])

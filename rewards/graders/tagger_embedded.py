@@ -1,4 +1,4 @@
-"""Tactic tagger: a sentence vector with surface cues, and one logistic head a tactic."""
+"""Tactic tagger: the vector of a sentence in its reply, and one calibrated head a tactic."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rewards.graders.features import SENTENCE_FEATURES, sentence_features
 from rewards.graders.heads import load_heads
+from rewards.graders.identity import embedded_identity
+from rewards.graders.split import split_reply
 from rewards.protocols import Encoder
 from rewards.tactics import TACTIC_NAMES
-from rewards.text import split_sentences
 from rewards.types import Failure, GraderIdentity, Reply, TaggedSentence, Tagging
 
 WEIGHTS = "tagger.npz"
+FEATURES = "sentence-2"
+"""What the heads look at; raise the number with every change, fitted weights depend on it."""
 
 
 class EmbeddedTagger:
-    """Tags sentences on the CPU. A tag depends on its sentence alone, so vectors are reusable."""
+    """Tags the sentences of replies on the CPU; several tactics a sentence are possible."""
 
     def __init__(self, encoder: Encoder, weights: str | None = None) -> None:
         """`weights` is an .npz of `rewards.fit`; None takes the shipped one.
@@ -26,21 +29,12 @@ class EmbeddedTagger:
         Raises ConfigError when the weights are missing or were fitted for another encoder.
         """
         self._encoder = encoder
-        self._heads = load_heads(weights, WEIGHTS, TACTIC_NAMES, SENTENCE_FEATURES, encoder)
+        self._heads = load_heads(weights, WEIGHTS, TACTIC_NAMES, FEATURES, encoder)
 
     @property
     def identity(self) -> GraderIdentity:
-        """Hash of the heads, with name and hash of the encoder."""
-        return GraderIdentity(
-            kind="tagger",
-            name="embedded",
-            revision=self._heads.revision,
-            details={
-                "encoder": self._encoder.identity.name,
-                "encoder_revision": self._encoder.identity.revision,
-                **self._encoder.identity.details,
-            },
-        )
+        """Hash of the heads, with name and hashes of the encoder."""
+        return embedded_identity("tagger", self._heads.revision, self._encoder.identity)
 
     async def tag(self, replies: Sequence[Reply]) -> list[Tagging | Failure]:
         """A Tagging for each reply, in order; Failure "empty" for one without a sentence."""
@@ -48,30 +42,30 @@ class EmbeddedTagger:
 
     def tag_now(self, replies: Sequence[Reply]) -> list[Tagging | Failure]:
         """As `tag`, in the calling thread."""
-        split = [
-            split_sentences(reply.text) if reply.sentences is None else list(reply.sentences)
-            for reply in replies
-        ]
-        tagged = iter(self.tag_sentences([text for texts in split for text in texts]))
+        split = [split_reply(reply) for reply in replies]
+        known = [reply for reply in split if reply.sentences]
+        encoded = self._encoder.encode(known) if known else []
+        # Head by head on all sentences at once; a reply's rows are cut out again below.
+        rows = [e.sentences_SD for e in encoded]
+        probabilities = iter(self._probabilities(np.concatenate(rows)) if rows else [])
         return [
-            Tagging(sentences=tuple(next(tagged) for _ in texts))
-            if texts
+            Tagging(
+                sentences=tuple(self._tagged(text, next(probabilities)) for text in r.sentences)
+            )
+            if r.sentences
             else Failure("empty", "the reply has no sentence")
-            for texts in split
+            for r in split
         ]
 
-    def tag_sentences(self, sentences: Sequence[str]) -> list[TaggedSentence]:
-        """Tactics (in taxonomy order) and probabilities of each sentence."""
-        if not sentences:
-            return []
-        x = sentence_features(self._encoder.encode(sentences), sentences)
-        probabilities_SK = 1.0 / (1.0 + np.exp(-self._heads.scores(x).astype(np.float64)))
-        present_SK = probabilities_SK >= self._heads.thresholds
-        return [
-            TaggedSentence(
-                text=text,
-                tactics=tuple(n for n, found in zip(TACTIC_NAMES, present, strict=True) if found),
-                probabilities=dict(zip(TACTIC_NAMES, row.tolist(), strict=True)),
-            )
-            for text, present, row in zip(sentences, present_SK, probabilities_SK, strict=True)
-        ]
+    def _probabilities(self, vectors_SD: NDArray[np.float32]) -> NDArray[np.float64]:
+        scores_SK = self._heads.scores(vectors_SD).astype(np.float64)
+        result: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-scores_SK))
+        return result
+
+    def _tagged(self, text: str, probabilities_K: NDArray[np.float64]) -> TaggedSentence:
+        present_K = probabilities_K >= self._heads.thresholds
+        return TaggedSentence(
+            text=text,
+            tactics=tuple(n for n, found in zip(TACTIC_NAMES, present_K, strict=True) if found),
+            probabilities=dict(zip(TACTIC_NAMES, probabilities_K.tolist(), strict=True)),
+        )
