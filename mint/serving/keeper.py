@@ -14,7 +14,7 @@ from mint.console import say
 from mint.serving.errors import ServerError
 from mint.serving.server import ServerProcess, exit_reason, wait_s
 
-_LOOK_S = 0.5
+_LOOK_S = 0.2
 _HEALTH_EVERY_S = 5.0
 _WAITING_LINE_S = 15.0
 

@@ -20,6 +20,8 @@ from mint.serving.probe import is_healthy
 from mint.supervise import first_error, read_from
 
 _LAST_LINES = 15
+_END_S = 3.0
+"""How long a process may take to end after a signal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +120,12 @@ class ServerProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         # Its own children end with it; what does not is ended here, also after a kill -9.
-        alive = _wait_gone(self._members(), 2.0)
-        for member in alive:
-            with suppress(psutil.Error):
-                member.kill()
-        _wait_gone(alive, 5.0)
+        alive = self._members()
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for member in alive:
+                with suppress(psutil.Error):
+                    end(member)
+            alive = _wait_gone(alive, min(grace_s, _END_S))
         self._process.wait()
         self._process = None
         self._family.clear()
