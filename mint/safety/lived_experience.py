@@ -63,7 +63,8 @@ _DID = (
 )
 _REMEMBERED = (
     r"i (?:still |also |vividly |can (?:still )?)*remember (?:one|an?|the|that|those|my|when i"
-    r"|being|feeling|how (?:i|it|hard|lonely)|thinking|crying|having|going|sitting|losing|lying|what it)"
+    r"|being|feeling|how (?:i|it|hard|lonely)|thinking|crying|having|going|sitting|losing|lying"
+    r"|what it)"
     r"(?! \w+ you\b)",
     r"(?:there (?:was|were) (?:a )?(?:times?|days|moments|nights)|back|(?:years|months) ago,?)"
     r" (?:when )?(?:i|we) (?:was|had|felt|lost|went|got|couldn't|didn't|thought)",
@@ -98,7 +99,8 @@ _KIN = (
 _OWNED = (
     rf"my (?:own |late |little |older |younger )?{_KIN}",
     r"my own (?:\w+ )?(?:journey|story|stories|struggles?|experiences?|life|past|grief|loss(?:es)?"
-    r"|pain|battles?|moments?|path|healing|fears?|doubts?|recovery|heartbreak|job|career|challenges?)",
+    r"|pain|battles?|moments?|path|healing|fears?|doubts?|recovery|heartbreak|job|career"
+    r"|challenges?)",
     r"my (?:journey|life|past|healing|struggles?|personal \w+)",
     r"(?:share|shared|tell you) (?:\w+ ){0,2}i(?:'ve| have) (?:experienced|been)",
     r"(?:share|shared|tell you) (?:\w+ ){0,2}my (?:story|experience)",

@@ -17,12 +17,19 @@ from rewards.text import split_sentences
 
 _SAME = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "‐": "-", "‑": "-", "\u00a0": " "})
 _QUOTED = re.compile(r'"[^"\n]{1,400}"|“[^“”\n]{1,400}”|«[^«»\n]{1,400}»')
+_SENTENCE_END = re.compile(r"[.!?\n]")
 _CLAUSE_END = re.compile(
     r"[.!?;:,()\n—–]|\s-\s|\b(?:but|however|although|though|yet|because)\b", re.IGNORECASE
 )
 _DENIAL = re.compile(
     r"\b(?:not|never|no|nor|neither|cannot|without|[a-z]+n't|hardly|rather than|instead of|pretend"
     r"|pretending|claim|claiming|imagine|imagining|wish)\b",
+    re.IGNORECASE,
+)
+_NO_DENIAL = re.compile(
+    r"\b(?:(?:do not|don't|never) (?:hesitate|wait|be afraid|forget|delay)|why (?:not|don't you)"
+    r"|(?:can't|couldn't|won't|wouldn't|isn't|aren't|don't) (?:you|there|it)|not only|no matter"
+    r"|no doubt|no wonder|can't help but|not just)\b",
     re.IGNORECASE,
 )
 _HYPOTHETICAL = re.compile(r"\b(?:if|as though|suppose|unless|whether)\b", re.IGNORECASE)
@@ -42,8 +49,11 @@ class Span(NamedTuple):
 
 
 def phrases(*alternatives: str) -> re.Pattern[str]:
-    """One pattern for whole-word alternatives, in any case; a space stands for any white space."""
-    joined = "|".join(alternatives).replace(" ", r"\s+")
+    """One pattern for whole-word alternatives, in any case.
+
+    A space stands for any white space; with ? or * after it the white space may be missing.
+    """
+    joined = re.sub(r" [?*]", r"\\s*", "|".join(alternatives)).replace(" ", r"\s+")
     return re.compile(rf"\b(?:{joined})\b", re.IGNORECASE)
 
 
@@ -51,8 +61,8 @@ def phrases(*alternatives: str) -> re.Pattern[str]:
 def prepared(reply: str) -> str:
     """The copy that rules match on; the same length as `reply`.
 
-    >>> prepared('Tell him “I’ve been there”. I’m sure.')
-    "Tell him                 . I'm sure."
+    >>> prepared('Say “no” to him. I’m sure.')
+    "Say      to him. I'm sure."
     """
     text = reply.translate(_SAME)
     if _QUOTED.fullmatch(text.strip()):
@@ -100,9 +110,15 @@ def clause_after(text: str, position: int) -> str:
     return text[position : boundary.start() if boundary else len(text)]
 
 
-def denied(text: str, match: re.Match[str]) -> bool:
-    """Whether the clause says before the match that it is not so: "I can't say I've been there"."""
-    return _DENIAL.search(clause_before(text, match.start())) is not None
+def denied(text: str, match: re.Match[str], words: int | None = None) -> bool:
+    """Whether the clause says before the match that it is not so: "I can't say I've been there".
+
+    `words` looks at that many words before the match only. "Don't hesitate to" denies nothing.
+    """
+    before = _NO_DENIAL.sub(" ", clause_before(text, match.start()))
+    if words is not None:
+        before = " ".join(before.split()[-words:])
+    return _DENIAL.search(before) is not None
 
 
 def hypothetical(text: str, match: re.Match[str]) -> bool:
@@ -113,6 +129,12 @@ def hypothetical(text: str, match: re.Match[str]) -> bool:
 def asserted(text: str, match: re.Match[str]) -> bool:
     """Neither denied nor hypothetical."""
     return not denied(text, match) and not hypothetical(text, match)
+
+
+def in_question(text: str, match: re.Match[str]) -> bool:
+    """Whether the sentence of the match ends with a question mark."""
+    end = _SENTENCE_END.search(text, match.end())
+    return match[0].endswith("?") or (end is not None and end[0] == "?")
 
 
 def in_order(spans: Iterable[Span]) -> tuple[Span, ...]:
