@@ -31,7 +31,8 @@ def _sections(key: str, owner: type) -> list[str]:
     """The table of a node, then those of the nodes inside it."""
     summary = (owner.__doc__ or "").strip().splitlines()[0]
     docs = field_docs(owner)
-    rows, inner = [], []
+    rows: list[str] = []
+    inner: list[str] = []
     for f in dataclasses.fields(owner):
         made = f.default_factory
         if isinstance(made, type) and dataclasses.is_dataclass(made):

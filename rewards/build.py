@@ -18,7 +18,9 @@ from rewards.graders.judge_served import RubricJudge
 from rewards.graders.tagger_embedded import EmbeddedTagger
 from rewards.graders.tagger_served import LoraTagger, ZeroShotTagger
 from rewards.protocols import EmpathyJudge, Encoder, ServedGrader, TacticTagger
+from rewards.serving.health import probe
 from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
+from rewards.types import ServerHealth
 
 _SERVED_TAGGERS: dict[str, Callable[[ServedTaggerConfig], TacticTagger]] = {
     "served_lora": LoraTagger,
@@ -122,6 +124,12 @@ def check_servers(graders: Graders) -> None:
 
     if served_graders(graders):
         asyncio.run(check_all())
+
+
+def probe_servers(tagger: TaggerConfig, judge: JudgeConfig) -> list[ServerHealth]:
+    """Whether each server of the configured graders is alive, without building the graders."""
+    found = probe(tagger.served) if tagger.kind in _SERVED_TAGGERS else []
+    return found + (probe(judge.served) if judge.kind in _SERVED_JUDGES else [])
 
 
 def build_tagger(config: TaggerConfig, get_encoder: Callable[[], Encoder]) -> TacticTagger:

@@ -34,7 +34,6 @@ GradeT = TypeVar("GradeT")
 CHAT_ROLES = {"seeker": "user", "supporter": "assistant"}
 UNPINNED = "unpinned"
 """Revision of a grader whose weights the configuration does not name."""
-_HEALTH = "/health"
 
 
 class ServedBase:
@@ -71,8 +70,7 @@ class ServedBase:
 
     def probe(self) -> list[ServerHealth]:
         """See `rewards.protocols.ServedGrader`; nothing to probe in a replay."""
-        urls = () if self._config.replay else tuple(u.rstrip("/") for u in self._config.urls)
-        return probe(urls, _HEALTH, self.client.headers)
+        return probe(self._config)
 
 
 def text_hash(*texts: str) -> str:

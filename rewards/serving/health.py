@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,9 +12,12 @@ import httpx
 from rewards.errors import ConfigError
 from rewards.serving.cassette import Request
 from rewards.serving.client import GraderClient
+from rewards.serving.settings import EndpointConfig
 from rewards.types import Failure, ServerHealth
 
 MODELS = "/v1/models"
+HEALTH = "/health"
+"""vLLM answers 503 here when its engine has died, while /v1/models still works."""
 PROBE_TIMEOUT_S = 3.0
 
 
@@ -48,20 +51,20 @@ async def served_models(client: GraderClient, names: Sequence[str]) -> dict[str,
     return said
 
 
-def probe(urls: Sequence[str], path: str, headers: Mapping[str, str]) -> list[ServerHealth]:
+def probe(settings: EndpointConfig) -> list[ServerHealth]:
     """Whether each server answers a GET now; at most PROBE_TIMEOUT_S, all at the same time.
 
-    Any answer below 500 counts: the question is whether the server is alive.
+    Any answer below 500 counts, also that a token is missing: the question is whether the server
+    is alive. A replay has no servers.
     """
+    urls = [] if settings.replay else [url.rstrip("/") for url in settings.urls]
     if not urls:
         return []
 
     def ask(url: str) -> ServerHealth:
         started = time.perf_counter()
         try:
-            answer = httpx.get(
-                url + path, headers=dict(headers), timeout=PROBE_TIMEOUT_S, trust_env=False
-            )
+            answer = httpx.get(url + HEALTH, timeout=PROBE_TIMEOUT_S, trust_env=False)
             up = answer.status_code < 500
         except httpx.HTTPError:
             up = False
