@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mint.evaluation import tactic_sets
-from mint.evaluation.bootstrap import UNKNOWN, percentile_interval, resample_counts
+from mint.evaluation.bootstrap import (
+    UNKNOWN,
+    Interval,
+    jackknife_interval,
+    percentile_interval,
+    resample_counts,
+)
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.repetition import (
     PAIR_COLUMNS,
@@ -30,6 +36,9 @@ from mint.evaluation.summary import Estimate
 from rewards.tactics import NUM_TACTICS
 
 SHUFFLES = 1000
+_OCCURRENCE = frozenset({"distinct_sets", "set_entropy"})
+"""Statistics of which sets occur at all: a bootstrap draws conversations twice and so loses sets,
+which is why their intervals come from the jackknife."""
 
 
 class Sequences(NamedTuple):
@@ -84,13 +93,22 @@ def own_sequence(
     uses_CK = sum_by(s.now_NK.astype(float), s.index_N, s.conversations)
     sets_CS = tactic_sets.set_counts(s.now_NK, s.index_N, s.conversations)
     drawn_RC = resample_counts(s.conversations, settings.resamples, settings.seed)
-    points = _statistics(*(x.sum(axis=0, keepdims=True) for x in (sums_CM, uses_CK, sets_CS)))
+    totals = [x.sum(axis=0, keepdims=True) for x in (sums_CM, uses_CK, sets_CS)]
+    points = _statistics(*totals)
     resampled = _statistics(drawn_RC @ sums_CM, drawn_RC @ uses_CK, drawn_RC @ sets_CS)
+    without = _statistics(
+        *(t - x for t, x in zip(totals, (sums_CM, uses_CK, sets_CS), strict=True))
+    )
     result = {}
-    for name, value in points.items():
+    for name, values in points.items():
+        value = float(values[0])
+        interval = UNKNOWN
+        if name in _OCCURRENCE:
+            interval = jackknife_interval(value, without[name], settings.confidence)
+        elif s.conversations > 1:
+            interval = percentile_interval(resampled[name], settings.confidence)
         pairs = name.startswith(("self_", "same_"))
-        n = len(s.now_PK) if pairs else len(s.now_NK)
-        result[name] = _estimate(float(value[0]), resampled[name], n, s.conversations, settings)
+        result[name] = _estimate(value, interval, len(s.now_PK) if pairs else len(s.now_NK))
     return result
 
 
@@ -123,18 +141,9 @@ def _statistics(sums_RM: Floats, uses_RK: Floats, sets_RS: Floats) -> dict[str, 
     }
 
 
-def _estimate(
-    value: float,
-    resampled_R: Floats,
-    n: int,
-    conversations: int,
-    settings: EvaluationConfig,
-) -> Estimate:
+def _estimate(value: float, interval: Interval, n: int) -> Estimate:
     if not np.isfinite(value):
         return Estimate(mean=None, ci_low=None, ci_high=None, n=n)
-    interval = UNKNOWN
-    if conversations > 1:
-        interval = percentile_interval(resampled_R, settings.confidence)
     return Estimate(mean=value, ci_low=interval.low, ci_high=interval.high, n=n)
 
 
