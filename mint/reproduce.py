@@ -15,6 +15,9 @@ from mint.reproduction.settings import ReproduceSettings
 from mint.runlog import write_text_atomic
 from rewards.errors import ConfigError
 
+_LISTED = 10
+"""Differing cells named at the end."""
+
 
 def main(settings: ReproduceSettings) -> int:
     """Entry point of `python -m mint.reproduce`."""
@@ -50,12 +53,16 @@ def summary(results: Results) -> list[str]:
         f"main table: {results.num_reproduced} of {len(results.cells)} cells within {tolerance} "
         f"of the published value, {len(results.systems)} systems found"
     ]
+    different = [cell for cell in results.cells if not cell.reproduces(tolerance)]
     lines += [
         f"  differs: {cell.system} {cell.metric} {cell.observed:.3f}, published "
         f"{cell.published:.2f}"
-        for cell in results.cells
-        if not cell.reproduces(tolerance)
+        for cell in different[:_LISTED]
     ]
+    if len(different) > _LISTED:
+        lines.append(
+            f"  and {len(different) - _LISTED} more, in metrics.json under published.cells"
+        )
     computed = [check for check in results.claims if check.reproduces is not None]
     lines.append(
         f"claims: {sum(bool(check.reproduces) for check in computed)} of {len(computed)} computed "

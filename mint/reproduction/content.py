@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mint.reporting.html import number
 from mint.reproduction import profiles
 from mint.reproduction.measure import Measured
 from mint.reproduction.results import Results
@@ -16,9 +17,9 @@ SHORT = {
     "advice_giving": "A ↓",
     "self_oriented": "S ↓",
     "dismissing_emotions": "D ↓",
-    "aggregated_empathy": "Empathy ↑",
-    "tac_per_turn": "Tactics a turn",
-    "stickiness": "Stickiness ↓",
+    "aggregated_empathy": "Agg. ↑",
+    "tac_per_turn": "Tactics",
+    "stickiness": "Stick. ↓",
 }
 
 
@@ -103,7 +104,9 @@ def claims_table(results: Results) -> Table:
         status = "missing system"
         if check.reproduces is not None:
             status = "reproduces" if check.reproduces else "differs"
-        parts = ", ".join(f"{size}: {value:+.1f} %" for size, value in check.parts.items())
+        parts = ", ".join(
+            f"{size}: {number(value, 1, signed=True)}%" for size, value in check.parts.items()
+        )
         rows.append(
             (
                 check.claim.title,

@@ -77,12 +77,12 @@ def _own_turns(results: Results) -> Iterator[str]:
 
 def _variety(results: Results) -> Iterator[str]:
     systems = results.systems
-    fewest = min(systems, key=lambda f: systems[f].values["distinct_sets"])
+    least = min(one.values["distinct_sets"] for one in systems.values())
+    fewest = [f for f, one in systems.items() if one.values["distinct_sets"] == least]
     people = systems[results.settings.reference]
     yield (
-        f"<b>Fewest bundles</b>: {text(results.label(fewest))} uses "
-        f"{systems[fewest].values['distinct_sets']:.0f} different tactic sets in "
-        f"{results.num_turns} turns, people {people.values['distinct_sets']:.0f}."
+        f"<b>Fewest bundles</b>: {least:.0f} different tactic sets in {results.num_turns} turns "
+        f"({_names(results, fewest)}); people use {people.values['distinct_sets']:.0f}."
     )
     most = max(systems, key=lambda f: len(systems[f].always_on))
     if systems[most].always_on:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mint.reporting.html import text
 from mint.reporting.svg import WIDTH
-from mint.reproduction.marks import LABEL, ROW, drawing, pair_cell
+from mint.reproduction.marks import LABEL, ROW, drawing, pair_cell, row_name
 
 
 def heat_map(
@@ -26,10 +26,7 @@ def heat_map(
     ]
     for r, name in enumerate(names):
         y = head + ROW * r
-        parts.append(
-            f'<text class="name" x="{LABEL - 8}" y="{y + 16:.1f}" text-anchor="end">'
-            f"{text(name)}</text>"
-        )
+        parts.append(row_name(name, y + 16))
         for c, title in enumerate(columns):
             x = LABEL + width * c
             parts.append(
@@ -59,10 +56,7 @@ def pair_matrix(
     ]
     for r, name in enumerate(names):
         y = 18 + size * r
-        parts.append(
-            f'<text class="name" x="{LABEL - 8}" y="{y + size / 2 + 4:.1f}" text-anchor="end">'
-            f"{text(name)}</text>"
-        )
+        parts.append(row_name(name, y + size / 2 + 4))
         for c, state in enumerate(states[r]):
             if state == "self":
                 continue

@@ -12,6 +12,7 @@ LABEL = 172.0
 """Where rows begin, right of their names."""
 ROW = 25.0
 """Height of a row."""
+_FITS, _CUT = 23, 34
 
 
 def drawing(body: str, height: float, description: str) -> str:
@@ -89,3 +90,13 @@ def _swatch(kind: str) -> str:
         mark = pair_cell(0, 0, 16, kind, "")
         return f'<svg class="key" viewBox="0 0 16 16" aria-hidden="true">{mark}</svg>'
     return f'<svg class="key" viewBox="0 0 16 16" aria-hidden="true">{marker(8, 8, kind, "")}</svg>'
+
+
+def row_name(name: str, y: float) -> str:
+    """A row's name left of the drawing; a long one is condensed, a very long one cut."""
+    shown = name if len(name) <= _CUT else name[: _CUT - 1] + "…"
+    fit = f' textLength="{LABEL - 14:.0f}" lengthAdjust="spacingAndGlyphs"'
+    return (
+        f'<text class="name" x="{LABEL - 10}" y="{y:.1f}" text-anchor="end"'
+        f"{fit if len(shown) > _FITS else ''}>{text(shown)}<title>{text(name)}</title></text>"
+    )

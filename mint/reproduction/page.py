@@ -5,10 +5,11 @@ from __future__ import annotations
 from importlib import resources
 
 import mint
-from mint.reporting.html import code, figure, missing, more, number, section, table, text
-from mint.reproduction import content, figures, profiles
+from mint.reporting.html import code, missing, more, number, section, table, text
+from mint.reproduction import content, figures, portraits, profiles
 from mint.reproduction.findings import findings
 from mint.reproduction.marks import legend
+from mint.reproduction.read import parse_name
 from mint.reproduction.results import Results
 from mint.reproduction.sums import HEADLINE
 from mint.reproduction.table import Checked, Table, Value
@@ -92,9 +93,9 @@ def _main(results: Results) -> str:
     for folder in results.absent:
         stated = results.published.systems[folder]
         rows.append(
-            [f'<span class="absent">{text(folder)}</span>']
+            [f'<span class="absent">{text(results.published.label(parse_name(folder)))}</span>']
             + [f'<span class="absent">{value:.2f}</span>' for value in stated.values()]
-            + ['<span class="absent">missing</span>']
+            + ['<span class="absent">files missing</span>']
         )
     heads = [text(column.title) for column in shown.columns]
     lead = (
@@ -124,22 +125,20 @@ def _lift(results: Results) -> str:
 
 
 def _chance(results: Results) -> str:
-    counts = ", ".join(
-        f"{name.replace('_', ' ')} {count}" for name, count in results.previous_turns.items()
+    drawn = (
+        figures.confound(results),
+        figures.against_null(results, own=False),
+        figures.against_null(results, own=True),
+        figures.previous_turns(results),
     )
-    body = (
-        f'<div class="grid">{figures.against_null(results, own=False)}{figures.confound(results)}'
-        f"{figures.against_null(results, own=True)}</div>"
-        f'<p class="muted small">Stickiness averages ten tactics equally. Turns before that have '
-        f"each tactic, of {results.num_pairs}: {text(counts)}.</p>"
-    )
+    body = f'<div class="grid">{"".join(drawn)}</div>'
     return section("chance", "What chance alone would give", body)
 
 
 def _variety(results: Results) -> str:
     body = (
-        f'<div class="grid">{figures.prevalence(results)}{figures.variety(results)}'
-        f"{figures.likeness(results)}</div>"
+        f'<div class="grid">{portraits.prevalence(results)}{portraits.variety(results)}'
+        f"{portraits.likeness(results)}{portraits.effective(results)}</div>"
         + more("Numbers: variety", _table(profiles.diversity_table(results)))
         + more("Numbers: prevalence", _table(profiles.prevalence_table(results)))
         + _published_prevalence(results)
@@ -150,11 +149,11 @@ def _variety(results: Results) -> str:
 def _published_prevalence(results: Results) -> str:
     people = results.systems[results.settings.reference]
     said = "; ".join(
-        f"{name} {100 * people.values[f'prevalence/{name}']:.0f} % (published {value:g} %)"
+        f"{name} {100 * people.values[f'prevalence/{name}']:.0f}% (published {value:g}%)"
         for name, value in results.published.people_prevalence.items()
     )
     ranges = ", ".join(
-        f"{name} {low:g}–{high:g} %"
+        f"{name} {low:g}–{high:g}%"
         for name, (low, high) in results.published.model_prevalence.items()
     )
     return (
@@ -166,7 +165,7 @@ def _published_prevalence(results: Results) -> str:
 
 def _hacks(results: Results) -> str:
     body = (
-        f'<div class="grid">{figures.hack_profile(results)}{figures.wording_diversity(results)}'
+        f'<div class="grid">{portraits.hack_profile(results)}{portraits.wording_diversity(results)}'
         f"</div>" + more("Numbers: habits and wording", _table(profiles.hack_table(results)))
     )
     return section("hacks", "Reward-hack profile", body)
@@ -174,10 +173,19 @@ def _hacks(results: Results) -> str:
 
 def _wording(results: Results) -> str:
     shown = profiles.surface_table(results)
-    note = f'<p class="muted small">{text(shown.note)}</p>'
-    rebuilt = figure("The published table, rebuilt", _table(shown), note)
-    body = f'<div class="grid">{figures.wording_repetition(results)}{rebuilt}</div>'
-    return section("wording", "Repetition of wording", body)
+    drawn = (
+        portraits.wording_repetition(results, "bleu_2", "BLEU-2"),
+        portraits.wording_repetition(results, "bigram_overlap", "Bigram overlap"),
+    )
+    body = (
+        f'<div class="grid">{"".join(drawn)}</div><h3>The published table, rebuilt</h3>'
+        f'{_table(shown)}<p class="muted small">{text(shown.note)}</p>'
+    )
+    lead = (
+        "The published table finds that likeness of wording hardly tells people and models apart. "
+        "It compares replies with what the person said before."
+    )
+    return section("wording", "Repetition of wording", body, lead)
 
 
 def _judge(results: Results) -> str:
@@ -185,7 +193,10 @@ def _judge(results: Results) -> str:
         note = missing("There are no expert ratings in the folder, so agreement is not known.")
         return section("judge", "Judge against experts", note)
     shown = profiles.agreement_table(results)
-    body = f'<div class="grid">{figures.agreement(results)}</div>'
+    body = (
+        f'<div class="grid">{portraits.agreement(results, "spearman", "Spearman correlation", 0)}'
+        f"{portraits.agreement(results, 'kappa', 'Weighted kappa', 1)}</div>"
+    )
     return section(
         "judge", "Judge against experts", body + more("Numbers", _table(shown)), text(shown.note)
     )
@@ -243,7 +254,7 @@ def _cell(value: Value, digits: int | None) -> str:
         stated = number(value.published, digits or 0)
         if value.reproduces:
             return f'<span class="ok" title="published {stated}">{shown}</span>'
-        return f'<span class="off">{shown} (published {stated})</span>'
+        return f'<span class="off">{shown}</span><span class="sub">published {stated}</span>'
     if value is None or value != value:
         return "–"
     return number(value, digits or 0)

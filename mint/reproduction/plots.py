@@ -19,6 +19,7 @@ from mint.reproduction.marks import (
     ROW,
     drawing,
     marker,
+    row_name,
     share_of,
     tick_text,
     ticks_for,
@@ -164,10 +165,7 @@ def dot_rows(rows: Sequence[Row], axis: Axis, description: str) -> str:
     parts = [_row_axis(ticks, axis, bottom, x)]
     for i, row in enumerate(rows):
         middle = ROW * i + ROW / 2 + 2
-        parts.append(
-            f'<text class="name" x="{LABEL - 10}" y="{middle + 4:.1f}" text-anchor="end">'
-            f"{text(row.name)}</text>"
-        )
+        parts.append(row_name(row.name, middle + 4))
         if row.band is not None:
             low, high = map(x, row.band)
             parts.append(
