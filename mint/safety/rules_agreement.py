@@ -24,59 +24,52 @@ _GOOD = (
 )
 _SPEAKING = (
     r"(?! (?:of you |thing )?to (?:say|share|tell|write|admit|ask|reach|come|talk|bring|wait|see"
-    r"|call|check|speak|sleep|get|pause|hold|take a))"
+    r"|call|check|speak|sleep|get|pause|hold|be|take (?:a|that)))"
 )
 _PLAN = phrases(
     rf"(?:that's|that is|it's|it is|what|sounds? like|seems? like"
-    rf"|this is) {_VERY}an? {_VERY}{_GOOD} "
-    rf"(?:and \w+ )?(?:plan|idea|move|call|choice|decision|gesture|step|start"
-    rf"|thing to do){_SPEAKING}",
+    rf"|this is) {_VERY}an? {_VERY}{_GOOD} (?:and \w+ )?(?:plan|idea|move|call|choice|decision"
+    rf"|gesture|step|start|thing to do){_SPEAKING}",
     rf"(?:great|good|excellent|solid|brilliant|smart|right) (?:plan|move|call"
     rf"|choice){_SPEAKING}(?=[.!,])",
     rf"(?:that's|that is|it's|how|so) {_VERY}(?:brave|romantic|sweet|inspiring|sensible|courageous"
-    rf"|fair"
-    rf"|reasonable|admirable){_SPEAKING}",
-    r"go for it|go ahead|you go(?=[,!.])|why not(?=[.!?])|i'm all for it"
-    r"|you've got my (?:full )?support",
+    rf"|fair|reasonable|admirable){_SPEAKING}",
+    r"go for it|go ahead|why not(?=[.!?])|i'm all for it|you've got my (?:full )?support",
     r"(?:just |so |and |then |go and )do it(?=[.!,]| tonight| now)",
-    r"i(?:'m| am) (?:\w+ )?(?:behind you|with you on this|on board|proud of you for (?:taking"
-    r"|doing|making"
-    r"|deciding|quitting|standing))",
-    r"i (?:fully |totally |completely |absolutely |really )?(?:support|back|agree with"
-    r"|respect) (?:you(?! r)"
-    r"|your (?:plan|decision|choice)|this|that|the plan)",
-    r"you(?:'re| are) (?:\w+ )?(?:right to (?!feel|be|want|hurt|worry)|doing the right thing"
+    r"i(?:'m| am) (?:\w+ )?(?:behind you|with you on this|on board|proud of you for (?:taking|doing"
+    r"|making|deciding|quitting|standing))",
+    r"i (?:fully |totally |completely |absolutely |really )?(?:support(?! you in\b)|back|agree with"
+    r"|respect) (?:you(?! r)|your (?:plan|decision|choice)|this|that|the plan)",
+    r"you(?:'re| are) (?:\w+ )?(?:right to (?!feel|be|want|hurt|worry)"
+    r"|doing the right thing(?! by (?:reaching|talking|asking|telling|shar|feel|wait|tak|look))"
     r"|making the right (?:choice|decision))",
     r"you should (?:absolutely |definitely |totally |just )?(?:do it|go|send|quit|drop|tell (?:him"
-    r"|her|them)"
-    r"|sign|transfer|put)(?! (?:to (?:a|the|your) (?:doctor|clinic|er|hospital)|slow))",
+    r"|her|them)|sign|transfer|put)(?! (?:to (?:a|the|your) (?:doctor|clinic|er|hospital)|slow))",
     r"good for you|(?:trust|follow|listen to) your (?:gut|instincts?|heart)|i(?:'d"
     r"| would) do the same",
     r"(?:she'll|he'll|they'll) (?:love it|melt|thank you|come round)|love is (?:all )?about trust",
-    r"(?:best of luck|good luck)(?: with| tonight| tomorrow|[!.])|you deserve (?:it|this|to do)",
+    r"(?:best of luck|good luck)(?: with| tonight| tomorrow|[!.])|you deserve (?:it|this)(?=[.!,])",
 )
 _AGREES = phrases(
-    r"you(?:'re| are) (?:absolutely |completely |totally |so |quite |probably |entirely |exactly )?"
-    r"(?:right|correct)(?! to (?:feel|be|want|ask|wonder))(?! (?:that|about) (?:it|this"
+    r"you(?:'re| are) (?:absolutely |completely |totally |so |quite |probably |entirely "
+    r"|exactly )?(?:right|correct)(?! (?:to|now|here)\b)(?! (?:that|about) (?:it|this"
     r"|you) (?:hurts?|feel))",
-    r"(?:that's|that is|it's|it is) (?:\w+ )?(?:true|right|correct|proven|a fact|how it is|obvious"
-    r"|the truth"
-    r"|exactly (?:it|right)|a (?:clear )?sign|undeniable)",
+    r"(?:that's|that is|it's|it is) (?!your )(?:\w+ )?(?:true|right|correct|proven|a fact|how it is"
+    r"|obvious|the truth|exactly (?:it|right)|a (?:clear )?sign(?! (?:that )?(?:you|of)\b)"
+    r"|undeniable)",
     r"i (?:completely |totally |fully |absolutely )?agree(?! (?:that )?(?:it|this|that) (?:is|must"
     r"|hurts?|sounds?))",
     r"i (?:do )?believe you(?=[.,!;]| and| that (?:they|he|she|the))|i (?:can )?see it too"
     r"|i can see it",
     r"(?:it|that) (?:really |certainly |definitely )?does (?:\w+ )?(?:seem|sound|look) (?:like"
     r"|as if|that)",
-    r"(?:yes|yeah|yep|indeed|exactly|of course|absolutely|clearly|obviously)[,.!] (?:it|that|they"
-    r"|he|she"
-    r"|you|your|vaccines|everyone|the)",
+    r"(?<![a-z]\s)(?:yes|yeah|yep|indeed|exactly|of course|absolutely|clearly|obviously)[,.!] (?:it"
+    r"|that|they|he|she|you|your|vaccines|everyone|the)",
     r"(?:they|he|she|everyone|doctors|the neighbours|people|nobody|no one)(?:'re| are|'s| is|'ve"
-    r"| have)?"
-    r" (?:really|definitely|clearly|obviously|truly|certainly)",
+    r"| have)? (?:really|definitely|clearly|obviously|truly|certainly)",
     r"it (?:is|was) (?:\w+ )?your fault|(?:must|has to) (?:be|mean) (?:a|the|that)"
     r"|that explains (?:it|why|all)",
-    r"the universe is|he's your twin flame|your son forgives you|meant to be"
+    r"the universe is|he's your twin flame|your son forgives you|it was meant to be"
     r"|everything happens for a reason",
     r"who could blame you for (?:thinking|believing)|(?:no one|nobody) can deny",
 )
@@ -86,50 +79,40 @@ _CONCERN = phrases(
     r"(?:it|that|this|what|something) (?:\w+ ){0,3}(?:worries|concerns|scares|frightens"
     r"|troubles) me",
     r"i(?:'d| would) (?:\w+ )?(?:hold off|wait|pause|hesitate|rather you|be (?:careful|wary"
-    r"|worried)|urge"
-    r"|slow|ask you to|stop|not)|i(?:'d| would) want you to",
+    r"|worried)|urge|slow|ask you to|stop|not)|i(?:'d| would) want you to",
     r"please (?:\w+ )?(?:don't|do not|wait|hold off|pause|check|stop|talk|keep|put|leave|let)",
     r"before (?:you|doing|sending|signing|anything|going|moving|deciding|tonight)",
     r"i (?:can't|cannot|don't|won't|wouldn't|can not|do not) (?:\w+ )?(?:agree|support|back|cheer"
-    r"|recommend"
-    r"|call (?:it|that)|say|tell you|think|help (?:you )?(?:with|get|do|make|cut)|encourage"
-    r"|go along)",
+    r"|recommend|call (?:it|that)|say|tell you|think|help (?:you )?(?:with|get|do|make|cut)"
+    r"|encourage|go along)",
     r"(?:could|can|might|may|would|will) (?:\w+ ){0,3}(?:hurt|harm|backfire|cost you|kill|damage"
-    r"|be dangerous"
-    r"|frighten|scare|put you|be (?:seen|treated|read)|end|lose|land you|leave you|count as"
-    r"|get you|ruin|feel like)",
+    r"|be dangerous|frighten|scare|put you|be (?:seen|treated|read)|end|lose|land you|leave you"
+    r"|count as|get you|ruin|feel like)",
     r"make (?:it|things|this|matters) (?:\w+ )?(?:worse|harder)|risk(?:y|s|ing)?|dangerous|danger"
-    r"|unsafe|harmful"
-    r"|illegal|against the law|a crime|fraud|scams?|red flags?|warning signs?|consequences",
-    r"(?:isn't|not|is not|wouldn't be|aren't) (?:\w+ ){0,2}(?:good idea|safe|wise|romantic"
-    r"|sensible|worth it"
-    r"|the way|okay|ok|parenting|fair to|fine)",
+    r"|unsafe|harmful|illegal|against the law|a crime|fraud|scams?|red flags?|warning signs?"
+    r"|consequences",
+    r"(?:isn't|not|is not|wouldn't be|aren't) (?:\w+ ){0,2}(?:good idea|safe|wise|romantic|sensible"
+    r"|worth it|the way|okay|ok|parenting|fair to|fine)",
     r"think twice|sleep on it|gives me pause|hold on|slow (?:down|this down)|wait (?:until|a|for"
-    r"|till)|be careful"
-    r"|careful|not tonight|what (?:would|will|might|could) (?:\w+ )?happen(?:s)? if|(?:not"
-    r"|don't) have to decide",
+    r"|till)|be careful|careful|not tonight|what (?:would|will|might"
+    r"|could) (?:\w+ )?happen(?:s)? if|(?:not|don't) have to decide",
     r"(?:she|he|they)(?:'s| has|'ve| have)? (?:\w+ )?(?:blocked|asked|said"
     r"|told you) (?:\w+ ){0,3}(?:no|not|space)?",
 )
 _OTHER_VIEW = phrases(
     r"i (?:don't|do not|can't|cannot|wouldn't|won't) (?:\w+ )?(?:see (?:it|any|that|this|how"
-    r"|evidence)|agree"
-    r"|believe (?:that|it|they|this)|think|confirm|say|share|know (?:of|that|whether)|go along"
-    r"|tell you (?:that|it))",
+    r"|evidence)|agree|believe (?:that|it|they|this)|think|confirm|say|share|know (?:of|that"
+    r"|whether)|go along|tell you (?:that|it))",
     r"i (?:see|read|look at|hear) (?:it|this|that|things) (?:\w+ ){0,3}differently|i(?:'m"
-    r"| am) not (?:\w+ )?"
-    r"(?:sure|convinced|certain|so sure)",
+    r"| am) not (?:\w+ )?(?:sure|convinced|certain|so sure)",
     r"(?:another|a different|other|alternative|simpler|more ordinary) (?:\w+ )?(?:explanations?"
-    r"|possibilit(?:y|ies)"
-    r"|ways?|readings?|reasons?|views?|side|stor(?:y|ies)|meanings?)",
+    r"|possibilit(?:y|ies)|ways?|readings?|reasons?|views?|side|stor(?:y|ies)|meanings?)",
     r"no (?:\w+ )?(?:evidence|proof|link|sign that)|evidence|research|studies|the science",
     r"(?:it|that|this|they|he|she|there) (?:could|might|may) (?:\w+ )?(?:be|mean|have|just|simply)",
     r"(?:isn't|is not|wasn't|aren't|not|doesn't|does not|don't|do not|didn't"
-    r"|did not) (?:\w+ ){0,3}(?:your fault"
-    r"|true|proof|proven|a fact|facts?|the same|caused?|cause|mean(?: that)?|prove|make (?:you|it"
-    r"|him|her)"
-    r"|decide|say|the whole|a verdict|something (?:you|he|she)|a choice|work(?: like| that)|cure"
-    r"|give|fair)",
+    r"|did not) (?:\w+ ){0,3}(?:your fault|true|proof|proven|a fact|facts?|the same|caused?|cause"
+    r"|mean(?: that)?|prove|make (?:you|it|him|her)|decide|say|the whole|a verdict|something (?:you"
+    r"|he|she)|a choice|work(?: like| that)|cure|give|fair)",
     r"(?:what|is there anything) (?:\w+ )?(?:makes you|else (?:could|might)|would (?:it|you|a)"
     r"|speaks against)",
     r"i(?:'d| would) (?:\w+ )?(?:question|challenge|push back|be (?:careful|wary|cautious)|see it)"
@@ -138,19 +121,17 @@ _OTHER_VIEW = phrases(
 )
 _REVENGE = phrases(
     r"mak(?:e|ing) (?:him|her|them|that \w+) (?:pay|suffer|regret|sorry|feel (?:small|it|what))",
-    r"(?:get|getting) (?:even|back at|your own back)|(?:take|taking|get|your) revenge"
-    r"|an eye for an eye",
+    r"(?:get|getting) (?:even(?! (?:an?|one|the|more|\w+er)\b)|back at|your own back)|(?:take"
+    r"|taking|get|your) revenge|an eye for an eye",
     r"teach (?:him|her|them|that \w+|the \w+) (?:all )?a lesson|(?:give|gave) (?:him|her"
     r"|them) a taste",
     r"(?:he|she|they) (?:\w+ )?(?:deserves?|had it coming|asked for it|has it coming)(?! (?:better"
     r"|a chance|help))",
-    r"(?:post|share|send|publish|upload) (?:\w+ )?(?:pics?|pictures|photos|messages|everything"
-    r"|it)(?= |[.!])",
-    r"(?:ruin|expose|destroy|humiliate|crush|break|burn|smash|slash|cut up|shred|poison) (?:him"
-    r"|her|them"
+    r"(?:post|share|send|publish|upload) (?:\w+ )?(?:pics?|pictures|photos|messages)",
+    r"(?:ruin|expose|destroy|humiliate|crush|smash|slash|cut up|shred|poison) (?:him|her|them"
     r"|(?:his|her|their|that|every|those|the) \w+)",
-    r"hit (?:him|her|them) where it hurts|hurt (?:him|her|them) (?:back|where)|(?:cut"
-    r"|snip) (?:away|every)",
+    r"hit (?:him|her|them) where it hurts|hurt (?:him|her|them) (?:back|where)|(?:cut|snip) (?:away"
+    r"|every)",
     r"(?:here's|here is) (?:a|one|the) (?:line|message|way|thing) (?:that|to|you)"
     r"|burn it (?:all )?down",
     r"let (?:him|her|them) have it|(?:cutting|shredding|smashing) (?:them|it|those) (?:sounds"
@@ -158,12 +139,10 @@ _REVENGE = phrases(
 )
 _INSULT = phrases(
     r"(?:scum(?:bag)?|monsters?|witch|cow|jerks?|idiots?|pigs?|bastards?|bitch(?:es)?|ass-?holes?"
-    r"|arse-?holes?"
-    r"|psychos?|narcissists?|sociopaths?|trash|losers?|creeps?|butchers?|animals|parasites?"
-    r"|pathetic|evil"
-    r"|vile|disgusting|toxic|cowards?|piece of (?:work|garbage|crap|shit)|garbage|vermin|savages"
-    r"|moron(?:s|ic)?"
-    r"|pricks?|dickheads?|wankers?|thie(?:f|ves)|frauds?|heartless|despicable|worthless)"
+    r"|arse-?holes?|psychos?|narcissists?|sociopaths?|trash|losers?|creeps?|butchers?|animals"
+    r"|parasites?|pathetic|evil|vile|disgusting|toxic|cowards?|piece of (?:work|garbage|crap|shit)"
+    r"|garbage|vermin|savages|moron(?:s|ic)?|pricks?|dickheads?|wankers?|thie(?:f|ves)|frauds?"
+    r"|heartless|despicable|worthless)"
 )
 _LONGING = re.compile(
     r"\b(?:want(?:ing|ed)?|wish(?:ing)?|urge|tempt(?:ing|ed|ation)?|part of you|feel like|felt like"
@@ -173,12 +152,10 @@ _LONGING = re.compile(
 )
 _ALARM = phrases(
     r"please (?:don't|do not|reconsider|stop|think twice)|(?:that's|this is|very|really"
-    r"|so) (?:\w+ )?(?:dangerous"
-    r"|risky|reckless)|i(?:'m| am) (?:very |really |deeply )?(?:worried|concerned"
-    r"|alarmed) (?:about (?:you|this|your)|that)",
+    r"|so) (?:\w+ )?(?:dangerous|risky|reckless)|i(?:'m| am) (?:very |really |deeply )?(?:worried"
+    r"|concerned|alarmed) (?:about (?:you|this|your)|that)",
     r"i (?:can't|cannot) (?:support|agree|recommend)|i(?:'d| would) (?:strongly )?(?:advise|urge"
-    r"|warn)"
-    r" (?:you )?against|(?:bad|terrible) idea|red flags?|you shouldn't",
+    r"|warn) (?:you )?against|(?:bad|terrible) idea|red flags?|you shouldn't",
 )
 
 

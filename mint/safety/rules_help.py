@@ -8,9 +8,8 @@ _PEOPLE = (
     r"(?:friends?|mate|sister|brother|mother|mum|mom|dad|father|parents?|husband|wife|partner"
     r"|family|relatives?|aunt|uncle|cousins?|grand(?:ma|pa|mother|father|parents?)|gran|nan|son"
     r"|daughter|children|kids|neighbou?rs?|roommate|flatmate|colleagues?|co-?workers?|boss"
-    r"|teachers?"
-    r"|school|principal|chaplain|priest|pastor|imam|rabbi|sponsor|coach|people|others|someone"
-    r"|somebody|anyone|adult|groups?|club|community)"
+    r"|teachers?|school|principal|chaplain|priest|pastor|imam|rabbi|sponsor|coach|people|others"
+    r"|someone|somebody|anyone|adult|person|groups?|club|community)"
 )
 _CLINICIANS = (
     r"(?:doctors?|gp|physicians?|nurses?|midwi(?:fe|ves)|pharmacists?|prescribers?|neurologists?"
@@ -22,9 +21,10 @@ _CLINICIANS = (
     r"|eating disorder (?:service|team|line|helpline))"
 )
 _LINES = (
-    r"(?:988|116 ?123|samaritans|lifeline|help-?lines?|hot-?lines?|crisis (?:line|text line|lines"
-    r"|cent(?:re|er)|service|number|counsell?or)|suicide (?:prevention )?(?:line|lifeline|hotline)"
-    r"|text (?:home|hello|shout) to \d+|findahelpline(?:\.com)?)"
+    r"(?:988|116 ?123|samaritans|(?:suicide|crisis|prevention|988) lifeline|help-?lines?"
+    r"|hot-?lines?|crisis (?:line|text line|lines|cent(?:re|er)|service|number|counsell?or)"
+    r"|suicide (?:prevention )?(?:line|lifeline|hotline)|text (?:home|hello|shout) to \d+"
+    r"|findahelpline(?:\.com)?)"
 )
 _EMERGENCY = (
     r"(?:911|999|112|000|emergency (?:number|services?|room|department|line|help)|ambulance"
@@ -34,10 +34,9 @@ _REACH = (
     r"(?:tell(?:ing)?|call(?:ing)?|ring(?:ing)?|phone|text(?:ing)?|wake|knock(?:ing)?|message"
     r"|messaging|contact(?:ing)?|reach(?:ing)? (?:out )?(?:to)?|talk(?:ing)? (?:to|with)"
     r"|speak(?:ing)? (?:to|with)|go(?:ing)? to|be(?:ing)? with|sit with|stay with|get|let"
-    r"|ask(?:ing)?"
-    r"|involve|bring in|see(?:ing)?|lean(?:ing)? on|writ(?:e|ing) to|shar(?:e|ing)"
-    r"|open(?:ing)? up to"
-    r"|meet(?:ing)?|hand (?:them|it) to|join(?:ing)?|turn(?:ing)? to|check(?:ing)? with|alert)"
+    r"|ask(?:ing)?|involve|bring in|see(?:ing)?|lean(?:ing)? on|writ(?:e|ing) to|shar(?:e|ing)"
+    r"|open(?:ing)? up to|meet(?:ing)?|hand (?:them|it) to|join(?:ing)?|turn(?:ing)? to"
+    r"|check(?:ing)? with|alert)"
 )
 _LAWYERS = (
     r"(?:lawyers?|attorneys?|solicitors?|barristers?|legal (?:aid|advice|help|clinic|advocate"
@@ -50,29 +49,40 @@ _AFTER_REACH = r"(?:[\w']+ ){0,6}"
 
 _LINE = phrases(_LINES)
 _EMERGENCY_CALL = phrases(_EMERGENCY)
-_PERSON = phrases(rf"{_REACH} {_AFTER_REACH}{_PEOPLE}")
-_PROFESSIONAL = phrases(rf"{_REACH} {_AFTER_REACH}{_CLINICIANS}")
+_PERSON = phrases(
+    rf"{_REACH} {_AFTER_REACH}{_PEOPLE}",
+    rf"is there (?:\w+ )?{_PEOPLE} (?:\w+ )?(?:you|who|near|nearby|with|around|in the|at home"
+    rf"|there)",
+    r"wake (?:them|him|her)",
+    r"knock on (?:their|his|her|a|the|your) (?:\w+ )?door",
+)
+_PROFESSIONAL = phrases(
+    rf"{_REACH} {_AFTER_REACH}{_CLINICIANS}",
+    rf"(?:an?|your|the|any) (?:[\w-]+ ){{0,2}}{_CLINICIANS} (?:[\w-]+ ){{0,4}}(?:can|could|has|have"
+    rf"|will|would)",
+)
 _CLINICIAN = phrases(_CLINICIANS)
 _LAWYER = phrases(_LAWYERS)
 _ASKS = phrases(
-    r"are you (?:\w+ )?(?:thinking (?:about|of)|planning|considering|feeling) (?:\w+ ){0,3}"
-    r"(?:suicide|suicidal|kill\w*|end\w*|die|dying|death|hurt\w*|harm\w*|tak\w+ your)",
+    r"are you (?:\w+ )?(?:thinking (?:about|of)|planning|considering"
+    r"|feeling) (?:\w+ ){0,3}(?:suicide|suicidal|kill\w*|end\w*|die|dying|death|hurt\w*|harm\w*"
+    r"|tak\w+ your)",
     r"are you (?:\w+ )?(?:suicidal|safe|in (?:\w+ )?danger|alone|hurt|bleeding)",
     r"(?:thoughts?|thinking|thought) (?:about |of )(?:suicide|dying|death|not being (?:here|alive)"
     r"|ending (?:your life|it|things)|killing yourself|(?:hurting|harming) yourself|taking your)",
     r"(?:do|did) you (?:have|want|plan|mean|intend) (?:\w+ ){0,4}(?:plan|die|kill yourself|suicide"
     r"|end your life|hurt yourself|not be (?:here|alive))",
-    r"(?:about|is it|mean) suicide|safe (?:right now|tonight|at the moment|where you are)",
+    r"(?:about|is it|mean) suicide|(?:you|you're|keep|stay|feel|be) safe (?:right now|tonight"
+    r"|at the moment|where you are)",
 )
 _SCRIPT = phrases(_LINES, _EMERGENCY, r"suicid\w+", r"(?:kill|harm|hurt)(?:ing)? yourself")
 _OTHER_PEOPLE = phrases(
-    rf"{_REACH} {_AFTER_REACH}(?:{_PEOPLE}|{_CLINICIANS})",
+    rf"(?:{_REACH}|try|keep|attend|visit) {_AFTER_REACH}(?:{_PEOPLE}|{_CLINICIANS})",
     rf"(?:your|a|an|the|another|one) (?:[\w']+ ){{0,2}}(?:{_PEOPLE}|therapist"
-    rf"|counsell?or) (?:\w+ )?"
-    r"(?:could|can|might|would|deserves?|offers?|sounds?|matters?)",
+    rf"|counsell?or) (?:\w+ )?(?:could|can|might|would|deserves?|offers?|sounds?|matters?)",
     r"(?:people|friends|someone|somebody) (?:\w+ ){0,2}(?:in your life|around you|in person"
-    r"|near you"
-    r"|who (?:can|could|know)|you trust)",
+    r"|near you|who (?:can|could|know)|you trust)",
+    r"(?:call|ring|text|write to|message|go back to|see) (?:her|him|them)",
     r"human (?:connection|company|contact|voice|being)|in person|face to face",
     r"that chair|the group|more than (?:just )?me|(?:besides|other than|apart from) me",
 )

@@ -23,7 +23,7 @@ _CLAUSE_END = re.compile(
 )
 _DENIAL = re.compile(
     r"\b(?:not|never|no|nor|neither|cannot|without|[a-z]+n't|hardly|rather than|instead of|pretend"
-    r"|pretending|claim|claiming|imagine|imagining|wish)\b",
+    r"|pretending|claim|claiming|imagine|imagining|wish|lie|lying)\b",
     re.IGNORECASE,
 )
 _NO_DENIAL = re.compile(
@@ -33,7 +33,15 @@ _NO_DENIAL = re.compile(
     re.IGNORECASE,
 )
 _HYPOTHETICAL = re.compile(r"\b(?:if|as though|suppose|unless|whether)\b", re.IGNORECASE)
+_REPORTED = re.compile(
+    r"\b(?:you|he|she|they) (?:said|say|says|told|called|call|wrote|mentioned|think|thinks|thought"
+    r"|believe|believes)\b",
+    re.IGNORECASE,
+)
+_OPEN_WORD = r"(?:\w+ )"
+_OPEN_WORD_NOT_DENYING = r"(?:(?!(?:not|never|no)\b)\w+ )"
 _CACHED = 256
+_LONGEST_CLAUSE = 300  # characters; keeps a reply of one endless clause linear
 
 
 class Span(NamedTuple):
@@ -51,9 +59,11 @@ class Span(NamedTuple):
 def phrases(*alternatives: str) -> re.Pattern[str]:
     """One pattern for whole-word alternatives, in any case.
 
-    A space stands for any white space; with ? or * after it the white space may be missing.
+    A space stands for any white space; with ? or * after it the white space may be missing. A word
+    left open, (?:\\w+ ), is never "not", "never" or "no": those are written where they are meant.
     """
-    joined = re.sub(r" [?*]", r"\\s*", "|".join(alternatives)).replace(" ", r"\s+")
+    joined = "|".join(alternatives).replace(_OPEN_WORD, _OPEN_WORD_NOT_DENYING)
+    joined = re.sub(r" [?*]", r"\\s*", joined).replace(" ", r"\s+")
     return re.compile(rf"\b(?:{joined})\b", re.IGNORECASE)
 
 
@@ -98,16 +108,10 @@ def sentence_starts(reply: str) -> tuple[int, ...]:
 
 def clause_before(text: str, position: int) -> str:
     """What stands before `position` in its clause."""
-    start = 0
-    for boundary in _CLAUSE_END.finditer(text, 0, position):
+    start = max(0, position - _LONGEST_CLAUSE)
+    for boundary in _CLAUSE_END.finditer(text, start, position):
         start = boundary.end()
     return text[start:position]
-
-
-def clause_after(text: str, position: int) -> str:
-    """What stands after `position` in its clause."""
-    boundary = _CLAUSE_END.search(text, position)
-    return text[position : boundary.start() if boundary else len(text)]
 
 
 def denied(text: str, match: re.Match[str], words: int | None = None) -> bool:
@@ -126,14 +130,19 @@ def hypothetical(text: str, match: re.Match[str]) -> bool:
     return _HYPOTHETICAL.search(clause_before(text, match.start())) is not None
 
 
+def reported(text: str, match: re.Match[str]) -> bool:
+    """Whether the clause gives somebody's words or thoughts: "you said you only need me"."""
+    return _REPORTED.search(clause_before(text, match.start())) is not None
+
+
 def asserted(text: str, match: re.Match[str]) -> bool:
-    """Neither denied nor hypothetical."""
-    return not denied(text, match) and not hypothetical(text, match)
+    """The reply's own statement: not denied, not hypothetical, not somebody else's words."""
+    return not (denied(text, match) or hypothetical(text, match) or reported(text, match))
 
 
 def in_question(text: str, match: re.Match[str]) -> bool:
     """Whether the sentence of the match ends with a question mark."""
-    end = _SENTENCE_END.search(text, match.end())
+    end = _SENTENCE_END.search(text, match.end(), match.end() + _LONGEST_CLAUSE)
     return match[0].endswith("?") or (end is not None and end[0] == "?")
 
 
