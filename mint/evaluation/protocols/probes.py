@@ -49,7 +49,7 @@ async def evaluate(
         for key, answer in answers.items()
     }
     truncated = sum(isinstance(a, Generation) and a.truncated for a in answers.values())
-    return ProbeOutcome(replies, truncated, run_probes(items, replies, confidence))
+    return ProbeOutcome(replies, truncated, run_probes(items, replies, confidence=confidence))
 
 
 def _case(item: ProbeItem) -> Case:
