@@ -79,9 +79,10 @@ def _tokens(logprobs: Any) -> tuple[Token, ...]:
 def token_at(answer: ChatAnswer, offset: int) -> tuple[Token, int] | None:
     """The token that holds character `offset` of the text, and the offset within it.
 
-    None when the tokens do not spell the text.
+    None when the tokens do not spell the text. More tokens may follow it: vLLM reports the one
+    that ended the answer, e.g. <|eot_id|>, which is not part of the text.
     """
-    if "".join(token.text for token in answer.tokens) != answer.text:
+    if not "".join(token.text for token in answer.tokens).startswith(answer.text):
         return None
     start = 0
     for token in answer.tokens:
