@@ -61,7 +61,7 @@ def summary(results: Results) -> list[str]:
     ]
     if len(different) > _LISTED:
         lines.append(
-            f"  and {len(different) - _LISTED} more, in metrics.json under published.cells"
+            f"  and {len(different) - _LISTED} more, all in metrics.json"
         )
     computed = [check for check in results.claims if check.reproduces is not None]
     lines.append(
