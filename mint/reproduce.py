@@ -60,9 +60,7 @@ def summary(results: Results) -> list[str]:
         for cell in different[:_LISTED]
     ]
     if len(different) > _LISTED:
-        lines.append(
-            f"  and {len(different) - _LISTED} more, all in metrics.json"
-        )
+        lines.append(f"  and {len(different) - _LISTED} more, all in metrics.json")
     computed = [check for check in results.claims if check.reproduces is not None]
     lines.append(
         f"claims: {sum(bool(check.reproduces) for check in computed)} of {len(computed)} computed "

@@ -24,7 +24,7 @@ SHORT = {
 
 
 def all_tables(results: Results) -> list[Table]:
-    """Every table, the most important first."""
+    """Every table but the comparisons, the most important first."""
     return [
         main_table(results),
         repetition_table(results),
@@ -34,7 +34,6 @@ def all_tables(results: Results) -> list[Table]:
         profiles.hack_table(results),
         profiles.surface_table(results),
         profiles.agreement_table(results),
-        *comparison_tables(results),
     ]
 
 

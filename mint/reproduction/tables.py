@@ -1,4 +1,4 @@
-"""The results as tables: one CSV each, and all of them as Markdown and as LaTeX."""
+"""The results as tables: one CSV each, and what can be printed as Markdown and as LaTeX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mint.reproduction.content import all_tables
+from mint.reproduction.content import all_tables, comparison_tables
 from mint.reproduction.results import Results
 from mint.reproduction.table import Checked, Table, Value
 
@@ -37,7 +37,9 @@ class _Marks:
 def files(results: Results) -> dict[str, str]:
     """File name -> content of every table file."""
     tables = all_tables(results)
-    found = {f"csv/{table.name}.csv": as_csv(table) for table in tables}
+    # Every pair of systems is too long to print, so comparisons are CSV only.
+    long = comparison_tables(results)
+    found = {f"csv/{table.name}.csv": as_csv(table) for table in (*tables, *long)}
     found["tables.md"] = "\n".join(as_markdown(table) for table in tables)
     found["tables.tex"] = "\n".join(as_latex(table) for table in tables)
     return found
