@@ -1,7 +1,7 @@
 """Settings of served graders: where the servers are and how they are asked.
 
 The defaults suit a vLLM server on the same machine or network that takes seconds for an answer and
-half a minute for a restart.
+a minute for a restart.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class EndpointConfig:
     """Longest wait for a connection, seconds."""
     read_timeout_s: float = 60.0
     """Longest wait for a whole answer, seconds."""
-    retries: int = 5
-    """Further attempts after a transport error, 429 or 5xx; nothing else is tried again."""
+    retries: int = 7
+    """Further attempts after a transport error, 429 or 5xx; nothing else is tried again. With the
+    waits below, seven outlast the minute that a restarted vLLM needs."""
     backoff_s: float = 1.0
     """Wait before the first further attempt, seconds; doubles each time, with jitter."""
     backoff_cap_s: float = 30.0

@@ -84,6 +84,12 @@ def test_a_score_is_the_probability_of_its_digit(loopback: ModuleType) -> None:
     assert found == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize("end", ["<|im_end|>", "<|eot_id|>"])
+def test_the_end_token_that_vllm_reports_does_not_matter(loopback: ModuleType, end: str) -> None:
+    entries = tokens("<score>", "1", "</score>", end, t1={"1": 0.6, "0": 0.4})
+    assert read_score(loopback.chat("<score>1</score>", entries)) == pytest.approx(0.6)
+
+
 def test_a_digit_inside_a_longer_token_is_compared_in_its_place(loopback: ModuleType) -> None:
     entries = tokens("<score", ">0<", "/score>", t1={">0<": 0.9, ">1<": 0.1})
     assert read_score(loopback.chat("<score>0</score>", entries)) == pytest.approx(0.1)
