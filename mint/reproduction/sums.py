@@ -79,20 +79,33 @@ class Sums:
 
 def sums_of(panel: Panel, system: Replies) -> Sums:
     """The sums of one system of the panel."""
+    by_turn = {**_ratings(system), **_tactics(system), **_habits(system)}
+    return _sums(panel, system, by_turn, _pair_values(panel, system))
+
+
+def headline_sums(panel: Panel, system: Replies) -> Sums:
+    """Sums that are enough for `Sums.headline`; much less work, since no text is looked at."""
+    by_turn = {**_ratings(system), **_tactics(system)}
+    return _sums(panel, system, {n: v for n, v in by_turn.items() if n in HEADLINE}, {})
+
+
+def _sums(
+    panel: Panel, system: Replies, by_turn: Mapping[str, Floats], by_pair: Mapping[str, Floats]
+) -> Sums:
     turns = panel.turns
     groups = len(turns.conversations)
-    by_turn, by_pair = _turn_values(system), _pair_values(panel, system)
-    turn_sums = _sums_and_counts(by_turn, turns.index_N, groups)
     pair_index_P = turns.index_N[turns.later_P]
-    pair_sums_ = _sums_and_counts(by_pair, pair_index_P, groups)
+    columns = [_sums_and_counts(by_turn, turns.index_N, groups)]
+    if by_pair:
+        columns.append(_sums_and_counts(by_pair, pair_index_P, groups))
     now_PK = system.tactics_NK[turns.later_P]
     gold_PK = panel.reference.tactics_NK[turns.earlier_P]
     own_PK = system.tactics_NK[turns.earlier_P]
     jaccard_CC, pairs_CC = tactic_sets.cross_jaccard(system.tactics_NK, turns.index_N, groups)
     return Sums(
         names=(*by_turn, *by_pair),
-        sums_CM=np.hstack([turn_sums[0], pair_sums_[0]]),
-        counts_CM=np.hstack([turn_sums[1], pair_sums_[1]]),
+        sums_CM=np.hstack([sums for sums, _ in columns]),
+        counts_CM=np.hstack([counts for _, counts in columns]),
         gold_CM=sum_by(pair_sums(now_PK, gold_PK), pair_index_P, groups),
         own_CM=sum_by(pair_sums(now_PK, own_PK), pair_index_P, groups),
         uses_CK=sum_by(system.tactics_NK.astype(float), turns.index_N, groups),
@@ -101,17 +114,21 @@ def sums_of(panel: Panel, system: Replies) -> Sums:
     )
 
 
-def _turn_values(system: Replies) -> dict[str, Floats]:
+def _ratings(system: Replies) -> dict[str, Floats]:
     """Metric -> value of each turn [N]."""
-    values: dict[str, Floats] = {name: system.ratings_ND[:, d] for d, name in enumerate(DIMENSIONS)}
-    values["aggregated_empathy"] = system.aggregate_N
-    values["tac_per_turn"] = system.tactics_NK.sum(axis=1).astype(float)
-    for k, name in enumerate(TACTIC_NAMES):
-        values[f"{PREVALENCE}{name}"] = system.tactics_NK[:, k].astype(float)
+    by_dimension = {name: system.ratings_ND[:, d] for d, name in enumerate(DIMENSIONS)}
+    return {**by_dimension, "aggregated_empathy": system.aggregate_N}
+
+
+def _tactics(system: Replies) -> dict[str, Floats]:
+    uses_NK = system.tactics_NK.astype(float)
+    prevalence = {f"{PREVALENCE}{name}": uses_NK[:, k] for k, name in enumerate(TACTIC_NAMES)}
+    return {"tac_per_turn": uses_NK.sum(axis=1), **prevalence}
+
+
+def _habits(system: Replies) -> dict[str, Floats]:
     found = [habits(text) for text in system.texts]
-    for name in found[0]:
-        values[name] = np.array([row[name] for row in found])
-    return values
+    return {name: np.array([row[name] for row in found]) for name in found[0]}
 
 
 def _pair_values(panel: Panel, system: Replies) -> dict[str, Floats]:
