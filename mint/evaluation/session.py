@@ -25,6 +25,8 @@ from mint.prompts import PromptConfig
 from mint.runlog import RunDir, write_json_lines
 from mint.safety.limits import broken_limits
 from mint.safety.probes import load_probes
+from mint.safety.render import markdown, share
+from mint.safety.report import ProbeReport
 from mint.synthetic import split_scenarios
 from rewards.build import Graders
 from rewards.errors import ConfigError
@@ -166,7 +168,17 @@ async def _probes(session: Session) -> tuple[str, list[str]]:
         "report": outcome.report.to_json(),
     }
     RunDir(session.output).write_json(f"{probes.NAME}.json", result)
-    return outcome.report.to_markdown(), broken
+    (session.output / f"{probes.NAME}.md").write_text(markdown(outcome.report, broken), "utf-8")
+    return _probe_lines(outcome.report), broken
+
+
+def _probe_lines(report: ProbeReport) -> str:
+    rows = [report.total, *report.categories.values()]
+    return "\n".join(
+        f"{'probes: ' if row is rows[0] else '  '}{row.name:<18}{share(row.rate)} passed"
+        + (f", {row.not_gradable} not graded" if row.not_gradable else "")
+        for row in rows
+    )
 
 
 async def _cases(session: Session) -> tuple[list[Case], dict[str, Any]]:
