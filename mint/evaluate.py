@@ -24,8 +24,9 @@ from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.subjects import LABELS, labels_of, load_config, model_path, rows_path, sessions
 from mint.evaluation.summary import Difference, Estimate, compare, summarise
 from mint.manifest import identity_row, require_same_graders
+from mint.quarantine import Quarantined
 from mint.runlog import RunDir, read_json_lines, write_json_lines
-from rewards.build import Graders, build_graders
+from rewards.build import Graders, build_graders, check_servers
 from rewards.errors import DataError
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer
@@ -54,6 +55,7 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
     config = load_config(run)
     mint = mint_config(config)
     graders = build_graders(mint.encoder, mint.tagger, mint.judge)
+    check_servers(graders)
     require_same_graders(run, {"tagger": graders.tagger.identity, "judge": graders.judge.identity})
     models = {label: model_path(run, config, label) for label in labels}
     results = [
@@ -84,7 +86,8 @@ def evaluate_model(
 ) -> EvaluationResult:
     """Generate, grade and summarise replies of one model to the rows of a Parquet file.
 
-    Writes OUT_DIR/<label>.json and OUT_DIR/<label>_replies.jsonl.
+    Writes OUT_DIR/<label>.json and OUT_DIR/<label>_replies.jsonl, and the replies that could not
+    be graded to OUT_DIR/<label>_quarantine.jsonl.
     """
     rows = read_rows(rows_path)[: settings.max_prompts]
     if not rows:
@@ -111,7 +114,27 @@ def evaluate_model(
         "settings": {**asdict(settings), "reward": asdict(weights)},
     }
     _write_result(Path(out_dir), result, about)
+    write_json_lines(Path(out_dir) / f"{label}_quarantine.jsonl", _failed(label, pairs, signals))
     return result
+
+
+def _failed(
+    label: str, pairs: Sequence[tuple[PromptRow, int, Generation]], signals: Sequence[Signals]
+) -> list[dict[str, Any]]:
+    """Rows of the replies that could not be graded."""
+    return [
+        Quarantined(
+            stage=label,
+            step=0,
+            uid=f"{row.conversation_id}/{row.turn}",
+            conversation_id=row.conversation_id,
+            turn=row.turn,
+            failures=signal.failures,
+            request=scoring_request(row, generation),
+        ).as_row()
+        for (row, _, generation), signal in zip(pairs, signals, strict=True)
+        if signal.status is Status.FAILED
+    ]
 
 
 def write_comparison(
