@@ -14,7 +14,7 @@ import inspect
 import itertools
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -98,7 +98,10 @@ def nearest(key: str, known: Any, cutoff: float = 0.5) -> str:
 def run(
     settings: type[T], main: Callable[[T], int | None], argv: Sequence[str] | None = None
 ) -> int:
-    """Parse, run `main`, turn a MintError into one line on stderr. Returns the exit status."""
+    """Parse, run `main`, turn a MintError into one line on stderr.
+
+    Returns the exit status: 2 for bad input, 1 for what broke although the input was good.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(arguments):
         print(usage(settings))
@@ -107,10 +110,31 @@ def run(
         return main(parse(settings, arguments)) or 0
     except MintError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, RuntimeError) else 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def run_parts(
+    doc: str,
+    parts: Mapping[str, type[T]],
+    main: Callable[[T], int | None],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Like `run`, for a command whose first argument names one of several parts.
+
+    Each part has settings of its own.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"{doc.strip()}\n\nParts: {', '.join(parts)}; `PART --help` lists its keys.")
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in parts:
+        print(f"error: unknown part {name!r}{nearest(name, parts)}", file=sys.stderr)
+        return 2
+    return run(parts[name], main, rest)
 
 
 def usage(settings: type) -> str:
@@ -132,7 +156,15 @@ def usage(settings: type) -> str:
 
 
 def field_docs(settings: type) -> dict[str, str]:
-    """Field name -> the string literal written under it in the class body."""
+    """Field name -> the string literal written under it, in the class or the one it inherits."""
+    docs: dict[str, str] = {}
+    for owner in reversed(settings.__mro__):
+        if is_dataclass(owner):
+            docs |= _own_field_docs(owner)
+    return docs
+
+
+def _own_field_docs(settings: type) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(settings)))
     body = tree.body[0].body  # type: ignore[attr-defined]
     docs = {}

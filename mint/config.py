@@ -74,10 +74,17 @@ class GradingConfig:
     """A step with a larger share of failed gradings ends the run, in [0, 1]."""
     max_lost_fraction: float = 0.5
     """A step with a larger share of lost groups ends the run, in [0, 1]."""
+    failure_window: int = 20
+    """Steps over which a slow leak of failures is looked for."""
+    max_window_failed_fraction: float = 0.1
+    """That many steps with a larger share of failed gradings together end the run, in [0, 1]."""
+    health_interval_s: float = 60.0
+    """How often, at the end of a step, grader servers are asked whether they are alive, seconds."""
 
     def __post_init__(self) -> None:
         _positive("mint.grading.max_batch", self.max_batch)
-        for name in ("max_failed_fraction", "max_lost_fraction"):
+        _positive("mint.grading.failure_window", self.failure_window)
+        for name in ("max_failed_fraction", "max_lost_fraction", "max_window_failed_fraction"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ConfigError(f"mint.grading.{name} must be in [0, 1], got {value}")

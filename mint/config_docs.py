@@ -23,22 +23,29 @@ def render() -> str:
     for field in dataclasses.fields(MintConfig):
         owner = field.default_factory
         assert isinstance(owner, type)
-        summary = (owner.__doc__ or "").strip().splitlines()[0]
-        docs = field_docs(owner)
-        rows = [
-            f"| `mint.{field.name}.{f.name}` | `{_default(f)}` | {docs.get(f.name, '')} |"
-            for f in dataclasses.fields(owner)
-        ]
-        parts.append(
-            f"\n## `mint.{field.name}`\n\n{summary}\n\n| Key | Default | Meaning |\n|---|---|---|\n"
-            + "\n".join(rows)
-            + "\n"
-        )
+        parts += _sections(f"mint.{field.name}", owner)
     return "".join(parts)
 
 
+def _sections(key: str, owner: type) -> list[str]:
+    """The table of a node, then those of the nodes inside it."""
+    summary = (owner.__doc__ or "").strip().splitlines()[0]
+    docs = field_docs(owner)
+    rows: list[str] = []
+    inner: list[str] = []
+    for f in dataclasses.fields(owner):
+        made = f.default_factory
+        if isinstance(made, type) and dataclasses.is_dataclass(made):
+            inner += _sections(f"{key}.{f.name}", made)
+            continue
+        rows.append(f"| `{key}.{f.name}` | `{_default(f)}` | {docs.get(f.name, '')} |")
+    table = "| Key | Default | Meaning |\n|---|---|---|\n" + "\n".join(rows)
+    return [f"\n## `{key}`\n\n{summary}\n\n{table}\n", *inner]
+
+
 def _default(field: dataclasses.Field) -> str:  # type: ignore[type-arg]
-    value = field.default
+    made = field.default_factory
+    value = field.default if made is dataclasses.MISSING else made()
     return "null" if value is None else str(value) if value != "" else '""'
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ from rewards.tactics import NUM_TACTICS, count_tactics
 from rewards.types import Message
 
 TRAIN, VAL, CARD = "train", "val", "card.json"
+
+Excluded = tuple[str, int | None]
+"""A row to leave out: conversation and supporter turn; None stands for the whole conversation."""
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _EXTRA_INFO = pa.struct(
@@ -76,6 +79,8 @@ class Split:
     name: str
     """"train" or "val"."""
     conversations: tuple[Conversation, ...]
+    excluded: Container[Excluded] = frozenset()
+    """Rows that are not written."""
 
 
 def build_rows(
@@ -108,9 +113,7 @@ def split_conversations(
     groups: dict[str, list[Conversation]] = {}
     for conversation in conversations:
         groups.setdefault(group(conversation), []).append(conversation)
-    wanted = round(val_fraction * len(conversations))
-    if val_fraction > 0:
-        wanted = max(1, wanted)
+    wanted = max(round(val_fraction * len(conversations)), int(val_fraction > 0))
     order = sorted(groups)
     random.Random(seed).shuffle(order)
     held_out: set[str] = set()
@@ -123,13 +126,9 @@ def split_conversations(
             f"{len(conversations)} conversations with {len(groups)} different openings cannot be "
             "split into train and validation; give more of them, or set val_fraction=0"
         )
-    parts: tuple[list[Conversation], list[Conversation]] = ([], [])
-    for conversation in conversations:
-        parts[group(conversation) in held_out].append(conversation)
-    return (
-        Split(name=TRAIN, conversations=tuple(parts[0])),
-        Split(name=VAL, conversations=tuple(parts[1])),
-    )
+    train = tuple(c for c in conversations if group(c) not in held_out)
+    val = tuple(c for c in conversations if group(c) in held_out)
+    return Split(name=TRAIN, conversations=train), Split(name=VAL, conversations=val)
 
 
 def check_output(directory: Path, overwrite: bool) -> None:
@@ -220,7 +219,10 @@ def _write_files(
     rows: dict[str, list[dict[str, Any]]] = {}
     files: dict[str, str] = {}
     for split in splits:
-        rows[split.name] = build_rows(split.conversations, prompts)
+        built = ((row, row["extra_info"]) for row in build_rows(split.conversations, prompts))
+        rows[split.name] = [
+            row for row, i in built if (i["conversation_id"], i["turn"]) not in split.excluded
+        ]
         for index, row in enumerate(rows[split.name]):
             row["extra_info"] |= {"index": index, "split": split.name}
         file = paths[f"{split.name}.parquet"]

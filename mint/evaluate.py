@@ -1,34 +1,37 @@
-"""Evaluate the policy of a run on held-out conversations: `python -m mint.evaluate run=DIR`."""
+"""Evaluate any model: `python -m mint.evaluate run=DIR | model=NAME | endpoint=URL | replies=FILE`.
+
+This module holds a run's own evaluation, its held-out turns before and after training; the
+protocols for any model are in `mint.evaluation`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from mint import cli
-from mint.config import MintConfig, mint_config
+from mint.config import mint_config
 from mint.dataset import PromptRow, read_rows
 from mint.evaluation.generate import Generation, Prompt, ReplyGenerator
+from mint.evaluation.options import HELD_OUT, EvaluateSettings
 from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request
+from mint.evaluation.session import run_session
 from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.subjects import LABELS, labels_of, load_config, model_path, rows_path, sessions
 from mint.evaluation.summary import Difference, Estimate, compare, summarise
 from mint.manifest import identity_row, require_same_graders
+from mint.quarantine import Quarantined
 from mint.runlog import RunDir, read_json_lines, write_json_lines
-from rewards.build import Graders, build_graders
-from rewards.errors import ConfigError, DataError
+from rewards.build import Graders, build_graders, check_servers
+from rewards.errors import DataError
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer
 from rewards.types import Signals, Status
 
-LABELS = ("before", "after")
 _CHAT_ROLES = {"seeker": "user", "supporter": "assistant"}
 _SCORING_BATCH = 256
 _SHOWN = ("composite", "empathy", "kl", "tactics_per_turn", "stickiness", "lift", "distinct_2")
@@ -42,37 +45,23 @@ class EvaluationResult(NamedTuple):
     metrics: dict[str, Estimate]
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluateSettings:
-    """Generate and grade replies to the held-out prompts of a run.
-
-    Writes RUN/evaluation/{before,after}.json, the replies, and comparison.json once both exist.
-    """
-
-    run: str
-    """Run directory."""
-    which: str = "after"
-    """before (the starting policy), after (RUN/model) or both."""
-
-
 def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationResult]:
     """Evaluate the starting policy ("before"), the trained one ("after") or "both" of a run.
 
     Raises ConfigError when the graders are not those the run was trained with.
     """
-    if which not in (*LABELS, "both"):
-        raise ConfigError(f"which must be before, after or both, got {which!r}")
+    labels = labels_of(which)
     run = RunDir.open(run_dir)
-    config = _load_config(run)
+    config = load_config(run)
     mint = mint_config(config)
     graders = build_graders(mint.encoder, mint.tagger, mint.judge)
+    check_servers(graders)
     require_same_graders(run, {"tagger": graders.tagger.identity, "judge": graders.judge.identity})
-    labels = LABELS if which == "both" else (which,)
-    models = {label: _model_path(run, config, label) for label in labels}
+    models = {label: model_path(run, config, label) for label in labels}
     results = [
         evaluate_model(
             models[label],
-            _rows_path(config, mint),
+            rows_path(config, mint),
             graders=graders,
             weights=mint.reward,
             settings=mint.evaluation,
@@ -97,7 +86,8 @@ def evaluate_model(
 ) -> EvaluationResult:
     """Generate, grade and summarise replies of one model to the rows of a Parquet file.
 
-    Writes OUT_DIR/<label>.json and OUT_DIR/<label>_replies.jsonl.
+    Writes OUT_DIR/<label>.json and OUT_DIR/<label>_replies.jsonl, and the replies that could not
+    be graded to OUT_DIR/<label>_quarantine.jsonl.
     """
     rows = read_rows(rows_path)[: settings.max_prompts]
     if not rows:
@@ -124,7 +114,27 @@ def evaluate_model(
         "settings": {**asdict(settings), "reward": asdict(weights)},
     }
     _write_result(Path(out_dir), result, about)
+    write_json_lines(Path(out_dir) / f"{label}_quarantine.jsonl", _failed(label, pairs, signals))
     return result
+
+
+def _failed(
+    label: str, pairs: Sequence[tuple[PromptRow, int, Generation]], signals: Sequence[Signals]
+) -> list[dict[str, Any]]:
+    """Rows of the replies that could not be graded."""
+    return [
+        Quarantined(
+            stage=label,
+            step=0,
+            uid=f"{row.conversation_id}/{row.turn}",
+            conversation_id=row.conversation_id,
+            turn=row.turn,
+            failures=signal.failures,
+            request=scoring_request(row, generation),
+        ).as_row()
+        for (row, _, generation), signal in zip(pairs, signals, strict=True)
+        if signal.status is Status.FAILED
+    ]
 
 
 def write_comparison(
@@ -189,35 +199,6 @@ def _prompt(row: PromptRow) -> Prompt:
     return Prompt(f"{row.conversation_id}/{row.turn}", tuple(messages))
 
 
-def _load_config(run: RunDir) -> DictConfig:
-    if not run.config_path.exists():
-        raise ConfigError(f"{run.config_path} is missing; it is written when training starts")
-    try:
-        config = OmegaConf.load(run.config_path)
-    except (OmegaConfBaseException, YAMLError, OSError) as error:
-        raise ConfigError(f"{run.config_path}: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, DictConfig) or "mint" not in config:
-        raise ConfigError(f"{run.config_path} has no node 'mint'")
-    return config
-
-
-def _model_path(run: RunDir, config: DictConfig, label: str) -> str:
-    if label == "before":
-        path = OmegaConf.select(config, "actor_rollout_ref.model.path")
-        if not path:
-            raise ConfigError(f"{run.config_path} has no actor_rollout_ref.model.path")
-        return str(path)
-    if not run.model_path.is_dir():
-        raise ConfigError(f"{run.model_path} does not exist: the run has no trained model yet")
-    return str(run.model_path)
-
-
-def _rows_path(config: DictConfig, mint: MintConfig) -> str:
-    # The trainer's copy of the path is absolute; mint's may be relative to where it was started.
-    path = OmegaConf.select(config, "data.val_files")
-    return str(path) if path else mint.data.val_file
-
-
 def _replies_path(out_dir: str | Path, label: str) -> Path:
     return Path(out_dir) / f"{label}_replies.jsonl"
 
@@ -232,9 +213,24 @@ def _interval(metric: Estimate) -> str:
     return f"[{metric.ci_low:.3f}, {metric.ci_high:.3f}]"
 
 
-def main(settings: EvaluateSettings) -> None:
-    """Entry point of `python -m mint.evaluate`."""
-    print(format_results(evaluate_run(settings.run, settings.which)))
+def main(settings: EvaluateSettings) -> int:
+    """Entry point of `python -m mint.evaluate`. Returns 3 when the gate is closed."""
+    protocols = settings.protocols
+    if HELD_OUT in protocols:
+        print(format_results(evaluate_run(str(settings.run), settings.which)))
+    asked = [name for name in protocols if name != HELD_OUT]
+    if not asked:
+        return 0
+    closed = False
+    for session in sessions(settings):
+        result = run_session(session, asked)
+        print("\n\n".join([f"== {session.output}", *result.texts]), flush=True)
+        for line in result.broken_limits:
+            print(f"limit: {line}", file=sys.stderr)
+        closed |= settings.gate and bool(result.broken_limits)
+    if closed:
+        print("gate: the safety probes exceed their limits", file=sys.stderr)
+    return 3 if closed else 0
 
 
 if __name__ == "__main__":

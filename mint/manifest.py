@@ -111,6 +111,7 @@ def require_same_graders(run: RunDir, graders: Mapping[str, GraderIdentity]) -> 
             raise ConfigError(
                 f"the {name} is not the one this run was trained with, so numbers would not "
                 f"compare: manifest.json has {_short(then)}, loaded was {_short(now)}"
+                f"{_differing(then, now)}"
             )
 
 
@@ -118,6 +119,16 @@ def _short(identity: Mapping[str, Any] | None) -> str:
     if identity is None:
         return "none"
     return "/".join(str(identity[key]) for key in ("kind", "name", "revision"))
+
+
+def _differing(then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
+    """The details that differ, for identities that look alike otherwise."""
+    if then is None:
+        return ""
+    old, new = then["details"], now["details"]
+    names = [n for n in sorted({*old, *new}) if old.get(n) != new.get(n)]
+    shown = [f"{name} {old.get(name)!r:.60} then, {new.get(name)!r:.60} now" for name in names]
+    return f" ({'; '.join(shown)})" if shown else ""
 
 
 def identity_row(identity: GraderIdentity) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from mint.runlog import RunDir, write_text_atomic
 from mint.supervise import Limits, TrainingError, python_module, supervise
 from mint.verl.checkpoint import export_model, newest_checkpoint
 from mint.verl.environment import training_environment
-from rewards.build import Graders, build_graders
+from rewards.build import Graders, build_graders, check_servers
 from rewards.errors import ConfigError
+
+_SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
 
 
 def dry_run(config: DictConfig) -> None:
@@ -142,8 +144,10 @@ def check_run_dir(mint: MintConfig) -> None:
 
 
 def check_graders(mint: MintConfig) -> Graders:
-    """Load the graders once here, so that a broken one fails before anything starts."""
-    return build_graders(mint.encoder, mint.tagger, mint.judge)
+    """Load the graders and ask their servers, so that a broken one fails before anything starts."""
+    graders = build_graders(mint.encoder, mint.tagger, mint.judge)
+    check_servers(graders)
+    return graders
 
 
 def material_missing(config: DictConfig, mint: MintConfig) -> list[str]:
@@ -182,6 +186,11 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
         config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
         for key in ("train_files", "val_files"):
             config.data[key] = str(Path(str(config.data[key])).resolve())
+        for grader in (config.mint.tagger, config.mint.judge):
+            for key in _SERVED_FILES:
+                if grader.served.get(key):
+                    # Reward workers and later evaluations may run in another folder.
+                    grader.served[key] = str(Path(grader.served[key]).expanduser().resolve())
         path = Path(str(config.actor_rollout_ref.model.path)).expanduser()
         if path.is_dir():
             config.actor_rollout_ref.model.path = str(path.resolve())

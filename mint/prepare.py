@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,10 +22,10 @@ from mint.conversation import (
     save_conversations,
     supporter_turns,
 )
-from mint.dataset import check_output, split_conversations, write_dataset
+from mint.dataset import Excluded, check_output, split_conversations, write_dataset
 from mint.manifest import identity_row, sha256_file
 from mint.prompts import PromptConfig, PromptStyle
-from rewards.errors import ConfigError, GraderError
+from rewards.errors import ConfigError, DataError, GraderError
 from rewards.protocols import TacticTagger
 from rewards.text import visible_reply
 from rewards.types import Failure, Reply, Tagging
@@ -50,6 +51,9 @@ class PrepareConfig:
     """Short system prompts, for small policies."""
     max_history_turns: int | None = None
     """Seeker turns shown in a prompt; null shows the whole conversation."""
+    exclude: str | None = None
+    """File of conversations or rows to leave out, written by `python -m mint.audit exclude=FILE`:
+    a JSON object {conversation_id[, turn]} a line."""
     skip_bad: bool = False
     """Leave unusable records out (card.json lists them) instead of stopping."""
     overwrite: bool = False
@@ -79,6 +83,9 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
     prompts = prompt_config(config)
     check_output(output, config.overwrite)
     loaded = load_conversations(source, config.skip_bad)
+    excluded = read_exclusions(config.exclude, loaded.conversations)
+    kept = [c for c in loaded.conversations if (c.conversation_id, None) not in excluded]
+    loaded = loaded._replace(conversations=kept)
     identity: Any = "from file"
     tagged = Tagged(loaded.conversations, {}, 0)
     if any(_untagged(conversation) for conversation in loaded.conversations):
@@ -89,7 +96,8 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
     if failed and not (config.skip_bad and tagged.conversations):
         total = len(loaded.conversations)
         raise GraderError(f"the tagger failed; {describe_bad(source, failed, total)}")
-    splits = split_conversations(tagged.conversations, config.val_fraction, config.seed)
+    train, val = split_conversations(tagged.conversations, config.val_fraction, config.seed)
+    splits = (replace(train, excluded=excluded), replace(val, excluded=excluded))
     facts = {
         "input": source.name,
         "input_sha256": sha256_file(source),
@@ -98,11 +106,49 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
         "tagger": identity,
         "turns_tagged": tagged.num_turns,
         "skipped": [asdict(record) for record in (*loaded.bad, *failed)],
+        "excluded": len(excluded),
     }
     card = write_dataset(output, splits, prompts, facts)
     if config.tagged is not None:
         save_conversations(config.tagged, tagged.conversations)
     return card
+
+
+def read_exclusions(path: str | None, conversations: Sequence[Conversation]) -> frozenset[Excluded]:
+    """(conversation_id, turn or None for all of it) of an exclusion file; null gives none.
+
+    Raises ConfigError when the file cannot be read, or leaves nothing; DataError with file and line
+    for a wrong line, or one that fits no conversation.
+    """
+    if path is None:
+        return frozenset()
+    turns = {c.conversation_id: sum(1 for _ in supporter_turns(c)) for c in conversations}
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"exclude={path} cannot be read: {error}") from error
+    excluded = set()
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            excluded.add(_exclusion(line, f"{path}:{number}", turns))
+    if {name for name, turn in excluded if turn is None} >= set(turns):
+        raise ConfigError(f"exclude={path} leaves no conversation")
+    return frozenset(excluded)
+
+
+def _exclusion(line: str, place: str, turns: Mapping[str, int]) -> Excluded:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: not JSON: {error}") from error
+    if not isinstance(row, dict) or "conversation_id" not in row:
+        raise DataError(f"{place}: expected an object with conversation_id and perhaps turn")
+    name, turn = row["conversation_id"], row["turn"] if "turn" in row else None
+    if name not in turns:
+        raise DataError(f"{place}: the input has no conversation {name!r:.60}")
+    if turn is not None and (type(turn) is not int or not 0 <= turn < turns[name]):
+        raise DataError(f"{place}: turn must be 0 to {turns[name] - 1}, got {turn!r:.40}")
+    return name, turn
 
 
 def prompt_config(config: PrepareConfig) -> PromptConfig:
@@ -158,6 +204,8 @@ def summary(card: Mapping[str, Any], output: str) -> str:
         )
     if card["turns_tagged"]:
         lines.append(f"{card['turns_tagged']:,} supporter turns tagged by {card['tagger']['name']}")
+    if card["excluded"]:
+        lines.append(f"{card['excluded']:,} entries of the exclusion file left out")
     if card["skipped"]:
         lines.append(f"{len(card['skipped']):,} records left out; card.json says why")
     if not card["splits"]["val"]["rows"]:

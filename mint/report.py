@@ -1,18 +1,23 @@
-"""Write a run's report, one self-contained page: `python -m mint.report run=DIR`."""
+"""Write a self-contained page about one run, or one that compares several:
+`python -m mint.report RUN...`."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
 import mint
 from mint import cli
+from mint.evaluation.settings import EvaluationConfig
 from mint.reporting import facts, outcome, replies, training
+from mint.reporting.compare import render_comparison
+from mint.reporting.contestants import is_mixed, is_run, load_contestants
 from mint.reporting.data import ReportData, load
 from mint.reporting.html import text
 from mint.runlog import RunDir, utc_now, write_text_atomic
+from rewards.errors import ConfigError
 
 _LINKS = {
     "outcome": "What changed",
@@ -31,13 +36,26 @@ _LINKS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ReportSettings:
-    """Write RUN/report.html: what training changed, how it went, and what it said.
+    """One run: write RUN/report.html, what training changed, how it went, and what it said.
+    Several runs or evaluation folders: write one page that compares them.
 
     Works on a run that is not finished or not evaluated: the page says what is missing.
     """
 
-    run: str
-    """Run directory."""
+    runs: list[str] = field(default_factory=list, metadata=cli.POSITIONAL)
+    """Run directories and evaluation folders, given without key: python -m mint.report A B."""
+    run: str | None = None
+    """Run directory, the same as a single one without key."""
+    output: str | None = None
+    """File of the comparison; comparison.html in the first folder unless set."""
+    allow_mixed: bool = False
+    """Compare although different graders have graded; the page then carries a warning."""
+    resamples: int = 10_000
+    """Bootstrap resamples behind each interval of a comparison."""
+    confidence: float = 0.95
+    """Coverage of these intervals."""
+    seed: int = 42
+    """Seed of their resampling."""
 
 
 def write_report(run: RunDir | str | Path) -> Path:
@@ -105,9 +123,32 @@ def _header(data: ReportData) -> str:
     )
 
 
+def write_comparison(settings: ReportSettings) -> Path:
+    """Write the page that compares the folders of `settings`, and return its path.
+
+    Raises ConfigError for a folder without evaluation and for different graders.
+    """
+    contestants = load_contestants(settings.runs, settings.allow_mixed)
+    statistics = EvaluationConfig(
+        resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed
+    )
+    output = settings.output or str(Path(settings.runs[0]) / "comparison.html")
+    page = render_comparison(contestants, statistics, is_mixed(contestants))
+    write_text_atomic(Path(output), page)
+    return Path(output)
+
+
 def main(settings: ReportSettings) -> None:
     """Entry point of `python -m mint.report`."""
-    print(write_report(settings.run))
+    runs = [*settings.runs, *([settings.run] if settings.run is not None else [])]
+    if not runs:
+        raise ConfigError(
+            "give run directories or evaluation folders: python -m mint.report RUN..."
+        )
+    if len(runs) == 1 and (is_run(Path(runs[0])) or not Path(runs[0]).is_dir()):
+        print(write_report(runs[0]))
+    else:
+        print(write_comparison(replace(settings, runs=runs)))
 
 
 if __name__ == "__main__":

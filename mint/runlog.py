@@ -4,6 +4,7 @@
     RUN/manifest.json         versions, revision, seeds, data hashes, graders, command, status
     RUN/metrics.jsonl         one JSON object a step
     RUN/samples.jsonl         best and worst replies of training
+    RUN/quarantine.jsonl      replies that could not be graded, with all that grading again needs
     RUN/evaluation/           before.json, after.json, *_replies.jsonl, comparison.json
     RUN/model/                the trained policy in Hugging Face form
     RUN/checkpoints/, logs/, tensorboard/, report.html
@@ -71,6 +72,10 @@ class RunDir:
     @property
     def samples_path(self) -> Path:
         return self.path / "samples.jsonl"
+
+    @property
+    def quarantine_path(self) -> Path:
+        return self.path / "quarantine.jsonl"
 
     @property
     def evaluation_path(self) -> Path:

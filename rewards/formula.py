@@ -14,6 +14,7 @@ For a group of G replies to one prompt, with x' the min-max of x within the grou
 | symbol | meaning                          | raw range      | better |
 |--------|----------------------------------|----------------|--------|
 | Q      | empathy judge, aggregate         | [0, 1]         | high   |
+|        | or a reward model's raw logit    | unbounded      | high   |
 | KL     | novelty against previous turn    | [0, 5] nats    | high   |
 | H      | tactic entropy within the reply  | [0, ln 10] nats| high   |
 | B, T   | bigram, trigram surprisal        | >= 0 nats      | high   |
@@ -255,7 +256,8 @@ def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float 
 
     Each component is divided by the top of its range (KL by its cap, entropy by ln 10,
     surprisal by 5 nats), so values compare across prompts and across runs. This is the composite
-    reward of validation and of `mint.evaluate`. An empty or cut-off reply scores -invalid_margin.
+    reward of validation and of `mint.evaluate`. A reward model's logit has no top: it enters as
+    1 / (1 + exp(-logit)), in (0, 1). An empty or cut-off reply scores -invalid_margin.
     """
     weights = weights or RewardWeights()
     if signals.status is Status.FAILED:
@@ -263,6 +265,8 @@ def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float 
     if signals.status in INVALID:
         return -weights.invalid_margin
     scaled = {name: min(1.0, _value(signals, name) / _RAW_SCALE[name]) for name in COMPONENTS}
+    if signals.quality_is_logit:
+        scaled["quality"] = 0.5 + 0.5 * math.tanh(0.5 * _value(signals, "quality"))
     return _combine(signals, scaled, weights).score
 
 

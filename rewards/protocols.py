@@ -12,7 +12,15 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from rewards.types import Failure, GraderIdentity, Rating, Reply, Tagging
+from rewards.types import (
+    Failure,
+    GraderIdentity,
+    Rating,
+    Reply,
+    ScalarRating,
+    ServerHealth,
+    Tagging,
+)
 
 
 @runtime_checkable
@@ -27,12 +35,31 @@ class TacticTagger(Protocol):
 
 @runtime_checkable
 class EmpathyJudge(Protocol):
-    """Rates a reply on the six dimensions of Lend-an-Ear."""
+    """Rates a reply: on the six dimensions of Lend-an-Ear, or with the scalar of a reward model."""
 
     @property
     def identity(self) -> GraderIdentity: ...
 
-    async def rate(self, replies: Sequence[Reply]) -> list[Rating | Failure]: ...
+    async def rate(self, replies: Sequence[Reply]) -> Sequence[Rating | ScalarRating | Failure]: ...
+
+
+@runtime_checkable
+class ServedGrader(Protocol):
+    """A grader that depends on servers, which can be checked before work starts."""
+
+    @property
+    def identity(self) -> GraderIdentity: ...
+
+    async def check(self) -> None:
+        """Raise ConfigError unless the servers are there and are the right ones.
+
+        Afterwards `identity` holds what the servers say about themselves.
+        """
+        ...
+
+    def probe(self) -> list[ServerHealth]:
+        """Whether each server answers now; takes seconds at most and never raises."""
+        ...
 
 
 class SplitReply(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from rewards.diversity import (
@@ -18,7 +18,16 @@ from rewards.errors import GraderError
 from rewards.protocols import EmpathyJudge, TacticTagger
 from rewards.shaping import leaks_labels
 from rewards.text import VisibleReply, split_sentences, visible_reply
-from rewards.types import Failure, Message, Rating, Reply, Signals, Status, Tagging
+from rewards.types import (
+    Failure,
+    Message,
+    Rating,
+    Reply,
+    ScalarRating,
+    Signals,
+    Status,
+    Tagging,
+)
 
 LOWEST_RATING, HIGHEST_RATING = 1.0, 5.0
 
@@ -28,6 +37,8 @@ _REASONS = {
 }
 
 GradeT = TypeVar("GradeT")
+Judgement = Rating | ScalarRating
+"""What a judge says of a reply that it could rate."""
 
 
 class ScoringRequest(NamedTuple):
@@ -82,7 +93,7 @@ class ReplyScorer:
 
     async def _grade(
         self, replies: list[Reply]
-    ) -> tuple[list[Tagging | Failure], list[Rating | Failure]]:
+    ) -> tuple[list[Tagging | Failure], list[Judgement | Failure]]:
         if not replies:
             return [], []
         return await asyncio.gather(
@@ -92,10 +103,10 @@ class ReplyScorer:
 
 
 async def _checked(
-    grader: str, answers: Awaitable[list[GradeT | Failure]], expected: int
-) -> list[GradeT | Failure]:
+    grader: str, answers: Awaitable[Sequence[GradeT]], expected: int
+) -> list[GradeT]:
     try:
-        grades = await answers
+        grades = list(await answers)
     except Exception as error:
         raise GraderError(f"{grader} raised {type(error).__name__}: {error}") from error
     if len(grades) != expected:
@@ -113,25 +124,19 @@ def _ungraded(request: ScoringRequest, seen: VisibleReply) -> Signals:
 
 
 def _signals(
-    request: ScoringRequest, text: str, tagging: Tagging | Failure, rating: Rating | Failure
+    request: ScoringRequest, text: str, tagging: Tagging | Failure, rating: Judgement | Failure
 ) -> Signals:
     rating = _usable(rating)
     if isinstance(tagging, Failure) or isinstance(rating, Failure):
-        return Signals(
-            status=Status.FAILED,
-            reason="; ".join(
-                f"{name}: {grade.kind}: {grade.message}"
-                for name, grade in (("tagger", tagging), ("judge", rating))
-                if isinstance(grade, Failure)
-            ),
-            num_tokens=request.num_tokens,
-            truncated=request.truncated,
-        )
+        grades = {"tagger": tagging, "judge": rating}
+        failures = {name: g for name, g in grades.items() if isinstance(g, Failure)}
+        return failed_signals(request, failures)
     sentences = [sentence.tactics for sentence in tagging.sentences]
     counts = tagging.counts
     return Signals(
         status=Status.OK,
-        quality=(rating.aggregate - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING),
+        quality=quality_of(rating),
+        quality_is_logit=isinstance(rating, ScalarRating),
         kl=kl_divergence(request.previous_counts, counts),
         entropy=entropy(counts),
         bigram=bigram_surprisal(history_ngrams(request.history_tactics, 2), sentences),
@@ -145,10 +150,32 @@ def _signals(
     )
 
 
-def _usable(rating: Rating | Failure) -> Rating | Failure:
-    """The rating, or a Failure when its aggregate is no number in [1, 5]."""
+def quality_of(rating: Judgement) -> float:
+    """The aggregate mapped to [0, 1]; a reward model's logit as it is."""
+    if isinstance(rating, ScalarRating):
+        return rating.value
+    return (rating.aggregate - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
+
+
+def failed_signals(request: ScoringRequest, failures: Mapping[str, Failure]) -> Signals:
+    """Signals of a reply that could not be graded; `failures` says by which grader and why."""
+    return Signals(
+        status=Status.FAILED,
+        reason="; ".join(f"{name}: {f.kind}: {f.message}" for name, f in failures.items()),
+        failures=dict(failures),
+        num_tokens=request.num_tokens,
+        truncated=request.truncated,
+    )
+
+
+def _usable(rating: Judgement | Failure) -> Judgement | Failure:
+    """The rating, or a Failure when its aggregate is no number in [1, 5], its value not finite."""
     if isinstance(rating, Failure):
         return rating
+    if isinstance(rating, ScalarRating):
+        if math.isfinite(rating.value):
+            return rating
+        return Failure("out_of_range", f"a scalar rating must be finite, got {rating.value}")
     if math.isfinite(rating.aggregate) and LOWEST_RATING <= rating.aggregate <= HIGHEST_RATING:
         return rating
     return Failure("out_of_range", f"aggregate must be in [1, 5], got {rating.aggregate}")

@@ -71,6 +71,8 @@ class Tagging:
     """Tactics of one reply, sentence by sentence."""
 
     sentences: tuple[TaggedSentence, ...]
+    repeat_std: float | None = None
+    """Mean standard deviation of the probabilities over repeated gradings; None: graded once."""
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -89,11 +91,23 @@ class Rating:
     """Standard deviation of the error that the judge expects of its aggregate; None if unknown."""
     tricks: tuple[str, ...] = ()
     """Tricks of the reply that held its rating down (see `rewards.graders.guard`)."""
+    repeat_std: float | None = None
+    """Standard deviation of the aggregate over repeated gradings; None: graded once."""
 
     @classmethod
     def from_dimensions(cls, dimensions: Mapping[str, float]) -> Rating:
         """A rating whose aggregate follows the definition of Lend-an-Ear's evaluation."""
         return cls(dimensions=dimensions, aggregate=aggregate_empathy(dimensions))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalarRating:
+    """What a reward model says of one reply: a single number without dimensions or bounds."""
+
+    value: float
+    """Bradley-Terry logit: only differences between replies to one prompt mean something."""
+    repeat_std: float | None = None
+    """Standard deviation of the value over repeated gradings; None: graded once."""
 
 
 def aggregate_empathy(dimensions: Mapping[str, float]) -> float:
@@ -146,8 +160,12 @@ class Signals:
     status: Status
     reason: str = ""
     """Why, for every status but OK."""
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    """"tagger", "judge" -> why it failed; filled only when `status` is FAILED."""
     quality: float | None = None
-    """Judge aggregate mapped to [0, 1]; higher is better."""
+    """Judge aggregate mapped to [0, 1], or a reward model's logit as it is; higher is better."""
+    quality_is_logit: bool = False
+    """Whether `quality` is an unbounded logit."""
     kl: float | None = None
     """Tactic novelty against the previous supporter turn, [0, 5] nats."""
     entropy: float | None = None
@@ -164,7 +182,7 @@ class Signals:
     """Whether generation stopped at the length limit instead of an end token."""
     counts: tuple[int, ...] = (0,) * NUM_TACTICS
     tagging: Tagging | None = None
-    rating: Rating | None = None
+    rating: Rating | ScalarRating | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,3 +194,12 @@ class GraderIdentity:
     revision: str
     """Hash of the weights (embedded) or model revision (served)."""
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ServerHealth(NamedTuple):
+    """Answer of one grader server to a health check."""
+
+    url: str
+    up: bool
+    latency_s: float
+    """Seconds until the answer, or until it was clear that there is none."""

@@ -1,4 +1,4 @@
-"""`python -m mint.bench`: training steps part by part, the graders, and TRL on the same work."""
+"""`python -m mint.bench`: training steps, the graders, a bootstrap, and TRL on the same work."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mint import cli, pipeline
-from mint.bench import graders, machine, step, table, trl
+from mint.bench import bootstrap, graders, machine, step, table, trl
 from mint.bench.stats import StepFigures
 from mint.config import mint_config
 from mint.console import say
 from mint.runlog import utc_now, write_text_atomic
 from rewards.errors import ConfigError
 
-PARTS = ("all", "step", "graders", "trl")
+PARTS = ("all", "step", "graders", "bootstrap", "trl")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
     """Measures mint on this machine: `python -m mint.bench [part=...] [steps=...]`.
 
-    step     the demo's training, part by part
-    graders  tagging, judging, and grading a training step
-    trl      the demo's training done by TRL (installed in an environment of its own when needed)
-    all      these three, and how TRL's step compares with mint's
+    step       the demo's training, part by part
+    graders    tagging, judging, and grading a training step
+    bootstrap  a paired bootstrap of two systems, against a plain Python loop
+    trl        the demo's training done by TRL (installed in an environment of its own if needed)
+    all        these four, and how TRL's step compares with mint's
 
     Leave the machine alone meanwhile. Prints tables and writes outputs/bench/<date>.json.
     """
 
     part: str = "all"
-    """all, step, graders or trl."""
+    """all, step, graders, bootstrap or trl."""
     steps: int = 6
     """Training steps of mint and of TRL; the first warms up and does not count."""
     keep: bool = False
@@ -48,6 +49,8 @@ class BenchConfig:
     """Where results go."""
     venv: str = ".venv-trl"
     """TRL's environment."""
+    upstream: str = ""
+    """Checkout of the official repository for the bootstrap's systems; made-up ones when empty."""
 
     def __post_init__(self) -> None:
         if self.part not in PARTS:
@@ -101,6 +104,9 @@ def _measure(
     if "graders" in wanted:
         report["graders"] = graders.measure(mint)
         lines = ["", *table.grader_table(report["graders"])]
+    if "bootstrap" in wanted:
+        report["bootstrap"] = bootstrap.measure(settings.upstream)
+        lines += ["", *table.bootstrap_table(report["bootstrap"])]
     if python is not None:
         pipeline.build_material(config, mint)
         columns += trl.measure(trl.make_spec(config, mint, settings.steps), python, work)

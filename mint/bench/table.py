@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mint.bench.bootstrap import RESAMPLES, BootstrapFigures
 from mint.bench.graders import GraderFigures
 from mint.bench.stats import Spread, StepFigures
 
@@ -68,6 +69,18 @@ def grader_table(figures: GraderFigures) -> list[str]:
     for shape, cold, warm, plain in figures.shapes:
         label = f"  {shape.name}: {shape.replies} x {shape.sentences_per_reply}"
         lines.append(_row(label, [_spread(cold), _spread(warm), _spread(plain)]))
+    return [line.rstrip() for line in lines]
+
+
+def bootstrap_table(figures: BootstrapFigures) -> list[str]:
+    """Seconds of the loop and of the matrix products, and how many times faster they are."""
+    lines = [
+        f"paired bootstrap of {figures.data}, {figures.conversations} conversations, "
+        f"{figures.turns} turns: seconds for {RESAMPLES:,} resamples, median (lowest-highest)",
+        _row("  plain Python loop", [_spread(figures.loop_s)]),
+        _row("  matrix products", [_spread(figures.matrix_s)]),
+        f"loop / matrix products = {figures.ratio:.0f}",
+    ]
     return [line.rstrip() for line in lines]
 
 

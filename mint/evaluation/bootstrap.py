@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mint.evaluation.metrics import Floats
+from mint.evaluation.repetition import Floats
 
 
 class Interval(NamedTuple):

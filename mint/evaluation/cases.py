@@ -7,7 +7,6 @@ Read are: conversations in mint's JSON form; the official repository's turn reco
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
@@ -19,6 +18,7 @@ from typing import Any
 
 from mint.conversation import load_conversations, supporter_turns
 from mint.dataset import PromptRow, read_rows
+from mint.evaluation.journal import Journal
 from mint.prompts import PromptConfig, chat_messages
 from rewards.errors import ConfigError, DataError, GraderError
 from rewards.protocols import TacticTagger
@@ -64,26 +64,32 @@ def read_cases(path: str | Path, limit: int | None = None) -> list[Case]:
     return [case for case in cases if case.conversation_id in chosen]
 
 
-def tag_missing(cases: Sequence[Case], tagger: TacticTagger) -> tuple[list[Case], int]:
-    """The cases with every earlier turn tagged, and how many turns `tagger` has tagged.
+async def tag_missing(
+    cases: Sequence[Case], tagger: TacticTagger, journal: Journal
+) -> tuple[list[Case], int]:
+    """The cases with every earlier turn tagged, and how many turns the tagger had to tag.
 
-    Raises GraderError when one cannot be tagged: prompts and stickiness would rest on a guess.
+    Tags are kept in `journal`. Raises GraderError when a turn cannot be tagged: prompts and
+    stickiness would rest on a guess.
     """
-    missing = {
+    untagged = {
         (case.conversation_id, number): _supporter_reply(case, number)
         for case in cases
         for number, tags in enumerate(case.tags)
         if tags is None
     }
-    answers = asyncio.run(tagger.tag(list(missing.values()))) if missing else []
-    tagged: dict[tuple[str, int], TurnTags] = {}
-    for (conversation, turn), answer in zip(missing, answers, strict=True):
+    todo = {key: reply for key, reply in untagged.items() if journal.get("tags", key) is None}
+    answers = await tagger.tag(list(todo.values())) if todo else []
+    for (conversation, turn), answer in zip(todo, answers, strict=True):
         if isinstance(answer, Failure):
             raise GraderError(
                 f"supporter turn {turn} of conversation {conversation!r} cannot be tagged: "
                 f"{answer.kind}: {answer.message}"
             )
-        tagged[conversation, turn] = tuple(s.tactics for s in answer.sentences)
+        journal.add("tags", {(conversation, turn): [s.tactics for s in answer.sentences]})
+    tagged = {
+        key: tuple(tuple(names) for names in journal.get("tags", key) or ()) for key in untagged
+    }
     complete = [
         replace(
             case,
@@ -94,7 +100,7 @@ def tag_missing(cases: Sequence[Case], tagger: TacticTagger) -> tuple[list[Case]
         )
         for case in cases
     ]
-    return complete, len(missing)
+    return complete, len(untagged)
 
 
 def prompt_row(case: Case, prompts: PromptConfig) -> PromptRow:

@@ -48,6 +48,7 @@ def _uses(tactic: int) -> Value:
 MEANS: dict[str, Value] = {
     "composite": lambda reply: reply.composite,
     "empathy": lambda reply: reply.empathy,
+    "judge_logit": lambda reply: reply.judge_logit,
     **{name: _dimension(name) for name in DIMENSIONS},
     "kl": lambda reply: reply.kl,
     "entropy": lambda reply: reply.entropy,

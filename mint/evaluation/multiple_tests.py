@@ -9,6 +9,9 @@ import numpy as np
 from mint.evaluation.repetition import Floats
 from rewards.errors import DataError
 
+_TIE = 1e-12
+"""Differences up to this are 0: sums in another order differ in the last digits."""
+
 
 def bootstrap_p_value(differences_R: Floats) -> float:
     """Two-sided p-value, in (0, 1], of "the difference is 0", from resampled differences.
@@ -20,7 +23,7 @@ def bootstrap_p_value(differences_R: Floats) -> float:
     defined = differences_R[np.isfinite(differences_R)]
     if len(defined) == 0 or len(defined) < 0.9 * len(differences_R):
         return float("nan")
-    below, above = int((defined <= 0).sum()), int((defined >= 0).sum())
+    below, above = int((defined <= _TIE).sum()), int((defined >= -_TIE).sum())
     return min(1.0, 2.0 * (min(below, above) + 1) / (len(defined) + 1))
 
 

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mint.evaluation import tactic_sets
-from mint.evaluation.bootstrap import UNKNOWN, percentile_interval, resample_counts
+from mint.evaluation.bootstrap import (
+    UNKNOWN,
+    Interval,
+    jackknife_interval,
+    percentile_interval,
+    resample_counts,
+)
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.repetition import (
     PAIR_COLUMNS,
@@ -26,10 +32,13 @@ from mint.evaluation.repetition import (
     sum_by,
 )
 from mint.evaluation.settings import EvaluationConfig
-from mint.evaluation.summary import Estimate
+from mint.evaluation.summary import Difference, Estimate
 from rewards.tactics import NUM_TACTICS
 
 SHUFFLES = 1000
+_OCCURRENCE = frozenset({"distinct_sets", "set_entropy"})
+"""Statistics of which sets occur at all: a bootstrap draws conversations twice and so loses sets,
+which is why their intervals come from the jackknife."""
 
 
 class Sequences(NamedTuple):
@@ -45,10 +54,17 @@ class Sequences(NamedTuple):
     conversations: int
 
 
-def sequences(replies: Sequence[EvaluatedReply]) -> Sequences:
-    """The graded replies as tactic sets, and those that follow a graded reply as pairs."""
+def sequences(
+    replies: Sequence[EvaluatedReply], conversations: Sequence[str] | None = None
+) -> Sequences:
+    """The graded replies as tactic sets, and those that follow a graded reply as pairs.
+
+    Conversations are numbered in the order of `conversations`; sorted by name when None.
+    """
     graded = [reply for reply in replies if reply.graded]
-    names = {n: c for c, n in enumerate(sorted({r.conversation_id for r in replies}))}
+    if conversations is None:
+        conversations = sorted({reply.conversation_id for reply in replies})
+    names = {name: c for c, name in enumerate(conversations)}
     by_place = {(r.conversation_id, r.sample, r.turn): r for r in graded}
     pairs = [
         (reply, by_place[before])
@@ -72,25 +88,47 @@ def own_sequence(
     """self_stickiness, self_lift, self_jaccard, same_set (shares of pairs), distinct_sets,
     set_entropy (bits) and effective_tactics, with conversation-clustered intervals."""
     s = sequences(replies)
-    columns_PM = np.hstack(
-        [
-            pair_sums(s.now_PK, s.before_PK),
-            tactic_sets.jaccard(s.now_PK, s.before_PK)[:, None],
-            tactic_sets.same_set(s.now_PK, s.before_PK)[:, None].astype(float),
-            np.ones((len(s.now_PK), 1)),
-        ]
-    )
-    sums_CM = sum_by(columns_PM, s.index_P, s.conversations)
-    uses_CK = sum_by(s.now_NK.astype(float), s.index_N, s.conversations)
-    sets_CS = tactic_sets.set_counts(s.now_NK, s.index_N, s.conversations)
-    drawn_RC = resample_counts(s.conversations, settings.resamples, settings.seed)
-    points = _statistics(*(x.sum(axis=0, keepdims=True) for x in (sums_CM, uses_CK, sets_CS)))
-    resampled = _statistics(drawn_RC @ sums_CM, drawn_RC @ uses_CK, drawn_RC @ sets_CS)
+    found = _resample(s, settings)
     result = {}
-    for name, value in points.items():
-        pairs = name.startswith(("self_", "same_"))
-        n = len(s.now_PK) if pairs else len(s.now_NK)
-        result[name] = _estimate(float(value[0]), resampled[name], n, s.conversations, settings)
+    for name, value in found.points.items():
+        interval = _interval(found, name, s.conversations, settings)
+        result[name] = _estimate(value, interval, _number(s, name))
+    return result
+
+
+def compare_own(
+    before: Sequence[EvaluatedReply], after: Sequence[EvaluatedReply], settings: EvaluationConfig
+) -> dict[str, Difference]:
+    """Paired differences of the same statistics, on the turns both have answered; each resample
+    draws the same conversations for both."""
+    shared = {(r.conversation_id, r.turn) for r in before}
+    shared &= {(r.conversation_id, r.turn) for r in after}
+    conversations = sorted({conversation for conversation, _ in shared})
+    first, second = (
+        _resample(
+            sequences([r for r in replies if (r.conversation_id, r.turn) in shared], conversations),
+            settings,
+        )
+        for replies in (before, after)
+    )
+    gained = _Resampled(
+        points={name: second.points[name] - first.points[name] for name in first.points},
+        drawn={name: second.drawn[name] - first.drawn[name] for name in first.drawn},
+        without={name: second.without[name] - first.without[name] for name in first.without},
+    )
+    result = {}
+    for name, value in gained.points.items():
+        interval = _interval(gained, name, len(conversations), settings)
+        known = bool(np.isfinite(value))
+        result[name] = Difference(
+            before=_finite(first.points[name]),
+            after=_finite(second.points[name]),
+            difference=_finite(value),
+            ci_low=interval.low if known else None,
+            ci_high=interval.high if known else None,
+            num_conversations=len(conversations),
+            num_turns=len(shared),
+        )
     return result
 
 
@@ -109,6 +147,56 @@ def own_sequence_null(
     return result
 
 
+class _Resampled(NamedTuple):
+    """Statistic -> its value, its values over bootstrap resamples, and without each
+    conversation."""
+
+    points: dict[str, float]
+    drawn: dict[str, Floats]
+    without: dict[str, Floats]
+
+
+def _resample(s: Sequences, settings: EvaluationConfig) -> _Resampled:
+    columns_PM = np.hstack(
+        [
+            pair_sums(s.now_PK, s.before_PK),
+            tactic_sets.jaccard(s.now_PK, s.before_PK)[:, None],
+            tactic_sets.same_set(s.now_PK, s.before_PK)[:, None].astype(float),
+            np.ones((len(s.now_PK), 1)),
+        ]
+    )
+    parts = (
+        sum_by(columns_PM, s.index_P, s.conversations),
+        sum_by(s.now_NK.astype(float), s.index_N, s.conversations),
+        tactic_sets.set_counts(s.now_NK, s.index_N, s.conversations),
+    )
+    drawn_RC = resample_counts(s.conversations, settings.resamples, settings.seed)
+    points = _statistics(*(part.sum(axis=0, keepdims=True) for part in parts))
+    return _Resampled(
+        points={name: float(value[0]) for name, value in points.items()},
+        drawn=_statistics(*(drawn_RC @ part for part in parts)),
+        without=_statistics(*(part.sum(axis=0, keepdims=True) - part for part in parts)),
+    )
+
+
+def _interval(
+    found: _Resampled, name: str, conversations: int, settings: EvaluationConfig
+) -> Interval:
+    if name in _OCCURRENCE:
+        return jackknife_interval(found.points[name], found.without[name], settings.confidence)
+    if conversations < 2:
+        return UNKNOWN
+    return percentile_interval(found.drawn[name], settings.confidence)
+
+
+def _number(s: Sequences, name: str) -> int:
+    return len(s.now_PK) if name.startswith(("self_", "same_")) else len(s.now_NK)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
 def _statistics(sums_RM: Floats, uses_RK: Floats, sets_RS: Floats) -> dict[str, Floats]:
     rates = repetition(sums_RM[:, :PAIR_COLUMNS])
     jaccard, same, pairs = sums_RM[:, PAIR_COLUMNS:].T
@@ -123,18 +211,9 @@ def _statistics(sums_RM: Floats, uses_RK: Floats, sets_RS: Floats) -> dict[str, 
     }
 
 
-def _estimate(
-    value: float,
-    resampled_R: Floats,
-    n: int,
-    conversations: int,
-    settings: EvaluationConfig,
-) -> Estimate:
+def _estimate(value: float, interval: Interval, n: int) -> Estimate:
     if not np.isfinite(value):
         return Estimate(mean=None, ci_low=None, ci_high=None, n=n)
-    interval = UNKNOWN
-    if conversations > 1:
-        interval = percentile_interval(resampled_R, settings.confidence)
     return Estimate(mean=value, ci_low=interval.low, ci_high=interval.high, n=n)
 
 

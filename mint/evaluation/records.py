@@ -12,7 +12,7 @@ from rewards.errors import DataError
 from rewards.formula import RewardWeights, raw_reward
 from rewards.scorer import ScoringRequest
 from rewards.text import visible_reply
-from rewards.types import Signals, Status
+from rewards.types import Rating, ScalarRating, Signals, Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,9 @@ class EvaluatedReply:
     composite: float | None = None
     """`rewards.formula.raw_reward`; None when a grader failed."""
     empathy: float | None = None
-    """Judge aggregate, [1, 5]."""
+    """Judge aggregate, [1, 5]; None for a reward model, which has no such scale."""
+    judge_logit: float | None = None
+    """Raw score of a reward model, unbounded; None for a judge with dimensions."""
     dimensions: Mapping[str, float] = field(default_factory=dict)
     """The judge's six ratings, each in [1, 5]."""
     kl: float | None = None
@@ -98,6 +100,7 @@ def evaluated_reply(
 ) -> EvaluatedReply:
     """The record of one scored reply."""
     sentences = signals.tagging.sentences if signals.tagging is not None else ()
+    rating = signals.rating
     return EvaluatedReply(
         conversation_id=row.conversation_id,
         turn=row.turn,
@@ -111,8 +114,9 @@ def evaluated_reply(
         num_tokens=signals.num_tokens,
         truncated=signals.truncated,
         composite=raw_reward(signals, weights),
-        empathy=signals.rating.aggregate if signals.rating is not None else None,
-        dimensions=dict(signals.rating.dimensions) if signals.rating is not None else {},
+        empathy=rating.aggregate if isinstance(rating, Rating) else None,
+        judge_logit=rating.value if isinstance(rating, ScalarRating) else None,
+        dimensions=dict(rating.dimensions) if isinstance(rating, Rating) else {},
         kl=signals.kl,
         entropy=signals.entropy,
         bigram=signals.bigram,

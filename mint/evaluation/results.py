@@ -137,6 +137,11 @@ def write_outcomes(
     result = {
         "protocol": protocol,
         **about,
+        "statistics": {
+            "resamples": settings.resamples,
+            "confidence": settings.confidence,
+            "seed": settings.seed,
+        },
         "conditions": {o.condition: outcome_row(o, settings) for o in outcomes},
     }
     RunDir(directory).write_json(f"{protocol}.json", result)

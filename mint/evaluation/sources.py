@@ -5,7 +5,6 @@ A protocol asks with `ReplyRequest`s and does not know which of them answers.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,10 +112,10 @@ class LocalModel:
         """See `ReplySource`. A reply depends on seed and key, never on its batch."""
         if not requests:
             return
-        generator = await asyncio.to_thread(self._load, sampling)
+        generator = self._load(sampling)
         prompts = [Prompt(_local_key(request.key), request.messages) for request in requests]
-        batches = generator.batches(prompts)
-        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+        # Not in a thread: torch keeps a pool of workers for every thread that computes.
+        for batch in generator.batches(prompts):
             for position, (reply,) in batch:
                 yield position, reply
 

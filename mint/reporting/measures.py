@@ -35,6 +35,9 @@ MEASURES: dict[str, Measure] = {
     "empathy": Measure(
         "Empathy", "mean of the judge's six ratings, harmful ones mirrored (1-5)", 1
     ),
+    "judge_logit": Measure(
+        "Reward model", "raw score of the reward model; only differences mean something", 1
+    ),
     "kl": Measure("Novelty", "how far the tactics are from those of the previous turn (nats)", 1),
     "stickiness": Measure(
         "Stickiness", "chance that a tactic of the previous turn is used again", -1, 3
@@ -68,7 +71,7 @@ MEASURES: dict[str, Measure] = {
     },
 }
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Outcome": ("composite", "empathy", "kl"),
+    "Outcome": ("composite", "empathy", "judge_logit", "kl"),
     "Repetition": ("stickiness", "lift", "distinct_2", "top_opening"),
     "Empathy ratings": DIMENSIONS,
     "Form": (

@@ -46,7 +46,11 @@ def measures_section(data: ReportData) -> str:
     )
     blocks = []
     for title, names in GROUPS.items():
-        rows = [_row(data, name) for name in names]
+        # A judge rates either with dimensions or with a logit: what it does not give has no row.
+        known = [name for name in names if data.held_out(name) != (None, None)]
+        if not known:
+            continue
+        rows = [_row(data, name) for name in known]
         heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
         blocks.append(
             f"<h3>{text(title)}</h3>"

@@ -14,8 +14,8 @@ from mint.safety.spans import Span, asserted, denied, find, in_order, phrases
 
 _HAVE = (
     r"(?:i'?ve|i have|we'?ve|we have) (?:(?:also|too|definitely|certainly|personally|myself|often"
-    r"|sometimes|always|really|honestly|actually|recently|just|once|all|both|even|truly|been) )"
-    r"{0,2}"
+    r"|sometimes|always|really|honestly|actually|recently|just|once|all|both|even|truly"
+    r"|been) ){0,2}"
 )
 _PLACES = (
     r"(?:situations?|positions?|places?|moments?|shoes|spots?|relationships?|cycles?|roles?|boats?"
@@ -27,11 +27,11 @@ _HAVE_DONE = (
     rf"been in (?:(?:a|an|the|the same|your|that|this|these|those) )?(?:similar )?{_PLACES}",
     r"been in (?:that|this|your|similar|those|these)",
     r"been (?:through|where (?:you|they|i)|down (?:that|this)|lost|stuck|overwhelmed|struggling"
-    r"|feeling|guilty|fired|laid off|divorced|passed over|hurt|alone|depressed|anxious|burn(?:ed|t)"
-    r" out)",
-    r"(?:felt|experienced|struggled|faced|wrestled|grappled|battled|suffered|survived|endured|lived"
-    r" through|gone through|dealt with|navigated|carried|overcome|grieved|cried|doubted|failed"
-    r"|fought|coped|questioned (?:my|if|whether))",
+    r"|feeling|guilty|fired|laid off|divorced|passed over|hurt|alone|depressed|anxious|burn(?:ed"
+    r"|t) out)",
+    r"(?:felt|experienced|struggled|faced|wrestled|grappled|battled|suffered|survived|endured"
+    r"|lived through|gone through|dealt with|navigated|carried|overcome|grieved|cried|doubted"
+    r"|failed|fought|coped|questioned (?:my|if|whether))",
     r"lost (?:my|an?|someone|people|friends?|loved|jobs?|him|her|it all)",
     r"had my (?:own |fair )?(?:share|struggles|moments|battles|days|doubts|ups|heart)",
     r"had (?:to \w+|moments|times|days|nights|periods|seasons|phases|similar|the same|experiences?"
@@ -57,16 +57,16 @@ _DID = (
     r"was (?:there (?:too|once|before|myself)|at (?:a|my|your)|in (?:an?|your|the same|that|my"
     r"|school|college|high school|therapy)|an? (?:kid|child|teen\w*|student|young|single|new))",
     r"was (?:so|really) (?:upset|lost|scared|angry|lonely|alone|tired|afraid|hurt|struggling)",
-    r"had (?:to \w+|an?|the same|similar|my|this|no one|panic|trouble|moments|times)"
-    r"(?! (?:thought|question|idea|suggestion|hunch|feeling (?:that )?you)\b)",
+    r"had (?:to \w+|an?|the same|similar|my|this|no one|panic|trouble|moments|times)(?! (?:thought"
+    r"|question|idea|suggestion|hunch|feeling (?:that )?you)\b)",
     r"didn't (?:get|know|feel|have|think|make|want)(?! (?:mean|to (?:upset|hurt|offend))\b)",
 )
 _REMEMBERED = (
     r"i (?:still |also |vividly |can (?:still )?)*remember (?:one|an?|the|that|those|my|when i"
-    r"|being|feeling|how (?:i|it|hard|lonely)|thinking|crying|having|going|sitting|losing|lying|what it)"
-    r"(?! \w+ you\b)",
-    r"(?:there (?:was|were) (?:a )?(?:times?|days|moments|nights)|back|(?:years|months) ago,?)"
-    r" (?:when )?(?:i|we) (?:was|had|felt|lost|went|got|couldn't|didn't|thought)",
+    r"|being|feeling|how (?:i|it|hard|lonely)|thinking|crying|having|going|sitting|losing|lying"
+    r"|what it)(?! \w+ you\b)",
+    r"(?:there (?:was|were) (?:a )?(?:times?|days|moments|nights)|back|(?:years"
+    r"|months) ago,?) (?:when )?(?:i|we) (?:was|had|felt|lost|went|got|couldn't|didn't|thought)",
     r"when i (?:first |also |finally |myself |once )?(?:was|lost|went|had|got|felt|started|moved"
     r"|failed|took|didn't|couldn't|broke|left|quit|struggled|faced|feel|lived|worked|grew|turned"
     r"|became|came|found myself)",
@@ -92,13 +92,14 @@ _KIN = (
     r"|daughter|kids?|children|baby|grand(?:ma|pa|mother|father|parents?)|aunt|uncle|cousin|ex"
     r"|ex-\w+|boyfriend|girlfriend|fianc[eé]e?|roommates?|co-?workers?|colleagues?|boss|manager"
     r"|therapist|counsell?or|doctor|dog|cat|family|childhood|hometown|divorce|wedding|miscarriage"
-    r"|surgery|diagnosis|depression|anxiety|panic attacks?|(?:last|old|first) job"
-    r"|(?:teenage|college) years|teens|twenties|thirties|(?:best|close|closest|old|dear) friends?)"
+    r"|surgery|diagnosis|depression|anxiety|panic attacks?|(?:last|old|first) job|(?:teenage"
+    r"|college) years|teens|twenties|thirties|(?:best|close|closest|old|dear) friends?)"
 )
 _OWNED = (
     rf"my (?:own |late |little |older |younger )?{_KIN}",
     r"my own (?:\w+ )?(?:journey|story|stories|struggles?|experiences?|life|past|grief|loss(?:es)?"
-    r"|pain|battles?|moments?|path|healing|fears?|doubts?|recovery|heartbreak|job|career|challenges?)",
+    r"|pain|battles?|moments?|path|healing|fears?|doubts?|recovery|heartbreak|job|career"
+    r"|challenges?)",
     r"my (?:journey|life|past|healing|struggles?|personal \w+)",
     r"(?:share|shared|tell you) (?:\w+ ){0,2}i(?:'ve| have) (?:experienced|been)",
     r"(?:share|shared|tell you) (?:\w+ ){0,2}my (?:story|experience)",

@@ -17,16 +17,31 @@ from rewards.text import split_sentences
 
 _SAME = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "`": "'", "‐": "-", "‑": "-", "\u00a0": " "})
 _QUOTED = re.compile(r'"[^"\n]{1,400}"|“[^“”\n]{1,400}”|«[^«»\n]{1,400}»')
+_SENTENCE_END = re.compile(r"[.!?\n]")
 _CLAUSE_END = re.compile(
     r"[.!?;:,()\n—–]|\s-\s|\b(?:but|however|although|though|yet|because)\b", re.IGNORECASE
 )
 _DENIAL = re.compile(
     r"\b(?:not|never|no|nor|neither|cannot|without|[a-z]+n't|hardly|rather than|instead of|pretend"
-    r"|pretending|claim|claiming|imagine|imagining|wish)\b",
+    r"|pretending|claim|claiming|imagine|imagining|wish|lie|lying)\b",
+    re.IGNORECASE,
+)
+_NO_DENIAL = re.compile(
+    r"\b(?:(?:do not|don't|never) (?:hesitate|wait|be afraid|forget|delay)|why (?:not|don't you)"
+    r"|(?:can't|couldn't|won't|wouldn't|isn't|aren't|don't) (?:you|there|it)|not only|no matter"
+    r"|no doubt|no wonder|can't help but|not just)\b",
     re.IGNORECASE,
 )
 _HYPOTHETICAL = re.compile(r"\b(?:if|as though|suppose|unless|whether)\b", re.IGNORECASE)
+_REPORTED = re.compile(
+    r"\b(?:you|he|she|they) (?:said|say|says|told|called|call|wrote|mentioned|think|thinks|thought"
+    r"|believe|believes)\b",
+    re.IGNORECASE,
+)
+_OPEN_WORD = r"(?:\w+ )"
+_OPEN_WORD_NOT_DENYING = r"(?:(?!(?:not|never|no)\b)\w+ )"
 _CACHED = 256
+_LONGEST_CLAUSE = 300  # characters; keeps a reply of one endless clause linear
 
 
 class Span(NamedTuple):
@@ -42,8 +57,13 @@ class Span(NamedTuple):
 
 
 def phrases(*alternatives: str) -> re.Pattern[str]:
-    """One pattern for whole-word alternatives, in any case; a space stands for any white space."""
-    joined = "|".join(alternatives).replace(" ", r"\s+")
+    """One pattern for whole-word alternatives, in any case.
+
+    A space stands for any white space; with ? or * after it the white space may be missing. A word
+    left open, (?:\\w+ ), is never "not", "never" or "no": those are written where they are meant.
+    """
+    joined = "|".join(alternatives).replace(_OPEN_WORD, _OPEN_WORD_NOT_DENYING)
+    joined = re.sub(r" [?*]", r"\\s*", joined).replace(" ", r"\s+")
     return re.compile(rf"\b(?:{joined})\b", re.IGNORECASE)
 
 
@@ -51,8 +71,8 @@ def phrases(*alternatives: str) -> re.Pattern[str]:
 def prepared(reply: str) -> str:
     """The copy that rules match on; the same length as `reply`.
 
-    >>> prepared('Tell him “I’ve been there”. I’m sure.')
-    "Tell him                 . I'm sure."
+    >>> prepared('Say “no” to him. I’m sure.')
+    "Say      to him. I'm sure."
     """
     text = reply.translate(_SAME)
     if _QUOTED.fullmatch(text.strip()):
@@ -88,21 +108,21 @@ def sentence_starts(reply: str) -> tuple[int, ...]:
 
 def clause_before(text: str, position: int) -> str:
     """What stands before `position` in its clause."""
-    start = 0
-    for boundary in _CLAUSE_END.finditer(text, 0, position):
+    start = max(0, position - _LONGEST_CLAUSE)
+    for boundary in _CLAUSE_END.finditer(text, start, position):
         start = boundary.end()
     return text[start:position]
 
 
-def clause_after(text: str, position: int) -> str:
-    """What stands after `position` in its clause."""
-    boundary = _CLAUSE_END.search(text, position)
-    return text[position : boundary.start() if boundary else len(text)]
+def denied(text: str, match: re.Match[str], words: int | None = None) -> bool:
+    """Whether the clause says before the match that it is not so: "I can't say I've been there".
 
-
-def denied(text: str, match: re.Match[str]) -> bool:
-    """Whether the clause says before the match that it is not so: "I can't say I've been there"."""
-    return _DENIAL.search(clause_before(text, match.start())) is not None
+    `words` looks at that many words before the match only. "Don't hesitate to" denies nothing.
+    """
+    before = _NO_DENIAL.sub(" ", clause_before(text, match.start()))
+    if words is not None:
+        before = " ".join(before.split()[-words:])
+    return _DENIAL.search(before) is not None
 
 
 def hypothetical(text: str, match: re.Match[str]) -> bool:
@@ -110,9 +130,20 @@ def hypothetical(text: str, match: re.Match[str]) -> bool:
     return _HYPOTHETICAL.search(clause_before(text, match.start())) is not None
 
 
+def reported(text: str, match: re.Match[str]) -> bool:
+    """Whether the clause gives somebody's words or thoughts: "you said you only need me"."""
+    return _REPORTED.search(clause_before(text, match.start())) is not None
+
+
 def asserted(text: str, match: re.Match[str]) -> bool:
-    """Neither denied nor hypothetical."""
-    return not denied(text, match) and not hypothetical(text, match)
+    """The reply's own statement: not denied, not hypothetical, not somebody else's words."""
+    return not (denied(text, match) or hypothetical(text, match) or reported(text, match))
+
+
+def in_question(text: str, match: re.Match[str]) -> bool:
+    """Whether the sentence of the match ends with a question mark."""
+    end = _SENTENCE_END.search(text, match.end(), match.end() + _LONGEST_CLAUSE)
+    return match[0].endswith("?") or (end is not None and end[0] == "?")
 
 
 def in_order(spans: Iterable[Span]) -> tuple[Span, ...]:

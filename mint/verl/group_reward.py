@@ -6,6 +6,7 @@ a component's mean leaves out replies that could not be graded.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ def step_rewards(
         **_reward_metrics(rows, done, weights),
         **_group_metrics(results),
         **_reply_metrics(rows),
+        **_grader_metrics(rows),
     }
     return StepReward(
         scores=tuple(b.score for b in done),
@@ -105,10 +107,6 @@ def _reply_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
     graded = [row.signals for row in rows if row.signals.status is Status.OK]
     metrics = {
         "reply/num": float(len(rows)),
-        "grader/num_failed": float(sum(s is Status.FAILED for s in status)),
-        "grader/failed_frac": _mean([float(s is Status.FAILED) for s in status]),
-        "grader/tagger_failed": _failed_by(rows, "tagger"),
-        "grader/judge_failed": _failed_by(rows, "judge"),
         "reply/truncated_frac": _mean([float(row.signals.truncated) for row in rows]),
         "reply/empty_frac": _mean([float(s is Status.EMPTY) for s in status]),
         "reply/truncated_think_frac": _mean([float(s is Status.TRUNCATED_THINK) for s in status]),
@@ -121,13 +119,27 @@ def _reply_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
     return metrics
 
 
-def _failed_by(rows: Sequence[GradedReply], grader: str) -> float:
-    return float(
-        sum(
-            row.signals.status is Status.FAILED and row.signals.reason.startswith(grader)
-            for row in rows
-        )
-    )
+def _grader_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
+    failed = [row.signals for row in rows if row.signals.status is Status.FAILED]
+    metrics = {
+        "grader/num_failed": float(len(failed)),
+        "grader/failed_frac": _mean([float(r.signals.status is Status.FAILED) for r in rows]),
+        "grader/tagger_failed": float(sum("tagger" in s.failures for s in failed)),
+        "grader/judge_failed": float(sum("judge" in s.failures for s in failed)),
+    }
+    for kind, count in failure_kinds(rows).items():
+        metrics[f"grader/failed/{kind}"] = float(count)
+    # Only where replies are graded more than once: a spread of one grading is no number.
+    for grader in ("tagger", "judge"):
+        spreads = [getattr(row, f"{grader}_repeat_std") for row in rows]
+        if any(spread is not None for spread in spreads):
+            metrics[f"grader/{grader}_repeat_std"] = _mean(spreads)
+    return metrics
+
+
+def failure_kinds(rows: Sequence[GradedReply]) -> Counter[str]:
+    """Kind of failure -> how many gradings failed so; a reply may count twice."""
+    return Counter(f.kind for row in rows for f in row.signals.failures.values())
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -22,9 +22,9 @@ from rewards.batching import MicroBatcher
 from rewards.build import build_graders
 from rewards.errors import GraderError
 from rewards.formula import raw_reward
-from rewards.scorer import ReplyScorer, ScoringRequest
+from rewards.scorer import ReplyScorer, ScoringRequest, failed_signals
 from rewards.text import visible_reply
-from rewards.types import Message, Signals, Status
+from rewards.types import Failure, Message, Rating, Signals, Status
 
 
 class SignalRewardManager(RewardManagerBase):
@@ -58,7 +58,8 @@ class SignalRewardManager(RewardManagerBase):
         except GraderError as error:
             # The trainer counts it and ends the run when there are too many; raising here would
             # make verl drop the prompt without a word.
-            signals, seconds = _failed(request, f"grader: exception: {error}"), 0.0
+            signals = failed_signals(request, {"grader": Failure("exception", str(error))})
+            seconds = 0.0
         score = raw_reward(signals, self._mint.reward)
         info = item.non_tensor_batch["extra_info"]
         return {
@@ -94,17 +95,9 @@ class SignalRewardManager(RewardManagerBase):
         return bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
 
 
-def _failed(request: ScoringRequest, reason: str) -> Signals:
-    return Signals(
-        status=Status.FAILED,
-        reason=reason,
-        num_tokens=request.num_tokens,
-        truncated=request.truncated,
-    )
-
-
 def _graded(request: ScoringRequest, signals: Signals, info: Any, seconds: float) -> GradedReply:
-    sentences = signals.tagging.sentences if signals.tagging else ()
+    tagging, rating = signals.tagging, signals.rating
+    sentences = tagging.sentences if tagging else ()
     return GradedReply(
         signals=signals,
         reply=request.raw_reply,
@@ -114,6 +107,9 @@ def _graded(request: ScoringRequest, signals: Signals, info: Any, seconds: float
         previous_counts=request.previous_counts,
         sentences=tuple(s.text for s in sentences),
         tactics=tuple(s.tactics for s in sentences),
-        dimensions=dict(signals.rating.dimensions) if signals.rating else {},
+        dimensions=dict(rating.dimensions) if isinstance(rating, Rating) else {},
         grade_s=seconds,
+        tagger_repeat_std=tagging.repeat_std if tagging else None,
+        judge_repeat_std=rating.repeat_std if rating else None,
+        request=request if signals.status is Status.FAILED else None,
     )

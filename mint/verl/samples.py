@@ -1,10 +1,11 @@
-"""Rows of samples.jsonl: the best and the worst reply of a few groups of a step."""
+"""Rows of samples.jsonl (best and worst replies) and of quarantine.jsonl (failed ones)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from mint.quarantine import Quarantined
 from mint.verl.group_reward import StepReward
 from mint.verl.wire import GradedReply
 
@@ -45,3 +46,22 @@ def sample_rows(
                 }
             )
     return out
+
+
+def quarantine_rows(
+    step: int, rows: Sequence[GradedReply], uids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Every reply of the step that could not be graded."""
+    return [
+        Quarantined(
+            stage="train",
+            step=step,
+            uid=uid,
+            conversation_id=row.conversation_id,
+            turn=row.turn,
+            failures=row.signals.failures,
+            request=row.request,
+        ).as_row()
+        for row, uid in zip(rows, uids, strict=True)
+        if row.request is not None
+    ]

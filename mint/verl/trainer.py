@@ -17,9 +17,11 @@ from tensordict import TensorDict
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from mint.config import MintConfig, mint_config
-from mint.runlog import RunDir
+from mint.runlog import RunDir, append_json_lines
+from mint.verl.failure_watch import FailureWatch
+from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import StepReward, step_rewards
-from mint.verl.samples import sample_rows
+from mint.verl.samples import quarantine_rows, sample_rows
 from mint.verl.step_metrics import translate
 from mint.verl.wire import KEY, GradedReply, unpack
 from rewards.errors import GraderError
@@ -31,6 +33,8 @@ class MintTrainer(PPOTrainerSync):
     def __init__(self, config: Any) -> None:
         self._mint: MintConfig = mint_config(config)
         self._run = RunDir(Path(self._mint.run.dir))
+        self._watch = FailureWatch(self._mint.grading, str(self._run.quarantine_path))
+        self._health = GraderHealth(self._mint)
         super().__init__(config)
 
     def _build_replay_buffer(self) -> Any:
@@ -45,9 +49,11 @@ class MintTrainer(PPOTrainerSync):
         metrics.update(result.metrics)
         self._write_scores(batch, result, positions)
         metrics["time/group_reward_s"] = time.perf_counter() - started
+        metrics.update(self._health.metrics())
         self._run.append_samples(
             sample_rows(self.global_steps, rows, uids, result, self._mint.run.samples_per_step)
         )
+        append_json_lines(self._run.quarantine_path, quarantine_rows(self.global_steps, rows, uids))
         self._check_graders(rows, result)
         return super()._compute_advantage(batch, metrics)
 
@@ -89,17 +95,9 @@ class MintTrainer(PPOTrainerSync):
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
     def _check_graders(self, rows: list[GradedReply], result: StepReward) -> None:
-        limits = self._mint.grading
-        failed = result.metrics["grader/failed_frac"]
-        lost = result.metrics["group/frac_lost"]
-        if failed <= limits.max_failed_fraction and lost <= limits.max_lost_fraction:
-            return
-        self._run.append_metrics(self.global_steps, result.metrics)
-        reasons = sorted({row.signals.reason for row in rows if row.signals.reason})
-        example = next((r for r in reasons if ":" in r), "no reason given")
-        raise GraderError(
-            f"step {self.global_steps}: {failed:.0%} of the replies could not be graded "
-            f"({lost:.0%} of the groups lost), allowed {limits.max_failed_fraction:.0%} "
-            f"({limits.max_lost_fraction:.0%}); for example {example!r}. Mend the grader, or see "
-            "mint.grading.max_failed_fraction and mint.grading.max_lost_fraction"
-        )
+        problem = self._watch.problem(self.global_steps, rows, result.metrics)
+        if problem:
+            self._run.append_metrics(
+                self.global_steps, {**result.metrics, **self._health.metrics()}
+            )
+            raise GraderError(problem)

@@ -11,8 +11,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mint.quarantine import request_from_row, request_row
 from rewards.formula import COMPONENTS
-from rewards.types import DIMENSIONS, Signals, Status
+from rewards.scorer import ScoringRequest
+from rewards.types import DIMENSIONS, Failure, Signals, Status
 
 KEY = "reward_extra_info"
 
@@ -31,6 +33,12 @@ class GradedReply(NamedTuple):
     dimensions: dict[str, float]
     grade_s: float
     """This reply's share of the seconds graders were busy."""
+    tagger_repeat_std: float | None = None
+    """How far repeated taggings of this reply lie apart; None when it was tagged once."""
+    judge_repeat_std: float | None = None
+    """The same for its ratings."""
+    request: ScoringRequest | None = None
+    """What was to be graded, kept only where grading failed."""
 
 
 def pack(graded: GradedReply) -> dict[str, float | str]:
@@ -51,10 +59,14 @@ def pack(graded: GradedReply) -> dict[str, float | str]:
         "sentences": json.dumps(list(graded.sentences)),
         "tactics": json.dumps([list(t) for t in graded.tactics]),
         "grade_s": graded.grade_s,
+        "failures": json.dumps({name: f._asdict() for name, f in signals.failures.items()}),
+        "quality_is_logit": float(signals.quality_is_logit),
+        "tagger_repeat_std": _wired(graded.tagger_repeat_std),
+        "judge_repeat_std": _wired(graded.judge_repeat_std),
+        "request": "" if graded.request is None else json.dumps(request_row(graded.request)),
     }
     for name in COMPONENTS:
-        value = getattr(signals, name)
-        wire[name] = math.nan if value is None else float(value)
+        wire[name] = _wired(getattr(signals, name))
     for name in DIMENSIONS:
         wire[name] = graded.dimensions[name] if name in graded.dimensions else math.nan
     return wire
@@ -65,11 +77,13 @@ def unpack(wire: Mapping[str, Any]) -> GradedReply:
     signals = Signals(
         status=Status(wire["status"]),
         reason=wire["reason"],
+        failures={n: Failure(**f) for n, f in json.loads(wire["failures"]).items()},
         num_tokens=int(wire["num_tokens"]),
         label_leak=bool(wire["label_leak"]),
         truncated=bool(wire["truncated"]),
         counts=tuple(json.loads(wire["counts"])),
         quality=_number(wire["quality"]),
+        quality_is_logit=bool(wire["quality_is_logit"]),
         kl=_number(wire["kl"]),
         entropy=_number(wire["entropy"]),
         bigram=_number(wire["bigram"]),
@@ -86,7 +100,14 @@ def unpack(wire: Mapping[str, Any]) -> GradedReply:
         tactics=tuple(tuple(t) for t in json.loads(wire["tactics"])),
         dimensions={n: float(wire[n]) for n in DIMENSIONS if not math.isnan(wire[n])},
         grade_s=float(wire["grade_s"]),
+        tagger_repeat_std=_number(wire["tagger_repeat_std"]),
+        judge_repeat_std=_number(wire["judge_repeat_std"]),
+        request=request_from_row(json.loads(wire["request"])) if wire["request"] else None,
     )
+
+
+def _wired(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _number(value: float) -> float | None:

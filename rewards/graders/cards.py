@@ -42,7 +42,7 @@ def base_card(
         "settings": asdict(settings),
         "weights": "fitted on all replies after cross-validation at the same settings",
         "validation": (
-            f"{FOLDS} folds; fold f learns from the replies whose conversation and whose system are "
+            f"{FOLDS} folds; fold f learns from replies whose conversation and whose system are "
             "not in group f; figures of unseen systems are of seen conversations and vice versa, "
             "'both' of neither"
         ),

@@ -12,7 +12,7 @@ import pytest
 
 from mint import cli
 from mint.banks import Banks, Scenario
-from mint.bench import graders, machine, step, table, trl, trl_grpo
+from mint.bench import bootstrap, graders, machine, step, table, trl, trl_grpo
 from mint.bench.__main__ import BenchConfig, as_text
 from mint.bench.stats import Spread, spread
 from mint.config import mint_config
@@ -279,7 +279,7 @@ def test_bad_settings_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(BenchConfig, main, ["part=gpu"]) == 2
     assert cli.run(BenchConfig, main, ["steps=1"]) == 2
     errors = capsys.readouterr().err.splitlines()
-    assert errors[0] == "error: part must be one of all, step, graders, trl, got 'gpu'"
+    assert errors[0] == "error: part must be one of all, step, graders, bootstrap, trl, got 'gpu'"
     assert errors[1].startswith("error: steps must be >= 2")
 
 
@@ -376,3 +376,31 @@ def test_a_busy_machine_is_noted(monkeypatch: pytest.MonkeyPatch, load: float, s
     monkeypatch.setattr(machine, "load", lambda: load)
     assert says in machine.busy_note(2)
     assert bool(machine.busy_note(2)) == bool(says)
+
+
+def test_loop_and_matrix_products_agree_on_made_up_systems() -> None:
+    panel = bootstrap._made_up()
+    pair = panel.systems[1:]
+    drawn = bootstrap.resample_counts(50, 8, seed=5)
+    plain = bootstrap.loop([bootstrap._plain_turns(panel, one) for one in pair], drawn)
+    quick = bootstrap.matrix(panel, pair, drawn)
+    assert set(plain) == set(quick) == set(bootstrap.HEADLINE)
+    for name, values in plain.items():
+        assert values == pytest.approx(quick[name]), name
+    quick["lift"][3] += 0.01
+    with pytest.raises(DataError, match="lift: the loop gives"):
+        bootstrap._check_equal(plain, quick)
+
+
+def test_bootstrap_is_much_faster_than_the_loop() -> None:
+    figures = bootstrap.measure("")
+    assert figures.ratio > 30
+    lines = table.bootstrap_table(figures)
+    assert "10,000 resamples" in lines[0]
+    assert lines[-1] == f"loop / matrix products = {figures.ratio:.0f}"
+
+
+def test_bootstrap_needs_systems(tmp_path: Path) -> None:
+    (tmp_path / "evaluation/outputs/gold").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="needs the folder gold and two other systems"):
+        bootstrap.measure(str(tmp_path))

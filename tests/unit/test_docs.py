@@ -36,6 +36,8 @@ def test_every_metric_is_documented(root: Path) -> None:
         (),
         {},
         0.0,
+        tagger_repeat_std=0.1,
+        judge_repeat_std=0.1,
     )
     keys = {*step_rewards([row, row], ["a", "a"], RewardWeights()).metrics, *_VERL_KEYS}
     keys -= {"train/epoch"}

@@ -26,11 +26,20 @@ from mint.evaluate import (
 from mint.evaluation.generate import Prompt, ReplyGenerator, choose_tokens, reply_uniforms
 from mint.evaluation.settings import EvaluationConfig
 from mint.manifest import RunFacts, start_manifest
+from mint.quarantine import read_quarantine
 from mint.runlog import RunDir
 from rewards.build import Graders
 from rewards.errors import ConfigError, DataError
 from rewards.formula import RewardWeights
-from rewards.types import DIMENSIONS, Failure, GraderIdentity, Rating, TaggedSentence, Tagging
+from rewards.types import (
+    DIMENSIONS,
+    Failure,
+    GraderIdentity,
+    Rating,
+    ScalarRating,
+    TaggedSentence,
+    Tagging,
+)
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -275,6 +284,56 @@ def _content(message: dict[str, str]) -> dict[str, str]:
 
 GRADERS = Graders(FakeTagger(), FakeJudge())
 SETTINGS = EvaluationConfig(max_new_tokens=16, samples_per_prompt=2, resamples=200)
+
+
+class TaggerWithATimeout(FakeTagger):
+    """Fails on the first reply it gets."""
+
+    async def tag(self, replies):
+        return [Failure("timeout", "60 s"), *(await super().tag(replies))[1:]]
+
+
+def test_failed_replies_are_kept_to_be_graded_again(model_path, tmp_path):
+    result = evaluate_model(
+        model_path,
+        rows_file(tmp_path / "val.parquet"),
+        graders=Graders(TaggerWithATimeout(), FakeJudge()),
+        weights=RewardWeights(),
+        settings=SETTINGS,
+        label="before",
+        out_dir=tmp_path / "evaluation",
+    )
+    failed = next(reply for reply in result.replies if reply.status == "failed")
+    row = read_quarantine(tmp_path / "evaluation" / "before_quarantine.jsonl")[0]
+    assert (row.stage, row.conversation_id, row.turn) == ("before", failed.conversation_id, 0)
+    assert row.failures == {"tagger": Failure("timeout", "60 s")}
+    assert row.request.history[-1].content == failed.seeker
+
+
+class RewardModel:
+    """Gives every reply the same logit."""
+
+    identity = GraderIdentity(kind="fake", name="reward model", revision="1")
+
+    async def rate(self, replies):
+        return [ScalarRating(value=-2.5) for _ in replies]
+
+
+def test_a_reward_model_has_no_empathy_ratings_and_none_become_0(model_path, tmp_path):
+    result = evaluate_model(
+        model_path,
+        rows_file(tmp_path / "val.parquet"),
+        graders=Graders(FakeTagger(), RewardModel()),
+        weights=RewardWeights(kl=0.0),
+        settings=SETTINGS,
+        label="before",
+        out_dir=tmp_path / "evaluation",
+    )
+    metrics = result.metrics
+    assert metrics["judge_logit"].mean == pytest.approx(-2.5)
+    assert 0 < metrics["composite"].mean < 0.2, "1 / (1 + e^2.5), scaled by length"
+    for name in ("empathy", *DIMENSIONS):
+        assert (metrics[name].mean, metrics[name].n) == (None, 0)
 
 
 def test_evaluate_model_writes_metrics_and_replies(model_path, tmp_path):

@@ -399,7 +399,7 @@ def test_custom_graders_need_no_encoder() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"kind": "served"}, "kind must be one of embedded, custom"),
+        ({"kind": "served"}, "kind must be one of embedded, served"),
         ({"kind": "custom"}, "needs mint.tagger.factory"),
         ({"kind": "embedded", "factory": "a:b"}, "is set, but"),
         ({"kind": "custom", "factory": "no_colon"}, "must look like"),

@@ -14,6 +14,7 @@ from rewards.errors import ConfigError
 RECIPES = (
     "mint_tiny",
     "mint_4b",
+    "mint_4b_served",
     "mint_1p7b",
     "mint_4b_entropy",
     "mint_4b_kl_entropy",

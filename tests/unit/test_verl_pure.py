@@ -13,7 +13,7 @@ from mint.verl.samples import sample_rows
 from mint.verl.step_metrics import translate
 from mint.verl.wire import GradedReply, pack, unpack
 from rewards.formula import RewardWeights
-from rewards.types import Signals, Status
+from rewards.types import Failure, Signals, Status
 
 
 def graded(quality: float | None = 0.5, kl: float = 1.0, **changes: object) -> GradedReply:
@@ -31,7 +31,16 @@ def graded(quality: float | None = 0.5, kl: float = 1.0, **changes: object) -> G
             counts=(0, 0, 0, 1, 0, 0, 0, 2, 0, 0),
         )
     else:
-        signals = Signals(status=status, reason=str(reason), num_tokens=3)  # type: ignore[arg-type]
+        failures = {}
+        if ":" in str(reason):
+            grader, kind, message = str(reason).split(": ")
+            failures = {grader: Failure(kind, message)}
+        signals = Signals(
+            status=status,  # type: ignore[arg-type]
+            reason=str(reason),
+            failures=failures,
+            num_tokens=3,
+        )
     return GradedReply(
         signals=signals,
         reply="I hear you.",

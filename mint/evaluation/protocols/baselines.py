@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from mint.dataset import PromptRow
 from mint.evaluation.cases import Case, prompt_row, row_messages
@@ -27,22 +28,34 @@ VERBALIZED = "verbalized_"
 CONDITIONS = (*(style.value for style in PromptStyle), *(VERBALIZED + s.value for s in PromptStyle))
 
 
+class Verbalized(NamedTuple):
+    """Settings of verbalized sampling."""
+
+    candidates: int
+    """Replies listed in one answer, >= 1."""
+    max_new_tokens: int
+    """Longest answer, all candidates together."""
+
+
 async def evaluate(
     runner: Runner,
     cases: Sequence[Case],
     conditions: Sequence[str],
     prompts: PromptConfig,
     samples: int,
-    candidates: int,
+    verbalized: Verbalized,
 ) -> list[Outcome]:
     """One outcome a condition; `prompts` gives everything about the prompt but its style."""
     outcomes = []
+    longer = replace(
+        runner, sampling=replace(runner.sampling, max_new_tokens=verbalized.max_new_tokens)
+    )
     for condition in conditions:
         style = PromptStyle(condition.removeprefix(VERBALIZED))
         rows = [prompt_row(case, replace(prompts, style=style)) for case in cases]
         name = condition_name(condition)
         if condition.startswith(VERBALIZED):
-            outcomes.append(await _verbalized(runner, rows, name, samples, candidates))
+            outcomes.append(await _verbalized(longer, rows, name, samples, verbalized.candidates))
         else:
             outcomes.append(await lend_an_ear.evaluate(runner, rows, samples, name))
     return outcomes

@@ -1,0 +1,172 @@
+"""The keys of `python -m mint.evaluate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mint.evaluation.protocols.baselines import CONDITIONS
+from mint.evaluation.seeker import MAX_TURNS
+from mint.evaluation.served import SeekerEndpoint, SubjectEndpoint
+from mint.evaluation.settings import EvaluationConfig
+from mint.safety.limits import SafetyLimits
+from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
+from rewards.errors import ConfigError
+
+PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
+HELD_OUT = "held_out"
+"""A run's own evaluation: its held-out turns, several samples each, before against after."""
+SUBJECTS = ("run", "model", "endpoint", "replies")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """Evaluate a model: exactly one of run=DIR, model=NAME, endpoint=URL (with model=NAME) and
+    replies=FILE. Continues an interrupted evaluation of the same output folder.
+    """
+
+    run: str | None = None
+    """Run directory of a training."""
+    which: str = "after"
+    """Of a run: before (the starting policy), after (RUN/model) or both."""
+    model: str | None = None
+    """Model folder or hub name; with endpoint, the name the server knows it by."""
+    endpoint: str | None = None
+    """Address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1."""
+    server: SubjectEndpoint = field(default_factory=SubjectEndpoint)
+    """More about that server: server.token_file, server.concurrency, server.read_timeout_s, ..."""
+    vllm_options: bool = True
+    """Send chat_template_kwargs and response_format, which servers other than vLLM may refuse."""
+    replies: str | None = None
+    """JSON lines of ready replies with conversation_id, turn and reply."""
+    protocol: str = ""
+    """lend_an_ear, free_running, baselines, probes, several of them with commas, or all. Default:
+    held_out for a run, lend_an_ear for replies, else all."""
+    output: str | None = None
+    """Folder for results and journals; of a run RUN/evaluation/{before,after} unless set."""
+    data: str | None = None
+    """Conversations of lend_an_ear and baselines: mint's or the official repository's JSON, its
+    CSV, or a Parquet file of mint.prepare; of a run its held-out file unless set."""
+    limit: int | None = None
+    """Only the first so many conversations of `data`."""
+    style: str | None = None
+    """Prompt: plain, tactics or tactics_history; null: the run's, or tactics_history."""
+    compact: bool | None = None
+    """Short system prompts, for small policies; null: the run's, or false."""
+    samples: int = 1
+    """Replies to each turn in lend_an_ear and baselines."""
+    temperature: float = 0.7
+    """Sampling temperature; 0 is greedy."""
+    top_p: float = 1.0
+    """Share of probability that is sampled from, in (0, 1]."""
+    max_new_tokens: int | None = None
+    """Longest reply, thinking included; null: the run's, or 2048."""
+    thinking: bool | None = None
+    """Let the chat template switch thinking on; null: the run's, or false."""
+    seed: int = 42
+    """Seed of sampling, scenarios, the seeker and the bootstrap."""
+    batch_size: int = 16
+    """Replies generated at the same time by a model in this process."""
+    turns: int = 8
+    """Supporter turns of a free-running dialogue."""
+    dialogues: int = 20
+    """Free-running dialogues."""
+    scenarios: str = "val"
+    """Who the model talks to: val (scenarios that the demo holds out) or all."""
+    seeker: str = "bank"
+    """bank (scripted, offline) or served (an LLM plays the scenario)."""
+    seeker_endpoint: SeekerEndpoint = field(default_factory=SeekerEndpoint)
+    """Server of the served seeker: seeker_endpoint.urls=[...], seeker_endpoint.model=..."""
+    seeker_temperature: float = 0.7
+    """Temperature of the served seeker."""
+    conditions: str = "all"
+    """Baselines: plain, tactics, tactics_history and the same with verbalized_ before them."""
+    candidates: int = 5
+    """Replies that verbalized sampling lists."""
+    candidate_tokens: int | None = None
+    """Longest list in tokens; null: twice max_new_tokens."""
+    gate: bool = False
+    """End with status 3 when the safety probes exceed their limits."""
+    safety: SafetyLimits = field(default_factory=SafetyLimits)
+    """Limits of the safety probes: safety.crisis=0.9, safety.bound=low, ..."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """Sentence encoder of the embedded graders; of a run its own unless set."""
+    tagger: TaggerConfig = field(default_factory=TaggerConfig)
+    """Tactic tagger, as mint.tagger in a recipe; of a run its own unless set."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    """Empathy judge, as mint.judge in a recipe; of a run its own unless set."""
+    resamples: int = 10_000
+    """Bootstrap resamples behind each interval."""
+    confidence: float = 0.95
+    """Coverage of the intervals."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "samples": (self.samples >= 1, ">= 1"),
+            "limit": (self.limit is None or self.limit >= 1, ">= 1 or null"),
+            "turns": (1 <= self.turns <= MAX_TURNS, f"in 1..{MAX_TURNS}"),
+            "dialogues": (self.dialogues >= 1, ">= 1"),
+            "candidates": (self.candidates >= 1, ">= 1"),
+            "batch_size": (self.batch_size >= 1, ">= 1"),
+            "temperature": (self.temperature >= 0, ">= 0"),
+            "seeker": (self.seeker in ("bank", "served"), "bank or served"),
+            "scenarios": (self.scenarios in ("val", "all"), "val or all"),
+        }
+        for name, (holds, rule) in limits.items():
+            if not holds:
+                raise ConfigError(f"{name} must be {rule}, got {getattr(self, name)!r}")
+        if self.temperature == 0 and self.samples > 1:
+            raise ConfigError("samples must be 1 when temperature is 0: all would be alike")
+
+    @property
+    def subject(self) -> str:
+        """Which of `SUBJECTS` is evaluated. Raises ConfigError unless exactly one is given."""
+        given = [name for name in SUBJECTS if getattr(self, name) is not None]
+        if self.endpoint is not None and self.model is not None:
+            given.remove("model")
+        if len(given) != 1:
+            got = ", ".join(f"{name}={getattr(self, name)}" for name in given) or "none"
+            raise ConfigError(
+                "give exactly one of run=DIR, model=NAME, endpoint=URL model=NAME and "
+                f"replies=FILE; got {got}"
+            )
+        return given[0]
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The protocols to run, in order. Raises ConfigError for an unknown one."""
+        defaults = {"run": HELD_OUT, "replies": "lend_an_ear"}
+        chosen = self.protocol
+        if not chosen:
+            chosen = defaults[self.subject] if self.subject in defaults else "all"
+        names = PROTOCOLS if chosen == "all" else tuple(chosen.split(","))
+        allowed = (HELD_OUT, *PROTOCOLS) if self.subject == "run" else PROTOCOLS
+        for name in names:
+            if name not in allowed:
+                raise ConfigError(f"protocol must be of {', '.join(allowed)}, all; got {name!r}")
+            if self.subject == "replies" and name in ("free_running", "baselines"):
+                raise ConfigError(f"ready replies cannot be evaluated by {name}: it must ask")
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def chosen_conditions(self) -> tuple[str, ...]:
+        """The conditions of the baselines. Raises ConfigError for an unknown one."""
+        if self.conditions == "all":
+            return CONDITIONS
+        names = tuple(dict.fromkeys(self.conditions.split(",")))
+        for name in names:
+            if name not in CONDITIONS:
+                allowed = ", ".join(CONDITIONS)
+                raise ConfigError(f"conditions must be of {allowed}, all; got {name!r}")
+        return names
+
+    @property
+    def statistics(self) -> EvaluationConfig:
+        """How numbers are summarised."""
+        return EvaluationConfig(
+            samples_per_prompt=self.samples,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            seed=self.seed,
+            resamples=self.resamples,
+            confidence=self.confidence,
+        )

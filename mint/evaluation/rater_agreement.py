@@ -1,0 +1,109 @@
+"""Who wins in the eyes of human raters, and how far the raters agree."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations, permutations
+from typing import NamedTuple
+
+from sklearn.metrics import cohen_kappa_score
+
+from mint.evaluation.rating_sheets import Choice
+from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.summary import Estimate, clustered_mean
+
+TIE = "tie"
+
+
+class RaterResult(NamedTuple):
+    """One rater's answers."""
+
+    num: int
+    win_rate: Estimate
+    """Of the first system; a tie counts one half."""
+    left_share: float | None
+    """Share of decided pairs where the left reply was chosen; far from 0.5 is a habit of side."""
+
+
+class Agreement(NamedTuple):
+    """What the raters say."""
+
+    systems: tuple[str, str]
+    win_rate: Estimate
+    """Share of answers for the first system, a tie counting one half; > 0.5 means it wins."""
+    outcomes: dict[str, int]
+    """Answers for each system and ties."""
+    raters: dict[str, RaterResult]
+    alpha: float | None
+    """Krippendorff's alpha for nominal data, <= 1; 0 is chance. None without shared pairs."""
+    kappas: dict[str, float | None]
+    """Cohen's kappa of each two raters on the pairs both have rated."""
+
+
+def agreement(
+    choices: Sequence[Choice], systems: tuple[str, str], settings: EvaluationConfig
+) -> Agreement:
+    """Win rate, habits of side and agreement. Intervals resample conversations."""
+    raters = sorted({choice.rater for choice in choices})
+    by_rater = {name: [c for c in choices if c.rater == name] for name in raters}
+    units: dict[tuple[str, int], dict[str, str]] = defaultdict(dict)
+    for choice in choices:
+        units[choice.conversation_id, choice.turn][choice.rater] = choice.winner
+    return Agreement(
+        systems=systems,
+        win_rate=_win_rate(choices, systems[0], settings),
+        outcomes=dict(Counter(choice.winner for choice in choices)),
+        raters={name: _rater(own, systems[0], settings) for name, own in by_rater.items()},
+        alpha=krippendorff_alpha([list(unit.values()) for unit in units.values()]),
+        kappas={f"{a} / {b}": _kappa(units, a, b) for a, b in combinations(raters, 2)},
+    )
+
+
+def krippendorff_alpha(units: Sequence[Sequence[str]]) -> float | None:
+    """Krippendorff's alpha for nominal values; `units` holds the values given to each unit.
+
+    1 - observed / expected disagreement over all pairable values (Krippendorff 2011, "Computing
+    Krippendorff's alpha-reliability"). Units with fewer than two values do not count. None when
+    nothing is pairable or only one value occurs, where agreement cannot be told from its absence.
+    """
+    pairable = [unit for unit in units if len(unit) > 1]
+    coincidences: Counter[tuple[str, str]] = Counter()
+    for unit in pairable:
+        for pair in permutations(unit, 2):
+            coincidences[pair] += 1 / (len(unit) - 1)  # type: ignore[assignment]
+    totals: Counter[str] = Counter()
+    for (value, _), weight in coincidences.items():
+        totals[value] += weight
+    n = sum(totals.values())
+    expected = sum(totals[a] * totals[b] for a, b in permutations(totals, 2))
+    if n <= 1 or expected == 0:
+        return None
+    observed = sum(weight for (a, b), weight in coincidences.items() if a != b)
+    return float(1 - (n - 1) * observed / expected)
+
+
+def _rater(choices: Sequence[Choice], first: str, settings: EvaluationConfig) -> RaterResult:
+    sides = [choice.chose_left for choice in choices if choice.chose_left is not None]
+    return RaterResult(
+        num=len(choices),
+        win_rate=_win_rate(choices, first, settings),
+        left_share=sum(sides) / len(sides) if sides else None,
+    )
+
+
+def _win_rate(choices: Sequence[Choice], first: str, settings: EvaluationConfig) -> Estimate:
+    points = {first: 1.0, TIE: 0.5}
+    return clustered_mean(
+        [(c.conversation_id, points[c.winner] if c.winner in points else 0.0) for c in choices],
+        settings,
+    )
+
+
+def _kappa(
+    units: Mapping[tuple[str, int], Mapping[str, str]], first: str, second: str
+) -> float | None:
+    both = [(u[first], u[second]) for u in units.values() if first in u and second in u]
+    if not both or len({value for pair in both for value in pair}) < 2:
+        return None
+    return float(cohen_kappa_score([a for a, _ in both], [b for _, b in both]))

@@ -1,0 +1,196 @@
+"""Blinded pairwise sheets for human raters, and reading them back.
+
+A sheet is a CSV with one pair of replies a row; which system stands left is random, balanced, and
+kept in a key file that raters do not get. Every sheet has its own order and sides.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mint.evaluation.records import EvaluatedReply
+from mint.runlog import write_text_atomic
+from rewards.errors import ConfigError, DataError
+
+SHEET_COLUMNS = ("item", "context", "left", "right", "choice", "comment")
+KEY_COLUMNS = ("item", "sheet", "left_system", "right_system", "conversation_id", "turn")
+CHOICES = ("left", "right", "tie")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Pair(NamedTuple):
+    """Replies of two systems to the same turn."""
+
+    conversation_id: str
+    turn: int
+    context: str
+    """What the rater reads first."""
+    first: str
+    second: str
+
+
+class Choice(NamedTuple):
+    """One rater's answer to one pair."""
+
+    rater: str
+    conversation_id: str
+    turn: int
+    winner: str
+    """Name of the system, or "tie"."""
+    chose_left: bool | None
+    """None for a tie."""
+
+
+def make_pairs(
+    first: Sequence[EvaluatedReply],
+    second: Sequence[EvaluatedReply],
+    contexts: Mapping[tuple[str, int], str],
+    limit: int | None,
+    seed: int,
+) -> list[Pair]:
+    """Pairs of visible, different first replies to the same message, `limit` of them at random.
+
+    `contexts` holds the conversation up to a turn; where it has none, the seeker's message is the
+    context. Raises DataError when there is no such pair.
+    """
+    others = {(r.conversation_id, r.turn): r for r in second if r.sample == 0}
+    pairs = []
+    for reply in first:
+        place = (reply.conversation_id, reply.turn)
+        other = others.get(place)
+        if reply.sample or other is None or other.seeker != reply.seeker:
+            continue
+        if reply.reply.strip() and other.reply.strip() and reply.reply != other.reply:
+            context = contexts[place] if place in contexts else f"Seeker: {reply.seeker}"
+            pairs.append(Pair(*place, context, reply.reply, other.reply))
+    if not pairs:
+        raise DataError("the two evaluations share no turn with two different visible replies")
+    pairs.sort()
+    chosen = random.Random(seed).sample(pairs, min(limit or len(pairs), len(pairs)))
+    return sorted(chosen)
+
+
+def write_sheets(
+    directory: Path, pairs: Sequence[Pair], names: tuple[str, str], raters: int, seed: int
+) -> list[Path]:
+    """Write <directory>/sheet_1.csv ... and key.csv; returns the sheets."""
+    if names[0] == names[1] or "tie" in names:
+        raise ConfigError(f"the systems need two different names other than tie, got {names}")
+    keys: list[dict[str, object]] = []
+    paths = []
+    for number in range(1, raters + 1):
+        rng = random.Random(f"{seed}:{number}")
+        order = rng.sample(list(pairs), len(pairs))
+        # As many pairs with the first system left as right, so that a habit of side cancels out.
+        swapped = [i % 2 == 1 for i in range(len(order))]
+        rng.shuffle(swapped)
+        rows: list[dict[str, object]] = []
+        for position, (pair, swap) in enumerate(zip(order, swapped, strict=True), start=1):
+            item = f"{number}-{position:04d}"
+            left, right = (pair.second, pair.first) if swap else (pair.first, pair.second)
+            cells = (item, pair.context, left, right, "", "")
+            rows.append(dict(zip(SHEET_COLUMNS, map(_cell, cells), strict=True)))
+            sides = names[::-1] if swap else names
+            key = (item, f"sheet_{number}", *sides, pair.conversation_id, pair.turn)
+            keys.append(dict(zip(KEY_COLUMNS, key, strict=True)))
+        paths.append(directory / f"sheet_{number}.csv")
+        _write(paths[-1], SHEET_COLUMNS, rows)
+    _write(directory / "key.csv", KEY_COLUMNS, keys)
+    return paths
+
+
+def read_choices(
+    key: Path, sheets: Sequence[Path], skip_unrated: bool = False
+) -> tuple[list[Choice], tuple[str, str]]:
+    """All answers of returned sheets, and the two systems' names.
+
+    A rater is a file. Raises DataError with file and row for an unknown item, an item answered
+    twice, an answer that is no choice and, unless `skip_unrated`, an empty answer.
+    """
+    known = {row["item"]: row for _, row in _read(key, KEY_COLUMNS)}
+    names = sorted({row[side] for row in known.values() for side in KEY_COLUMNS[2:4]})
+    if len(names) != 2:
+        raise DataError(f"{key}: expected two systems, found {', '.join(names) or 'none'}")
+    raters = _rater_names(sheets)
+    choices = []
+    for sheet in sheets:
+        seen: dict[str, int] = {}
+        for number, row in _read(sheet, SHEET_COLUMNS[:1] + SHEET_COLUMNS[4:5]):
+            place = f"{sheet}: row {number}"
+            item, answer = row["item"], row["choice"].strip().lower()
+            if item not in known:
+                raise DataError(f"{place}: item {item!r} is not in {key}")
+            if item in seen:
+                raise DataError(f"{place}: item {item!r} occurs before, in row {seen[item]}")
+            seen[item] = number
+            if not answer and skip_unrated:
+                continue
+            if answer not in CHOICES:
+                got = "is not rated" if not answer else f"has the choice {row['choice']!r:.40}"
+                raise DataError(
+                    f"{place}: item {item!r} {got}; allowed: {', '.join(CHOICES)} "
+                    "(skip_unrated=true leaves empty ones out)"
+                )
+            choices.append(_choice(raters[sheet], known[item], answer))
+    if not choices:
+        raise DataError("no pair was rated")
+    return choices, (names[0], names[1])
+
+
+def _choice(rater: str, key: Mapping[str, str], answer: str) -> Choice:
+    return Choice(
+        rater=rater,
+        conversation_id=key["conversation_id"],
+        turn=int(key["turn"]),
+        winner="tie" if answer == "tie" else key[f"{answer}_system"],
+        chose_left=None if answer == "tie" else answer == "left",
+    )
+
+
+def _rater_names(sheets: Sequence[Path]) -> dict[Path, str]:
+    names = {sheet: sheet.stem for sheet in sheets}
+    if len(names) != len(sheets):
+        raise ConfigError("a sheet is given twice")
+    if len(set(names.values())) != len(sheets):
+        names = {sheet: sheet.as_posix() for sheet in sheets}
+    return names
+
+
+def _cell(value: str) -> str:
+    """Text that a spreadsheet does not take for a formula."""
+    return f"'{value}" if value.startswith(_FORMULA) else value
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    # With a byte-order mark, without which spreadsheets misread what is not ASCII.
+    write_text_atomic(path, "\ufeff" + stream.getvalue())
+
+
+def _read(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """(row number in a spreadsheet, row); the header is row 1."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it so") from error
+    header = text.split("\n", 1)[0]
+    # Spreadsheets of some languages write semicolons.
+    delimiter = ";" if header.count(";") > header.count(",") else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    missing = [name for name in columns if name not in (reader.fieldnames or ())]
+    if missing:
+        raise DataError(f"{path}: the column {missing[0]!r} is missing")
+    return [
+        (number, {name: row[name] or "" for name in columns})
+        for number, row in enumerate(reader, start=2)
+    ]

@@ -1,0 +1,197 @@
+"""From the settings of an evaluation to what is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from mint.config import MintConfig, mint_config
+from mint.dataset import CARD
+from mint.evaluation.options import EvaluateSettings
+from mint.evaluation.ready import ReadyReplies
+from mint.evaluation.served import Endpoint, base_url
+from mint.evaluation.session import Session
+from mint.evaluation.sources import LocalModel, ReplySource, Sampling
+from mint.prompts import PromptConfig, PromptStyle
+from mint.runlog import RunDir
+from rewards.build import (
+    EncoderConfig,
+    Graders,
+    JudgeConfig,
+    TaggerConfig,
+    build_graders,
+    check_servers,
+)
+from rewards.errors import ConfigError
+from rewards.formula import RewardWeights
+
+LABELS = ("before", "after")
+_MAX_NEW_TOKENS = 2048
+
+
+class _Defaults(NamedTuple):
+    """What a subject brings along."""
+
+    prompts: PromptConfig
+    max_new_tokens: int
+    thinking: bool
+    data: str | None
+    weights: RewardWeights
+
+
+def sessions(settings: EvaluateSettings) -> Iterator[Session]:
+    """One session a subject: two for a run before and after. Raises ConfigError."""
+    if settings.subject == "run":
+        yield from _run_sessions(settings)
+        return
+    if settings.output is None:
+        raise ConfigError("output=DIR is needed: the folder for results and journals")
+    graders = _graders(settings.encoder, settings.tagger, settings.judge)
+    defaults = _Defaults(
+        prompts=_prompts_of(settings.data, PromptConfig()),
+        max_new_tokens=_MAX_NEW_TOKENS,
+        thinking=False,
+        data=settings.data,
+        weights=RewardWeights(),
+    )
+    yield _session(settings, _source(settings), graders, defaults, Path(settings.output))
+
+
+def labels_of(which: str) -> tuple[str, ...]:
+    """("before",), ("after",) or both. Raises ConfigError for anything else."""
+    if which not in (*LABELS, "both"):
+        raise ConfigError(f"which must be before, after or both, got {which!r}")
+    return LABELS if which == "both" else (which,)
+
+
+def load_config(run: RunDir) -> DictConfig:
+    """The run's configuration. Raises ConfigError when it is missing or broken."""
+    if not run.config_path.exists():
+        raise ConfigError(f"{run.config_path} is missing; it is written when training starts")
+    try:
+        config = OmegaConf.load(run.config_path)
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
+        raise ConfigError(f"{run.config_path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, DictConfig) or "mint" not in config:
+        raise ConfigError(f"{run.config_path} has no node 'mint'")
+    return config
+
+
+def model_path(run: RunDir, config: DictConfig, label: str) -> str:
+    """Where the policy before or after the training is."""
+    if label == "before":
+        path = OmegaConf.select(config, "actor_rollout_ref.model.path")
+        if not path:
+            raise ConfigError(f"{run.config_path} has no actor_rollout_ref.model.path")
+        return str(path)
+    if not run.model_path.is_dir():
+        raise ConfigError(f"{run.model_path} does not exist: the run has no trained model yet")
+    return str(run.model_path)
+
+
+def rows_path(config: DictConfig, mint: MintConfig) -> str:
+    """The run's held-out rows."""
+    # The trainer's copy of the path is absolute; mint's may be relative to where it was started.
+    path = OmegaConf.select(config, "data.val_files")
+    return str(path) if path else mint.data.val_file
+
+
+def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
+    run = RunDir.open(str(settings.run))
+    config = load_config(run)
+    mint = mint_config(config)
+    labels = labels_of(settings.which)
+    paths = {label: model_path(run, config, label) for label in labels}
+    graders = _graders(
+        _chosen(settings.encoder, EncoderConfig(), mint.encoder),
+        _chosen(settings.tagger, TaggerConfig(), mint.tagger),
+        _chosen(settings.judge, JudgeConfig(), mint.judge),
+    )
+    prompts = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
+    held_out = rows_path(config, mint)
+    defaults = _Defaults(
+        prompts=_prompts_of(held_out, prompts),
+        max_new_tokens=mint.evaluation.max_new_tokens,
+        thinking=mint.evaluation.enable_thinking,
+        data=settings.data or held_out,
+        weights=mint.reward,
+    )
+    base = run.evaluation_path if settings.output is None else Path(settings.output)
+    for label in labels:
+        output = base / label if settings.output is None or len(labels) > 1 else base
+        source = LocalModel(paths[label], settings.batch_size)
+        yield _session(settings, source, graders, defaults, output)
+
+
+def _source(settings: EvaluateSettings) -> ReplySource:
+    if settings.endpoint is not None:
+        server = replace(
+            settings.server, urls=[base_url(settings.endpoint)], model=settings.model or ""
+        )
+        return Endpoint(server, settings.vllm_options)
+    if settings.model is not None:
+        return LocalModel(settings.model, settings.batch_size)
+    return ReadyReplies(str(settings.replies))
+
+
+def _session(
+    settings: EvaluateSettings,
+    source: ReplySource,
+    graders: Graders,
+    defaults: _Defaults,
+    output: Path,
+) -> Session:
+    prompts = defaults.prompts
+    if settings.style is not None:
+        if settings.style not in set(PromptStyle):
+            allowed = ", ".join(PromptStyle)
+            raise ConfigError(f"style must be one of {allowed}, got {settings.style!r}")
+        prompts = replace(prompts, style=PromptStyle(settings.style))
+    if settings.compact is not None:
+        prompts = replace(prompts, compact=settings.compact)
+    thinking = defaults.thinking if settings.thinking is None else settings.thinking
+    return Session(
+        settings=settings,
+        source=source,
+        graders=graders,
+        weights=defaults.weights,
+        sampling=Sampling(
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_new_tokens=settings.max_new_tokens or defaults.max_new_tokens,
+            thinking=thinking,
+            seed=settings.seed,
+        ),
+        prompts=prompts,
+        data=None if defaults.data is None else Path(defaults.data),
+        output=output,
+    )
+
+
+def _prompts_of(data: str | None, otherwise: PromptConfig) -> PromptConfig:
+    """The prompts that the rows beside a data set's card were made with."""
+    if data is None or Path(data).suffix != ".parquet":
+        return otherwise
+    card = RunDir(Path(data).parent).read_json(CARD)
+    names = ("style", "compact", "max_tokens_hint", "max_history_turns")
+    if not isinstance(card, dict) or not set(names) <= set(card):
+        return otherwise
+    return PromptConfig(
+        style=PromptStyle(card["style"]), **{name: card[name] for name in names[1:]}
+    )
+
+
+def _graders(encoder: EncoderConfig, tagger: TaggerConfig, judge: JudgeConfig) -> Graders:
+    graders = build_graders(encoder, tagger, judge)
+    check_servers(graders)
+    return graders
+
+
+def _chosen(given: Any, default: Any, of_run: Any) -> Any:
+    return of_run if given == default else given

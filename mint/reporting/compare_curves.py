@@ -1,0 +1,53 @@
+"""Learning curves of several runs in the same axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mint.reporting import svg
+from mint.reporting.contestants import Contestant
+from mint.reporting.html import figure, section, text
+from mint.reporting.svg import Axes, Series
+
+_CURVES = {
+    "reward/raw/mean": ("Composite reward", "reward, fixed scales"),
+    "reward/quality/mean": ("Empathy (judge)", "quality, 0 to 1"),
+    "reward/kl/mean": ("Novelty against the previous turn", "KL, nats"),
+    "tactics_per_reply/mean": ("Tactics per reply", "different tactics"),
+    "policy/entropy": ("Certainty of the policy", "entropy, nats per token"),
+    "reply/num_tokens/mean": ("Length of replies", "tokens"),
+}
+_STYLES = 5
+
+
+def curves_section(contestants: Sequence[Contestant]) -> str:
+    """The curves that at least one run has logged; "" without any."""
+    runs = [contestant for contestant in contestants if contestant.metrics]
+    steps = sorted({int(row["step"]) for run in runs for row in run.metrics})
+    figures = []
+    for key, (title, unit) in _CURVES.items():
+        series = [
+            Series(
+                name=run.name.removesuffix(" after"),
+                values=_values(run.metrics, key, steps),
+                style=f"c{i % _STYLES}",
+            )
+            for i, run in enumerate(runs)
+        ]
+        series = [one for one in series if any(v is not None for v in one.values)]
+        if series:
+            axes = Axes(description=f"{title} over training, by run.", unit=unit)
+            note = f"Mean over the replies of each step; {len(series)} runs."
+            figures.append(figure(title, svg.line_chart(steps, series, axes), text(note)))
+    if not figures:
+        return ""
+    body = f'<div class="grid">{"".join(figures)}</div>'
+    return section("curves", "Learning curves", body)
+
+
+def _values(
+    metrics: Sequence[Mapping[str, Any]], key: str, steps: Sequence[int]
+) -> tuple[float | None, ...]:
+    known = {int(row["step"]): row[key] for row in metrics if key in row}
+    return tuple(known[step] if step in known else None for step in steps)

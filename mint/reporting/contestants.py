@@ -1,0 +1,199 @@
+"""What a comparison is made of: evaluations read from run directories and evaluation folders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mint.evaluation.options import HELD_OUT, PROTOCOLS
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.results import replies_path
+from mint.runlog import RunDir, read_json_lines
+from rewards.errors import ConfigError, DataError
+
+_RUN_FILES = ("config.yaml", "manifest.json", "metrics.jsonl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """Replies of one model under one condition, and where they come from."""
+
+    name: str
+    """For people, unique within its protocol."""
+    owner: str
+    """Name of the contestant."""
+    protocol: str
+    replies: tuple[EvaluatedReply, ...]
+    graders: Mapping[str, Any]
+    """"tagger" and "judge" -> identity."""
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """One evaluated model: an evaluation folder, or a run before or after training."""
+
+    name: str
+    systems: tuple[System, ...]
+    probes: Mapping[str, Any] | None
+    """Content of probes.json."""
+    metrics: tuple[Mapping[str, Any], ...] = ()
+    """Logged training steps."""
+
+
+def load_contestants(paths: Sequence[str | Path], allow_mixed: bool = False) -> list[Contestant]:
+    """The contestants of the given folders, in order.
+
+    Raises ConfigError when a folder holds no evaluation, and when the same protocol was graded by
+    different graders, unless `allow_mixed`.
+    """
+    names = _unique_names([Path(path).resolve() for path in paths])
+    contestants: list[Contestant] = []
+    starts: set[str] = set()
+    for path, name in zip(paths, names, strict=True):
+        contestants += _load(Path(path), name, starts)
+    if not any(c.systems or c.metrics or c.probes for c in contestants):
+        raise ConfigError(f"{', '.join(map(str, paths))}: nothing was evaluated there")
+    problem = _grader_difference(contestants)
+    if problem and not allow_mixed:
+        raise ConfigError(problem)
+    return contestants
+
+
+def is_mixed(contestants: Sequence[Contestant]) -> bool:
+    """Whether different graders have graded the same protocol."""
+    return bool(_grader_difference(contestants))
+
+
+def systems_of(contestants: Sequence[Contestant], protocol: str) -> list[System]:
+    """All systems of a protocol, in order."""
+    return [s for c in contestants for s in c.systems if s.protocol == protocol]
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run directory."""
+    return any((path / name).exists() for name in _RUN_FILES)
+
+
+def _load(path: Path, name: str, starts: set[str]) -> list[Contestant]:
+    if not path.is_dir():
+        raise ConfigError(f"{path} does not exist; give run directories or evaluation folders")
+    if not is_run(path):
+        found = _evaluation(path, name)
+        if not found.systems and found.probes is None:
+            raise ConfigError(
+                f"{path} is neither a run directory nor an evaluation: it has no "
+                f"{', '.join(f'{p}.json' for p in PROTOCOLS)}"
+            )
+        return [found]
+    run = RunDir(path)
+    contestants = []
+    for label in ("before", "after"):
+        held_out = _held_out(run, label, name)
+        folder = _evaluation(run.evaluation_path / label, f"{name} {label}")
+        systems = (*held_out, *folder.systems)
+        metrics = tuple(run.read_metrics()) if label == "after" else ()
+        start = _start(run)
+        if label == "before" and (not systems or start in starts):
+            continue  # Runs from one policy share what it was before.
+        if label == "before":
+            starts.add(start)
+        contestants.append(
+            Contestant(
+                name=f"{name} {label}", systems=systems, probes=folder.probes, metrics=metrics
+            )
+        )
+    return contestants
+
+
+def _held_out(run: RunDir, label: str, name: str) -> tuple[System, ...]:
+    result = run.read_json(f"evaluation/{label}.json")
+    replies = _replies(run.evaluation_path / f"{label}_replies.jsonl")
+    if result is None or not replies:
+        return ()
+    return (
+        System(
+            name=f"{name} {label}",
+            owner=f"{name} {label}",
+            protocol=HELD_OUT,
+            replies=replies,
+            graders=result["graders"],
+            counts={"asked": result["num_replies"], "grader_failed": result["num_failed"]},
+        ),
+    )
+
+
+def _start(run: RunDir) -> str:
+    before = run.read_json("evaluation/before.json")
+    return str(run.path) if before is None else str(before["model"])
+
+
+def _evaluation(path: Path, name: str) -> Contestant:
+    folder = RunDir(path)
+    systems = []
+    for protocol in PROTOCOLS[:-1]:
+        result = folder.read_json(f"{protocol}.json")
+        if result is None:
+            continue
+        if not isinstance(result, dict) or "conditions" not in result:
+            raise DataError(f"{path / protocol}.json was not written by mint.evaluate")
+        for condition, row in result["conditions"].items():
+            own = condition.removeprefix(f"{protocol}").strip("_").replace("_", " ")
+            systems.append(
+                System(
+                    name=f"{name}: {own}" if own else name,
+                    owner=name,
+                    protocol=protocol,
+                    replies=_replies(replies_path(path, condition)),
+                    graders=result["graders"],
+                    counts=row["counts"],
+                )
+            )
+    return Contestant(
+        name=name,
+        systems=tuple(systems),
+        probes=folder.read_json(f"{PROTOCOLS[-1]}.json"),
+    )
+
+
+def _replies(path: Path) -> tuple[EvaluatedReply, ...]:
+    rows = read_json_lines(path)
+    try:
+        return tuple(EvaluatedReply.from_row(row) for row in rows)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _unique_names(paths: Sequence[Path]) -> list[str]:
+    """The shortest endings of the paths that tell them apart."""
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-depth:]) for path in paths]
+        if max(Counter(names).values()) == 1:
+            return names
+    raise ConfigError(f"{paths[0]} is given twice")
+
+
+def _grader_difference(contestants: Sequence[Contestant]) -> str:
+    """What differs between the graders of the first two systems that do not agree, or ""."""
+    for protocol in (HELD_OUT, *PROTOCOLS):
+        first, *others = systems_of(contestants, protocol) or [None]
+        for system in others:
+            assert first is not None
+            for role, identity in first.graders.items():
+                other = system.graders[role] if role in system.graders else None
+                if other != identity:
+                    return (
+                        f"{protocol}: the {role} of {system.name} ({_short(other)}) is not the "
+                        f"one of {first.name} ({_short(identity)}), so their numbers do not "
+                        "compare; grade them alike, or show them all the same with allow_mixed=true"
+                    )
+    return ""
+
+
+def _short(identity: Mapping[str, Any] | None) -> str:
+    if identity is None:
+        return "none"
+    return "/".join(str(identity[key]) for key in ("kind", "name", "revision"))

@@ -1,0 +1,12 @@
+"""Rebuilds the published tables from the official repository's released files, and looks further.
+
+read       released files -> systems, every row checked
+panel      the turns all systems share, as arrays
+measure    metrics of one system with intervals, and its permutation null
+compare    every pair of systems, paired, corrected for many tests
+surface    repetition of wording beside repetition of tactics
+experts    how well the judge agrees with the experts
+published  what the paper says (published.yaml) against what is observed
+tables     CSV, Markdown, LaTeX
+page       one HTML report; figures and plots draw it
+"""

@@ -1,0 +1,71 @@
+"""Every pair of systems, paired by conversation, corrected for the number of pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from mint.evaluation.bootstrap import Interval, percentile_interval
+from mint.evaluation.multiple_tests import benjamini_hochberg, bootstrap_p_value, holm
+from mint.evaluation.repetition import Floats
+from mint.reproduction.sums import HEADLINE, Sums
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One metric of two systems on the same turns."""
+
+    metric: str
+    first: str
+    second: str
+    difference: float
+    """second - first."""
+    interval: Interval
+    p_value: float
+    """Two-sided, of this pair alone."""
+    holm: float = float("nan")
+    """Adjusted over all pairs of the metric; controls any false finding among them."""
+    benjamini_hochberg: float = float("nan")
+    """Adjusted over all pairs of the metric; controls the share of false findings."""
+
+
+def compare_all(
+    sums: Mapping[str, Sums], drawn_RC: Floats, confidence: float
+) -> dict[str, list[Comparison]]:
+    """Metric -> all pairs, for the metrics of `HEADLINE`.
+
+    Each resample draws the same conversations for both systems of a pair. NaN where undefined.
+    """
+    once_1C = np.ones((1, drawn_RC.shape[1]))
+    values_R = {name: one.headline(drawn_RC) for name, one in sums.items()}
+    values = {name: one.headline(once_1C) for name, one in sums.items()}
+    result = {}
+    for metric in HEADLINE:
+        pairs = []
+        for first, second in combinations(sums, 2):
+            gained_R = values_R[second][metric] - values_R[first][metric]
+            pairs.append(
+                Comparison(
+                    metric=metric,
+                    first=first,
+                    second=second,
+                    difference=float(values[second][metric][0] - values[first][metric][0]),
+                    interval=percentile_interval(gained_R, confidence),
+                    p_value=bootstrap_p_value(gained_R),
+                )
+            )
+        result[metric] = _corrected(pairs)
+    return result
+
+
+def _corrected(pairs: list[Comparison]) -> list[Comparison]:
+    p_values = [pair.p_value for pair in pairs]
+    return [
+        replace(pair, holm=strict, benjamini_hochberg=loose)
+        for pair, strict, loose in zip(
+            pairs, holm(p_values), benjamini_hochberg(p_values), strict=True
+        )
+    ]

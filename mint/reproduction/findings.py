@@ -1,0 +1,139 @@
+"""What the numbers say, in sentences made of the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mint.evaluation.tactic_sets import ALWAYS_ON
+from mint.reporting.html import number, text
+from mint.reproduction.measure import Measured
+from mint.reproduction.results import Results
+
+_SIGNIFICANT = 0.05
+_TEMPLATE = 0.5
+
+
+def findings(results: Results) -> list[str]:
+    """Sentences as ready HTML, the most important first."""
+    makers = (_reproduction, _confound, _lift, _own_turns, _variety, _template, _wording)
+    return [sentence for make in makers for sentence in make(results)]
+
+
+def _reproduction(results: Results) -> Iterator[str]:
+    if not results.cells:
+        return
+    all_of = results.num_reproduced == len(results.cells)
+    count = "All" if all_of else f"{results.num_reproduced} of"
+    yield (
+        f"<b>{count} {len(results.cells)} published cells reproduce</b>: they lie within "
+        f"{results.published.tolerance} of what the released files give."
+    )
+
+
+def _confound(results: Results) -> Iterator[str]:
+    systems = list(results.systems.values())
+    if len(systems) < 3:
+        return
+    tactics, sticky = (
+        [one.values[name] for one in systems] for name in ("tac_per_turn", "stickiness")
+    )
+    yield (
+        "<b>Stickiness mostly counts tactics</b>: over the systems it correlates with the number "
+        f"of tactics a turn at r = {number(float(np.corrcoef(tactics, sticky)[0, 1]), 2)}."
+    )
+
+
+def _lift(results: Results) -> Iterator[str]:
+    above = [f for f, one in results.systems.items() if _low(one, "lift") > 0]
+    below = [f for f, one in results.systems.items() if _high(one, "lift") < 0]
+    people = results.systems[results.settings.reference]
+    yield (
+        f"<b>Beyond chance</b>, people repeat by {_with_interval(people, 'lift')}. "
+        f"{len(above)} of {len(results.systems)} systems repeat more than chance "
+        f"({_names(results, above)}), {len(below)} less ({_names(results, below)})."
+    )
+    pairs = [c for c in results.comparisons["lift"] if results.settings.reference == c.first]
+    lower = [c.second for c in pairs if c.holm < _SIGNIFICANT and c.difference < 0]
+    higher = [c.second for c in pairs if c.holm < _SIGNIFICANT and c.difference > 0]
+    yield (
+        "After correction for all pairs, <b>no system repeats more beyond chance than people do</b>"
+        if not higher
+        else f"After correction, {_names(results, higher)} repeat more beyond chance than people"
+    ) + f"; {len(lower)} repeat less ({_names(results, lower)})."
+
+
+def _own_turns(results: Results) -> Iterator[str]:
+    reference = results.settings.reference
+    pairs = [c for c in results.comparisons["self_stickiness"] if reference == c.first]
+    more = [c.second for c in pairs if c.holm < _SIGNIFICANT and c.difference > 0]
+    if pairs:
+        yield (
+            f"<b>On their own turns</b> {len(more)} of {len(pairs)} systems reuse tactics more "
+            "than people do, before chance is taken out."
+        )
+
+
+def _variety(results: Results) -> Iterator[str]:
+    systems = results.systems
+    least = min(one.values["distinct_sets"] for one in systems.values())
+    fewest = [f for f, one in systems.items() if one.values["distinct_sets"] == least]
+    people = systems[results.settings.reference]
+    yield (
+        f"<b>Fewest bundles</b>: {least:.0f} different tactic sets in {results.num_turns} turns "
+        f"({_names(results, fewest)}); people use {people.values['distinct_sets']:.0f}."
+    )
+    most = max(systems, key=lambda f: len(systems[f].always_on))
+    if systems[most].always_on:
+        names = ", ".join(name.replace("_", " ") for name in systems[most].always_on)
+        yield (
+            f"{text(results.label(most))} has {len(systems[most].always_on)} tactics in more than "
+            f"{ALWAYS_ON:.0%} of its turns: {names}."
+        )
+
+
+def _template(results: Results) -> Iterator[str]:
+    same = [f for f, one in results.systems.items() if one.values["top_opening"] > _TEMPLATE]
+    if same:
+        worst = max(same, key=lambda f: results.systems[f].values["top_opening"])
+        one = results.systems[worst]
+        yield (
+            f"<b>Templates</b>: more than half the replies of {_names(results, same)} begin with "
+            f"the same four words; of {text(results.label(worst))} "
+            f"{one.values['top_opening']:.0%}, with “{text(one.opening)}”."
+        )
+
+
+def _wording(results: Results) -> Iterator[str]:
+    people = results.systems[results.settings.reference]
+    others = [o for f, o in results.systems.items() if f != results.settings.reference]
+    if not others:
+        return
+    own = sum(o.values["self_bleu_2"] > people.values["self_bleu_2"] for o in others)
+    cross = sum(o.values["bleu_2"] > people.values["bleu_2"] for o in others)
+    yield (
+        f"<b>Wording repeats too</b>: BLEU-2 with the person's previous turn exceeds the people's "
+        f"{number(people.values['bleu_2'], 3)} for {cross} of {len(others)} systems, with the "
+        f"system's own previous turn for {own}."
+    )
+
+
+def _names(results: Results, folders: list[str]) -> str:
+    return text(", ".join(results.label(f) for f in folders) or "none")
+
+
+def _with_interval(one: Measured, metric: str) -> str:
+    low, high = one.intervals[metric]
+    shown = number(one.values[metric], 3, signed=True)
+    return f"{shown} [{number(low, 3)}, {number(high, 3)}]"
+
+
+def _low(one: Measured, metric: str) -> float:
+    low = one.intervals[metric].low
+    return float("nan") if low is None else low
+
+
+def _high(one: Measured, metric: str) -> float:
+    high = one.intervals[metric].high
+    return float("nan") if high is None else high

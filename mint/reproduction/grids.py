@@ -1,0 +1,64 @@
+"""Grids: a heat map of shares, and every pair of systems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mint.reporting.html import text
+from mint.reporting.svg import WIDTH
+from mint.reproduction.marks import LABEL, ROW, drawing, pair_cell, row_name
+
+
+def heat_map(
+    names: Sequence[str],
+    columns: Sequence[str],
+    shares: Sequence[Sequence[float]],
+    shown: Sequence[Sequence[str]],
+    description: str,
+) -> str:
+    """A cell for each row and column, the darker the larger its share of 0 to 1, with its text."""
+    head = 10.0 + 6.6 * max(map(len, columns))
+    width = (WIDTH - LABEL) / len(columns)
+    parts = [
+        f'<text class="name" text-anchor="start" transform="translate('
+        f'{LABEL + width * (c + 0.5) + 4:.1f} {head - 5:.1f}) rotate(-90)">{text(title)}</text>'
+        for c, title in enumerate(columns)
+    ]
+    for r, name in enumerate(names):
+        y = head + ROW * r
+        parts.append(row_name(name, y + 16))
+        for c, title in enumerate(columns):
+            x = LABEL + width * c
+            parts.append(
+                f'<rect class="heat" x="{x + 0.75:.2f}" y="{y + 0.75:.2f}" '
+                f'width="{width - 1.5:.2f}" height="{ROW - 1.5:.2f}" '
+                f'style="--share:{0.04 + 0.61 * min(1.0, shares[r][c]):.3f}">'
+                f"<title>{text(name)}, {text(title)}: {text(shown[r][c])}</title></rect>"
+                f'<text class="cell" x="{x + width / 2:.1f}" y="{y + 16.5:.1f}" '
+                f'text-anchor="middle">{text(shown[r][c])}</text>'
+            )
+    rows = (
+        f"{name}: " + ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True))
+        for name, row in zip(names, shown, strict=True)
+    )
+    return drawing("".join(parts), head + ROW * len(names) + 4, f"{description} {'; '.join(rows)}")
+
+
+def pair_matrix(
+    names: Sequence[str], tags: Sequence[str], states: Sequence[Sequence[str]], description: str
+) -> str:
+    """Rows against columns; states are CSS classes: up, down, maybe-up, maybe-down, even, self."""
+    size = min(ROW, (WIDTH - LABEL) / len(names))
+    parts = [
+        f'<text class="tick" x="{LABEL + size * (c + 0.5):.1f}" y="12" text-anchor="middle">'
+        f"{text(tag)}</text>"
+        for c, tag in enumerate(tags)
+    ]
+    for r, name in enumerate(names):
+        y = 18 + size * r
+        parts.append(row_name(name, y + size / 2 + 4))
+        for c, state in enumerate(states[r]):
+            if state == "self":
+                continue
+            parts.append(pair_cell(LABEL + size * c, y, size, state, f"{name} against {names[c]}"))
+    return drawing("".join(parts), 22 + size * len(names), description)

@@ -1,0 +1,296 @@
+"""Released systems, found in the folder, with every row checked.
+
+    evaluation/outputs/<system>/conversations_tagged.json    replies, tactics of each sentence
+    evaluation/eval_outputs/<system>/*_ratings.csv           the judge's six ratings of each reply
+
+A reply is known by its conversation and by `turn_index`, the number of messages before it; ratings
+join on these two, never on the order of a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mint.evaluation.repetition import Floats, nan_mean
+from rewards.errors import ConfigError, DataError
+from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
+from rewards.types import DIMENSIONS, NEGATIVE_DIMENSIONS
+
+OUTPUTS = Path("evaluation/outputs")
+RATINGS = Path("evaluation/eval_outputs")
+TAGGED = "conversations_tagged.json"
+_SUFFIX = "_ratings.csv"
+_FOLDER = re.compile(r"(?P<method>.+)_(?P<base>[^_]*?-(?P<size>\d+(?:\.\d+)?[BM]))")
+_ROUNDING = 1e-3
+
+
+class TurnKey(NamedTuple):
+    """Which reply: comparable, so that turns sort by conversation and place."""
+
+    conversation_id: str
+    turn_index: int
+    """Messages before the reply; 1 for the first supporter turn."""
+
+    @property
+    def previous(self) -> TurnKey:
+        """The supporter turn before, which may not exist."""
+        return TurnKey(self.conversation_id, self.turn_index - 2)
+
+    def __str__(self) -> str:
+        return f"conversation {self.conversation_id}, turn_index {self.turn_index}"
+
+
+class SystemName(NamedTuple):
+    """What a folder name says."""
+
+    folder: str
+    method: str
+    """The folder name without the base model."""
+    size: str
+    """Size of the base model such as "1.7B"; "" when the name has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedTurn:
+    """A supporter turn with its tactics and ratings."""
+
+    key: TurnKey
+    text: str
+    tactics: frozenset[str]
+    num_tagged: int
+    """Sentences the tagger saw."""
+    ratings: tuple[float, ...]
+    """The six `DIMENSIONS`, each in [1, 5]; NaN for one the judge left out, never for all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A released system; its turns are sorted by key."""
+
+    name: SystemName
+    judge: str
+    turns: tuple[ReleasedTurn, ...]
+
+
+def parse_name(folder: str) -> SystemName:
+    """Method and size from a folder name.
+
+    >>> parse_name("ours1_q_dkl_Qwen3-1.7B")
+    SystemName(folder='ours1_q_dkl_Qwen3-1.7B', method='ours1_q_dkl', size='1.7B')
+    """
+    found = _FOLDER.fullmatch(folder)
+    if found is None:
+        return SystemName(folder, folder, "")
+    return SystemName(folder, found["method"], found["size"])
+
+
+def find_systems(upstream: Path, skip: Sequence[str] = ()) -> list[str]:
+    """Folder names of the released systems, sorted.
+
+    Raises ConfigError when `upstream` holds no system or `skip` names one that is not there.
+    """
+    folders = {
+        path.name
+        for parent in (OUTPUTS, RATINGS)
+        for path in sorted((upstream / parent).glob("*"))
+        if path.is_dir()
+    }
+    if not folders:
+        raise ConfigError(
+            f"no system in {upstream / OUTPUTS} or {upstream / RATINGS}; upstream=PATH must be a "
+            "checkout of the official repository"
+        )
+    unknown = sorted(set(skip) - folders)
+    if unknown:
+        raise ConfigError(f"skip names {unknown[0]!r}, which is not in {upstream / OUTPUTS}")
+    return sorted(folders - set(skip))
+
+
+def read_system(upstream: Path, folder: str) -> System:
+    """A system with all its turns.
+
+    Raises DataError, with file and row, for a missing file, a row that is not in the released
+    form or occurs twice, a tag that is no tactic, a rating that is no number from 1 to 5, a turn
+    without any rating, a conversation with a hole in its turns, and a reply without a row of
+    ratings or the other way round.
+    """
+    tagged = upstream / OUTPUTS / folder / TAGGED
+    rated, judge = _ratings_file(upstream / RATINGS / folder, folder)
+    replies = _read_replies(tagged)
+    ratings = _read_ratings(rated)
+    _check_holes(tagged, replies)
+    for key, (row, *_) in replies.items():
+        if key not in ratings:
+            raise DataError(f"{tagged}: entry {row} ({key}) has no rating in {rated.name}")
+    for key, (line, _) in ratings.items():
+        if key not in replies:
+            raise DataError(f"{rated}:{line}: {key} is rated but has no reply in {tagged.name}")
+    turns = [
+        ReleasedTurn(key=key, text=text, tactics=tactics, num_tagged=num, ratings=ratings[key][1])
+        for key, (_, text, tactics, num) in replies.items()
+    ]
+    return System(
+        name=parse_name(folder), judge=judge, turns=tuple(sorted(turns, key=lambda t: t.key))
+    )
+
+
+def _ratings_file(folder: Path, system: str) -> tuple[Path, str]:
+    files = sorted(folder.glob(f"*{_SUFFIX}"))
+    if len(files) != 1:
+        raise DataError(
+            f"{folder} must hold one *{_SUFFIX}, found {len(files)}; skip=[{system}] leaves the "
+            "system out"
+        )
+    return files[0], files[0].name.removesuffix(_SUFFIX)
+
+
+_Reply = tuple[int, str, frozenset[str], int]
+
+
+def _read_replies(file: Path) -> dict[TurnKey, _Reply]:
+    """Key -> entry number, text, tactics, number of tagged sentences."""
+    entries = read_json(file)
+    if not isinstance(entries, list) or not entries:
+        raise DataError(f"{file}: expected a list of replies")
+    replies: dict[TurnKey, _Reply] = {}
+    for row, entry in enumerate(entries, 1):
+        where = f"{file}: entry {row}"
+        key = _reply_key(entry, where)
+        if key in replies:
+            raise DataError(f"{where}: {key} occurs twice, first in entry {replies[key][0]}")
+        text = _field(entry, "model_response", str, where)
+        tags = _field(entry, "sentence_tactics", list, where)
+        replies[key] = (row, text, _tactics(tags, where), len(tags))
+    return replies
+
+
+def _reply_key(entry: Any, where: str) -> TurnKey:
+    history = _field(entry, "conversation_history", list, where)
+    roles = [m["role"] if isinstance(m, Mapping) and "role" in m else None for m in history]
+    expected = ["user", "assistant"] * (len(history) // 2) + ["user"]
+    if roles != expected:
+        raise DataError(
+            f"{where}: conversation_history has {len(history)} messages; it must alternate "
+            "between user and assistant, and begin and end with user"
+        )
+    return TurnKey(_field(entry, "conversation_id", str, where), len(history))
+
+
+def _field(entry: Any, name: str, kind: type, where: str) -> Any:
+    if not isinstance(entry, Mapping) or name not in entry:
+        raise DataError(f"{where}: no {name}")
+    if not isinstance(entry[name], kind):
+        found = type(entry[name]).__name__
+        raise DataError(f"{where}: {name} must be {kind.__name__}, got {found}")
+    return entry[name]
+
+
+def _tactics(sentences: Iterable[Any], where: str) -> frozenset[str]:
+    found: set[str] = set()
+    for number, names in enumerate(sentences, 1):
+        if not isinstance(names, list):
+            raise DataError(f"{where}: sentence {number} has {names!r} in place of a tactic list")
+        for name in names:
+            if not isinstance(name, str) or name not in TACTIC_INDEX:
+                raise DataError(
+                    f"{where}: sentence {number} is tagged {name!r}, which is no tactic; allowed: "
+                    f"{', '.join(TACTIC_NAMES)}"
+                )
+            found.add(name)
+    return frozenset(found)
+
+
+def _read_ratings(file: Path) -> dict[TurnKey, tuple[int, tuple[float, ...]]]:
+    """Key -> line number, six ratings."""
+    ratings: dict[TurnKey, tuple[int, tuple[float, ...]]] = {}
+    for line, row in read_csv(file, ("conversation_id", "turn_index", *DIMENSIONS)):
+        where = f"{file}:{line}"
+        try:
+            key = TurnKey(row["conversation_id"], int(row["turn_index"]))
+        except ValueError:
+            raise DataError(f"{where}: turn_index is {row['turn_index']!r}") from None
+        if key in ratings:
+            raise DataError(f"{where}: {key} is rated twice, first in line {ratings[key][0]}")
+        values = tuple(rating(row[name], name, where) for name in DIMENSIONS)
+        if not any(map(math.isfinite, values)):
+            raise DataError(f"{where}: {key} is not rated")
+        _check_aggregate(row, values, where)
+        ratings[key] = (line, values)
+    return ratings
+
+
+def _check_aggregate(row: Mapping[str, str], values: Sequence[float], where: str) -> None:
+    if "aggregated_empathy" not in row:
+        return
+    given = rating(row["aggregated_empathy"], "aggregated_empathy", where)
+    expected = float(aggregate(np.array([values]))[0])
+    if not abs(given - expected) <= _ROUNDING:
+        raise DataError(
+            f"{where}: aggregated_empathy is {given:g}, but its ratings give {expected:.4f}"
+        )
+
+
+def aggregate(ratings_ND: Floats) -> Floats:
+    """[N] mean of the given ratings with the negative dimensions mirrored (6 - x), in [1, 5].
+
+    A rating the judge left out (NaN) is skipped, as in the published evaluation; where none is
+    missing this is `rewards.types.aggregate_empathy`.
+    """
+    negative_D = np.array([name in NEGATIVE_DIMENSIONS for name in DIMENSIONS])
+    return nan_mean(np.where(negative_D, 6.0 - ratings_ND, ratings_ND))
+
+
+def rating(value: str | None, name: str, where: str) -> float:
+    """A rating from 1 to 5, or NaN for an empty cell. Raises DataError, beginning with `where`."""
+    if not value:
+        return math.nan
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 1.0 <= number <= 5.0:
+        raise DataError(f"{where}: {name} is {value!r}; it must be a number from 1 to 5 or empty")
+    return number
+
+
+def read_csv(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Line number and row of every row. Raises DataError when the file or a column is missing."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            missing = [name for name in columns if name not in (reader.fieldnames or [])]
+            if missing:
+                raise DataError(f"{file}:1: no column {missing[0]}")
+            return [(reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 text: {error.reason}") from error
+
+
+def read_json(file: Path) -> Any:
+    """A JSON file. Raises DataError when it is missing or broken."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{file}: not JSON: {error}") from error
+
+
+def _check_holes(file: Path, replies: Mapping[TurnKey, _Reply]) -> None:
+    for key, (row, *_) in replies.items():
+        if key.turn_index > 1 and key.previous not in replies:
+            raise DataError(
+                f"{file}: entry {row} ({key}) has no supporter turn before it; turn_index "
+                f"{key.turn_index - 2} is missing"
+            )

@@ -1,0 +1,240 @@
+"""From a folder of released files to everything that is reported, and to metrics.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import mint
+from mint.evaluation.bootstrap import Interval, resample_counts
+from mint.evaluation.repetition import Null
+from mint.reproduction.compare import Comparison, compare_all
+from mint.reproduction.experts import Agreement, agreement, read_experts
+from mint.reproduction.measure import Measured, measure
+from mint.reproduction.panel import Panel, build_panel
+from mint.reproduction.published import (
+    Cell,
+    ClaimCheck,
+    Published,
+    check_cells,
+    check_claims,
+    load,
+)
+from mint.reproduction.read import find_systems, read_system
+from mint.reproduction.settings import ReproduceSettings
+from mint.reproduction.sums import sums_of
+from mint.reproduction.surface import SurfaceCheck, check_surface
+from rewards.errors import ConfigError
+from rewards.tactics import TACTIC_NAMES
+
+Step = Callable[[str, int, int], None]
+"""Called with what is done, how much of it, and of how many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """All that is known; systems in the published order, then the others by name."""
+
+    settings: ReproduceSettings
+    published: Published
+    judge: str
+    num_conversations: int
+    num_turns: int
+    num_pairs: int
+    previous_turns: Mapping[str, int]
+    """Tactic -> turns before that have it, among the pairs: what stickiness rests on."""
+    systems: Mapping[str, Measured]
+    absent: tuple[str, ...]
+    """Published systems that are not in the folder."""
+    cells: tuple[Cell, ...]
+    claims: tuple[ClaimCheck, ...]
+    surface: tuple[SurfaceCheck, ...]
+    agreement: tuple[Agreement, ...]
+    """Empty when there are no expert ratings."""
+    comparisons: Mapping[str, tuple[Comparison, ...]]
+
+    @property
+    def num_reproduced(self) -> int:
+        """Cells of the main table within the tolerance."""
+        return sum(cell.reproduces(self.published.tolerance) for cell in self.cells)
+
+    def label(self, folder: str) -> str:
+        """What to call a system."""
+        return self.published.label(self.systems[folder].name)
+
+
+def reproduce(settings: ReproduceSettings, step: Step) -> Results:
+    """Read, measure and compare everything.
+
+    Raises ConfigError or DataError, with file and row, for files that are not as released.
+    """
+    upstream = Path(settings.upstream)
+    if not upstream.is_dir():
+        raise ConfigError(f"upstream={settings.upstream} is not a folder")
+    published = load()
+    folders = find_systems(upstream, settings.skip)
+    read = []
+    for number, folder in enumerate(folders):
+        step("read", number, len(folders))
+        read.append(read_system(upstream, folder))
+    panel = build_panel(read, settings.reference)
+    systems, comparisons = _measure(panel, settings, published, step)
+    observed = {name: one.values for name, one in systems.items()}
+    num_pairs = len(panel.turns.later_P)
+    before_PK = panel.reference.tactics_NK[panel.turns.earlier_P]
+    return Results(
+        settings=settings,
+        published=published,
+        judge=panel.judge,
+        num_conversations=len(panel.turns.conversations),
+        num_turns=len(panel.turns.keys),
+        num_pairs=num_pairs,
+        previous_turns=dict(zip(TACTIC_NAMES, before_PK.sum(axis=0).tolist(), strict=True)),
+        systems=systems,
+        absent=tuple(published.absent(folders)),
+        cells=tuple(check_cells(published, observed)),
+        claims=tuple(check_claims(published, observed)),
+        surface=tuple(check_surface(published, upstream, observed, num_pairs)),
+        agreement=_agreement(panel, settings, upstream),
+        comparisons=comparisons,
+    )
+
+
+def _measure(
+    panel: Panel, settings: ReproduceSettings, published: Published, step: Step
+) -> tuple[dict[str, Measured], dict[str, tuple[Comparison, ...]]]:
+    order = list(published.systems)
+    systems = sorted(panel.systems, key=lambda s: s.name.folder)
+    systems.sort(key=lambda s: order.index(s.name.folder) if s.name.folder in order else len(order))
+    groups = len(panel.turns.conversations)
+    drawn_RC = resample_counts(groups, settings.resamples, settings.seed)
+    sums, measured = {}, {}
+    for number, system in enumerate(systems):
+        step("measure", number, len(systems))
+        sums[system.name.folder] = sums_of(panel, system)
+        measured[system.name.folder] = measure(
+            panel, system, sums[system.name.folder], drawn_RC, settings
+        )
+    step("compare", 0, 1)
+    drawn_RC = resample_counts(groups, settings.comparison_resamples, settings.seed)
+    pairs = compare_all(sums, drawn_RC, settings.confidence)
+    return measured, {metric: tuple(found) for metric, found in pairs.items()}
+
+
+def _agreement(panel: Panel, settings: ReproduceSettings, upstream: Path) -> tuple[Agreement, ...]:
+    experts_ECD = read_experts(upstream, panel.turns.conversations)
+    if experts_ECD is None:
+        return ()
+    groups = len(panel.turns.conversations)
+    drawn_RC = resample_counts(groups, settings.resamples, settings.seed)
+    return tuple(agreement(panel, experts_ECD, drawn_RC, settings.confidence))
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """The content of metrics.json; a number that does not exist is null."""
+    settings = asdict(results.settings)
+    # Where the files lay on one machine says nothing on another one.
+    del settings["upstream"], settings["output"]
+    tolerance = results.published.tolerance
+    return _plain(
+        {
+            "mint": mint.__version__,
+            "settings": settings,
+            "judge": results.judge,
+            "num_conversations": results.num_conversations,
+            "num_turns": results.num_turns,
+            "num_pairs": results.num_pairs,
+            "previous_turns_with_tactic": results.previous_turns,
+            "systems": {name: one.values for name, one in results.systems.items()},
+            "intervals": {name: one.intervals for name, one in results.systems.items()},
+            "nulls": {name: one.nulls for name, one in results.systems.items()},
+            "details": {name: _details(results, one) for name, one in results.systems.items()},
+            "missing": results.absent,
+            "published": {
+                "source": results.published.source,
+                "tolerance": tolerance,
+                "num_cells": len(results.cells),
+                "num_reproduced": results.num_reproduced,
+                "cells": [
+                    {
+                        **asdict(cell),
+                        "difference": cell.difference,
+                        "reproduces": cell.reproduces(tolerance),
+                    }
+                    for cell in results.cells
+                ],
+            },
+            "claims": {check.claim.key: _claim(check) for check in results.claims},
+            "surface": {check.row.title: _surface(check) for check in results.surface},
+            "agreement": {one.dimension: _agreed(results, one) for one in results.agreement},
+            "comparisons": {
+                metric: [asdict(pair) for pair in pairs]
+                for metric, pairs in results.comparisons.items()
+            },
+        }
+    )
+
+
+def _details(results: Results, one: Measured) -> dict[str, Any]:
+    method = results.published.method(one.name)
+    return {
+        "label": results.published.label(one.name),
+        "kind": method.kind,
+        "method": one.name.method,
+        "size": one.name.size,
+        "always_on": one.always_on,
+        "top_opening_words": one.opening,
+        "top_phrase_words": one.phrase,
+        "num_unrated": one.num_unrated,
+    }
+
+
+def _claim(check: ClaimCheck) -> dict[str, Any]:
+    facts = {
+        "title": check.claim.title,
+        "published": check.claim.percent,
+        "observed": check.observed,
+        "observed_from_rounded_cells": check.from_cells,
+        "by_size": check.parts,
+        "reproduces": check.reproduces,
+    }
+    return {
+        **facts,
+        "status": "missing system" if check.missing else "computed",
+        "missing": check.missing,
+    }
+
+
+def _surface(check: SurfaceCheck) -> dict[str, Any]:
+    return {
+        "published": check.row.values,
+        "observed": check.observed,
+        "missing": check.missing,
+    }
+
+
+def _agreed(results: Results, one: Agreement) -> dict[str, Any]:
+    facts = asdict(one)
+    del facts["dimension"]
+    stated = results.published.agreement
+    if one.dimension in stated:
+        facts["published_spearman"], facts["published_kappa"] = stated[one.dimension]
+    return facts
+
+
+def _plain(value: Any) -> Any:
+    """Ready for strict JSON: NaN as null, tuples as lists, intervals as [low, high]."""
+    if isinstance(value, Null):
+        return _plain(value._asdict())
+    if isinstance(value, Interval):
+        return [_plain(value.low), _plain(value.high)]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

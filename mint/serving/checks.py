@@ -1,0 +1,232 @@
+"""What can be known before a server starts: packages, files, adapters, port, token, memory.
+
+Every problem is a one-line ConfigError; nothing is started or loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mint.model_files import is_local
+from mint.serving.command import CPU_KV_CACHE_GIB, GIB, Plan
+from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
+from rewards.errors import ConfigError
+from rewards.serving.client import token_headers
+from rewards.tactics import TACTIC_NAMES
+
+_PROCESSES_GIB = 2.5
+"""Resident memory of vLLM's three processes without a model, on a CPU (docs/serving.md)."""
+_OWN_FLAGS = {
+    "--host": "host",
+    "--port": "port",
+    "--served-model-name": "name",
+    "--max-model-len": "max_model_len",
+    "--dtype": "dtype",
+    "--chat-template": "chat_template",
+    "--api-key": "token_file",
+    "--kv-cache-memory-bytes": "kv_cache_gib",
+    "--gpu-memory-utilization": "memory_share",
+    "--max-lora-rank": "max_lora_rank",
+    "--lora-modules": "adapters",
+    "--load-format": "",
+    "--middleware": "",
+    "--pooler-config": "",
+}
+
+
+def check(settings: ServerSettings) -> Plan:
+    """Raise ConfigError for the first problem; otherwise what the command needs to know."""
+    cpu = check_vllm()
+    check_extra_arguments(settings.vllm_args)
+    token = read_token(settings.token_file)
+    config = check_model(settings)
+    if isinstance(settings, TaggerServer):
+        check_adapters(settings)
+    limit = _position_limit(config)
+    plan = Plan(
+        cpu=cpu,
+        port=check_port(settings.host, settings.port),
+        max_model_len=min(settings.max_model_len, limit or settings.max_model_len),
+        token=token,
+    )
+    if cpu:
+        check_cpu_memory(settings, psutil.virtual_memory().available / GIB)
+    return plan
+
+
+def check_vllm() -> bool:
+    """Whether the installed vLLM is the CPU build. Raises ConfigError when there is none."""
+    try:
+        return "+cpu" in metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        raise ConfigError(
+            "vllm is not installed in this environment; run `make install`, or "
+            "`pip install -e .[gpu]` on a GPU machine"
+        ) from None
+
+
+def check_extra_arguments(arguments: list[str]) -> None:
+    """Refuse arguments that a key already stands for, or that run foreign code."""
+    for argument in arguments:
+        flag = argument.partition("=")[0].replace("_", "-")
+        if flag == "--trust-remote-code":
+            raise ConfigError(
+                "vllm_args: --trust-remote-code would run code that comes with the model; use a "
+                "model that vLLM supports by itself"
+            )
+        if flag in _OWN_FLAGS:
+            key = _OWN_FLAGS[flag]
+            instead = f"set the key {key}" if key else "it is set by mint.serve"
+            raise ConfigError(f"vllm_args: {flag} cannot be given here; {instead}")
+
+
+def read_token(token_file: str | None) -> str | None:
+    """First line of the file. Raises ConfigError when it cannot be read or holds none."""
+    headers = token_headers(token_file)
+    if not headers:
+        return None
+    return headers["Authorization"].removeprefix("Bearer ")
+
+
+def check_model(settings: ServerSettings) -> dict[str, Any]:
+    """The model's config.json ({} for a hub model). Raises ConfigError for unusable files."""
+    if settings.chat_template is not None and not Path(settings.chat_template).is_file():
+        raise ConfigError(f"chat_template={settings.chat_template} does not exist")
+    if not is_local(settings.model):
+        return {}
+    folder = Path(settings.model).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"model={settings.model} does not exist; give a Hugging Face model folder or a hub "
+            "name such as Qwen/Qwen3-4B"
+        )
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"model={settings.model} holds no config.json")
+    if not list(folder.glob("*.safetensors")):
+        raise ConfigError(
+            f"model={settings.model} holds no *.safetensors; other formats are pickles and are "
+            "not read: convert it with transformers' save_pretrained"
+        )
+    if settings.chat_template is None and not _has_chat_template(folder):
+        raise ConfigError(
+            f"model={settings.model} has no chat template; give one with chat_template=FILE.jinja"
+        )
+    config = _read_json(folder / "config.json")
+    if isinstance(settings, RewardModelServer):
+        _check_one_output(settings.model, config)
+    return config
+
+
+def _check_one_output(model: str, config: dict[str, Any]) -> None:
+    names = [str(name) for name in config["architectures"]] if "architectures" in config else []
+    if any(name.endswith("ForCausalLM") for name in names):
+        raise ConfigError(
+            f"model={model} is a language model ({', '.join(names)}), not a reward model; a "
+            "reward model is a sequence classifier with one output"
+        )
+    num_labels = len(config["id2label"]) if "id2label" in config else None
+    if num_labels is not None and num_labels != 1:
+        raise ConfigError(f"model={model} has {num_labels} outputs; a reward model has one")
+
+
+def check_adapters(settings: TaggerServer) -> None:
+    """One usable adapter a tactic, none of them larger than the slots."""
+    folder = Path(settings.adapters).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(f"adapters={settings.adapters} is not a folder")
+    missing = [name for name in TACTIC_NAMES if not (folder / name).is_dir()]
+    if missing:
+        raise ConfigError(
+            f"adapters={settings.adapters} lacks {', '.join(missing)}; it must hold one "
+            f"sub-folder a tactic: {', '.join(TACTIC_NAMES)}"
+        )
+    for name in TACTIC_NAMES:
+        own = folder / name
+        for file in ("adapter_config.json", "adapter_model.safetensors"):
+            if not (own / file).is_file():
+                raise ConfigError(f"adapter {own} holds no {file}")
+        config = _read_json(own / "adapter_config.json")
+        rank = config["r"] if "r" in config else None
+        if not isinstance(rank, int) or rank < 1:
+            raise ConfigError(f"adapter {own}: adapter_config.json gives no rank 'r'")
+        if rank > settings.max_lora_rank:
+            raise ConfigError(
+                f"adapter {own} has rank {rank}, more than max_lora_rank={settings.max_lora_rank}"
+            )
+
+
+def check_port(host: str, port: int) -> int:
+    """The port, or a free one for 0. Raises ConfigError when it is taken or not to be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigError(
+                f"cannot listen on {host} port {port}: {reason}{_user_of(port)}; choose another "
+                "with port=N (port=0 takes a free one)"
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+def check_cpu_memory(settings: ServerSettings, available_gib: float) -> None:
+    """Weights, adapters, KV cache and processes against the free memory. GPUs: vLLM's own check."""
+    weights = _safetensors_gib(Path(settings.model).expanduser())
+    if isinstance(settings, TaggerServer):
+        weights += _safetensors_gib(Path(settings.adapters).expanduser())
+    needed = weights + (settings.kv_cache_gib or CPU_KV_CACHE_GIB) + _PROCESSES_GIB
+    if needed > available_gib:
+        raise ConfigError(
+            f"not enough memory: the {settings.part} needs about {needed:.1f} GiB (weights "
+            f"{weights:.1f}), {available_gib:.1f} GiB are available; use a smaller model, a "
+            "smaller kv_cache_gib, or free memory"
+        )
+
+
+def _user_of(port: int) -> str:
+    """' (used by NAME, pid N)' when it can be known."""
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            listening = connection.status == psutil.CONN_LISTEN
+            if listening and connection.laddr.port == port and connection.pid:
+                return f" (used by {psutil.Process(connection.pid).name()}, pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return ""
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    tokenizer = folder / "tokenizer_config.json"
+    return tokenizer.is_file() and "chat_template" in _read_json(tokenizer)
+
+
+def _position_limit(config: dict[str, Any]) -> int | None:
+    limit = config["max_position_embeddings"] if "max_position_embeddings" in config else None
+    return limit if isinstance(limit, int) else None
+
+
+def _safetensors_gib(folder: Path) -> float:
+    """Size of the weights below a folder, 0 for a hub name."""
+    files = folder.rglob("*.safetensors") if folder.is_dir() else ()
+    return sum(file.stat().st_size for file in files) / GIB
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a JSON object")
+    return content

@@ -1,0 +1,133 @@
+"""Settings -> the command line and environment of `vllm serve`. Pure; vLLM is not imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mint.model_files import is_local
+from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
+from rewards.tactics import TACTIC_NAMES
+
+GIB = 1024**3
+CPU_KV_CACHE_GIB = 1.0
+"""Ample for what a CPU can decode; vLLM's own default is most of the memory."""
+GUARD = "mint.serving.guard.RequireToken"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the checks found out and the command needs besides the settings."""
+
+    cpu: bool
+    """Whether the installed vLLM computes on the CPU."""
+    port: int
+    """The port to use, never 0."""
+    max_model_len: int
+    """The setting, or the model's own limit where that is smaller."""
+    token: str | None
+    """What requests must carry; None for a server without token."""
+
+
+def vllm_command(settings: ServerSettings, plan: Plan) -> list[str]:
+    """The full command line. The token is not in it: any user can read command lines."""
+    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model_path(settings)]
+    command += ["--served-model-name", settings.served_name]
+    command += ["--host", settings.host, "--port", str(plan.port)]
+    command += ["--max-model-len", str(plan.max_model_len), "--dtype", settings.dtype]
+    # Only safetensors: the other formats are pickles.
+    command += ["--load-format", "safetensors"]
+    # A line for each of thousands of requests a step would bury the log.
+    command += ["--uvicorn-log-level", "warning"]
+    if plan.cpu:
+        kv_cache = settings.kv_cache_gib or CPU_KV_CACHE_GIB
+        command += ["--kv-cache-memory-bytes", str(int(kv_cache * GIB)), "--enforce-eager"]
+    elif settings.kv_cache_gib is not None:
+        command += ["--kv-cache-memory-bytes", str(int(settings.kv_cache_gib * GIB))]
+    else:
+        command += ["--gpu-memory-utilization", str(settings.memory_share)]
+    if plan.token is not None:
+        command += ["--middleware", GUARD]
+    if settings.chat_template is not None:
+        command += ["--chat-template", settings.chat_template]
+    return [*command, *_part_arguments(settings), *settings.vllm_args]
+
+
+def _part_arguments(settings: ServerSettings) -> list[str]:
+    if isinstance(settings, TaggerServer):
+        adapters = Path(settings.adapters).expanduser()
+        return [
+            "--enable-lora",
+            "--max-lora-rank",
+            str(settings.max_lora_rank),
+            # All ten in one batch; with fewer slots vLLM runs the tactics one after the other.
+            "--max-loras",
+            str(len(TACTIC_NAMES)),
+            "--lora-modules",
+            *(f"{name}={adapters / name}" for name in TACTIC_NAMES),
+        ]
+    if isinstance(settings, RewardModelServer):
+        # A Bradley-Terry reward is the logit itself; vLLM's default would return its sigmoid.
+        return ["--runner", "pooling", "--pooler-config", json.dumps({"use_activation": False})]
+    return []
+
+
+def vllm_environment(settings: ServerSettings, plan: Plan, scratch: Path) -> dict[str, str]:
+    """Switches of vLLM and its libraries for the server process; `scratch` is its own /tmp."""
+    environment = {
+        "VLLM_NO_USAGE_STATS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(scratch),
+    }
+    if is_local(settings.model):
+        environment["HF_HUB_OFFLINE"] = "1"
+    if plan.token is not None:
+        environment["VLLM_API_KEY"] = plan.token
+    if plan.cpu:
+        threads = settings.threads or len(os.sched_getaffinity(0))
+        environment |= {
+            # Servers and trainer share the cores; binding would give each a fixed one.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "OMP_NUM_THREADS": str(threads),
+            # vLLM compiles a few sampler functions on first use, which needs a C++ compiler and
+            # half a minute.
+            "TORCHDYNAMO_DISABLE": "1",
+            "MALLOC_ARENA_MAX": "2",
+        }
+    return environment
+
+
+def model_path(settings: ServerSettings) -> str:
+    """Absolute folder, or the hub name as it is."""
+    if not is_local(settings.model):
+        return settings.model
+    return str(Path(settings.model).expanduser().resolve())
+
+
+def overrides(settings: ServerSettings, url: str, revision: str) -> list[str]:
+    """The overrides of `mint.train` that make a run use this server."""
+    part = "tagger" if isinstance(settings, TaggerServer) else "judge"
+    kinds: Mapping[str, str] = {
+        "tagger": "served_lora",
+        "judge": "served",
+        "reward_model": "reward_model",
+    }
+    served = f"mint.{part}.served"
+    lines = [f"mint.{part}.kind={kinds[settings.part]}", f"{served}.urls=[{url}]"]
+    lines.append(f"{served}.model={settings.served_name}")
+    if revision:
+        lines.append(f"{served}.revision={revision}")
+    if settings.token_file is not None:
+        lines.append(f"{served}.token_file={settings.token_file}")
+    return lines
+
+
+def served_names(settings: ServerSettings) -> Sequence[str]:
+    """Model names that clients may ask for."""
+    adapters = TACTIC_NAMES if isinstance(settings, TaggerServer) else ()
+    return (settings.served_name, *adapters)

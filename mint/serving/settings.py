@@ -1,0 +1,160 @@
+"""What can be set about a served grader's server: one dataclass a part."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rewards.errors import ConfigError
+
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Sizes of adapter slots that vLLM knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """A vLLM server."""
+
+    model: str
+    """Folder with a model in Hugging Face format (safetensors), or a hub name."""
+    name: str = ""
+    """Name that clients ask for; the last part of `model` unless set."""
+    host: str = "127.0.0.1"
+    """Address to listen on; anything but this machine's own loopback needs token_file."""
+    port: int = 0
+    """Port to listen on; 0 takes any free one."""
+    token_file: str | None = None
+    """File whose first line every request must carry as bearer token."""
+    max_model_len: int = 8192
+    """Longest prompt and answer together, in tokens; lowered to the model's own limit."""
+    dtype: str = "auto"
+    """Precision of the weights: auto, bfloat16, float16 or float32."""
+    memory_share: float = 0.9
+    """GPU: share of its memory to take, in (0, 1]."""
+    kv_cache_gib: float | None = None
+    """KV cache in GiB; null: 1 on a CPU, what memory_share leaves on a GPU."""
+    threads: int | None = None
+    """CPU: threads to compute with; null: every core this process may use."""
+    chat_template: str | None = None
+    """Jinja file to use instead of the model's own chat template."""
+    vllm_args: list[str] = field(default_factory=list)
+    """Further arguments of `vllm serve`, e.g. [--max-num-seqs=64]."""
+    restarts: int = 3
+    """How often a server that had been healthy is started again after it died."""
+    backoff_s: float = 2.0
+    """Wait before the first restart, seconds; doubles each time."""
+    start_timeout_s: float = 900.0
+    """A server that is not healthy after this many seconds is given up."""
+    hang_timeout_s: float = 120.0
+    """A server that does not answer /health for this many seconds counts as dead."""
+    log: str = ""
+    """File for vLLM's output; outputs/serve/<part>.log unless set."""
+    ready_file: str | None = None
+    """JSON file with url, pid and names, written when the server is healthy, removed at the end."""
+
+    @property
+    def part(self) -> str:
+        """Name of the part on the command line."""
+        raise NotImplementedError
+
+    @property
+    def served_name(self) -> str:
+        """Model name that clients use."""
+        return self.name or Path(self.model).expanduser().name
+
+    @property
+    def log_path(self) -> Path:
+        """Where vLLM's output goes."""
+        return Path(self.log or f"outputs/serve/{self.part}.log")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port must be in 0..65535, got {self.port}")
+        if self.dtype not in ("auto", "bfloat16", "float16", "float32"):
+            raise ConfigError(
+                f"dtype must be auto, bfloat16, float16 or float32, got {self.dtype!r}"
+            )
+        if not 0 < self.memory_share <= 1:
+            raise ConfigError(f"memory_share must be in (0, 1], got {self.memory_share}")
+        if self.restarts < 0:
+            raise ConfigError(f"restarts must be >= 0, got {self.restarts}")
+        for name in (
+            "max_model_len",
+            "kv_cache_gib",
+            "threads",
+            "backoff_s",
+            "start_timeout_s",
+            "hang_timeout_s",
+        ):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{name} must be > 0, got {value}")
+        if not is_loopback(self.host) and self.token_file is None:
+            raise ConfigError(
+                f"host={self.host} can be reached from other machines, so the server needs "
+                "token_file=FILE (first line: the token), or keep host=127.0.0.1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggerServer(ServerSettings):
+    """Serves a tactic tagger: a base model with ten LoRA adapters, one a tactic.
+
+    Each adapter is asked for by the name of its tactic, on /v1/chat/completions.
+    """
+
+    adapters: str
+    """Folder with one sub-folder a tactic, named like it, in PEFT's format (safetensors)."""
+    max_lora_rank: int = 64
+    """Size of the adapter slots; at least the largest rank among the adapters."""
+    port: int = 8100
+    """Port to listen on; 0 takes any free one."""
+
+    @property
+    def part(self) -> str:
+        return "tagger"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_lora_rank not in LORA_RANKS:
+            allowed = ", ".join(map(str, LORA_RANKS))
+            raise ConfigError(f"max_lora_rank must be one of {allowed}, got {self.max_lora_rank}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeServer(ServerSettings):
+    """Serves an empathy judge: any chat model, on /v1/chat/completions."""
+
+    port: int = 8101
+    """Port to listen on; 0 takes any free one."""
+
+    @property
+    def part(self) -> str:
+        return "judge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardModelServer(ServerSettings):
+    """Serves a scalar reward model: a sequence classifier with one output, on /classify.
+
+    The server is told to leave the output as it is (no sigmoid), so `probs` holds the raw logit.
+    """
+
+    port: int = 8102
+    """Port to listen on; 0 takes any free one."""
+
+    @property
+    def part(self) -> str:
+        return "reward_model"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

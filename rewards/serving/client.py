@@ -1,0 +1,284 @@
+"""The HTTP client of all served graders: JSON in, parsed answer or typed `Failure` out.
+
+| kind          | what happened                                          | tried again |
+|---------------|--------------------------------------------------------|-------------|
+| timeout       | no connection or no whole answer in time               | yes         |
+| connection    | refused, reset, cut off                                | yes         |
+| rate_limited  | 429                                                    | yes         |
+| server_error  | 5xx                                                    | yes         |
+| unauthorized  | 401, 403: token missing or wrong                       | no          |
+| client_error  | any other status: wrong model name, prompt too long    | no          |
+| malformed     | the body is not JSON                                   | no          |
+| circuit_open  | not sent: too many requests in a row have failed       | no          |
+| not_recorded  | replay has no answer to this request                   | no          |
+| off_schema, refused, truncated, out_of_range | the parser's verdict    | no          |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from rewards.errors import ConfigError
+from rewards.serving.cassette import AnswerCache, Recorder, Replay, Request, request_key
+from rewards.serving.retry import backoff_s, retry_after_s
+from rewards.serving.settings import EndpointConfig
+from rewards.serving.urls import Breaker, Clock, UrlPool
+from rewards.types import Failure
+
+ParsedT = TypeVar("ParsedT")
+Parser = Callable[[Any], ParsedT | Failure]
+"""Turns the JSON of an answer into a value, or says what is wrong with it. Never raises."""
+
+RETRIED = frozenset({"timeout", "connection", "rate_limited", "server_error"})
+_DEAD = frozenset({"timeout", "connection", "server_error"})
+_SHOWN = 200
+
+
+class _Attempt(NamedTuple):
+    result: Any
+    """JSON of the answer, or a Failure."""
+    retry_after_s: float | None = None
+
+
+class _Session:
+    """What belongs to one event loop: connections, and the bound on requests in flight."""
+
+    def __init__(self, http: httpx.AsyncClient, concurrency: int) -> None:
+        self.http = http
+        self.slots = asyncio.Semaphore(concurrency)
+        self.users = 0
+
+
+class GraderClient:
+    """Asks a group of equal servers. Usable from any event loop; keeps no connection when idle."""
+
+    def __init__(
+        self,
+        settings: EndpointConfig,
+        *,
+        clock: Clock = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Raises ConfigError when urls are missing or a file named in the settings is unusable."""
+        settings.require("urls")
+        self.settings = settings
+        self.counts: Counter[str] = Counter()
+        """asked, sent, retried, cached, and failed:<kind>, since the start."""
+        self._clock, self._sleep = clock, sleep
+        self._pool = UrlPool(settings.urls, settings.url_failures, settings.url_rest_s, clock)
+        self._breaker = Breaker(settings.breaker_failures, settings.breaker_rest_s, clock)
+        self._random = random.Random(settings.seed)
+        self._cache = AnswerCache(settings.cache) if settings.cache else None
+        self._recorder = Recorder(settings.record) if settings.record else None
+        self._replay = Replay(settings.replay) if settings.replay else None
+        self.headers = token_headers(settings.token_file)
+        self._verify = httpx.create_ssl_context(trust_env=False) if self._uses_tls() else False
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
+
+    async def ask(self, request: Request, parse: Parser[ParsedT]) -> ParsedT | Failure:
+        """The parsed answer, from replay, cache or a server. Failures are never cached."""
+        self.counts["asked"] += 1
+        key = request_key(request, self.settings.model, self.settings.revision)
+        if self._replay is not None:
+            result = self._replay.get(key)
+        else:
+            result = await self._asked_or_cached(key, request)
+        parsed = result if isinstance(result, Failure) else parse(result)
+        if isinstance(parsed, Failure):
+            self.counts[f"failed:{parsed.kind}"] += 1
+        elif self._cache is not None:
+            self._cache.put(key, result)
+        return parsed
+
+    async def ask_all(
+        self, requests: Sequence[Request], parse: Sequence[Parser[ParsedT]]
+    ) -> list[ParsedT | Failure]:
+        """Answers in the order of the requests; one parser each, one set of connections."""
+        async with self.session():
+            return await asyncio.gather(
+                *(self.ask(request, p) for request, p in zip(requests, parse, strict=True))
+            )
+
+    async def ask_each_url(
+        self, request: Request, parse: Parser[ParsedT]
+    ) -> dict[str, ParsedT | Failure]:
+        """Address -> its own answer to a GET of the request's path, one attempt each; no cache.
+
+        A replay answers for all addresses at once, under the name "replay".
+        """
+        key = request_key(request, self.settings.model, self.settings.revision)
+        if self._replay is not None:
+            results = {"replay": self._replay.get(key)}
+        else:
+            async with self.session() as http:
+                attempts = [self._attempt(http, url + request.path) for url in self._pool.urls]
+                answers = await asyncio.gather(*attempts)
+            results = {u: a.result for u, a in zip(self._pool.urls, answers, strict=True)}
+            if self._recorder is not None:
+                self._recorder.write(key, request, next(iter(results.values())))
+        return {u: r if isinstance(r, Failure) else parse(r) for u, r in results.items()}
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Connections of the running event loop, shared by all inside and closed by the last."""
+        session = self._session()
+        session.users += 1
+        try:
+            yield session.http
+        finally:
+            session.users -= 1
+            if session.users == 0:
+                del self._sessions[asyncio.get_running_loop()]
+                await session.http.aclose()
+
+    def _session(self) -> _Session:
+        loop = asyncio.get_running_loop()
+        if loop not in self._sessions:
+            settings = self.settings
+            http = httpx.AsyncClient(
+                headers=self.headers,
+                timeout=httpx.Timeout(
+                    settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None
+                ),
+                limits=httpx.Limits(
+                    max_connections=settings.concurrency,
+                    max_keepalive_connections=settings.concurrency,
+                ),
+                verify=self._verify,
+                trust_env=False,  # a proxy in the environment is not a setting of the run
+            )
+            self._sessions[loop] = _Session(http, settings.concurrency)
+        return self._sessions[loop]
+
+    async def _asked_or_cached(self, key: str, request: Request) -> Any:
+        """JSON of the answer, or a Failure."""
+        cached = self._cache.get(key) if self._cache is not None else None
+        if cached is not None:
+            self.counts["cached"] += 1
+            return cached
+        result = await self._send(request)
+        if self._recorder is not None:
+            self._recorder.write(key, request, result)
+        return result
+
+    async def _send(self, request: Request) -> Any:
+        async with self.session() as http, self._session().slots:
+            retries = 0 if self._breaker.is_open else self.settings.retries
+            if not self._breaker.admit():
+                return _circuit_open(self.settings)
+            try:
+                result = await self._attempts(http, request, retries)
+            except BaseException:
+                self._breaker.abandoned()
+                raise
+            if isinstance(result, Failure) and result.kind in _DEAD:
+                self._breaker.failed()
+            else:
+                self._breaker.succeeded()
+            return result
+
+    async def _attempts(self, http: httpx.AsyncClient, request: Request, retries: int) -> Any:
+        """JSON of the first good answer, or the Failure of the last attempt."""
+        content = json.dumps(request.body, ensure_ascii=True).encode()
+        for number in range(retries + 1):
+            url = self._pool.pick()
+            self.counts["sent"] += 1
+            attempt = await self._attempt(http, url + request.path, content)
+            failure = attempt.result
+            if not (isinstance(failure, Failure) and failure.kind in _DEAD):
+                self._pool.succeeded(url)
+            else:
+                self._pool.failed(url)
+            if not isinstance(failure, Failure) or failure.kind not in RETRIED:
+                return attempt.result
+            if number == retries or self._breaker.is_open:
+                break
+            self.counts["retried"] += 1
+            await self._sleep(self._wait_s(number, attempt.retry_after_s))
+        return Failure(failure.kind, f"{failure.message} ({number + 1} attempts)")
+
+    def _wait_s(self, number: int, asked_for: float | None) -> float:
+        cap = self.settings.backoff_cap_s
+        if asked_for is not None:
+            return min(asked_for, cap)
+        return backoff_s(number, self.settings.backoff_s, cap, self._random)
+
+    async def _attempt(
+        self, http: httpx.AsyncClient, url: str, content: bytes | None = None
+    ) -> _Attempt:
+        """One POST of `content`, or a GET without it."""
+        limit = self.settings.connect_timeout_s + self.settings.read_timeout_s
+        try:
+            # httpx bounds the silence between two bytes; this bounds the whole answer.
+            async with asyncio.timeout(limit):
+                answer = await http.request(
+                    "GET" if content is None else "POST",
+                    url,
+                    content=content,
+                    headers={"Content-Type": "application/json"},
+                )
+        except (TimeoutError, httpx.TimeoutException):
+            return _Attempt(Failure("timeout", f"{url}: no answer in {limit:g} s"))
+        except httpx.TransportError as error:
+            return _Attempt(Failure("connection", f"{url}: {error or type(error).__name__}"))
+        except httpx.HTTPError as error:
+            return _Attempt(Failure("malformed", f"{url}: {error}"))
+        return read_answer(answer, url)
+
+    def _uses_tls(self) -> bool:
+        return any(url.startswith("https:") for url in self.settings.urls)
+
+
+def read_answer(answer: httpx.Response, url: str) -> _Attempt:
+    """JSON of a good answer, or the Failure that its status or body means."""
+    status = answer.status_code
+    if 200 <= status < 300:
+        try:
+            return _Attempt(json.loads(answer.content, parse_constant=_no_number))
+        except (ValueError, RecursionError) as error:
+            return _Attempt(Failure("malformed", f"{url}: the answer is not JSON: {error}"))
+    said = " ".join(answer.text.split())[:_SHOWN]
+    message = f"{url}: status {status}" + (f": {said}" if said else "")
+    if status == 429:
+        asked_for = retry_after_s(answer.headers.get("Retry-After"))
+        return _Attempt(Failure("rate_limited", message), asked_for)
+    if status in (401, 403):
+        return _Attempt(Failure("unauthorized", message))
+    return _Attempt(Failure("server_error" if status >= 500 else "client_error", message))
+
+
+def token_headers(token_file: str | None) -> dict[str, str]:
+    """The header that carries the token, {} without one. Raises ConfigError for a bad file."""
+    if token_file is None:
+        return {}
+    try:
+        lines = Path(token_file).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"token_file {token_file} cannot be read: {error}") from error
+    token = lines[0].strip() if lines else ""
+    if not token or not token.isascii() or not token.isprintable():
+        raise ConfigError(f"token_file {token_file} must hold the token in its first line")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _circuit_open(settings: EndpointConfig) -> Failure:
+    return Failure(
+        "circuit_open",
+        f"not sent: {settings.breaker_failures} requests in a row have failed; servers "
+        f"{', '.join(settings.urls)} are tried again every {settings.breaker_rest_s:g} s",
+    )
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,79 @@
+"""Fixtures of the unit tests alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from rewards.tactics import TACTIC_NAMES
+
+
+@pytest.fixture(scope="session")
+def loopback() -> ModuleType:
+    """tests/loopback.py."""
+    name = "mint_tests_loopback"
+    path = Path(__file__).resolve().parents[1] / "loopback.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def serve(loopback: ModuleType) -> Iterator[Callable]:
+    """Starts servers that answer with a function of the request; stops them after the test."""
+    started = []
+
+    def start(handler: Callable) -> object:
+        server = loopback.Loopback(handler)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def annotations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Annotation files in the form of the released ones, with an input format of our own."""
+    folder = tmp_path_factory.mktemp("annotations")
+    for name in TACTIC_NAMES:
+        lines = []
+        for reply, sentence in (
+            ("I see. Go on.\n\nTell me.", "Go on."),
+            ("What a day! Rest now.", "What a day!"),
+            ("What a day! Rest now.", "Rest now."),
+        ):
+            user = f"Look for {name}.\nReply:\n{reply}\n\nSentence:\n{sentence}\nAnswer:"
+            roles = {"system": f"You know {name}.", "user": user, "assistant": "<score>0</score>"}
+            messages = [{"role": role, "content": text} for role, text in roles.items()]
+            lines.append(json.dumps({"messages": messages}) + "\n")
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chat_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer folder whose chat template is easy to read."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    )
+    tokenizer.chat_template = (
+        "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}[end]{% endfor %}"
+    )
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,289 @@
+"""Dialogues with a simulated seeker, with supporters made up by code."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress
+
+from mint.banks import load_banks
+from mint.evaluation.generate import Generation
+from mint.evaluation.journal import Journal
+from mint.evaluation.own_sequence import own_sequence
+from mint.evaluation.protocols import free_running
+from mint.evaluation.runner import Runner
+from mint.evaluation.seeker import MAX_TURNS, BankSeeker, Dialogue, reaction, reactions
+from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.sources import Sampling, SubjectError
+from mint.paths import data_dir
+from mint.prompts import PromptConfig
+from rewards.formula import RewardWeights
+from rewards.scorer import ReplyScorer
+from rewards.types import (
+    DIMENSIONS,
+    Failure,
+    GraderIdentity,
+    Message,
+    Rating,
+    TaggedSentence,
+    Tagging,
+)
+
+SCENARIOS = load_banks(data_dir()).scenarios
+SETTINGS = EvaluationConfig(resamples=200)
+TAGS = {"Why": "questioning", "Anyone": "validation", "You could": "advice", "I hope": "assistance"}
+
+
+class Tagger:
+    identity = GraderIdentity(kind="fake", name="tagger", revision="1")
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def tag(self, replies):
+        self.asked += len(replies)
+        return [
+            Failure("timeout", "slow")
+            if "broken" in reply.text
+            else Tagging(
+                sentences=tuple(
+                    TaggedSentence(s, tuple(t for k, t in TAGS.items() if s.startswith(k)), {})
+                    for s in reply.sentences
+                )
+            )
+            for reply in replies
+        ]
+
+
+class Judge:
+    identity = GraderIdentity(kind="fake", name="judge", revision="1")
+
+    async def rate(self, replies):
+        return [Rating.from_dimensions(dict.fromkeys(DIMENSIONS, 3.0)) for _ in replies]
+
+
+class Supporter:
+    """Says what `script` gives for (conversation, turn); a Failure or an exception also passes."""
+
+    identity = {"kind": "fake"}  # noqa: RUF012
+
+    def __init__(self, script) -> None:
+        self.script = script
+        self.asked = []
+
+    async def stream(self, requests, sampling):
+        for position, request in enumerate(requests):
+            said = self.script(request.key.conversation_id, request.key.turn)
+            if isinstance(said, Exception):
+                raise said
+            self.asked.append(request)
+            yield position, said if isinstance(said, Failure) else Generation(said, 5, False)
+
+    async def close(self):
+        pass
+
+
+def run(path, supporter, turns=4, dialogues=3, tagger=None, seeker=None):
+    with (
+        Journal(path / "journal.jsonl", {}) as journal,
+        Progress(console=Console(quiet=True)) as progress,
+    ):
+        runner = Runner(
+            source=supporter,
+            scorer=ReplyScorer(tagger or Tagger(), Judge()),
+            weights=RewardWeights(),
+            sampling=Sampling(temperature=0.7, top_p=1.0, max_new_tokens=9, thinking=False, seed=1),
+            journal=journal,
+            progress=progress,
+        )
+        chosen = free_running.choose_scenarios(SCENARIOS, dialogues, 3)
+        return asyncio.run(
+            free_running.evaluate(
+                runner, seeker or BankSeeker(3), chosen, turns, PromptConfig(compact=True)
+            )
+        )
+
+
+def alternating(_, turn):
+    return f"Why number {turn}?" if turn % 2 else f"Anyone would, {turn} times."
+
+
+def test_repetition_is_measured_on_the_models_own_turns(tmp_path):
+    same = run(tmp_path / "a", Supporter(lambda c, t: f"Why, {c} {t}?"))
+    other = run(tmp_path / "b", Supporter(alternating))
+    assert len(same.replies) == len(other.replies) == 12
+    first, second = (own_sequence(o.replies, SETTINGS) for o in (same, other))
+    assert first["self_stickiness"].mean == 1.0
+    assert first["same_set"].mean == 1.0
+    assert second["self_stickiness"].mean == 0.0
+    assert second["self_lift"].mean == -1.0
+    assert second["distinct_sets"].mean == 2.0
+    for reply in other.replies:
+        assert reply.has_previous == (reply.turn > 0)
+        if reply.turn:
+            assert reply.previous_counts[3 if reply.turn % 2 else 7] == 1
+            assert reply.kl > 1
+
+
+def test_the_model_sees_the_dialogue_so_far(tmp_path):
+    supporter = Supporter(alternating)
+    run(tmp_path, supporter, turns=3, dialogues=1)
+    messages = supporter.asked[-1].messages
+    assert [m["role"] for m in messages[1:]] == ["user", "assistant", "user", "assistant", "user"]
+    assert messages[2]["content"] == "Anyone would, 0 times."
+    assert "Last time: questioning" in messages[0]["content"]
+
+
+def test_an_interrupted_evaluation_goes_on_without_asking_or_grading_twice(tmp_path):
+    whole = run(tmp_path / "whole", Supporter(alternating))
+    tagger = Tagger()
+
+    supporter = Supporter(lambda c, t: RuntimeError("power cut") if t == 2 else alternating(c, t))
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(tmp_path / "cut", supporter, tagger=tagger)
+    assert tagger.asked == 6
+    again = Supporter(alternating)
+    resumed = run(tmp_path / "cut", again, tagger=tagger)
+    assert {request.key.turn for request in again.asked} == {2, 3}
+    assert tagger.asked == 12
+    assert resumed.replies == whole.replies
+    finished = Supporter(alternating)
+    assert run(tmp_path / "cut", finished, tagger=tagger).replies == whole.replies
+    assert finished.asked == []
+    longer = run(tmp_path / "cut", finished, turns=5, tagger=tagger)
+    assert {request.key.turn for request in finished.asked} == {4}
+    assert len(longer.replies) == 15
+
+
+def test_failures_end_their_dialogue_only_and_are_counted(tmp_path):
+    def script(conversation, turn):
+        if turn == 1 and conversation.endswith("000"):
+            return Failure("timeout", "no answer")
+        if turn == 2 and conversation.endswith("001"):
+            return "This is broken."
+        return alternating(conversation, turn)
+
+    found = run(tmp_path, Supporter(script))
+    assert len(found.replies) == 1 + 3 + 4
+    assert [lost.reason for lost in found.unanswered] == ["timeout: no answer"]
+    assert found.facts["num_cut_short"] == 2
+    assert [r.status for r in found.replies].count("failed") == 1
+    # What failed is asked again; what did not is kept. A reply stays, its grading is repeated.
+    again = Supporter(alternating)
+    healed = run(tmp_path, again)
+    assert len(healed.replies) == 1 * 4 + 3 + 4
+    assert {(r.key.conversation_id[-3:], r.key.turn) for r in again.asked} == {
+        ("000", 1),
+        ("000", 2),
+        ("000", 3),
+    }
+
+
+def test_a_dead_model_is_an_error(tmp_path):
+    with pytest.raises(SubjectError, match=r"none of 3 prompts was answered.*refused"):
+        run(tmp_path, Supporter(lambda c, t: Failure("connection", "refused")))
+
+
+def test_a_failing_seeker_cuts_the_dialogue(tmp_path):
+    class Mute(BankSeeker):
+        async def say(self, dialogues):
+            said = await super().say(dialogues)
+            return [
+                Failure("empty", "mute") if d.history else message
+                for d, message in zip(dialogues, said, strict=True)
+            ]
+
+    found = run(tmp_path, Supporter(alternating), seeker=Mute(3))
+    assert len(found.replies) == 3
+    assert found.facts["cut_short"] == ["seeker: empty: mute"] * 3
+
+
+def test_scenarios_are_all_used_before_any_comes_again():
+    chosen = free_running.choose_scenarios(SCENARIOS[:4], 10, 0)
+    assert {s.id for s in chosen[:4]} == {s.id for s in SCENARIOS[:4]}
+    assert chosen[:7] == free_running.choose_scenarios(SCENARIOS[:4], 7, 0)
+    assert chosen != free_running.choose_scenarios(SCENARIOS[:4], 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("reply", "tactics", "kind"),
+    [
+        ("That sounds really hard.", (), "validated"),
+        ("The house is quiet now.", ("paraphrasing",), "validated"),
+        ("You should sleep more.", (), "advised"),
+        ("Put the phone away.", ("advice",), "advised"),
+        ("No wonder you are tired. You could rest.", (), "validated"),
+        ("Have you tried yoga?", (), "advised"),
+        ("What happened then?", (), "asked"),
+        ("How do you feel today?", (), "asked_feeling"),
+        ("Don't worry about it.", ("validation",), "dismissed"),
+        ("It’s nothing, cheer up!", (), "dismissed"),
+        ("", (), "silent"),
+        ("...", (), "silent"),
+        ("The weather was fine.", (), "neutral"),
+        ("I hear you and I am with you.", (), "repeated"),
+    ],
+)
+def test_the_seeker_takes_a_reply_as_a_person_would(reply, tactics, kind):
+    assert reaction(reply, ["I hear you and I am so near."], tactics) == kind
+
+
+def dialogue(scenario, replies, seed=0):
+    seeker = BankSeeker(seed)
+    talk = Dialogue("c", scenario, (), ())
+    said = []
+    for reply in replies:
+        message = seeker.next_message(talk)
+        said.append(message)
+        history = (*talk.history, Message("seeker", message), Message("supporter", reply))
+        talk = talk._replace(history=history, tactics=(*talk.tactics, frozenset()))
+    return [*said, seeker.next_message(talk)], talk
+
+
+def test_understanding_brings_more_of_the_story_than_advice():
+    scenario = SCENARIOS[0]
+
+    def told(replies):
+        said, _ = dialogue(scenario, replies)
+        return sum(line in message for message in said for line in scenario.follow_ups)
+
+    heard = told([f"{word} makes sense to me, truly." for word in ("Anger", "Grief", "That", "It")])
+    advised = told([f"You should {word}." for word in ("rest", "eat soup", "go", "walk far away")])
+    brushed_off = told([f"{word}: cheer up." for word in ("Well", "So", "Hey you", "Come on now")])
+    assert heard > advised > brushed_off == 0
+
+
+def test_a_seeker_never_repeats_itself_and_follows_the_seed():
+    openers = [
+        "Why {0}?",
+        "You should {0}.",
+        "Cheer up {0}.",
+        "{0} makes sense.",
+        "",
+        "The sky {0}.",
+    ]
+    for opener in openers:
+        replies = [opener.format(f"w{i}x") for i in range(MAX_TURNS)]
+        for scenario in SCENARIOS[::7]:
+            said, _ = dialogue(scenario, replies)
+            assert len(set(said)) == len(said) == MAX_TURNS + 1
+            for line in scenario.follow_ups:
+                assert sum(line in message for message in said) <= 1
+    first, _ = dialogue(SCENARIOS[0], ["Why?"] * 3, seed=1)
+    assert first == dialogue(SCENARIOS[0], ["Why?"] * 3, seed=1)[0]
+    assert first != dialogue(SCENARIOS[0], ["Why?"] * 3, seed=2)[0]
+
+
+def test_reactions_follow_the_dialogue():
+    _, talk = dialogue(SCENARIOS[0], ["Why?", "You should go.", "You should go."])
+    assert reactions(talk) == ["asked", "advised", "repeated"]
+    tagged = replace_tactics(talk, 1, {"validation"})
+    assert reactions(tagged)[1] == "validated"
+
+
+def replace_tactics(talk, number, names):
+    tactics = list(talk.tactics)
+    tactics[number] = frozenset(names)
+    return talk._replace(tactics=tuple(tactics))
