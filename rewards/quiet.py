@@ -1,20 +1,27 @@
-"""Loading models without their progress bars: three lines of noise for a tenth of a second."""
+"""Loading models without their progress bars and reports: noise for a tenth of a second."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Hide transformers' progress bars inside the block; put the setting back afterwards."""
-    from transformers.utils import logging
+    """Hide what the libraries say of loading inside the block; put the settings back afterwards."""
+    from transformers.utils import logging as library_logging
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    shown = library_logging.is_progress_bar_enabled()
+    library_logging.disable_progress_bar()
+    talkers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers")]
+    levels = [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.ERROR)
     try:
         yield
     finally:
+        for talker, level in zip(talkers, levels, strict=True):
+            talker.setLevel(level)
         if shown:
-            logging.enable_progress_bar()
+            library_logging.enable_progress_bar()

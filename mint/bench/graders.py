@@ -21,6 +21,8 @@ from rewards.tactics import NUM_TACTICS
 from rewards.types import Message, Reply, Status
 
 REPEATS = 3
+PLAIN_BATCH = 64
+"""Sentences a batch of sentence-transformers alone."""
 _PATIENCE = 1000
 
 
@@ -188,8 +190,7 @@ def _plain_encoder(mint: MintConfig) -> Callable[[list[str]], object]:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(find_encoder(mint.encoder)), device="cpu")
-    size = mint.encoder.batch_size
-    return lambda texts: model.encode(texts, batch_size=size, show_progress_bar=False)
+    return lambda texts: model.encode(texts, batch_size=PLAIN_BATCH, show_progress_bar=False)
 
 
 def _seconds(work: Callable[[list], object], argument: list) -> float:

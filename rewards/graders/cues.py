@@ -50,7 +50,7 @@ def is_question(sentence: str) -> bool:
 
 
 def distinct(sentences: Iterable[str]) -> list[str]:
-    """The sentences without those that repeat an earlier one but for case and punctuation."""
+    """The sentences but for case and punctuation, each once, in the order they were said last."""
     return list(
         {" ".join(words(text)) or text: text for text in reversed(list(sentences))}.values()
     )[::-1]

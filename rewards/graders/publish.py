@@ -17,7 +17,7 @@ from rewards.graders.crossfit import HeldOut, Tagged, judge_heads
 from rewards.graders.fitting import Fit, FitSettings, calibrate, indicator, sigmoid, stack
 from rewards.graders.heads import Heads, save_heads
 from rewards.graders.judge_embedded import WEIGHTS as JUDGE_WEIGHTS
-from rewards.graders.metrics import Bools, Floats, best_thresholds
+from rewards.graders.metrics import Bools, Floats, best_thresholds, rounded
 from rewards.graders.tagger_embedded import FEATURES as SENTENCE_FEATURES
 from rewards.graders.tagger_embedded import WEIGHTS as TAGGER_WEIGHTS
 from rewards.graders.validation import tagging_card
@@ -139,11 +139,12 @@ def human_cross_validation(
             found[inside] = probabilities[inside] >= thresholds
         card = tagging_card(truth, found, groups)
         means.append((card["mean_macro_f1"], card["mean_macro_f1_of_frequent"]))
-    every, frequent = np.array(means).T
+    # None, where no tactic is frequent, becomes nan here and null in the card.
+    every, frequent = np.array(means, dtype=np.float64).T
     return {
         "repeats": HUMAN_REPEATS,
         "mean_macro_f1": round(float(every.mean()), 4),
-        "mean_macro_f1_of_frequent": round(float(frequent.mean()), 4),
+        "mean_macro_f1_of_frequent": rounded(float(frequent.mean())),
         "standard_deviation_over_repeats": round(float(every.std()), 4),
     }
 

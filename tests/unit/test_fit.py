@@ -1,7 +1,8 @@
-"""Fitting: folds by conversation, the same result twice, figures, and the command line."""
+"""Fitting the embedded graders on a tiny encoder: what is learnt, held out and written."""
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -10,90 +11,213 @@ import pytest
 
 from rewards.errors import ConfigError, DataError
 from rewards.fit import main, parse
+from rewards.graders.adapter import load_adapter
 from rewards.graders.corpus import (
     CorpusReply,
-    HumanSentence,
-    read_human_sentences,
+    HumanReply,
+    read_authored_replies,
+    read_expert_ratings,
+    read_human_replies,
     read_replies,
 )
+from rewards.graders.crossfit import FOLDS, HeldOut, assign_groups, cross_fit
 from rewards.graders.degenerate import labelled, probes
-from rewards.graders.encoder import HashingEncoder
-from rewards.graders.fitting import FOLDS, Fitted, assign_folds, fit_judge, fit_tagger
-from rewards.graders.judge_embedded import OUTPUTS
+from rewards.graders.encoder import ContextEncoder
+from rewards.graders.fitting import Fit, FitSettings, Fitter, calibrate, sigmoid
+from rewards.graders.judge_embedded import OUTPUTS, EmbeddedJudge
 from rewards.graders.metrics import best_thresholds, grouped_spearman, spearman, tactic_scores
+from rewards.graders.publish import calibration_error, publish
+from rewards.graders.tagger_embedded import EmbeddedTagger
+from rewards.graders.training import TrainingSettings
+from rewards.graders.validation import coverage, partial_spearman, tagging_card
 from rewards.tactics import TACTIC_NAMES
+from rewards.types import DIMENSIONS, Message, Rating, Reply, Tagging
+from tests.tiny_encoder import NAME, write_tiny_encoder
 
 ADVICE, WARM = "You could try a walk number {}.", "Your feelings are valid, friend {}."
 ASK = "What happened on day {}?"
+SETTINGS = FitSettings(
+    training=TrainingSettings(epochs=4, batch_tokens=512, learning_rate=3e-3, rank=4),
+    degenerate=3,
+    ridge=10.0,
+    members=3,
+)
 
 
-def corpus(conversations: int = 15) -> list[CorpusReply]:
-    """Two systems: one validates and asks (rated high), one advises (rated low)."""
+def corpus(conversations: int = 12) -> list[CorpusReply]:
+    """Four systems: two validate and ask (rated high), two advise (rated low)."""
     replies = []
     for number in range(conversations):
-        for system, patterns, tactics, level in (
-            ("warm", (WARM, ASK), ("validation", "questioning"), 5.0),
-            ("cold", (ADVICE, ADVICE), ("advice", "advice"), 2.0),
-        ):
-            sentences = tuple(p.format(number * 2 + i) for i, p in enumerate(patterns))
+        for system in range(4):
+            warm = system % 2 == 0
+            patterns = (WARM, ASK) if warm else (ADVICE, ADVICE)
+            tactics = ("validation", "questioning") if warm else ("advice", "advice")
+            sentences = tuple(
+                p.format(10 * number + 3 * system + i) for i, p in enumerate(patterns)
+            )
             replies.append(
                 CorpusReply(
-                    system=system,
+                    system="gold" if system == 0 else f"s{system}",
                     conversation_id=f"c{number}",
                     turn_index=1,
                     seeker_turn=f"I am tired of job {number}.",
                     text=" ".join(sentences),
                     sentences=sentences,
                     tactics=tuple(frozenset({name}) for name in tactics),
-                    ratings=(level,) * len(OUTPUTS),
+                    ratings=((4.0 if warm else 2.0) + number % 3 / 4,) * len(OUTPUTS),
                 )
             )
     return replies
 
 
 PEOPLE = [
-    HumanSentence(text="You could try a walk.", tactics=frozenset({"advice"})),
-    HumanSentence(text="What happened?", tactics=frozenset({"questioning"})),
+    HumanReply(
+        sentences=("You could try a walk.", "What happened?"),
+        tactics=(frozenset({"advice"}), frozenset({"questioning"})),
+    )
+] * 6
+AUTHORED = [
+    CorpusReply(
+        system="authored",
+        conversation_id="a1",
+        turn_index=1,
+        seeker_turn="It is hard.",
+        text="I am sorry.",
+        sentences=("I am sorry.",),
+        tactics=(frozenset({"emotional_expression"}),),
+        ratings=None,
+    )
 ]
+EXPERTS = [{f"c{i}": (float(1 + i % 3),) * 6 for i in range(12)} for _ in range(3)]
 
 
-def test_a_conversation_is_in_one_fold() -> None:
-    conversations = [f"c{i % 12}" for i in range(60)]
-    folds = assign_folds(conversations, seed=3)
-    assert set(folds.tolist()) == set(range(FOLDS))
-    for name in set(conversations):
-        rows = [fold for fold, c in zip(folds, conversations, strict=True) if c == name]
-        assert len(set(rows)) == 1
-    assert not np.array_equal(folds, assign_folds(conversations, seed=4))
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_encoder(tmp_path_factory.mktemp("encoder"))
 
 
-def test_tagger_learns_and_reports() -> None:
-    fitted = fit_tagger(corpus(), PEOPLE, HashingEncoder(), seed=0)
-    tactics = fitted.card["held_out_conversations"]["tactics"]
-    for name in ("advice", "validation", "questioning"):
-        assert tactics[name]["f1"] > 0.9
-    assert tactics["reappraisal"]["positives"] == 0
-    assert fitted.card["human_labelled_sentences"]["sentences"] == 2
-    assert fitted.card["sentence_count_agreement"] == 1.0
-    assert fitted.heads.outputs == TACTIC_NAMES
+@pytest.fixture(scope="module")
+def fitter(folder: Path) -> Fitter:
+    return Fitter(folder, NAME, SETTINGS)
 
 
-def test_judge_learns_and_reports() -> None:
-    fitted = fit_judge(corpus(), HashingEncoder(), seed=0)
-    held_out = fitted.card["held_out_conversations"]
-    assert held_out["spearman"]["aggregate"] > 0.8
-    assert held_out["aggregate_spearman_within_prompt"] > 0.8
-    assert set(fitted.card["degenerate_probes"]) >= {"copied_seeker", "word_salad"}
-    assert fitted.heads.outputs == OUTPUTS
+@pytest.fixture(scope="module")
+def steps() -> list[tuple[int, int]]:
+    """What `fit` has told of its progress."""
+    return []
 
 
-def test_replies_without_labels_are_left_out() -> None:
+@pytest.fixture(scope="module")
+def fit(fitter: Fitter, steps: list[tuple[int, int]]) -> Fit:
+    return fitter.fit(corpus(), AUTHORED, lambda done, total: steps.append((done, total)))
+
+
+@pytest.fixture(scope="module")
+def held_out(fitter: Fitter) -> HeldOut:
+    return cross_fit(fitter, corpus(), AUTHORED, quiet)
+
+
+def quiet(name: str):  # type: ignore[no-untyped-def]
+    return lambda done, total: None
+
+
+def test_groups_are_whole_and_even() -> None:
     replies = corpus()
-    odd = CorpusReply(**{**vars(replies[0]), "tactics": None, "ratings": None})
-    tagger = fit_tagger([*replies, odd], PEOPLE, HashingEncoder(), seed=0)
-    judge = fit_judge([*replies, odd], HashingEncoder(), seed=0)
-    assert tagger.card["replies_fitted"] == judge.card["replies_fitted"] == len(replies)
-    assert tagger.card["sentence_count_agreement"] == pytest.approx(30 / 31, abs=1e-4)
+    groups = assign_groups(replies, seed=3)
+    for values, names in (
+        (groups.conversation, [r.conversation_id for r in replies]),
+        (groups.system, [r.system for r in replies]),
+    ):
+        assert set(values.tolist()) == set(range(FOLDS))
+        pairs = set(zip(names, values.tolist(), strict=True))
+        assert len(pairs) == len(set(names)), "one group for all replies of a name"
+    assert not np.array_equal(groups.conversation, assign_groups(replies, 4).conversation)
+
+
+def test_no_fold_grades_what_it_has_seen(held_out: HeldOut) -> None:
+    replies = corpus()
+    judged = held_out.judged
+    rows = [set(judged[name].rows.tolist()) for name in ("conversation", "system", "both")]
+    groups = held_out.groups
+    same = {i for i in range(len(replies)) if groups.conversation[i] == groups.system[i]}
+    everything = set(range(len(replies)))
+    assert rows == [everything - same, everything - same, same]
+    assert held_out.tagged["conversation"].rows.tolist() == list(range(len(replies)))
+
+
+def test_fits_see_only_what_they_are_given(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[CorpusReply]] = []
+    fitter = Fitter(folder, NAME, SETTINGS)
+    whole = fitter.fit(corpus(), AUTHORED, quiet("x"))
+
+    def spy(replies: list[CorpusReply], authored: object, advance: object) -> Fit:
+        seen.append(list(replies))
+        return whole
+
+    monkeypatch.setattr(fitter, "fit", spy)
+    cross_fit(fitter, corpus(), AUTHORED, quiet)
+    groups = assign_groups(corpus(), SETTINGS.seed)
+    for fold, own in enumerate(seen):
+        place = {(r.system, r.conversation_id): i for i, r in enumerate(corpus())}
+        rows = [place[r.system, r.conversation_id] for r in own]
+        assert rows
+        assert fold not in groups.conversation[rows]
+        assert fold not in groups.system[rows]
+
+
+def test_graders_learn_and_are_written(
+    fit: Fit, held_out: HeldOut, folder: Path, tmp_path: Path
+) -> None:
+    publish(fit, held_out, corpus(), AUTHORED, PEOPLE, EXPERTS, SETTINGS, tmp_path)
+    names = {"adapter.npz", "judge.json", "judge.npz", "tagger.json", "tagger.npz"}
+    assert {file.name for file in tmp_path.iterdir()} == names
+    card = json.loads((tmp_path / "tagger.json").read_text())
+    for name in ("advice", "validation", "questioning"):
+        assert card["unseen_conversation"]["tactics"][name]["f1"] > 0.9
+    assert card["unseen_conversation"]["tactics"]["reappraisal"]["positives"] == 0
+    assert card["human"]["sentences"] == 12
+    judge = json.loads((tmp_path / "judge.json").read_text())
+    assert judge["unseen_conversation"]["spearman"]["aggregate"] > 0.6
+    assert judge["experts"]["conversations"] == 12
+    kinds = judge["degenerate_replies"]["kinds"]
+    assert set(kinds) == {probe.kind for probe, _ in held_out.probes}
+    assert kinds["endless"]["highest"] <= 2.0, "the guard is part of what is measured"
+
+    adapter = load_adapter(str(tmp_path / "adapter.npz"))
+    encoder = ContextEncoder(folder, name=NAME, adapter=adapter)
+    history = (Message("seeker", "I am tired."),)
+    replies = [Reply(history=history, text=t) for t in (WARM.format(1), ADVICE.format(2))]
+    good, bad = EmbeddedJudge(encoder, str(tmp_path / "judge.npz")).rate_now(replies)
+    assert isinstance(good, Rating)
+    assert isinstance(bad, Rating)
+    assert good.aggregate > bad.aggregate + 0.5
+    (tagging, _) = EmbeddedTagger(encoder, str(tmp_path / "tagger.npz")).tag_now(replies)
+    assert isinstance(tagging, Tagging)
+    assert tagging.sentences[0].tactics == ("validation",)
+
+
+def test_same_seed_gives_the_same_arrays(folder: Path, fit: Fit) -> None:
+    again = Fitter(folder, NAME, SETTINGS).fit(corpus(), AUTHORED, quiet("x"))
+    assert again.adapter.revision == fit.adapter.revision
+    assert np.array_equal(again.ratings.coef, fit.ratings.coef)
+    assert np.array_equal(again.tactics.coef, fit.tactics.coef)
+
+
+def test_progress_tells_how_far_a_fit_is(fit: Fit, steps: list[tuple[int, int]]) -> None:
+    assert [done for done, _ in steps] == list(range(1, steps[-1][1] + 1))
+
+
+def test_calibration_turns_scores_into_frequencies() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(4000, 2)) * 3
+    truth = rng.random((4000, 2)) < sigmoid(0.4 * scores - 1)
+    truth[:, 1] = False
+    (slope, shift), untouched = calibrate(truth, scores)
+    assert (slope, shift) == pytest.approx((0.4, -1), abs=0.1)
+    assert untouched.tolist() == [1, 0]
+    good = sigmoid(scores[:, :1] * slope + shift)
+    assert calibration_error(truth[:, :1], good) < 0.02
+    assert calibration_error(truth[:, :1], sigmoid(scores[:, :1])) > 0.1
 
 
 @pytest.fixture(scope="module")
@@ -101,38 +225,63 @@ def released(upstream: Path) -> list[CorpusReply]:
     return read_replies(upstream)
 
 
-def test_same_seed_gives_the_same_arrays(released: list[CorpusReply]) -> None:
-    replies = [r for r in released if r.system == "gold"][:70]
-
-    def fit_both() -> list[Fitted]:
-        encoder = HashingEncoder(dim=16)
-        return [fit_tagger(replies, PEOPLE, encoder, 1), fit_judge(replies, encoder, 1)]
-
-    for first, second in zip(fit_both(), fit_both(), strict=True):
-        assert np.allclose(first.heads.coef, second.heads.coef)
-        assert np.allclose(first.heads.intercept, second.heads.intercept)
-        assert np.allclose(first.heads.thresholds, second.heads.thresholds)
-        assert first.card == second.card
-
-
 def test_released_data_is_what_we_think(upstream: Path, released: list[CorpusReply]) -> None:
-    replies, people = released, read_human_sentences(upstream)
-    assert len({r.conversation_id for r in replies}) == 50
-    for system in {r.system for r in replies}:
-        assert sum(r.system == system for r in replies) == 315
-    assert len(people) == 286
-    positives = {name: sum(name in s.tactics for s in people) for name in TACTIC_NAMES}
-    assert positives["advice"] == 107
-    assert positives["assistance"] == 1
+    people = read_human_replies(upstream)
+    assert len({r.conversation_id for r in released}) == 50
+    for system in {r.system for r in released}:
+        assert sum(r.system == system for r in released) == 315
+    assert (len(people), sum(len(reply.sentences) for reply in people)) == (25, 286)
+    found = [tactics for reply in people for tactics in reply.tactics]
+    positives = {name: sum(name in tactics for tactics in found) for name in TACTIC_NAMES}
+    assert (positives["advice"], positives["assistance"]) == (107, 1)
+    experts = read_expert_ratings(upstream)
+    assert len(experts) == 3
+    assert all(len(expert) == 50 for expert in experts)
+
+
+def test_authored_replies_are_many_and_none_of_the_released(
+    upstream: Path, released: list[CorpusReply]
+) -> None:
+    own = read_authored_replies(Path(__file__).parents[2] / "data" / "annotated_replies")
+    sentences = [text for reply in own for text in reply.sentences]
+    assert (len(own), len(sentences)) == (180, 2063)
+    assert len({reply.conversation_id for reply in own}) == len(own)
+    theirs = {text for reply in released for text in reply.sentences if len(text) > 30}
+    theirs |= {text for reply in read_human_replies(upstream) for text in reply.sentences}
+    assert not theirs & set(sentences)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "not in the form"),
+        ('{"id": "a", "seeker": "b"}', "not in the form"),
+        ('{"id": "a", "seeker": "b", "sentences": []}', "no sentence"),
+        (
+            '{"id": "a", "seeker": "b", "sentences": [{"text": "c", "tactics": ["hug"]}]}',
+            "unknown tactic 'hug'",
+        ),
+    ],
+)
+def test_authored_replies_are_checked(line: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(line + "\n")
+    with pytest.raises(DataError, match=rf"x\.jsonl:1: .*{says}"):
+        read_authored_replies(tmp_path)
 
 
 def test_degenerate_replies_are_reproducible_and_labelled_low() -> None:
     made = labelled(corpus(), 5, seed=0)
     assert made == labelled(corpus(), 5, seed=0)
-    assert {item.reply.kind for item in made} == {"copied_seeker", "word_salad", "ten_questions"}
-    assert max(item.ratings[-1] for item in made) < 3.5
-    kinds = {probe.kind for probe in probes(corpus(), 3, seed=0)}
-    assert kinds == {"copied_seeker", "repeated_sentence", "ten_questions", "word_salad"}
+    taught = {item.reply.kind for item in made}
+    assert max(item.ratings[-1] for item in made) < 2.9, "the mean of human replies"
+    assert all(len(item.ratings) == len(OUTPUTS) == len(DIMENSIONS) + 1 for item in made)
+    asked = {probe.kind for probe in probes(corpus(), 3, seed=0)}
+    assert asked == taught | {
+        "other_language",
+        "injection_alone",
+        "injection_after_reply",
+        "endless",
+    }
 
 
 def test_tactic_scores_by_hand() -> None:
@@ -143,6 +292,26 @@ def test_tactic_scores_by_hand() -> None:
     assert scores["macro_f1"] == 0.5
     nothing = tactic_scores(np.zeros(3, bool), np.zeros(3, bool))
     assert nothing["macro_f1"] == 1.0
+
+
+def test_tagging_card_by_hand() -> None:
+    truth = np.zeros((40, 10), bool)
+    truth[:20, 3] = truth[20:, 4] = True
+    found = truth.copy()
+    found[:5, 3], found[:5, 4] = False, True
+    card = tagging_card(truth, found, [i // 4 for i in range(40)])
+    validation = card["tactics"]["validation"]
+    assert (validation["precision"], validation["recall"]) == (1.0, 0.75)
+    assert validation["kappa"] == 0.75
+    low, high = validation["f1_interval"]
+    assert 0.4 <= low < validation["f1"] < high <= 1.0
+    assert card["tactics"]["advice"]["f1_interval"] == [1.0, 1.0]
+    assert card["confusion"][0]["validation_said_to_be_emotional_expression"] == 0.25
+    assert card["confusion"][0]["emotional_expression_said_to_be_validation"] == 0.0
+    assert card["mean_macro_f1_of_frequent"] == pytest.approx(
+        np.mean([card["tactics"][n]["macro_f1"] for n in ("validation", "emotional_expression")]),
+        abs=1e-4,
+    )
 
 
 def test_thresholds_separate() -> None:
@@ -159,14 +328,30 @@ def test_spearman_by_hand() -> None:
     assert grouped_spearman(a, b, ["x", "x", "y", "y"]) == pytest.approx(0.0)
 
 
+def test_partial_correlation_sees_through_a_common_cause() -> None:
+    rng = np.random.default_rng(0)
+    length = rng.normal(size=3000)
+    a, b = length + rng.normal(size=3000) / 5, length + rng.normal(size=3000) / 5
+    assert spearman(a, b) > 0.9
+    assert abs(partial_spearman(a, b, length[:, None])) < 0.06
+    own = rng.normal(size=3000)
+    assert partial_spearman(a + own, b + own, length[:, None]) > 0.9
+
+
+def test_coverage_by_hand() -> None:
+    truth, found = np.array([1.0, 2, 3, 4]), np.array([1.0, 2, 3, 6])
+    assert coverage(truth, found, np.ones(4)) == 0.75
+    assert coverage(truth, found, np.full(4, 1.1)) == 1.0
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
         ([], "missing upstream=PATH"),
         (["upstream"], "expected key=value"),
         (["upstream=x", "sed=1"], "got 'sed=1'"),
-        (["upstream=x", "seed=one"], "seed must be a number"),
-        (["upstream=x", "part=all"], "part must be one of"),
+        (["upstream=x", "seed=one"], "seed must be a number >= 0"),
+        (["upstream=x", "epochs=0"], "epochs must be a number >= 1"),
     ],
 )
 def test_arguments_are_checked(argv: list[str], says: str) -> None:
@@ -175,9 +360,9 @@ def test_arguments_are_checked(argv: list[str], says: str) -> None:
 
 
 def test_arguments_are_read() -> None:
-    settings = parse(["upstream=a", "output=b", "seed=7", "part=judge"])
-    assert settings.upstream == Path("a")
-    assert (settings.output, settings.seed, settings.part) == (Path("b"), 7, "judge")
+    command = parse(["upstream=a", "output=b", "seed=7", "epochs=3"])
+    assert (command.upstream, command.output) == (Path("a"), Path("b"))
+    assert (command.seed, command.epochs) == (7, 3)
 
 
 def test_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,4 +384,6 @@ def test_broken_release_names_its_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"judge_ratings\.csv:2"):
         read_replies(tmp_path)
     with pytest.raises(DataError, match=r"information\.jsonl"):
-        read_human_sentences(tmp_path)
+        read_human_replies(tmp_path)
+    with pytest.raises(DataError, match="no expert"):
+        read_expert_ratings(tmp_path)
