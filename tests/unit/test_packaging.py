@@ -46,6 +46,9 @@ def test_wheel_holds_what_the_code_reads(unpacked: Path) -> None:
         "mint/_data/sentences/validation.txt",
         "rewards/graders/weights/tagger.npz",
         "rewards/graders/weights/judge.json",
+        "rewards/graders/prompts/judge.txt",
+        "rewards/graders/prompts/judge_examples.json",
+        "rewards/graders/prompts/tagger.txt",
     }
     assert expected <= names
     assert not [name for name in names if name.startswith(("tests/", "outputs/"))]
