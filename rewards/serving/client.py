@@ -82,15 +82,11 @@ class GraderClient:
         """The parsed answer, from replay, cache or a server. Failures are never cached."""
         self.counts["asked"] += 1
         key = request_key(request, self.settings.model, self.settings.revision)
-        if self._replay is not None:
-            result = self._replay.get(key)
-        else:
-            result = await self._asked_or_cached(key, request)
-        parsed = result if isinstance(result, Failure) else parse(result)
+        parsed = self._remembered(key, parse)
+        if parsed is None:
+            parsed = await self._asked(key, request, parse)
         if isinstance(parsed, Failure):
             self.counts[f"failed:{parsed.kind}"] += 1
-        elif self._cache is not None:
-            self._cache.put(key, result)
         return parsed
 
     async def ask_all(
@@ -151,16 +147,28 @@ class GraderClient:
             trust_env=False,  # a proxy in the environment is not a setting of the run
         )
 
-    async def _asked_or_cached(self, key: str, request: Request) -> Any:
-        """JSON of the answer, or a Failure."""
+    def _remembered(self, key: str, parse: Parser[ParsedT]) -> ParsedT | Failure | None:
+        """What replay or cache says; None when a server must be asked."""
+        if self._replay is not None:
+            result = self._replay.get(key)
+            return result if isinstance(result, Failure) else parse(result)
         cached = self._cache.get(key) if self._cache is not None else None
-        if cached is not None:
-            self.counts["cached"] += 1
-            return cached
+        parsed = None if cached is None else parse(cached)
+        # An answer that a newer parser refuses is asked for again.
+        if parsed is None or isinstance(parsed, Failure):
+            return None
+        self.counts["cached"] += 1
+        return parsed
+
+    async def _asked(self, key: str, request: Request, parse: Parser[ParsedT]) -> ParsedT | Failure:
+        """A server's answer, recorded and cached."""
         result = await self._send(request)
         if self._recorder is not None:
             self._recorder.write(key, request, result)
-        return result
+        parsed = result if isinstance(result, Failure) else parse(result)
+        if self._cache is not None and not isinstance(parsed, Failure):
+            self._cache.put(key, result)
+        return parsed
 
     async def _send(self, request: Request) -> Any:
         async with self.session() as session, session.slot() as http:
