@@ -138,7 +138,6 @@ def as_json(results: Results) -> dict[str, Any]:
     settings = asdict(results.settings)
     # Where the files lay on one machine says nothing on another one.
     del settings["upstream"], settings["output"]
-    tolerance = results.published.tolerance
     return _plain(
         {
             "mint": mint.__version__,
@@ -153,20 +152,7 @@ def as_json(results: Results) -> dict[str, Any]:
             "nulls": {name: one.nulls for name, one in results.systems.items()},
             "details": {name: _details(results, one) for name, one in results.systems.items()},
             "missing": results.absent,
-            "published": {
-                "source": results.published.source,
-                "tolerance": tolerance,
-                "num_cells": len(results.cells),
-                "num_reproduced": results.num_reproduced,
-                "cells": [
-                    {
-                        **asdict(cell),
-                        "difference": cell.difference,
-                        "reproduces": cell.reproduces(tolerance),
-                    }
-                    for cell in results.cells
-                ],
-            },
+            "published": _published(results),
             "claims": {check.claim.key: _claim(check) for check in results.claims},
             "surface": {check.row.title: _surface(check) for check in results.surface},
             "agreement": {one.dimension: _agreed(results, one) for one in results.agreement},
@@ -176,6 +162,25 @@ def as_json(results: Results) -> dict[str, Any]:
             },
         }
     )
+
+
+def _published(results: Results) -> dict[str, Any]:
+    tolerance = results.published.tolerance
+    cells = [
+        {
+            **asdict(cell),
+            "difference": cell.difference,
+            "reproduces": cell.reproduces(tolerance),
+        }
+        for cell in results.cells
+    ]
+    return {
+        "source": results.published.source,
+        "tolerance": tolerance,
+        "num_cells": len(cells),
+        "num_reproduced": results.num_reproduced,
+        "cells": cells,
+    }
 
 
 def _details(results: Results, one: Measured) -> dict[str, Any]:
