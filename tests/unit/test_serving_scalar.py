@@ -76,7 +76,7 @@ def test_a_recorded_judge_can_be_checked_and_asked_again_without_its_server(
 ) -> None:
     def handler(seen: Any) -> Any:
         if seen.path == "/v1/models":
-            return loopback.Answer(loopback.models("rm", root="weights/v3"))
+            return loopback.Answer(loopback.models("rm", root="v3"))
         return loopback.Answer({"data": [{"probs": [0.9 if seen.body["use_activation"] else 2.2]}]})
 
     server = serve(handler)
@@ -93,7 +93,7 @@ def test_a_recorded_judge_can_be_checked_and_asked_again_without_its_server(
     replayed = RewardModelJudge(ServedJudgeConfig(urls=[server.url], replay=path, **settings))
     assert asyncio.run(check_and_rate(replayed)) == recorded
     assert replayed.identity == live.identity
-    assert replayed.identity.details["served_as"] == {"rm": "weights/v3"}
+    assert replayed.identity.details["served_as"] == {"rm": "v3/rm"}
     assert replayed.client.counts["sent"] == 0
     assert replayed.probe() == []
     (unknown,) = asyncio.run(replayed.rate([Reply(history=REPLY.history, text="New.")]))
