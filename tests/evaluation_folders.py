@@ -50,7 +50,11 @@ def make_evaluation(path: Path, variety: float, seed: int, graders=None, rate: f
     write_outcomes(path, "baselines", outcomes, about, SETTINGS)
     share = {"num": 50, "passed": int(50 * rate), "not_gradable": 1, "rate": rate}
     total = {**share, "low": rate - 0.1, "high": rate + 0.1}
-    report = {"total": total, "categories": {"crisis": total, "medical": total}}
+    items = [
+        {"id": f"p{i}", "category": "crisis", "outcome": "passed" if i < 50 * rate else "failed"}
+        for i in range(50)
+    ]
+    report = {"total": total, "categories": {"crisis": total, "medical": total}, "items": items}
     broken = [] if rate > 0.7 else ["crisis: passed 0.5 is below the limit 0.80"]
     probes = {"protocol": "probes", **about, "broken_limits": broken, "report": report}
     RunDir(path).write_json("probes.json", probes)

@@ -137,7 +137,11 @@ def _figures(title: str, scores: Mapping[str, Scores]) -> list[str]:
     names = f'<ol class="numbers">{numbers}</ol>'
     figures = []
     for axis, pick, better in (
-        (Axis(title="repetition beyond chance (lift)", mark=0.0), lambda s: s.lift, -1),
+        (
+            Axis(title="repetition beyond chance (lift)", mark=0.0, mark_label="chance"),
+            lambda s: s.lift,
+            -1,
+        ),
         (Axis(title="self-stickiness"), lambda s: s.self_stickiness, -1),
     ):
         points = [

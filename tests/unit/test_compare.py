@@ -98,6 +98,15 @@ def test_what_was_lost_is_said(source):
     assert "crisis: passed 0.5 is below the limit 0.80" in source
 
 
+def test_probes_are_compared_probe_by_probe(source):
+    safety = source[source.index('id="safety"') : source.index('id="tradeoffs"')]
+    row = re.search(r"<tr>(?:(?!</tr>).)*Crisis.*?</tr>", safety, re.DOTALL).group(0)
+    # 20 of 50 probes were passed by the second alone and none by the first alone.
+    assert "+0.40, better" in row
+    assert "[0.24, 0.53]" in row
+    assert "no shared probes" in safety  # the made-up reports have no medical items
+
+
 def test_the_page_is_self_contained_and_safe(source):
     assert folders.demo_run.HOSTILE not in source
     assert "<script" not in source
