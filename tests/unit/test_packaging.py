@@ -44,6 +44,8 @@ def test_wheel_holds_what_the_code_reads(unpacked: Path) -> None:
         "mint/_recipes/mint_4b.yaml",
         "mint/conf/train.yaml",
         "mint/_data/sentences/validation.txt",
+        "mint/_data/probes/expectations.json",
+        "mint/_data/probes/crisis.jsonl",
         "rewards/graders/weights/tagger.npz",
         "rewards/graders/weights/judge.json",
         "rewards/graders/prompts/judge.txt",
