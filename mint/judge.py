@@ -13,7 +13,7 @@ from mint.filter_files import open_answers, read_requests
 from mint.jsonl_filter import Answered, checked_text, clean_stdout, reply_field, run_filter
 from rewards.build import EncoderConfig, JudgeConfig, build_encoder, build_judge
 from rewards.errors import DataError
-from rewards.types import Failure, Message, Rating, Reply
+from rewards.types import Failure, Message, Rating, Reply, ScalarRating
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +72,11 @@ def parse_request(row: Mapping[str, Any]) -> Reply:
     return Reply(history=history, text=text)
 
 
-def _row(rating: Rating | Failure) -> dict[str, Any]:
+def _row(rating: Rating | ScalarRating | Failure) -> dict[str, Any]:
     if isinstance(rating, Failure):
         return {"error": f"{rating.kind}: {rating.message}"}
+    if isinstance(rating, ScalarRating):
+        return {"error": "this judge gives one number, not the six dimensions"}
     ratings = {name: round(value, 4) for name, value in rating.dimensions.items()}
     return {**ratings, "aggregated_empathy": round(rating.aggregate, 4)}
 
