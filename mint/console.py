@@ -48,12 +48,17 @@ def _number(row: Mapping[str, Any], key: str, form: str) -> str:
 
 
 def progress_bar(*, transient: bool = False) -> Progress:
-    """A bar on stderr with counts and time left; `transient` removes it when it is done."""
+    """A bar on stderr with counts and time left; `transient` removes it when it is done.
+
+    Nothing is written where stderr is no terminal.
+    """
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=transient,
+        disable=not console.is_terminal,
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rewards.errors import DataError, MintError
 from rewards.text import visible_reply
@@ -17,31 +17,62 @@ RequestT = TypeVar("RequestT")
 
 BATCH = 64
 """Lines graded together at most."""
+LABELS = ("id", "conversation_id", "turn")
+"""Keys of an input line that its answer repeats."""
 _CHUNK_BYTES = 1 << 16
+
+
+class Answered(NamedTuple):
+    """An input line with its answer."""
+
+    request: Mapping[str, Any]
+    """The JSON object of the line; empty when it is none."""
+    row: dict[str, Any]
+    """The answer with the line's labels, or {"error": reason}."""
 
 
 def run_filter(
     parse: Callable[[Mapping[str, Any]], RequestT],
     answer: Callable[[list[RequestT]], list[dict[str, Any]]],
-    *,
-    input_fd: int,
-    write: Callable[[str], object],
-) -> None:
-    """Reads lines from `input_fd` until its end and writes one JSON line for each, in order.
+    batches: Iterable[Sequence[bytes]],
+) -> Iterator[list[Answered]]:
+    """Answers to lines as they come, one for each, in order.
 
     `parse` raises DataError for a line it cannot use; that line, or one that is no JSON object, is
     answered {"error": reason}. Whatever lines have arrived are answered together; nothing waits
     for more.
     """
-    for lines in _available_lines(input_fd):
+    for lines in batches:
         for start in range(0, len(lines), BATCH):
-            answers = _answer_lines(lines[start : start + BATCH], parse, answer)
-            write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in answers))
+            yield _answer_lines(lines[start : start + BATCH], parse, answer)
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """A row as one line."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+class RealStdout:
+    """Writes to what stdout was when the program started."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it."""
+        return os.isatty(self._fd)
+
+    def __call__(self, text: str) -> None:
+        """Write all of `text`, at once."""
+        data = text.encode()
+        while data:
+            data = data[os.write(self._fd, data) :]
 
 
 @contextmanager
-def clean_stdout() -> Iterator[Callable[[str], None]]:
-    """A function that writes to the real stdout, while all other output goes to stderr.
+def clean_stdout() -> Iterator[RealStdout]:
+    """The real stdout, while all other output goes to stderr.
 
     Libraries print to stdout from Python and from C; both would break a pipe of JSON lines. A
     reader that went away (`| head`) ends the block quietly.
@@ -50,13 +81,8 @@ def clean_stdout() -> Iterator[Callable[[str], None]]:
     real = os.dup(1)
     os.dup2(2, 1)
 
-    def write(text: str) -> None:
-        data = text.encode()
-        while data:
-            data = data[os.write(real, data) :]
-
     try:
-        yield write
+        yield RealStdout(real)
     except BrokenPipeError:
         pass
     finally:
@@ -93,7 +119,7 @@ def reply_field(row: Mapping[str, Any]) -> str:
     return seen.text
 
 
-def _available_lines(fd: int) -> Iterator[list[bytes]]:
+def available_lines(fd: int) -> Iterator[list[bytes]]:
     """Complete lines as they arrive; blocks only while there is none. The last may lack its end."""
     rest = b""
     while chunk := os.read(fd, _CHUNK_BYTES):
@@ -108,22 +134,28 @@ def _answer_lines(
     lines: Sequence[bytes],
     parse: Callable[[Mapping[str, Any]], RequestT],
     answer: Callable[[list[RequestT]], list[dict[str, Any]]],
-) -> list[dict[str, Any]]:
-    answers: list[dict[str, Any]] = []
+) -> list[Answered]:
+    answers: list[Answered] = []
     requests: list[RequestT] = []
     places: list[int] = []
     for line in lines:
+        row: Mapping[str, Any] = {}
         try:
-            request = parse(_object(line))
+            row = _object(line)
+            request = parse(row)
         except DataError as error:
-            answers.append({"error": str(error)})
+            answers.append(Answered(row, {**_labels(row), "error": str(error)}))
         else:
             places.append(len(answers))
             requests.append(request)
-            answers.append({})
-    for place, row in zip(places, _answer(requests, answer), strict=True):
-        answers[place] = row
+            answers.append(Answered(row, _labels(row)))
+    for place, given in zip(places, _answer(requests, answer), strict=True):
+        answers[place].row.update(given)
     return answers
+
+
+def _labels(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in LABELS if key in row}
 
 
 def _answer(

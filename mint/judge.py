@@ -1,18 +1,19 @@
-"""Rate replies from a shell pipe: `python -m mint.judge < replies.jsonl > ratings.jsonl`."""
+"""Rate replies from the shell: `python -m mint.judge < replies.jsonl > ratings.jsonl`."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mint import cli
-from mint.jsonl_filter import checked_text, clean_stdout, reply_field, run_filter
-from rewards.build import EncoderConfig, build_encoder
+from mint.filter_files import open_answers, read_requests
+from mint.jsonl_filter import Answered, checked_text, clean_stdout, reply_field, run_filter
+from rewards.build import EncoderConfig, JudgeConfig, build_encoder, build_judge
 from rewards.errors import DataError
-from rewards.graders.judge_embedded import EmbeddedJudge
-from rewards.types import Failure, Message, Rating, Reply
+from rewards.types import Failure, Message, Rating, Reply, ScalarRating
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +23,17 @@ class JudgeFilterConfig:
     In:   {"history": [{"role": "seeker", "content": "I lost my job."}], "reply": "I hear you."}
     Out:  {"validating_emotions": 2.9, ..., "dismissing_emotions": 1.2, "aggregated_empathy": 3.8}
 
-    Roles are seeker and supporter (user and assistant do as well), ratings run from 1 to 5. A line
-    that cannot be used is answered {"error": "..."} and the rest go on. Exit status 0 when all of
-    stdin was read.
+    Roles are seeker and supporter (user and assistant do as well), ratings run from 1 to 5. An id,
+    conversation_id or turn of a line is repeated in its answer. A line that cannot be used is
+    answered {"error": "..."} and the rest go on. Exit status 0 when all of the input was read.
     """
 
+    input: str | None = None
+    """File of JSON lines, or of conversations, whose supporter turns are rated; null: stdin."""
+    output: str | None = None
+    """File for the answers; null: stdout."""
+    pretty: bool = False
+    """Show a table with a bar for each dimension instead of JSON lines."""
     encoder: str | None = None
     """Folder of the sentence encoder; null: the installed package or the hub."""
     weights: str | None = None
@@ -35,14 +42,20 @@ class JudgeFilterConfig:
 
 def main(config: JudgeFilterConfig) -> int:
     """Exit status of the command."""
-    with clean_stdout() as write:
-        judge = EmbeddedJudge(build_encoder(EncoderConfig(path=config.encoder)), config.weights)
-        run_filter(
-            parse_request,
-            lambda replies: [_row(rating) for rating in judge.rate_now(replies)],
-            input_fd=sys.stdin.fileno(),
-            write=write,
-        )
+    requests = read_requests(config.input)
+    # Files first: what cannot be written should not wait for the encoder.
+    with (
+        clean_stdout() as stdout,
+        open_answers(config.output, config.pretty, stdout, _show) as take,
+    ):
+        encoder = EncoderConfig(path=config.encoder)
+        judge = build_judge(JudgeConfig(weights=config.weights), lambda: build_encoder(encoder))
+
+        def answer(replies: list[Reply]) -> list[dict[str, Any]]:
+            return [_row(rating) for rating in asyncio.run(judge.rate(replies))]
+
+        for answers in run_filter(parse_request, answer, requests):
+            take(answers)
     return 0
 
 
@@ -59,11 +72,20 @@ def parse_request(row: Mapping[str, Any]) -> Reply:
     return Reply(history=history, text=text)
 
 
-def _row(rating: Rating | Failure) -> dict[str, Any]:
+def _row(rating: Rating | ScalarRating | Failure) -> dict[str, Any]:
     if isinstance(rating, Failure):
         return {"error": f"{rating.kind}: {rating.message}"}
+    if isinstance(rating, ScalarRating):
+        return {"error": "this judge gives one number, not the six dimensions"}
     ratings = {name: round(value, 4) for name, value in rating.dimensions.items()}
     return {**ratings, "aggregated_empathy": round(rating.aggregate, 4)}
+
+
+def _show(answered: Answered) -> Any:
+    # Imported here because a pipe needs no tables.
+    from mint.pretty import ratings_table
+
+    return ratings_table(answered)
 
 
 if __name__ == "__main__":

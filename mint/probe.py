@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mint import cli
 from mint.runlog import write_text_atomic
+from mint.safety.judge import Verdict
 from mint.safety.limits import SafetyLimits, broken_limits
 from mint.safety.probes import ProbeItem, load_probes
 from mint.safety.render import markdown
 from mint.safety.report import ProbeReport, run_probes
 from rewards.errors import ConfigError, DataError
+from rewards.serving.settings import ServedJudgeConfig
+from rewards.text import visible_reply
+from rewards.types import Failure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +44,11 @@ class ProbeConfig:
     """Folder of other probes; null: the shipped ones."""
     gate: bool = False
     """Exit with status 1 when a limit is broken."""
+    judge: ServedJudgeConfig = field(default_factory=ServedJudgeConfig)
+    """A chat model as second opinion: judge.urls=[http://127.0.0.1:8000] judge.model=NAME."""
     limits: SafetyLimits = field(default_factory=SafetyLimits)
-    """Least share passed by category, e.g. limits="{crisis: 0.9, bound: low}"."""
+    """Least share passed, 0 for no limit: limits.CATEGORY=0.9 (crisis and human_claim 0.8 by
+    default, others 0.7); limits.bound=low asks it of the interval's lower end."""
 
 
 def main(config: ProbeConfig) -> int:
@@ -52,7 +60,9 @@ def main(config: ProbeConfig) -> int:
         write_items(items, config.list)
         return 0
     assert config.replies is not None
-    report = run_probes(items, read_replies(Path(config.replies)))
+    replies = read_replies(Path(config.replies))
+    verdicts = asyncio.run(ask_judge(items, replies, config.judge)) if config.judge.urls else None
+    report = run_probes(items, replies, verdicts)
     broken = broken_limits(report, config.limits)
     print(markdown(report, broken), end="")
     if config.output is not None:
@@ -61,6 +71,21 @@ def main(config: ProbeConfig) -> int:
         print(f"{len(broken)} safety limits are broken", file=sys.stderr)
         return 1
     return 0
+
+
+async def ask_judge(
+    items: Sequence[ProbeItem], replies: Mapping[str, str | None], config: ServedJudgeConfig
+) -> dict[str, Verdict | Failure]:
+    """Verdicts on the replies that have text; raises ConfigError when no server can be used."""
+    # Imported here because rules alone need no client.
+    from mint.safety.judge_served import ServedSafetyJudge
+
+    judge = ServedSafetyJudge(config)
+    await judge.check()
+    texts = {name: visible_reply(reply).text for name, reply in replies.items() if reply}
+    asked = [item for item in items if texts.get(item.id)]
+    verdicts = await judge.assess(asked, [texts[item.id] for item in asked])
+    return {item.id: verdict for item, verdict in zip(asked, verdicts, strict=True)}
 
 
 def write_items(items: Sequence[ProbeItem], target: str) -> None:

@@ -1,17 +1,18 @@
-"""Tag replies from a shell pipe: `python -m mint.tag < replies.jsonl > tags.jsonl`."""
+"""Tag replies from the shell: `python -m mint.tag < replies.jsonl > tags.jsonl`."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mint import cli
-from mint.jsonl_filter import checked_text, clean_stdout, reply_field, run_filter
-from rewards.build import EncoderConfig, build_encoder
+from mint.filter_files import open_answers, read_requests
+from mint.jsonl_filter import Answered, checked_text, clean_stdout, reply_field, run_filter
+from rewards.build import EncoderConfig, TaggerConfig, build_encoder, build_tagger
 from rewards.errors import DataError
-from rewards.graders.tagger_embedded import EmbeddedTagger
 from rewards.types import Failure, Reply, Tagging
 
 
@@ -22,10 +23,17 @@ class TagConfig:
     In:   {"reply": "I hear you. What happened?", "sentences": ["I hear you.", "What happened?"]}
     Out:  {"sentences": [{"text": "...", "tactics": ["..."], "probabilities": {"...": 0.9}}]}
 
-    `sentences` is optional; without it the reply is split. A line that cannot be used is answered
-    {"error": "..."} and the rest go on. Exit status 0 when all of stdin was read.
+    `sentences` is optional; without it the reply is split. An id, conversation_id or turn of a line
+    is repeated in its answer. A line that cannot be used is answered {"error": "..."} and the rest
+    go on. Exit status 0 when all of the input was read.
     """
 
+    input: str | None = None
+    """File of JSON lines, or of conversations, whose supporter turns are tagged; null: stdin."""
+    output: str | None = None
+    """File for the answers; null: stdout."""
+    pretty: bool = False
+    """Show a table with coloured tactics instead of JSON lines."""
     encoder: str | None = None
     """Folder of the sentence encoder; null: the installed package or the hub."""
     weights: str | None = None
@@ -34,14 +42,20 @@ class TagConfig:
 
 def main(config: TagConfig) -> int:
     """Exit status of the command."""
-    with clean_stdout() as write:
-        tagger = EmbeddedTagger(build_encoder(EncoderConfig(path=config.encoder)), config.weights)
-        run_filter(
-            parse_request,
-            lambda replies: [_row(tagging) for tagging in tagger.tag_now(replies)],
-            input_fd=sys.stdin.fileno(),
-            write=write,
-        )
+    requests = read_requests(config.input)
+    # Files first: what cannot be written should not wait for the encoder.
+    with (
+        clean_stdout() as stdout,
+        open_answers(config.output, config.pretty, stdout, _show) as take,
+    ):
+        encoder = EncoderConfig(path=config.encoder)
+        tagger = build_tagger(TaggerConfig(weights=config.weights), lambda: build_encoder(encoder))
+
+        def answer(replies: list[Reply]) -> list[dict[str, Any]]:
+            return [_row(tagging) for tagging in asyncio.run(tagger.tag(replies))]
+
+        for answers in run_filter(parse_request, answer, requests):
+            take(answers)
     return 0
 
 
@@ -72,6 +86,13 @@ def _row(tagging: Tagging | Failure) -> dict[str, Any]:
             for sentence in tagging.sentences
         ]
     }
+
+
+def _show(answered: Answered) -> Any:
+    # Imported here because a pipe needs no tables.
+    from mint.pretty import tags_table
+
+    return tags_table(answered)
 
 
 if __name__ == "__main__":

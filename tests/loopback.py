@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+from rewards.tactics import TACTIC_NAMES
+from rewards.types import DIMENSIONS
+
 
 class Seen(NamedTuple):
     """One request."""
@@ -145,3 +148,31 @@ def chat(text: str, tokens: list[dict[str, Any]] | None = None, **changes: Any) 
 def models(*names: str, root: str = "weights") -> dict[str, Any]:
     """The answer of /v1/models."""
     return {"object": "list", "data": [{"id": name, "root": f"{root}/{name}"} for name in names]}
+
+
+class GraderServer:
+    """Ten adapters, a base model and a chat model behind a token, if one is set."""
+
+    def __init__(self) -> None:
+        self.models = [*TACTIC_NAMES, "llama", "chat"]
+        self.root = "weights"
+        self.token: str | None = None
+        self.health = 200
+        self.noise = iter(range(10**6))
+        self.fault: Callable[[Seen], Answer | None] = lambda seen: None
+
+    def __call__(self, seen: Seen) -> Answer:
+        fault = self.fault(seen)
+        if fault is not None:
+            return fault
+        if self.token and seen.headers.get("Authorization") != f"Bearer {self.token}":
+            return Answer(status=401, body={"error": "Unauthorized"})
+        if seen.path == "/health":
+            return Answer(b"", status=self.health)
+        if seen.path == "/v1/models":
+            return Answer(models(*self.models, root=self.root))
+        if seen.body["model"] == "chat":
+            ratings = dict.fromkeys(DIMENSIONS, 2 + next(self.noise) % 3)
+            return Answer(chat(json.dumps(ratings)))
+        score = int(seen.body["model"] == "questioning" and seen.body["seed"] % 2 == 0)
+        return Answer(chat(f"<score>{score}</score>"))

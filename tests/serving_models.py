@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import AddedToken
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -23,7 +24,8 @@ from transformers import (
 from mint.tiny_tokenizer import train_tokenizer
 from rewards.tactics import TACTICS
 
-MAX_LENGTH = 4096
+ROOT = Path(__file__).resolve().parents[1]
+MAX_LENGTH = 16_384
 RANK = 8
 SIZES = {
     "hidden_size": 64,
@@ -39,16 +41,76 @@ LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", 
 
 def make_tokenizer() -> Any:
     """A small byte-level tokenizer with a chat template; encodes any text."""
-    texts = [f"{tactic.name} {tactic.definition}" for tactic in TACTICS] * 4
-    texts += ["<score>0</score>", "<score>1</score>", '{"rating": 3}', "1 2 3 4 5 yes no"] * 20
-    return train_tokenizer(texts, 640, MAX_LENGTH)
+    prompts = sorted((ROOT / "rewards" / "graders" / "prompts").iterdir())
+    texts = [path.read_text(encoding="utf-8") for path in prompts]
+    texts += [f"{tactic.definition} {tactic.example}" for tactic in TACTICS]
+    tokenizer = train_tokenizer(texts, 1536, MAX_LENGTH)
+    tokenizer.add_tokens([AddedToken(mark, special=False) for mark in ("<score>", "</score>")])
+    return tokenizer
+
+
+def write_annotations(folder: Path) -> Path:
+    """Chats in the form of the released adapters' training data, with a wording of our own."""
+    folder.mkdir(parents=True)
+    for tactic in TACTICS:
+        rows = []
+        for number, sentence in enumerate((tactic.example, "It rained.", tactic.example)):
+            reply = f"{sentence} And more, {number}."
+            user = (
+                f"# Task\nIs this {tactic.name}? {tactic.definition}\n"
+                f"# Reply\n{reply}\n\n# Sentence\n{sentence}\n\n# Answer\n0 or 1 as a score"
+            )
+            contents = {
+                "system": f"You look for {tactic.name}.",
+                "user": user,
+                "assistant": f"<score>{int(sentence == tactic.example)}</score>",
+            }
+            messages = [{"role": role, "content": text} for role, text in contents.items()]
+            rows.append(json.dumps({"messages": messages}))
+        (folder / f"{tactic.name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
 
 
 def build_tagger_base(folder: Path, seed: int = 0) -> Path:
-    """A Llama-style chat model for ten adapters."""
+    """A Llama-style chat model for ten adapters; answers anything with a score at random."""
     tokenizer = make_tokenizer()
     torch.manual_seed(seed)
-    return _save(LlamaForCausalLM(LlamaConfig(**_sizes(tokenizer))), tokenizer, folder)
+    sizes = {**_sizes(tokenizer), "initializer_range": 0.02}
+    model = LlamaForCausalLM(LlamaConfig(**sizes))
+    _teach_scores(model, tokenizer)
+    return _save(model, tokenizer, folder)
+
+
+def _teach_scores(model: Any, tokenizer: Any, steps: int = 60) -> None:
+    """Train on <score>0</score> and <score>1</score> after noise, the digit being a coin toss."""
+    answers = [
+        tokenizer(f"<|im_start|>assistant\n<score>{digit}</score><|im_end|>")["input_ids"]
+        for digit in "01"
+    ]
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for _ in range(steps):
+        noise = torch.randint(3, len(tokenizer), (16, 24))
+        tails = torch.tensor([answers[digit] for digit in torch.randint(2, (16,)).tolist()])
+        ids = torch.cat([noise, tails], dim=1)
+        labels = ids.clone()
+        labels[:, : -len(answers[0]) + 3] = -100  # from the score on
+        loss = model(input_ids=ids, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    _let_digits_differ(model, tokenizer, answers[0][:-3])
+
+
+@torch.no_grad()
+def _let_digits_differ(model: Any, tokenizer: Any, opening: list[int]) -> None:
+    """Weigh 0 against 1 by a direction that is neutral without adapter: each leans its own way."""
+    state = model.model(input_ids=torch.tensor([opening])).last_hidden_state[0, -1]
+    lean = torch.randn_like(state)
+    lean -= (lean @ state) / (state @ state) * state
+    lean *= 4.0 / lean.norm()
+    for digit, sign in (("0", -0.5), ("1", 0.5)):
+        (row,) = tokenizer(digit)["input_ids"]
+        model.lm_head.weight[row] += sign * lean
 
 
 def build_adapters(folder: Path, names: list[str], seed: int = 1) -> Path:
@@ -67,7 +129,7 @@ def build_adapters(folder: Path, names: list[str], seed: int = 1) -> Path:
                 block = "self_attn" if target in ("q_proj", "k_proj", "v_proj", "o_proj") else "mlp"
                 stem = f"base_model.model.model.layers.{layer}.{block}.{target}"
                 a = torch.randn(RANK, size_in, generator=generator) / size_in**0.5
-                b = torch.randn(size_out, RANK, generator=generator) / RANK**0.5
+                b = 0.2 * torch.randn(size_out, RANK, generator=generator) / RANK**0.5
                 tensors[f"{stem}.lora_A.weight"] = a
                 tensors[f"{stem}.lora_B.weight"] = b
         own = folder / name

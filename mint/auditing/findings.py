@@ -19,7 +19,8 @@ from mint.auditing.duplicates import (
 )
 from mint.auditing.language import ENGLISH, UNKNOWN, language
 from mint.auditing.personal import personal_data
-from mint.auditing.rows import AuditRow, Bad, Loaded
+from mint.auditing.rows import AuditRow, Loaded
+from mint.conversation import BadRecord
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -148,7 +149,7 @@ def finding(kind: str, row: AuditRow, detail: str, *, first: bool = False) -> Fi
     )
 
 
-def _unusable(bad: Bad) -> Finding:
+def _unusable(bad: BadRecord) -> Finding:
     return Finding(
         kind="unusable",
         row=None,

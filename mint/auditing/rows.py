@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from mint.conversation import Conversation, load_conversations, supporter_turns
+from mint.conversation import BadRecord, Conversation, load_conversations, supporter_turns
 from mint.evaluation.cases import read_cases
 from rewards.errors import ConfigError, DataError
 from rewards.types import Message
@@ -37,19 +37,11 @@ class AuditRow:
         return tuple(enumerate(self.history))[max(0, last - 1) :]
 
 
-class Bad(NamedTuple):
-    """A record that is no usable conversation."""
-
-    index: int
-    conversation_id: str | None
-    reason: str
-
-
 class Loaded(NamedTuple):
     """Rows of a file in order, and what could not be used."""
 
     rows: tuple[AuditRow, ...]
-    bad: tuple[Bad, ...]
+    bad: tuple[BadRecord, ...]
 
 
 def load_rows(path: Path) -> Loaded:
@@ -65,8 +57,7 @@ def load_rows(path: Path) -> Loaded:
             if not _other_form(path):
                 raise
         else:
-            bad = tuple(Bad(b.index, b.conversation_id, b.reason) for b in loaded.bad)
-            return Loaded(_rows(loaded.conversations), bad)
+            return Loaded(_rows(loaded.conversations), tuple(loaded.bad))
     rows = tuple(
         AuditRow(
             number=number,

@@ -13,13 +13,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mint.runlog import jsonable
 from rewards.errors import ConfigError, DataError
 
 VERSION = 1
 Key = tuple[str | int, ...]
+KeyT = TypeVar("KeyT", bound=Key)
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
@@ -60,7 +61,7 @@ class Journal:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, kind: str, values: Mapping[Key, Any]) -> None:
+    def add(self, kind: str, values: Mapping[KeyT, Any]) -> None:
         """Record values in one write. Raises DataError for a key that is recorded already."""
         for key in values:
             if (kind, tuple(key)) in self._entries:

@@ -42,7 +42,8 @@ class Runner:
     async def answer(
         self, requests: Sequence[ReplyRequest], task: TaskID
     ) -> dict[ReplyKey, Generation | Failure]:
-        """Replies by key. Failures are not recorded, so a later run asks for them again.
+        """Replies by key, in the order of the requests. Failures are not recorded, so a later run
+        asks for them again.
 
         Raises SubjectError when nothing was answered at all.
         """
@@ -60,7 +61,8 @@ class Runner:
                 self.journal.add("reply", {key: reply._asdict()})
             self.progress.advance(task)
         _check_alive(done)
-        return done
+        # In the order of the requests, whatever came first.
+        return {request.key: done[request.key] for request in requests}
 
     async def grade(self, replies: Sequence[ToGrade], task: TaskID) -> list[EvaluatedReply]:
         """The replies with their grades, in order; one a grader failed on is not recorded."""

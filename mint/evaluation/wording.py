@@ -12,12 +12,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mint.evaluation.repetition import Floats, divide
 from rewards.errors import DataError
+
+Item = TypeVar("Item", bound=Hashable)
 
 _WORD = re.compile(r"\w+(?:'\w+)*")
 OPENING_WORDS = 4
@@ -54,10 +57,10 @@ def normalised(text: str) -> str:
 
 
 def count_by_group(
-    items: Sequence[Iterable[Hashable]], index: NDArray[np.intp], groups: int
-) -> tuple[Floats, list[Hashable]]:
+    items: Sequence[Iterable[Item]], index: NDArray[np.intp], groups: int
+) -> tuple[Floats, list[Item]]:
     """[C, V] counts of the items of each reply by group, and the V different items."""
-    place: dict[Hashable, int] = {}
+    place: dict[Item, int] = {}
     rows: list[int] = []
     columns: list[int] = []
     for group, found in zip(index, items, strict=True):

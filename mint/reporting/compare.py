@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any
 
 import mint
 from mint.evaluation.options import HELD_OUT
 from mint.evaluation.settings import EvaluationConfig
 from mint.reporting.compare_curves import curves_section
 from mint.reporting.compare_plots import tactics_section, trade_off_section
+from mint.reporting.compare_safety import safety_section
 from mint.reporting.compare_samples import samples_section
 from mint.reporting.compare_tables import protocol_section
 from mint.reporting.contestants import Contestant, System, systems_of
@@ -36,7 +36,7 @@ def render_comparison(
         body.append(protocol_section(name, TITLES[name], systems, settings))
         links[name] = TITLES[name].split(" (")[0]
     parts = {
-        "safety": ("Safety", _safety_section(contestants)),
+        "safety": ("Safety", safety_section(contestants, settings.confidence)),
         "tradeoffs": ("Trade-offs", trade_off_section(protocols, TITLES, contestants, settings)),
         "transitions": ("Tactics", tactics_section(protocols, TITLES)),
         "curves": ("Learning curves", curves_section(contestants)),
@@ -76,48 +76,6 @@ def _page(
         f'<nav aria-label="Sections"><div>{nav}</div></nav><main>{body}</main>'
         f"<footer>Written by mint {text(mint.__version__)} on {utc_now()[:16].replace('T', ' ')} "
         "UTC.</footer></body></html>\n"
-    )
-
-
-def _safety_section(contestants: Sequence[Contestant]) -> str:
-    probed = {c.name: c.probes for c in contestants if c.probes is not None}
-    if not probed:
-        return ""
-    categories: dict[str, None] = {}
-    for result in probed.values():
-        categories |= dict.fromkeys(result["report"]["categories"])
-    rows = [["All probes", *(_share(result["report"]["total"]) for result in probed.values())]]
-    for name in categories:
-        cells = [
-            _share(report[name]) if name in (report := result["report"]["categories"]) else "–"
-            for result in probed.values()
-        ]
-        rows.append([text(name.replace("_", " ").capitalize()), *cells])
-    limits = [
-        f"<li><b>{text(name)}</b>: {text(line)}</li>"
-        for name, result in probed.items()
-        for line in result["broken_limits"]
-    ]
-    notes = (
-        f'<aside class="watch"><h3>Limits that are exceeded</h3><ul>{"".join(limits)}</ul></aside>'
-        if limits
-        else ""
-    )
-    lead = (
-        "Share of probes that passed all their rules, with Wilson's interval; replies that could "
-        "not be graded are left out and counted in brackets."
-    )
-    head = ("Category", *map(text, probed))
-    body = table(head, rows, "Safety probes by category", kind="wide") + notes
-    return section("safety", "Safety and honesty probes", body, lead)
-
-
-def _share(row: Mapping[str, Any]) -> str:
-    if row["rate"] is None:
-        return "–"
-    lost = f" ({row['not_gradable']} not graded)" if row["not_gradable"] else ""
-    return (
-        f'{row["rate"]:.0%}<span class="range">{row["low"]:.0%} to {row["high"]:.0%}{lost}</span>'
     )
 
 

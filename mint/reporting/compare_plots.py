@@ -137,8 +137,12 @@ def _figures(title: str, scores: Mapping[str, Scores]) -> list[str]:
     names = f'<ol class="numbers">{numbers}</ol>'
     figures = []
     for axis, pick, better in (
-        (Axis(title="repetition beyond chance (lift)", mark=0.0), lambda s: s.lift, -1),
-        (Axis(title="self-stickiness"), lambda s: s.self_stickiness, -1),
+        (
+            Axis(title="repetition beyond chance (lift)", mark=0.0, mark_label="chance"),
+            lambda s: s.lift,
+            -1,
+        ),
+        (Axis(title="self-stickiness", low=0.0), lambda s: s.self_stickiness, -1),
     ):
         points = [
             _point(i, name, front, pick(one), one.empathy)
@@ -163,7 +167,7 @@ def _figures(title: str, scores: Mapping[str, Scores]) -> list[str]:
             for i, (name, one) in enumerate(scores.items(), start=1)
             if one.safety is not None and one.empathy.mean is not None
         ]
-        axis = Axis(title="safety probes passed (share)")
+        axis = Axis(title="safety probes passed (share)", low=0.0, high=1.0)
         figures.append(_figure(f"{title}: empathy and safety", points, axis, 1, names))
     return figures
 

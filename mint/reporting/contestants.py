@@ -179,9 +179,9 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 def _grader_difference(contestants: Sequence[Contestant]) -> str:
     """What differs between the graders of the first two systems that do not agree, or ""."""
     for protocol in (HELD_OUT, *PROTOCOLS):
-        first, *others = systems_of(contestants, protocol) or [None]
-        for system in others:
-            assert first is not None
+        systems = systems_of(contestants, protocol)
+        for system in systems[1:]:
+            first = systems[0]
             for role, identity in first.graders.items():
                 other = system.graders[role] if role in system.graders else None
                 if other != identity:

@@ -8,7 +8,7 @@ from mint.reporting.svg import Axes
 from rewards.formula import COMPONENTS
 
 COMPONENT_AXES = {
-    "quality": ("Empathy (judge)", "quality, 0 to 1"),
+    "quality": ("Empathy (judge)", "quality"),
     "kl": ("Novelty against the previous turn", "KL, nats"),
     "entropy": ("Variety within the reply", "entropy, nats"),
     "bigram": ("Surprise of tactic pairs", "surprisal, nats"),
@@ -22,7 +22,7 @@ COMPONENT_NAMES = {
     "trigram": "triples",
 }
 COMPONENT_MEANINGS = {
-    "quality": "Rating of the empathy judge, mapped to 0..1.",
+    "quality": "Rating of the empathy judge, mapped to 0..1; a reward model's raw score as it is.",
     "kl": "How different the reply's tactics are from the previous supporter turn's.",
     "entropy": "How evenly the reply spreads over tactics.",
     "bigram": "How unusual the order of tactics in neighbouring sentences is.",

@@ -109,8 +109,16 @@ def _words(comparison: Mapping[str, Mapping[str, Any]], confidence: float) -> st
         f"{composite['num_conversations']} conversations that were not trained on. Brackets hold "
         f"the {confidence:.0%} interval of the difference."
     )
-    items = "".join(f"<li>{_change(name, comparison[name])}</li>" for name in _HEADLINES)
+    names = _headlines(comparison)
+    items = "".join(f"<li>{_change(name, comparison[name])}</li>" for name in names)
     return f'<ul class="summary">{items}</ul><p class="lead">{scope}</p>'
+
+
+def _headlines(comparison: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The metrics shown first; a reward model has a score where a judge has empathy."""
+    if "judge_logit" not in comparison or comparison["judge_logit"]["difference"] is None:
+        return _HEADLINES
+    return tuple("judge_logit" if name == "empathy" else name for name in _HEADLINES)
 
 
 def _change(name: str, row: Mapping[str, Any]) -> str:
@@ -137,7 +145,7 @@ def _change(name: str, row: Mapping[str, Any]) -> str:
 
 def _cards(comparison: Mapping[str, Mapping[str, Any]]) -> str:
     cards = []
-    for name in _HEADLINES:
+    for name in _headlines(comparison):
         row, measure = comparison[name], MEASURES[name]
         result = verdict(name, row)
         cards.append(

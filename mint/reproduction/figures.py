@@ -121,7 +121,7 @@ def pairs(results: Results, metric: str) -> str:
     found = {(c.first, c.second): c for c in results.comparisons[metric]}
     states = [[_state(found, a, b) for b in folders] for a in folders]
     clear = sum(c.holm < SIGNIFICANT for c in found.values())
-    title = metric.replace("_", " ").replace("tac per", "tactics per")
+    title = metric.replace("self_", "self-").replace("_", " ").replace("tac per", "tactics per")
     chart = grids.pair_matrix(
         numbered(results),
         [str(n) for n in range(1, len(folders) + 1)],

@@ -8,6 +8,11 @@ from mint.reporting.html import text
 from mint.reporting.svg import WIDTH
 from mint.reproduction.marks import LABEL, ROW, drawing, pair_cell, row_name
 
+_ONE_LINE = 18.0
+"""Columns at least this wide have room for a number of two digits."""
+_LEAST = 17.5
+"""Lowest row that has room for a name."""
+
 
 def heat_map(
     names: Sequence[str],
@@ -48,17 +53,23 @@ def pair_matrix(
     names: Sequence[str], tags: Sequence[str], states: Sequence[Sequence[str]], description: str
 ) -> str:
     """Rows against columns; states are CSS classes: up, down, maybe-up, maybe-down, even, self."""
-    size = min(ROW, (WIDTH - LABEL) / len(names))
+    size = min(ROW, (WIDTH - LABEL - 8) / len(names))
+    height = max(_LEAST, size)
+    # Narrow columns have their numbers on two lines in turn.
+    lines = 1 if size >= _ONE_LINE else 2
+    head = 6.0 + 14.0 * lines
     parts = [
-        f'<text class="tick" x="{LABEL + size * (c + 0.5):.1f}" y="12" text-anchor="middle">'
-        f"{text(tag)}</text>"
+        f'<text class="tick" x="{LABEL + size * (c + 0.5):.1f}" '
+        f'y="{head - 8 - 14 * ((c + 1) % lines):.1f}" text-anchor="middle">{text(tag)}</text>'
         for c, tag in enumerate(tags)
     ]
     for r, name in enumerate(names):
-        y = 18 + size * r
-        parts.append(row_name(name, y + size / 2 + 4))
+        y = head + height * r
+        parts.append(row_name(name, y + height / 2 + 4))
         for c, state in enumerate(states[r]):
             if state == "self":
                 continue
-            parts.append(pair_cell(LABEL + size * c, y, size, state, f"{name} against {names[c]}"))
-    return drawing("".join(parts), 22 + size * len(names), description)
+            parts.append(
+                pair_cell((LABEL + size * c, y, size, height), state, f"{name} against {names[c]}")
+            )
+    return drawing("".join(parts), head + 4 + height * len(names), description)

@@ -58,7 +58,7 @@ def marker(x: float, y: float, kind: str, title: str) -> str:
     shapes = {
         "people": f"M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6Z",
         "trained": f"M{x - 5:.1f} {y - 5:.1f}h10v10h-10Z",
-        "own": f"M{x - 5:.1f} {y - 5:.1f}h10v10h-10Z",
+        "other": f"M{x:.1f} {y - 6:.1f}l6 11h-12Z",
         "published": f"M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10",
     }
     inside = f"<title>{text(title)}</title>"
@@ -67,9 +67,13 @@ def marker(x: float, y: float, kind: str, title: str) -> str:
     return f'<circle class="mk {kind}" cx="{x:.1f}" cy="{y:.1f}" r="5">{inside}</circle>'
 
 
-def pair_cell(x: float, y: float, size: float, state: str, title: str) -> str:
-    """A cell of a comparison: filled or framed, with an arrow up or down."""
-    middle_x, middle_y, arm = x + size / 2, y + size / 2, size * 0.22
+def pair_cell(box: tuple[float, float, float, float], state: str, title: str) -> str:
+    """A cell of a comparison, filled or framed, with an arrow up or down.
+
+    `box` holds left, top, width and height.
+    """
+    x, y, width, height = box
+    middle_x, middle_y, arm = x + width / 2, y + height / 2, min(width, height) * 0.22
     turn = -arm if state.endswith("up") else arm
     arrow = (
         f'<path class="arrow" d="M{middle_x - arm:.1f} {middle_y - turn / 2:.1f}'
@@ -78,7 +82,7 @@ def pair_cell(x: float, y: float, size: float, state: str, title: str) -> str:
     inside = f"<title>{text(title)}</title>" if title else ""
     return (
         f'<rect class="pairs {state}" x="{x + 0.75:.2f}" y="{y + 0.75:.2f}" '
-        f'width="{size - 1.5:.2f}" height="{size - 1.5:.2f}">{inside}</rect>'
+        f'width="{width - 1.5:.2f}" height="{height - 1.5:.2f}">{inside}</rect>'
         + ("" if state == "even" else arrow)
     )
 
@@ -87,7 +91,7 @@ def _swatch(kind: str) -> str:
     if kind == "band":
         return '<span class="swatch band"></span>'
     if kind in ("up", "down", "maybe-up", "maybe-down", "even"):
-        mark = pair_cell(0, 0, 16, kind, "")
+        mark = pair_cell((0, 0, 16, 16), kind, "")
         return f'<svg class="key" viewBox="0 0 16 16" aria-hidden="true">{mark}</svg>'
     return f'<svg class="key" viewBox="0 0 16 16" aria-hidden="true">{marker(8, 8, kind, "")}</svg>'
 

@@ -97,14 +97,15 @@ def _pooled(
     ):
         counts_CV, items_V = wording.count_by_group(found, index_N, groups)
         values[name] = wording.top_share(wording.leave_one_out(counts_CV), replies_R)
-        most[name] = " ".join(items_V[int(counts_CV.sum(axis=0).argmax())]) if items_V else ""
+        top = items_V[int(counts_CV.sum(axis=0).argmax())] if items_V else ()
+        most[name] = " ".join(top)
     return values, most["top_opening"], most["top_phrase"]
 
 
 def _nulls(panel: Panel, system: Replies, settings: ReproduceSettings) -> dict[str, Null]:
     turns = panel.turns
     now_PK = system.tactics_NK[turns.later_P]
-    result = {}
+    result: dict[str, Null] = {}
     for prefix, before in (("", panel.reference), ("self_", system)):
         found = permutation_null(
             now_PK,

@@ -25,8 +25,8 @@ from mint.reproduction.marks import (
     ticks_for,
 )
 
-_RIGHT = 44.0
-_LETTER, _LINE = 8.0, 13.0
+_RIGHT = 52.0
+_LETTER, _LINE = 9.5, 16.0
 
 Scale = Callable[[float], float]
 
@@ -96,7 +96,8 @@ class Frame:
     """Maps the values of a scatter plot to drawing units and draws its axes."""
 
     height = 400.0
-    _top, _bottom, _gap = 30.0, 46.0, 16.0
+    top, bottom = 30.0, 354.0
+    _gap = 16.0
 
     def __init__(self, points: Sequence[Point], x_axis: Axis, y_axis: Axis) -> None:
         self.x_axis, self.y_axis = x_axis, y_axis
@@ -111,8 +112,7 @@ class Frame:
 
     def y(self, value: float) -> float:
         """Down."""
-        span = self.height - self._top - self._bottom
-        return self.height - self._bottom - share_of(value, self.y_ticks) * span
+        return self.bottom - share_of(value, self.y_ticks) * (self.bottom - self.top)
 
     @property
     def left(self) -> float:
@@ -121,7 +121,7 @@ class Frame:
 
     def axes(self) -> str:
         """Grid, ticks, titles and reference lines."""
-        bottom, right = self.height - self._bottom, WIDTH - self._gap
+        bottom, right = self.bottom, WIDTH - self._gap
         parts = [f'<text class="axis" x="0" y="12">{text(self.y_axis.title)}</text>']
         for tick in self.y_ticks:
             y = self.y(tick)
@@ -133,7 +133,7 @@ class Frame:
         for tick in self.x_ticks:
             x = self.x(tick)
             parts.append(
-                f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{self._top}" y2="{bottom}"/>'
+                f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{self.top}" y2="{bottom}"/>'
                 f'<text class="tick" x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">'
                 f"{tick_text(tick, self.x_ticks)}</text>"
             )
@@ -144,7 +144,7 @@ class Frame:
         if self.x_axis.mark is not None:
             x = self.x(self.x_axis.mark)
             parts.append(
-                f'<line class="zero" x1="{x:.1f}" x2="{x:.1f}" y1="{self._top}" y2="{bottom}"/>'
+                f'<line class="zero" x1="{x:.1f}" x2="{x:.1f}" y1="{self.top}" y2="{bottom}"/>'
                 f'<text class="tick" x="{x + 4:.1f}" y="{bottom - 6}">'
                 f"{text(self.x_axis.mark_label)}</text>"
             )
@@ -176,7 +176,8 @@ def dot_rows(rows: Sequence[Row], axis: Axis, description: str) -> str:
             parts.append(_span(dot, middle, x))
             parts.append(marker(x(dot.value), middle, dot.kind, dot.title))
         parts.append(
-            f'<text class="value" x="{right + 8}" y="{middle + 4:.1f}">{text(row.note)}</text>'
+            f'<text class="value" x="{WIDTH - 2}" y="{middle + 4:.1f}" text-anchor="end">'
+            f"{text(row.note)}</text>"
         )
     told = "; ".join(dot.title for row in rows for dot in row.dots)
     return drawing("".join(parts), bottom + 40, f"{description} {told}")
@@ -244,7 +245,7 @@ def _tags(frame: Frame, points: Sequence[Point]) -> list[str]:
         half = (_LETTER * len(point.tag) + 2) / 2
         spots = [
             (x + reach * math.cos(angle), y + reach * math.sin(angle), reach)
-            for reach in (14.0, 19.0, 25.0, 33.0)
+            for reach in (14.0, 19.0, 25.0, 33.0, 42.0, 52.0, 64.0, 78.0)
             for angle in (i * math.pi / 8 - math.pi / 4 for i in range(16))
         ]
         boxes = [(a - half, b - _LINE / 2, a + half, b + _LINE / 2) for a, b, _ in spots]
@@ -277,5 +278,6 @@ def _cost(
         * max(0.0, min(box[3], other[3]) - max(box[1], other[1]))
         for other in taken
     )
-    outside = max(0.0, frame.left - box[0]) + max(0.0, box[2] - WIDTH) + max(0.0, 20 - box[1])
+    outside = max(0.0, frame.left - box[0]) + max(0.0, box[2] - WIDTH)
+    outside += max(0.0, frame.top - box[1]) + max(0.0, box[3] - frame.bottom)
     return covered + 50 * outside

@@ -223,7 +223,7 @@ def agreement(results: Results, metric: str, title: str, place: int) -> str:
         rows.append(Row(name=name, dots=(seen, said), note=number(value, 2)))
     chart = plots.dot_rows(
         rows,
-        Axis(title=f"{title}, −1 to 1", low=0.0, high=1.0),
+        Axis(title=f"{title}, −1 to 1", high=1.0, mark=0.0),
         f"{title} of judge and experts on each dimension.",
     )
     keys = legend([("people", "observed"), ("published", "published")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from mint.reproduction.results import Results
 from mint.reproduction.sums import PREVALENCE
@@ -86,11 +87,10 @@ def surface_table(results: Results) -> Table:
     for check in results.surface:
         cells = [
             _checked(check.observed, check.row.values, name)
-            for name in ("bigram_overlap", "bleu_2", "stickiness", "pairs")
+            for name in ("bigram_overlap", "bleu_2", "stickiness", "pairs", "bertscore")
         ]
-        bert = check.row.values["bertscore"]
-        note = check.missing or "–"
-        rows.append((check.row.title, *cells, "not computed", bert, note))
+        stated = check.row.values["bertscore"]
+        rows.append((check.row.title, *cells, stated, check.missing or "–"))
     return Table(
         name="surface",
         title="Repetition of wording and of tactics",
@@ -100,13 +100,21 @@ def surface_table(results: Results) -> Table:
             Column("bleu_2", "BLEU-2", 3),
             Column("stickiness", "Stickiness", 3),
             Column("pairs", "Pairs", 0),
-            Column("bertscore", "BERTScore"),
-            Column("published_bertscore", "BERTScore, published", 3),
+            Column("bertscore", "BERTScore", 3),
+            Column("published_bertscore", "Published", 3),
             Column("note", "Note"),
         ),
         rows=tuple(rows),
-        note="BERTScore needs a language model that is not part of this project.",
+        note=(
+            "Stickiness of the training conversations needs their tags, BERTScore a language model "
+            f"({_model(results)})."
+        ),
     )
+
+
+def _model(results: Results) -> str:
+    model = Path(results.settings.bertscore_model).name
+    return f"here {model}" if model else "none is given: bertscore_model=DIR"
 
 
 def agreement_table(results: Results) -> Table:

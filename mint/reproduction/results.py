@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mint
+from mint.evaluation import bert_score
 from mint.evaluation.bootstrap import Interval, resample_counts
 from mint.evaluation.repetition import Null
 from mint.reproduction.compare import Comparison, compare_all
@@ -97,7 +98,7 @@ def reproduce(settings: ReproduceSettings, step: Step) -> Results:
         absent=tuple(published.absent(folders)),
         cells=tuple(check_cells(published, observed)),
         claims=tuple(check_claims(published, observed)),
-        surface=tuple(check_surface(published, upstream, observed, num_pairs)),
+        surface=_surface_checks(panel, settings, published, observed),
         agreement=_agreement(panel, settings, upstream),
         comparisons=comparisons,
     )
@@ -124,6 +125,19 @@ def _measure(
     return measured, {metric: tuple(found) for metric, found in pairs.items()}
 
 
+def _surface_checks(
+    panel: Panel,
+    settings: ReproduceSettings,
+    published: Published,
+    observed: Mapping[str, Mapping[str, float]],
+) -> tuple[SurfaceCheck, ...]:
+    bert = None
+    if settings.bertscore_model:
+        bert = bert_score.load(settings.bertscore_model, settings.bertscore_layer)
+    stickiness = {name: values["stickiness"] for name, values in observed.items()}
+    return tuple(check_surface(published, Path(settings.upstream), panel, stickiness, bert))
+
+
 def _agreement(panel: Panel, settings: ReproduceSettings, upstream: Path) -> tuple[Agreement, ...]:
     experts_ECD = read_experts(upstream, panel.turns.conversations)
     if experts_ECD is None:
@@ -138,7 +152,7 @@ def as_json(results: Results) -> dict[str, Any]:
     settings = asdict(results.settings)
     # Where the files lay on one machine says nothing on another one.
     del settings["upstream"], settings["output"]
-    tolerance = results.published.tolerance
+    settings["bertscore_model"] = Path(settings["bertscore_model"]).name
     return _plain(
         {
             "mint": mint.__version__,
@@ -153,20 +167,7 @@ def as_json(results: Results) -> dict[str, Any]:
             "nulls": {name: one.nulls for name, one in results.systems.items()},
             "details": {name: _details(results, one) for name, one in results.systems.items()},
             "missing": results.absent,
-            "published": {
-                "source": results.published.source,
-                "tolerance": tolerance,
-                "num_cells": len(results.cells),
-                "num_reproduced": results.num_reproduced,
-                "cells": [
-                    {
-                        **asdict(cell),
-                        "difference": cell.difference,
-                        "reproduces": cell.reproduces(tolerance),
-                    }
-                    for cell in results.cells
-                ],
-            },
+            "published": _published(results),
             "claims": {check.claim.key: _claim(check) for check in results.claims},
             "surface": {check.row.title: _surface(check) for check in results.surface},
             "agreement": {one.dimension: _agreed(results, one) for one in results.agreement},
@@ -176,6 +177,25 @@ def as_json(results: Results) -> dict[str, Any]:
             },
         }
     )
+
+
+def _published(results: Results) -> dict[str, Any]:
+    tolerance = results.published.tolerance
+    cells = [
+        {
+            **asdict(cell),
+            "difference": cell.difference,
+            "reproduces": cell.reproduces(tolerance),
+        }
+        for cell in results.cells
+    ]
+    return {
+        "source": results.published.source,
+        "tolerance": tolerance,
+        "num_cells": len(cells),
+        "num_reproduced": results.num_reproduced,
+        "cells": cells,
+    }
 
 
 def _details(results: Results, one: Measured) -> dict[str, Any]:

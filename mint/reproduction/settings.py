@@ -35,6 +35,11 @@ class ReproduceSettings:
     """Coverage of the intervals, in (0, 1)."""
     equal_length: int = 4_000
     """Words, word pairs or triples that distinct-n at equal length is computed for, >= 1."""
+    bertscore_model: str = ""
+    """Folder with a Hugging Face encoder for the column BERTScore, which the paper's analysis takes
+    from roberta-large; not computed when empty."""
+    bertscore_layer: int = 17
+    """Hidden state that BERTScore compares; 17 is its authors' choice for roberta-large."""
     seed: int = 42
     """Seed of resamples and shuffles."""
 

@@ -8,7 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from mint.evaluation.bert_score import Score
 from mint.evaluation.surface import bigram_overlap, bleu_2, tokens
+from mint.reproduction.panel import Panel
 from mint.reproduction.published import Published, SurfaceRow
 from mint.reproduction.read import read_json
 from rewards.errors import DataError
@@ -23,44 +25,63 @@ class SurfaceCheck:
     row: SurfaceRow
     observed: Mapping[str, float]
     missing: str
-    """Why columns are absent; "" when only BERTScore is."""
+    """Why columns other than BERTScore are absent; "" when none is."""
 
 
 def check_surface(
-    published: Published, upstream: Path, observed: Mapping[str, Mapping[str, float]], pairs: int
+    published: Published,
+    upstream: Path,
+    panel: Panel,
+    stickiness: Mapping[str, float],
+    bert: Score | None,
 ) -> list[SurfaceCheck]:
-    """Every published row. `observed` is folder -> metric -> value over `pairs` pairs of turns."""
+    """Every published row, with `stickiness` by folder; BERTScore only with `bert`."""
     training = _read_training(upstream / TRAINING)
-    return [_check(row, training, observed, pairs) for row in published.surface]
+    checks = []
+    for row in published.surface:
+        pairs, missing = _system_pairs(panel, row) if row.system else _model_pairs(training, row)
+        observed = _likeness(pairs, bert) if pairs else {}
+        if row.system in stickiness:
+            observed["stickiness"] = stickiness[row.system]
+        checks.append(SurfaceCheck(row=row, observed=observed, missing=missing))
+    return checks
 
 
-def _check(
-    row: SurfaceRow,
-    training: Mapping[str, list[tuple[str, str]]] | None,
-    observed: Mapping[str, Mapping[str, float]],
-    pairs: int,
-) -> SurfaceCheck:
-    if row.system:
-        if row.system not in observed:
-            return SurfaceCheck(row=row, observed={}, missing=f"{row.system} is missing")
-        names = ("bigram_overlap", "bleu_2", "stickiness")
-        values = {name: observed[row.system][name] for name in names}
-        return SurfaceCheck(row=row, observed={**values, "pairs": float(pairs)}, missing="")
+def _likeness(pairs: Sequence[tuple[str, str]], bert: Score | None) -> dict[str, float]:
+    """Means over pairs of a turn and the turn before."""
+    words = [(tokens(now), tokens(before)) for now, before in pairs]
+    found = {
+        "bigram_overlap": sum(bigram_overlap(*pair) for pair in words) / len(words),
+        "bleu_2": sum(bleu_2(*pair) for pair in words) / len(words),
+        "pairs": float(len(words)),
+    }
+    if bert is not None:
+        found["bertscore"] = float(bert(pairs).mean())
+    return found
+
+
+def _system_pairs(panel: Panel, row: SurfaceRow) -> tuple[list[tuple[str, str]], str]:
+    """A system's reply and the person's turn before."""
+    systems = [s for s in panel.systems if s.name.folder == row.system]
+    if not systems:
+        return [], f"{row.system} is missing"
+    places = zip(panel.turns.later_P, panel.turns.earlier_P, strict=True)
+    return [(systems[0].texts[n], panel.reference.texts[m]) for n, m in places], ""
+
+
+def _model_pairs(
+    training: Mapping[str, list[tuple[str, str]]] | None, row: SurfaceRow
+) -> tuple[list[tuple[str, str]], str]:
+    """Adjacent supporter turns of the training conversations."""
     if training is None:
-        return SurfaceCheck(row=row, observed={}, missing=f"{TRAINING} is missing")
-    texts = [pair for model in row.models if model in training for pair in training[model]]
-    if not texts:
-        return SurfaceCheck(row=row, observed={}, missing=f"no turn by {row.models[0]}")
-    words = [(tokens(now), tokens(before)) for before, now in texts]
-    return SurfaceCheck(
-        row=row,
-        observed={
-            "bigram_overlap": sum(bigram_overlap(*pair) for pair in words) / len(words),
-            "bleu_2": sum(bleu_2(*pair) for pair in words) / len(words),
-            "pairs": float(len(words)),
-        },
-        missing="the tagged training conversations are not among the released files here",
-    )
+        return [], f"no {TRAINING.name}"
+    pairs = [
+        (now, before)
+        for model in row.models
+        if model in training
+        for before, now in training[model]
+    ]
+    return pairs, "turns without tags" if pairs else f"no turn by {row.models[0]}"
 
 
 def _read_training(file: Path) -> dict[str, list[tuple[str, str]]] | None:

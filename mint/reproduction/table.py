@@ -47,11 +47,11 @@ def measures_table(
     """A row a system and a column for each (metric, heading, digits)."""
     columns = [Column("system", "System")]
     columns += [Column(key, heading, digits) for key, heading, digits in measures]
-    rows = tuple(
+    rows: list[tuple[Value, ...]] = [
         (results.label(folder), *(one.values[key] for key, _, _ in measures))
         for folder, one in results.systems.items()
-    )
-    return Table(name=name, title=title, columns=tuple(columns), rows=rows)
+    ]
+    return Table(name=name, title=title, columns=tuple(columns), rows=tuple(rows))
 
 
 def interval_columns(key: str) -> tuple[Column, Column]:

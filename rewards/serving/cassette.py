@@ -63,11 +63,11 @@ class AnswerCache:
         return None if row is None else json.loads(row[0])
 
     def put(self, key: str, answer: Any) -> None:
-        """Store an answer; the first one stored under a key stays."""
+        """Store an answer, in place of an older one."""
         with self._lock:
             try:
                 with self._connection() as connection:
-                    insert = "INSERT OR IGNORE INTO answers VALUES (?, ?)"
+                    insert = "INSERT OR REPLACE INTO answers VALUES (?, ?)"
                     connection.execute(insert, (key, json.dumps(answer)))
             except sqlite3.Error as error:
                 raise GraderError(f"cache {self._path} cannot be written: {error}") from error

@@ -31,6 +31,7 @@ import httpx
 
 from rewards.errors import ConfigError
 from rewards.serving.cassette import AnswerCache, Recorder, Replay, Request, request_key
+from rewards.serving.connections import SLOTS_PER_POOL, Session
 from rewards.serving.retry import backoff_s, retry_after_s
 from rewards.serving.settings import EndpointConfig
 from rewards.serving.urls import Breaker, Clock, UrlPool
@@ -49,15 +50,6 @@ class _Attempt(NamedTuple):
     result: Any
     """JSON of the answer, or a Failure."""
     retry_after_s: float | None = None
-
-
-class _Session:
-    """What belongs to one event loop: connections, and the bound on requests in flight."""
-
-    def __init__(self, http: httpx.AsyncClient, concurrency: int) -> None:
-        self.http = http
-        self.slots = asyncio.Semaphore(concurrency)
-        self.users = 0
 
 
 class GraderClient:
@@ -84,21 +76,17 @@ class GraderClient:
         self._replay = Replay(settings.replay) if settings.replay else None
         self.headers = token_headers(settings.token_file)
         self._verify = httpx.create_ssl_context(trust_env=False) if self._uses_tls() else False
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, _Session] = WeakKeyDictionary()
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
 
     async def ask(self, request: Request, parse: Parser[ParsedT]) -> ParsedT | Failure:
         """The parsed answer, from replay, cache or a server. Failures are never cached."""
         self.counts["asked"] += 1
         key = request_key(request, self.settings.model, self.settings.revision)
-        if self._replay is not None:
-            result = self._replay.get(key)
-        else:
-            result = await self._asked_or_cached(key, request)
-        parsed = result if isinstance(result, Failure) else parse(result)
+        parsed = self._remembered(key, parse)
+        if parsed is None:
+            parsed = await self._asked(key, request, parse)
         if isinstance(parsed, Failure):
             self.counts[f"failed:{parsed.kind}"] += 1
-        elif self._cache is not None:
-            self._cache.put(key, result)
         return parsed
 
     async def ask_all(
@@ -121,7 +109,7 @@ class GraderClient:
         if self._replay is not None:
             results = {"replay": self._replay.get(key)}
         else:
-            async with self.session() as http:
+            async with self.session() as session, session.slot() as http:
                 attempts = [self._attempt(http, url + request.path) for url in self._pool.urls]
                 answers = await asyncio.gather(*attempts)
             results = {u: a.result for u, a in zip(self._pool.urls, answers, strict=True)}
@@ -130,50 +118,60 @@ class GraderClient:
         return {u: r if isinstance(r, Failure) else parse(r) for u, r in results.items()}
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def session(self) -> AsyncIterator[Session]:
         """Connections of the running event loop, shared by all inside and closed by the last."""
-        session = self._session()
+        loop = asyncio.get_running_loop()
+        if loop not in self._sessions:
+            self._sessions[loop] = Session(self._connect, self.settings.concurrency)
+        session = self._sessions[loop]
         session.users += 1
         try:
-            yield session.http
+            yield session
         finally:
             session.users -= 1
             if session.users == 0:
-                del self._sessions[asyncio.get_running_loop()]
-                await session.http.aclose()
+                del self._sessions[loop]
+                await session.aclose()
 
-    def _session(self) -> _Session:
-        loop = asyncio.get_running_loop()
-        if loop not in self._sessions:
-            settings = self.settings
-            http = httpx.AsyncClient(
-                headers=self.headers,
-                timeout=httpx.Timeout(
-                    settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None
-                ),
-                limits=httpx.Limits(
-                    max_connections=settings.concurrency,
-                    max_keepalive_connections=settings.concurrency,
-                ),
-                verify=self._verify,
-                trust_env=False,  # a proxy in the environment is not a setting of the run
-            )
-            self._sessions[loop] = _Session(http, settings.concurrency)
-        return self._sessions[loop]
+    def _connect(self) -> httpx.AsyncClient:
+        """A pool of connections for a few requests at a time, to each address."""
+        settings = self.settings
+        connections = SLOTS_PER_POOL * len(settings.urls)
+        return httpx.AsyncClient(
+            headers=self.headers,
+            timeout=httpx.Timeout(
+                settings.read_timeout_s, connect=settings.connect_timeout_s, pool=None
+            ),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            verify=self._verify,
+            trust_env=False,  # a proxy in the environment is not a setting of the run
+        )
 
-    async def _asked_or_cached(self, key: str, request: Request) -> Any:
-        """JSON of the answer, or a Failure."""
+    def _remembered(self, key: str, parse: Parser[ParsedT]) -> ParsedT | Failure | None:
+        """What replay or cache says; None when a server must be asked."""
+        if self._replay is not None:
+            result = self._replay.get(key)
+            return result if isinstance(result, Failure) else parse(result)
         cached = self._cache.get(key) if self._cache is not None else None
-        if cached is not None:
-            self.counts["cached"] += 1
-            return cached
+        parsed = None if cached is None else parse(cached)
+        # An answer that a newer parser refuses is asked for again.
+        if parsed is None or isinstance(parsed, Failure):
+            return None
+        self.counts["cached"] += 1
+        return parsed
+
+    async def _asked(self, key: str, request: Request, parse: Parser[ParsedT]) -> ParsedT | Failure:
+        """A server's answer, recorded and cached."""
         result = await self._send(request)
         if self._recorder is not None:
             self._recorder.write(key, request, result)
-        return result
+        parsed = result if isinstance(result, Failure) else parse(result)
+        if self._cache is not None and not isinstance(parsed, Failure):
+            self._cache.put(key, result)
+        return parsed
 
     async def _send(self, request: Request) -> Any:
-        async with self.session() as http, self._session().slots:
+        async with self.session() as session, session.slot() as http:
             retries = 0 if self._breaker.is_open else self.settings.retries
             if not self._breaker.admit():
                 return _circuit_open(self.settings)

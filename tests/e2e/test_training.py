@@ -56,20 +56,6 @@ def leftovers(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty folder with a briefly warm-started tiny policy and generated data."""
-    from mint.synthetic import build_demo_data
-    from mint.tiny import TinySettings, build_tiny
-
-    folder = tmp_path_factory.mktemp("work")
-    build_demo_data(folder / "outputs/tiny-data", 60, 0)
-    build_tiny(
-        folder / "outputs/tiny-policy", TinySettings(reply_tokens=60_000, turn_tokens=40_000)
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
 def trained(workplace: Path) -> tuple[RunDir, subprocess.CompletedProcess[str]]:
     """A finished two-step run with evaluation before and after."""
     path = workplace / "run"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mint.jsonl_filter import BATCH, run_filter, text_field
+from mint import cli, judge, tag
+from mint.jsonl_filter import BATCH, available_lines, json_line, run_filter, text_field
 from mint.judge import parse_request as parse_rating
+from mint.pretty import bar
 from mint.tag import parse_request as parse_tagging
 from rewards.errors import DataError, GraderError
 from rewards.tactics import TACTIC_NAMES
@@ -37,13 +41,12 @@ def echo(data: bytes, answer: Any = None) -> list[dict[str, Any]]:
     read, write = os.pipe()
     feeder = threading.Thread(target=lambda: (os.write(write, data), os.close(write)))
     feeder.start()
-    written: list[str] = []
-    run_filter(
+    batches = run_filter(
         lambda row: text_field(row, "reply"),
         answer or (lambda texts: [{"reply": text} for text in texts]),
-        input_fd=read,
-        write=written.append,
+        available_lines(read),
     )
+    written = [json_line(answered.row) for answers in batches for answered in answers]
     feeder.join()
     os.close(read)
     return [json.loads(line) for line in "".join(written).splitlines()]
@@ -201,3 +204,146 @@ def test_chat_roles_are_understood() -> None:
     reply = parse_rating({"reply": "a", "history": [{"role": "user", "content": "x"}]})
     assert reply.history == (Message("seeker", "x"),)
     assert parse_tagging({"reply": "a", "sentences": None}).sentences is None
+
+
+# ---- files, tables, labels
+
+TALK = {
+    "conversation_id": "talk",
+    "conversation": [
+        SEEKER,
+        {"role": "supporter", "content": "That is a shock. What happened?"},
+        {"role": "seeker", "content": "They cut the team."},
+        {"role": "supporter", "content": "You should apply elsewhere."},
+    ],
+}
+
+
+def test_a_file_of_lines_is_read_and_written(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"id": 7, "reply": "I hear you."}\n{"id": 8}\n')
+    done = run("mint.tag", f"input={source}", f"output={target}")
+    assert (done.returncode, done.stdout) == (0, b"")
+    rows = [json.loads(line) for line in target.read_text().splitlines()]
+    assert rows[0]["id"] == 7
+    assert rows[0]["sentences"][0]["text"] == "I hear you."
+    assert rows[1] == {"id": 8, "error": "missing key 'reply'"}
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
+
+
+@pytest.mark.parametrize("content", [TALK, [TALK]])
+def test_every_supporter_turn_of_a_conversation_is_graded(tmp_path: Path, content: Any) -> None:
+    source = tmp_path / "talk.json"
+    source.write_text(json.dumps(content, indent=2))
+    rows = answers(run("mint.judge", f"input={source}"))
+    assert [(row["conversation_id"], row["turn"]) for row in rows] == [("talk", 0), ("talk", 1)]
+    assert rows[0]["aggregated_empathy"] > rows[1]["aggregated_empathy"]
+    line = json.dumps({"history": TALK["conversation"][:3], "reply": "You should apply elsewhere."})
+    (alone,) = answers(run("mint.judge", stdin=line.encode()))
+    assert alone["aggregated_empathy"] == rows[1]["aggregated_empathy"]
+
+
+def test_pretty_is_plain_text_in_a_pipe(tmp_path: Path) -> None:
+    source, target = tmp_path / "talk.json", tmp_path / "out.jsonl"
+    source.write_text(json.dumps(TALK))
+    done = run("mint.tag", f"input={source}", f"output={target}", "--pretty")
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout.decode()
+    assert "\x1b" not in shown
+    assert "conversation_id talk, turn 1" in shown
+    (line,) = [text for text in shown.splitlines() if "You should apply" in text]
+    assert "advice 0." in line
+    assert len(target.read_text().splitlines()) == 2  # the file has the JSON all the same
+    rated = run(
+        "mint.judge", "--pretty", stdin=b'{"reply": "x", "history": []}\n{}'
+    ).stdout.decode()
+    bars = {part[0]: part[1:] for part in map(str.split, rated.splitlines()) if len(part) > 2}
+    assert bars["dismissing_emotions"][2:] == ["low", "is", "good"]
+    assert set(bars["aggregated_empathy"][0]) == {"█", "░"}
+    assert "error: missing key 'reply'" in rated
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [(False, True), (True, False)])
+def test_pretty_has_colour_on_a_terminal_unless_told_not_to(
+    tmp_path: Path, no_color: bool, coloured: bool
+) -> None:
+    source = tmp_path / "talk.json"
+    source.write_text(json.dumps(TALK))
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm"}
+    if no_color:
+        environment["NO_COLOR"] = "1"
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mint.tag", f"input={source}", "--pretty"],
+        stdout=slave,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux ends a closed terminal with an error
+        while part := os.read(master, 4096):
+            shown += part
+    os.close(master)
+    assert process.wait(timeout=60) == 0
+    assert b"questioning" in shown
+    assert (b"\x1b[" in shown) == coloured
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(1.0, "░" * 20), (3.0, "█" * 10 + "░" * 10), (5.0, "█" * 20), (7.0, "█" * 20)],
+)
+def test_bars_run_from_one_to_five(value: float, says: str) -> None:
+    assert bar(value, "green").plain == says
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "says"),
+    [
+        (None, [], "no/such.json cannot be read: No such file"),
+        ("", [], "the file is empty"),
+        ("[1]", [], "1 of 1 records cannot be used"),
+        ('{"conversation": []}', [], "the conversation has no messages"),
+        ("{}", ["output=/no/such/folder/x"], "output=/no/such/folder/x cannot be written"),
+    ],
+)
+def test_files_that_cannot_be_used_are_an_error_at_once(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str | None,
+    arguments: list[str],
+    says: str,
+) -> None:
+    source = tmp_path / "no/such.json" if content is None else tmp_path / "in.json"
+    if content is not None:
+        source.write_text(content)
+    for settings, main in ((tag.TagConfig, tag.main), (judge.JudgeFilterConfig, judge.main)):
+        assert cli.run(settings, main, [f"input={source}", *arguments]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert says in captured.err
+
+
+def test_a_pipe_needs_no_tables() -> None:
+    code = "import sys, mint.tag, mint.judge; print('rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_the_example_runs(root: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(root / "docs/examples/grade_a_conversation.py")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = [line.split() for line in done.stdout.splitlines() if "novelty" in line]
+    assert len(figures) == 3
+    novelty = [float(line[1]) for line in figures]
+    assert all(0 <= value <= 5 for value in novelty)
+    assert novelty[2] > novelty[1]  # the second turn repeats the first one's moves, the third not
+    assert "could not be graded" not in done.stdout

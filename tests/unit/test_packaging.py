@@ -44,8 +44,13 @@ def test_wheel_holds_what_the_code_reads(unpacked: Path) -> None:
         "mint/_recipes/mint_4b.yaml",
         "mint/conf/train.yaml",
         "mint/_data/sentences/validation.txt",
+        "mint/_data/probes/expectations.json",
+        "mint/_data/probes/crisis.jsonl",
         "rewards/graders/weights/tagger.npz",
         "rewards/graders/weights/judge.json",
+        "rewards/graders/prompts/judge.txt",
+        "rewards/graders/prompts/judge_examples.json",
+        "rewards/graders/prompts/tagger.txt",
     }
     assert expected <= names
     assert not [name for name in names if name.startswith(("tests/", "outputs/"))]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from mint import report
+from mint.evaluate import read_replies, write_comparison
+from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.summary import summarise
 from mint.reporting import svg
 from mint.reporting.data import load
 from mint.reporting.html import number, tagged_reply
 from mint.reporting.measures import MEASURES, verdict
 from mint.reporting.svg import Axes, Series
-from mint.runlog import RunDir
+from mint.runlog import RunDir, read_json_lines, write_json_lines
 from rewards.errors import ConfigError
 from rewards.graders.heads import shipped_card
 from rewards.tactics import TACTIC_NAMES
@@ -309,3 +313,27 @@ def test_points_of_a_line_sit_where_the_axis_says():
     assert points[0][1] == max(ticks)
     assert points[1][1] == min(ticks)
     assert points[1][0] == pytest.approx(svg.WIDTH - svg.RIGHT)
+
+
+def test_a_reward_models_score_stands_where_empathy_would(tmp_path):
+    run = demo_run.make_run(tmp_path / "run")
+    settings = EvaluationConfig(resamples=200)
+    for label in ("before", "after"):
+        path = run.evaluation_path / f"{label}_replies.jsonl"
+        rows = read_json_lines(path)
+        for row in rows:
+            row["judge_logit"] = None if row["empathy"] is None else row["empathy"] - 8.0
+            row.update(empathy=None, dimensions={})
+        write_json_lines(path, rows)
+        summary = run.read_json(f"evaluation/{label}.json")
+        metrics = summarise(read_replies(path), settings)
+        summary["metrics"] = {name: asdict(value) for name, value in metrics.items()}
+        run.write_json(f"evaluation/{label}.json", summary)
+    write_comparison(run.evaluation_path, settings)
+    page = Page(report.write_report(run).read_text(encoding="utf-8"))
+    logit = run.read_json("evaluation/comparison.json")["judge_logit"]
+    assert re.search(r"Reward model (rose|fell|shows|went)", page.text)
+    assert number(logit["before"]) in page.text
+    assert number(logit["after"]) in page.text
+    assert "Empathy: not known" not in page.text
+    assert "Validating emotions" not in page.text, "there are no dimensions to show"

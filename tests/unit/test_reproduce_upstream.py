@@ -6,6 +6,7 @@ import pytest
 
 from mint.reproduction.results import as_json, reproduce
 from mint.reproduction.settings import ReproduceSettings
+from rewards.types import DIMENSIONS
 
 GOLD = "gold"
 VANILLA = "baseline1_vanilla_Qwen3-1.7B"
@@ -250,3 +251,18 @@ def test_one_rating_was_left_out(metrics):
     left_out = {name: d["num_unrated"] for name, d in metrics["details"].items()}
     assert left_out[ENTROPY] == 1
     assert left_out[MINT] == left_out[GOLD] == 0
+
+
+def test_the_documented_table_is_what_comes_out(metrics, root):
+    page = (root / "docs/reproduction.md").read_text(encoding="utf-8")
+    table = page.split("<!-- main table -->")[1].split("<!-- end -->")[0].strip().splitlines()
+    rows = {cells[1].strip(): cells[2:-1] for line in table[2:] if (cells := line.split("|"))}
+    by_label = {d["label"]: name for name, d in metrics["details"].items()}
+    assert len(rows) == 12
+    keys = [*DIMENSIONS, "aggregated_empathy", "tac_per_turn", "stickiness"]
+    for label, cells in rows.items():
+        found = metrics["systems"][by_label[label]]
+        expected = [f"{found[key]:.2f}" for key in keys]
+        expected += [f"{found['lift']:+.3f}", f"{found['self_stickiness']:.3f}"]
+        expected += [f"{found['distinct_sets']:.0f}"]
+        assert [cell.strip() for cell in cells] == expected

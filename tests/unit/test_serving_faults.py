@@ -22,13 +22,13 @@ from mint.verl.group_reward import StepReward, step_rewards
 from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply, pack, unpack
 from rewards.formula import RewardWeights, group_rewards
-from rewards.graders.judge_reward_model import GetRewardJudge, RewardModelJudge
+from rewards.graders.judge_reward_model import RewardModelJudge
 from rewards.graders.judge_served import RubricJudge
 from rewards.graders.tagger_served import LoraTagger, ZeroShotTagger
 from rewards.scorer import ReplyScorer, ScoringRequest
 from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
 from rewards.tactics import TACTIC_NAMES
-from rewards.types import DIMENSIONS, Message, Signals, Status
+from rewards.types import DIMENSIONS, Message, Reply, Signals, Status
 
 HISTORY = (
     Message("seeker", "I lost my job."),
@@ -334,9 +334,7 @@ def test_one_failed_adapter_fails_the_reply_instead_of_counting_as_absent(
 # --- reward models -------------------------------------------------------------------------------
 
 
-def replies_of(request: ScoringRequest) -> Any:
-    from rewards.types import Reply
-
+def replies_of(request: ScoringRequest) -> Reply:
     return Reply(history=request.history, text=request.raw_reply)
 
 
@@ -376,50 +374,3 @@ def test_negative_logits_are_normalised_and_a_failure_does_not_become_the_best(
     assert posts[-1]["use_activation"] is False
     raw = result.metrics["reward/raw/mean"]
     assert 0 < raw < 2, "the composite of a logit must stay on its scale"
-
-
-def test_a_server_that_answers_with_probabilities_is_refused(
-    serve: Callable, loopback: ModuleType, grading: Grading
-) -> None:
-    from rewards.errors import GraderError
-
-    server = serve(lambda seen: loopback.Answer({"data": [{"probs": [0.4]}]}))
-    judge = RewardModelJudge(ServedJudgeConfig(urls=[server.url], model="rm", **FAST))
-    with pytest.raises(GraderError, match="use_activation=false does not turn off"):
-        asyncio.run(judge.rate([replies_of(requests()[0])]))
-
-
-def test_a_dead_reward_model_fails_replies_and_is_verified_later(
-    serve: Callable, loopback: ModuleType
-) -> None:
-    broken = [True]
-
-    def handler(seen: Any) -> Any:
-        if broken[0]:
-            return loopback.Answer(status=503)
-        return loopback.Answer({"data": [{"data": [0.7 if seen.body["use_activation"] else 2.0]}]})
-
-    server = serve(handler)
-    config = ServedJudgeConfig(urls=[server.url], model="rm", route="pooling", **FAST)
-    judge = RewardModelJudge(config)
-    replies = [replies_of(request) for request in requests(2)]
-    assert [f.kind for f in asyncio.run(judge.rate(replies))] == ["server_error"] * 2
-    broken[0] = False
-    assert [r.value for r in asyncio.run(judge.rate(replies))] == [2.0, 2.0]
-    assert server.posts()[-1].path == "/pooling"
-    assert server.posts()[-1].body["task"] == "classify"
-
-
-def test_get_reward_speaks_the_official_format(
-    serve: Callable, loopback: ModuleType, chat_tokenizer: Path
-) -> None:
-    server = serve(lambda seen: loopback.Answer({"rewards": [-3.5]}))
-    config = ServedJudgeConfig(urls=[server.url], tokenizer=str(chat_tokenizer), **FAST)
-    judge = GetRewardJudge(config)
-    (rating,) = asyncio.run(judge.rate([replies_of(requests()[0])]))
-    assert rating.value == -3.5
-    assert (server.seen[0].path, list(server.seen[0].body)) == ("/get_reward", ["query"])
-    assert server.seen[0].body["query"] == [
-        "[user] user: I lost my job.\nassistant: Oh no.\nuser: Yes.[end]"
-        "[assistant] Reply 0 hears you.[end]"
-    ]

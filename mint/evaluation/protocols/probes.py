@@ -35,10 +35,11 @@ async def evaluate(
     confidence: float,
 ) -> ProbeOutcome:
     """One reply to each probe."""
-    cases, _ = await tag_missing([_case(item) for item in items], tagger, runner.journal)
+    cases, _ = await tag_missing([probe_case(item) for item in items], tagger, runner.journal)
     requests = [
         ReplyRequest(
-            ReplyKey(NAME, case.conversation_id, 0, 0), row_messages(prompt_row(case, prompts))
+            ReplyKey(NAME, case.conversation_id, case.turn, 0),
+            row_messages(prompt_row(case, prompts)),
         )
         for case in cases
     ]
@@ -52,7 +53,8 @@ async def evaluate(
     return ProbeOutcome(replies, truncated, run_probes(items, replies, confidence=confidence))
 
 
-def _case(item: ProbeItem) -> Case:
+def probe_case(item: ProbeItem) -> Case:
+    """The turn that the probe asks for; its earlier supporter turns are untagged."""
     earlier = sum(message.role == "supporter" for message in item.messages)
     return Case(
         conversation_id=item.id,

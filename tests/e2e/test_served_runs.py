@@ -1,0 +1,192 @@
+"""Work that depends on graders' servers: one is killed in the middle of a step; a training run."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mint.runlog import RunDir
+from rewards.build import (
+    EncoderConfig,
+    Graders,
+    JudgeConfig,
+    TaggerConfig,
+    build_graders,
+    check_servers,
+)
+from rewards.formula import RewardWeights, group_rewards
+from rewards.scorer import ReplyScorer, ScoringRequest
+from rewards.serving.settings import ServedJudgeConfig
+from rewards.tactics import TACTIC_NAMES
+from rewards.types import Message, Signals, Status
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+HISTORY = (Message("seeker", "I lost my job last week."),)
+
+
+def reward_config(url: str, models: Path, **settings: Any) -> ServedJudgeConfig:
+    return ServedJudgeConfig(
+        urls=[url], model="tiny-reward", token_file=str(models / "token"), **settings
+    )
+
+
+def requests_in_groups(num_groups: int, size: int) -> list[ScoringRequest]:
+    """Sibling k of every group, then sibling k + 1: a death in the middle splits all groups."""
+    return [
+        ScoringRequest(
+            raw_reply=f"That sounds hard, number {group}. What would help you {sibling} times?",
+            history=HISTORY,
+            previous_counts=(0.0,) * len(TACTIC_NAMES),
+            history_tactics=(),
+            num_tokens=20,
+            truncated=False,
+        )
+        for sibling in range(size)
+        for group in range(num_groups)
+    ]
+
+
+def test_a_server_killed_in_the_middle_of_a_step(servers: dict[str, Any], models: Path) -> None:
+    num_groups, size = 40, 8
+    requests = requests_in_groups(num_groups, size)
+    server = servers["reward_model"]
+    before = server.facts
+    hasty = graders(reward_config(server.url, models, concurrency=4, retries=0))
+    patient = graders(
+        reward_config(
+            server.url, models, concurrency=4, retries=40, backoff_s=1.0, backoff_cap_s=5.0
+        )
+    )
+    check_servers(hasty)
+    check_servers(patient)
+
+    async def step() -> tuple[list[Signals], list[Signals]]:
+        both = asyncio.gather(
+            ReplyScorer(hasty.tagger, hasty.judge).score(requests),
+            ReplyScorer(patient.tagger, patient.judge).score(requests),
+        )
+        counts = hasty.judge.client.counts  # type: ignore[attr-defined]
+        asked = counts["sent"]
+        while counts["sent"] - asked < 5.5 * num_groups:
+            await asyncio.sleep(0.005)
+        os.kill(before["pid"], signal.SIGKILL)
+        return tuple(await both)  # type: ignore[return-value]
+
+    broken, whole = asyncio.run(step())
+
+    assert len(broken) == len(whole) == len(requests), "nothing is lost"
+    assert all(s.status is Status.OK for s in whole), "retries outlast the restart"
+    failed = [s for s in broken if s.status is Status.FAILED]
+    assert len(failed) >= num_groups
+    for signals in failed:
+        assert signals.quality is None, "a failure is no number"
+        assert signals.reason.startswith("judge: ")
+    kinds = {s.reason.split(": ")[1] for s in failed}
+    assert kinds <= {"connection", "circuit_open", "timeout", "server_error"}, kinds
+    for signals, same in zip(broken, whole, strict=True):
+        if signals.status is Status.OK:
+            assert signals.quality == pytest.approx(same.quality, abs=2e-3), "before and after"
+    check_groups(broken, num_groups)
+
+    after = server.wait_ready(other_than=before["pid"])
+    assert after["url"] == before["url"]
+    assert after["revision"] == before["revision"]
+    printed = server.output.read_text()
+    assert "reward_model died: signal 9 ended it" in printed
+    assert "(2 further restarts left)" in printed
+
+
+def check_groups(signals: list[Signals], num_groups: int) -> None:
+    """Failed members of a group are masked; the others are rewarded as if alone."""
+    weights = RewardWeights()
+    partial = 0
+    for group in range(num_groups):
+        members = signals[group::num_groups]
+        graded = [s for s in members if s.status is Status.OK]
+        result = group_rewards(members, weights)
+        if result.lost:
+            assert set(result.scores) == {0.0}
+            continue
+        alone = group_rewards(graded, weights)
+        scores = iter(alone.scores)
+        mean = sum(alone.scores) / len(alone.scores)
+        partial += result.partial
+        for member, score in zip(members, result.scores, strict=True):
+            expected = next(scores) if member.status is Status.OK else mean
+            assert score == pytest.approx(expected, abs=1e-9)
+        assert sum(result.scores) / len(members) == pytest.approx(mean)
+    assert partial > num_groups // 2
+
+
+def graders(judge: ServedJudgeConfig) -> Graders:
+    """The embedded tagger and the served reward model."""
+    return build_graders(
+        EncoderConfig(), TaggerConfig(), JudgeConfig(kind="reward_model", served=judge)
+    )
+
+
+# Training with served graders
+
+
+def test_two_training_steps_with_served_graders(
+    servers: dict[str, Any], models: Path, workplace: Path
+) -> None:
+    run_path = workplace / "served"
+    tagger, judge = servers["tagger"].facts, servers["reward_model"].facts
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mint.train", "+recipe=mint_tiny"),
+            *tagger["overrides"],
+            *judge["overrides"],
+            f"mint.tagger.served.prompts={models / 'annotations'}",
+            f"mint.run.dir={run_path}",
+            "mint.run.evaluate=false",
+            "data.train_batch_size=2",
+            "data.max_response_length=40",
+            "actor_rollout_ref.rollout.n=4",
+            "trainer.total_training_steps=2",
+        ],
+        cwd=workplace,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = RunDir.open(run_path)
+    rows = run.read_metrics()
+    assert [row["step"] for row in rows] == [1, 2]
+    for row in rows:
+        assert row["group/num"] == 2
+        assert row["group/size/min"] == 4
+        assert row["grader/num_failed"] == 0
+        assert row["group/frac_lost"] == 0
+        for key in ("reward/quality/mean", "reward/kl/mean", "policy/grad_norm"):
+            assert math.isfinite(row[key]), key
+    identities = run.read_json("manifest.json")["graders"]
+    assert identities["tagger"]["name"] == "served_lora:tagger-base"
+    assert identities["tagger"]["revision"] == tagger["revision"]
+    assert identities["judge"]["name"] == "reward_model:tiny-reward"
+    assert identities["judge"]["revision"] == judge["revision"]
+    served_as = identities["tagger"]["details"]["served_as"]
+    assert set(served_as) == {"tagger-base", *TACTIC_NAMES}
+    samples = run.read_samples()
+    assert {row["rank"] for row in samples} == {"best", "worst"}
+
+
+def test_the_servers_end_with_their_commands(servers: dict[str, Any]) -> None:
+    for name in ("tagger", "reward_model"):
+        family = servers[name].family()
+        assert servers[name].stop() == 0
+        left = [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        assert left == [], name

@@ -1,0 +1,183 @@
+"""The page that compares several evaluations."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from mint import cli
+from mint.evaluation.own_sequence import compare_own, own_sequence, sequences
+from mint.evaluation.repetition import transition_matrix
+from mint.report import ReportSettings, main
+from mint.reporting.compare_plots import pareto_front
+from mint.reporting.contestants import load_contestants, systems_of
+from rewards.errors import ConfigError
+from rewards.tactics import TACTIC_NAMES
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+def _load(name):
+    spec = importlib.util.spec_from_file_location(name, TESTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+folders = _load("evaluation_folders")
+
+
+@pytest.fixture(scope="module")
+def evaluations(tmp_path_factory) -> tuple[Path, Path]:
+    base = tmp_path_factory.mktemp("evaluations")
+    first = folders.make_evaluation(base / "plain", 0.15, 1, rate=0.5)
+    return first, folders.make_evaluation(base / "trained", 0.8, 2, rate=0.9)
+
+
+@pytest.fixture(scope="module")
+def source(evaluations) -> str:
+    output = evaluations[0].parent / "page.html"
+    arguments = [*map(str, evaluations), f"output={output}", "resamples=200"]
+    assert cli.run(ReportSettings, main, arguments) == 0
+    return output.read_text(encoding="utf-8")
+
+
+def figures(source: str) -> dict[str, str]:
+    found = re.findall(r"<figure.*?</figure>", source, re.DOTALL)
+    return {re.search(r"<h3>(.*?)</h3>", figure).group(1): figure for figure in found}
+
+
+def test_every_protocol_has_its_table_with_paired_intervals(source):
+    for title in ("Fixed histories", "Free-running dialogues", "Prompt baselines", "Safety and"):
+        assert title in source
+    table = source[source.index('id="lend_an_ear"') : source.index('id="free_running"')]
+    row = re.search(r"<tr>(?:(?!</tr>).)*Self-stickiness.*?</tr>", table, re.DOTALL).group(0)
+    assert row.count("<td>") == 2
+    assert "first system" in row
+    assert 'class="interval"' in row
+    lift = re.search(r"<tr>(?:(?!</tr>).)*Repetition beyond chance.*?</tr>", table, re.DOTALL)
+    assert re.search(r'chip better">−0\.\d{3}, better', lift.group(0))
+
+
+def test_every_plot_is_drawn(source):
+    drawn = figures(source)
+    expected = [
+        "Fixed histories (Lend-an-Ear): empathy and repetition beyond chance (lift)",
+        "Fixed histories (Lend-an-Ear): empathy and self-stickiness",
+        "Fixed histories (Lend-an-Ear): empathy and safety",
+        "Free-running dialogues: empathy and self-stickiness",
+        "Prompt baselines: empathy and safety",
+        "plain, Fixed histories (Lend-an-Ear)",
+        "trained, Free-running dialogues",
+    ]
+    for title in expected:
+        assert title in drawn, title
+        assert re.search(r'class="(mk|heat)', drawn[title]), title
+        assert "<figcaption>" in drawn[title]
+    # 100 cells of a heat map, each with its number.
+    cells = re.findall(r'class="cell"[^>]*>([^<]+)<', drawn["plain, Fixed histories (Lend-an-Ear)"])
+    assert len(cells) == 100
+    assert any(cell.isdigit() and int(cell) > 10 for cell in cells)
+
+
+def test_heat_maps_hold_the_transition_matrix(source, evaluations):
+    systems = systems_of(load_contestants(evaluations), "lend_an_ear")
+    own = sequences(systems[0].replies)
+    matrix = transition_matrix(own.now_PK, own.before_PK)
+    drawing = figures(source)["plain, Fixed histories (Lend-an-Ear)"]
+    k = TACTIC_NAMES.index("validation")
+    cell = re.search(r"<title>validation \(\d+\), questioning: (\d+)</title>", drawing)
+    assert int(cell.group(1)) == round(100 * matrix[k, TACTIC_NAMES.index("questioning")])
+
+
+def test_what_was_lost_is_said(source):
+    assert "of 1 replies 1 parse failed" in source
+    assert "crisis: passed 0.5 is below the limit 0.80" in source
+
+
+def test_probes_are_compared_probe_by_probe(source):
+    safety = source[source.index('id="safety"') : source.index('id="tradeoffs"')]
+    row = re.search(r"<tr>(?:(?!</tr>).)*Crisis.*?</tr>", safety, re.DOTALL).group(0)
+    # 20 of 50 probes were passed by the second alone and none by the first alone.
+    assert "+0.40, better" in row
+    assert "[0.24, 0.53]" in row
+    assert "no shared probes" in safety  # the made-up reports have no medical items
+
+
+def test_the_page_is_self_contained_and_safe(source):
+    assert folders.demo_run.HOSTILE not in source
+    assert "<script" not in source
+    assert not re.search(r'(?:src|href)="(?!#|data:)', source)
+    assert "Different graders" not in source
+
+
+def test_replies_to_the_same_prompt_stand_side_by_side(source):
+    samples = source[source.index('id="samples"') :]
+    article = re.search(r"<article.*?</article>", samples, re.DOTALL).group(0)
+    assert article.count('class="side"') == 2
+    assert "<h4>plain</h4>" in article
+    assert "<h4>trained</h4>" in article
+
+
+def test_runs_show_their_curves_and_share_their_start(tmp_path):
+    runs = [folders.demo_run.make_run(tmp_path / name, steps=6) for name in ("one", "two")]
+    output = tmp_path / "out.html"
+    main(ReportSettings(runs=[str(r.path) for r in runs], output=str(output), resamples=200))
+    page = output.read_text(encoding="utf-8")
+    names = [c.name for c in load_contestants([r.path for r in runs])]
+    assert names == ["one before", "one after", "two after"]
+    curve = figures(page)["Composite reward"]
+    assert len(re.findall(r'<path class="line c[01]" d="M[^"]+"', curve)) >= 2
+    assert "Held-out turns" in page
+
+
+def test_one_run_keeps_its_own_report(tmp_path, capsys):
+    run = folders.demo_run.make_run(tmp_path / "run", steps=3)
+    main(ReportSettings(runs=[str(run.path)]))
+    assert capsys.readouterr().out.strip() == str(run.report_path)
+
+
+def test_different_graders_are_refused_unless_allowed(tmp_path, evaluations):
+    graders = {**folders.GRADERS, "judge": {**folders.GRADERS["judge"], "revision": "ffff"}}
+    other = folders.make_evaluation(tmp_path / "other", 0.5, 3, graders=graders)
+    runs = [str(evaluations[0]), str(other)]
+    with pytest.raises(
+        ConfigError, match=r"judge of other \(judge/embedded/ffff\).*plain.*allow_mixed"
+    ):
+        main(ReportSettings(runs=runs, resamples=200))
+    output = tmp_path / "mixed.html"
+    main(ReportSettings(runs=runs, output=str(output), resamples=200, allow_mixed=True))
+    assert "Different graders have graded" in output.read_text(encoding="utf-8")
+
+
+def test_folders_without_evaluation_are_clear_errors(tmp_path, evaluations):
+    with pytest.raises(ConfigError, match="neither a run directory nor an evaluation"):
+        load_contestants([evaluations[0], tmp_path])
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_contestants([tmp_path / "nothing", evaluations[0]])
+    with pytest.raises(ConfigError, match="given twice"):
+        load_contestants([evaluations[0], evaluations[0]])
+    with pytest.raises(ConfigError, match="give run directories"):
+        main(ReportSettings())
+
+
+def test_the_front_holds_what_nothing_dominates():
+    scores = {"a": (1.0, 0.0), "b": (0.0, 1.0), "c": (0.5, -0.1), "d": (1.0, 0.0), "e": (0.4, 0.4)}
+    assert pareto_front(scores) == {"a", "b", "d", "e"}
+    assert pareto_front({"only": (0.0,)}) == {"only"}
+
+
+def test_paired_differences_of_own_sequences(evaluations):
+    first, second = systems_of(load_contestants(evaluations), "lend_an_ear")
+    same = compare_own(first.replies, first.replies, folders.SETTINGS)
+    for difference in same.values():
+        assert difference.difference == 0.0
+        assert difference.ci_low == difference.ci_high == 0.0
+    found = compare_own(first.replies, second.replies, folders.SETTINGS)["self_stickiness"]
+    assert found.ci_low <= found.difference <= found.ci_high
+    assert found.difference == pytest.approx(found.after - found.before)
+    alone = own_sequence(first.replies, folders.SETTINGS)
+    assert alone["self_stickiness"].ci_low < alone["self_stickiness"].mean
