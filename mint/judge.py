@@ -21,9 +21,12 @@ class JudgeFilterConfig:
     """Rates the empathy of replies: JSON lines on stdin, one line each on stdout.
 
     In:   {"history": [{"role": "seeker", "content": "I lost my job."}], "reply": "I hear you."}
-    Out:  {"validating_emotions": 2.9, ..., "dismissing_emotions": 1.2, "aggregated_empathy": 3.8}
+    Out:  {"validating_emotions": 2.9, ..., "dismissing_emotions": 1.2, "aggregated_empathy": 3.8,
+           "uncertainty": 0.3, "tricks": []}
 
-    Roles are seeker and supporter (user and assistant do as well), ratings run from 1 to 5. An id,
+    `uncertainty` is the standard deviation of the aggregate's error; `tricks` names what holds the
+    rating of a reply down that copies, repeats, interrogates or talks to the judge. Roles are
+    seeker and supporter (user and assistant do as well), ratings run from 1 to 5. An id,
     conversation_id or turn of a line is repeated in its answer. A line that cannot be used is
     answered {"error": "..."} and the rest go on. Exit status 0 when all of the input was read.
     """
@@ -78,7 +81,13 @@ def _row(rating: Rating | ScalarRating | Failure) -> dict[str, Any]:
     if isinstance(rating, ScalarRating):
         return {"error": "this judge gives one number, not the six dimensions"}
     ratings = {name: round(value, 4) for name, value in rating.dimensions.items()}
-    return {**ratings, "aggregated_empathy": round(rating.aggregate, 4)}
+    uncertainty = None if rating.uncertainty is None else round(rating.uncertainty, 4)
+    return {
+        **ratings,
+        "aggregated_empathy": round(rating.aggregate, 4),
+        "uncertainty": uncertainty,
+        "tricks": list(rating.tricks),
+    }
 
 
 def _show(answered: Answered) -> Any:

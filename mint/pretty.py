@@ -67,7 +67,16 @@ def ratings_table(answered: Answered) -> RenderableType:
             Text(f"{value:.2f}", style=style),
             Text(note, style="dim"),
         )
-    return _with_title(answered, Text(short), table)
+    return _with_title(answered, Text(short), table, *_remarks(answered.row))
+
+
+def _remarks(row: Mapping[str, Any]) -> list[RenderableType]:
+    remarks = []
+    if row["uncertainty"] is not None:
+        remarks.append(Text(f"expected error of the aggregate {row['uncertainty']:.2f}", "dim"))
+    if row["tricks"]:
+        remarks.append(Text(f"rating held down: {', '.join(row['tricks'])}", "red"))
+    return [*remarks]
 
 
 def bar(value: float, colour: str) -> Text:

@@ -84,8 +84,11 @@ def test_judge_rates_and_reports_bad_lines() -> None:
     ]
     rows = answers(run("mint.judge", stdin="\n".join(map(json.dumps, lines)).encode()))
     assert [("error" in row) for row in rows] == [0, 0, 1, 0, 1]
-    assert list(rows[0]) == [*DIMENSIONS, "aggregated_empathy"]
-    assert all(1.0 <= value <= 5.0 for value in rows[0].values())
+    assert list(rows[0]) == [*DIMENSIONS, "aggregated_empathy", "uncertainty", "tricks"]
+    rated = [rows[0][name] for name in (*DIMENSIONS, "aggregated_empathy")]
+    assert all(1.0 <= value <= 5.0 for value in rated)
+    assert rows[0]["uncertainty"] > 0
+    assert rows[0]["tricks"] == []
     assert rows[0]["aggregated_empathy"] > rows[1]["aggregated_empathy"]
     assert "system" in rows[2]["error"]
 
@@ -240,7 +243,8 @@ def test_every_supporter_turn_of_a_conversation_is_graded(tmp_path: Path, conten
     assert rows[0]["aggregated_empathy"] > rows[1]["aggregated_empathy"]
     line = json.dumps({"history": TALK["conversation"][:3], "reply": "You should apply elsewhere."})
     (alone,) = answers(run("mint.judge", stdin=line.encode()))
-    assert alone["aggregated_empathy"] == rows[1]["aggregated_empathy"]
+    # Not exactly equal: in bfloat16 a reply's vectors depend a little on what is in its batch.
+    assert alone["aggregated_empathy"] == pytest.approx(rows[1]["aggregated_empathy"], abs=0.05)
 
 
 def test_pretty_is_plain_text_in_a_pipe(tmp_path: Path) -> None:
