@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,10 +102,11 @@ def start(tmp_path: Path) -> Iterator[Any]:
     for command in running:
         command.kill()
     dump = tmp_path / "dump.jsonl"
-    for line in dump.read_text().splitlines() if dump.exists() else ():
-        for pid in json.loads(line)["pids"]:
+    for facts in map(json.loads, dump.read_text().splitlines() if dump.exists() else ()):
+        for pid in facts["pids"]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(facts["env"]["TMPDIR"], ignore_errors=True)
 
 
 def alive(pids: list[int]) -> list[int]:
