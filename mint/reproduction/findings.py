@@ -127,7 +127,8 @@ def _wording(results: Results) -> Iterator[str]:
 def _differing(results: Results, metric: str) -> tuple[list[str], list[str]]:
     """Systems clearly above and clearly below the people after Holm's correction."""
     people = results.settings.reference
-    above, below = [], []
+    above: list[str] = []
+    below: list[str] = []
     for pair in results.comparisons[metric]:
         if people not in (pair.first, pair.second) or not pair.holm < _SIGNIFICANT:
             continue
