@@ -145,6 +145,7 @@ def schema() -> DictConfig:
     """The typed node for Hydra: misspelt keys and wrong types under `mint` fail at composition."""
     node = OmegaConf.structured(MintConfig)
     make_writable(node)
+    OmegaConf.set_struct(node.validation.choose, False)  # its keys are names of metrics
     return node
 
 
