@@ -10,7 +10,7 @@ from mint.reporting.data import ReportData
 from mint.reporting.html import figure, missing, number, section, table, text
 from mint.reporting.svg import Axes, Series
 from mint.validation.choice import Validation
-from mint.validation.collapse import ALARM, KEYS
+from mint.validation.collapse import ALARM, ENTROPY, KEYS
 
 _TITLE = "Validation during training"
 _REPETITION = {
@@ -36,13 +36,14 @@ def validation_section(data: ReportData) -> str:
         items = "".join(f"<li>{text(warning)}</li>" for warning in warnings)
         body.append(f'<aside class="watch"><h3>Look out for</h3><ul>{items}</ul></aside>')
     if data.validations:
-        body += [_grid(_figures(data)), _table(data)]
+        body += ["<h3>Validated steps</h3>", _table(data)]
     else:
         body.append(
             missing("This run did not validate during training (mint.validation.every_steps).")
         )
-    if data.has(*_BATCH):
-        body.append(_grid([_batch(data)]))
+    figures = [*_figures(data), *_batch(data)]
+    if figures:
+        body += ["<h3>Curves</h3>", _grid(figures)]
     lead = "" if data.best is None else f"Chosen: {text(_chosen_words(data.best))}."
     return section("validation", _TITLE, "".join(body), lead)
 
@@ -81,6 +82,8 @@ def _chosen_words(best: Mapping[str, Any]) -> str:
 
 
 def _figures(data: ReportData) -> list[str]:
+    if not data.validations:
+        return []
     shown = [
         _score(data),
         _curves(
@@ -152,7 +155,9 @@ def _curves(
     return figure(title, svg.line_chart(steps, series, axes), explanation)
 
 
-def _batch(data: ReportData) -> str:
+def _batch(data: ReportData) -> list[str]:
+    if not data.has(*_BATCH):
+        return []
     series = [
         Series(name=shown, values=data.series(key), style=f"c{i}")
         for i, (key, shown) in enumerate(_BATCH.items())
@@ -163,11 +168,21 @@ def _batch(data: ReportData) -> str:
         low=0.0,
         high=1.0,
     )
-    return figure(
+    variety = figure(
         "Variety of the training replies",
         svg.line_chart(data.steps, series, axes),
-        "What the collapse alarm watches, beside the policy's entropy (mint.collapse).",
+        "What the collapse alarm watches in each batch (mint.collapse).",
     )
+    entropy = [Series(name="entropy", values=data.series(ENTROPY))]
+    lowest = Axes(description="Entropy of the policy in each step.", unit="nats", low=0.0)
+    return [
+        variety,
+        figure(
+            "Entropy of the policy",
+            svg.line_chart(data.steps, entropy, lowest),
+            "Of the next token, over the step's replies. A policy that has collapsed is near 0.",
+        ),
+    ]
 
 
 def _table(data: ReportData) -> str:

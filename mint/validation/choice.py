@@ -131,12 +131,12 @@ def stop_reason(validations: Sequence[Validation], patience: int | None) -> str:
 def explain(validations: Sequence[Validation], settings: ValidationConfig) -> dict[str, Any]:
     """Content of RUN/best.json: the chosen step and why, and all validations in short."""
     chosen = best(validations)
-    formula = " ".join(f"{w:+g} x {name}" for name, w in settings.choose.items() if w)
+    formula = " ".join(f"{w:+g} × {name}" for name, w in settings.choose.items() if w)
     if chosen is not None:
         kept = sum(v.admissible for v in validations)
         reason = (
-            f"largest {formula} of {kept} validated steps that keep the limits "
-            f"({len(validations)} validated)"
+            f"largest {formula} of the {kept} out of {len(validations)} validated steps that keep "
+            "the limits"
         )
     else:
         broken = sorted(

@@ -181,7 +181,7 @@ def test_best_json_says_which_and_why(tmp_path: Path) -> None:
     assert written["step"] == 5
     assert written["score"] == 0.5
     assert written["reason"] == (
-        "largest +1 x composite of 1 validated steps that keep the limits (2 validated)"
+        "largest +1 × composite of the 1 out of 2 validated steps that keep the limits"
     )
     assert [v["admissible"] for v in written["validations"]] == [True, False]
     assert written["limits"]["quality"]["max_top_opening"] == 0.5

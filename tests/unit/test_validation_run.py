@@ -295,7 +295,7 @@ def test_the_chosen_step_is_exported_and_said(
     manifest = read_manifest(run)
     assert (manifest["export"]["which"], manifest["export"]["step"]) == ("best", 2)
     assert manifest["stopped"] is None
-    assert "RUN/model is step 2 (best: largest +1 x composite" in capsys.readouterr().out
+    assert "RUN/model is step 2 (best: largest +1 × composite" in capsys.readouterr().out
 
 
 def test_without_an_admissible_step_the_last_is_exported_with_a_warning(
