@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from mint.cli import nearest
 from mint.config import MintConfig
 from mint.model_files import ModelFacts, is_local, model_facts
-from mint.validation.measure import check_choose
+from mint.validation.measure import check_validation
 from rewards.errors import ConfigError
 
 VERL_VERSION = "0.9.1"
@@ -43,7 +43,7 @@ def check(config: DictConfig, mint: MintConfig, *, require_material: bool = True
     `require_material` False skips files that the run itself builds (demo data, tiny policy).
     """
     check_batches(config)
-    check_validation(config, mint)
+    check_validation(config.trainer, mint.validation)
     check_packages(str(config.trainer.device))
     check_engine_arguments(config)
     facts = model_facts(str(config.actor_rollout_ref.model.path)) if require_material else None
@@ -91,20 +91,6 @@ def check_batches(config: DictConfig) -> None:
             f"actor_rollout_ref.rollout.max_model_len={longest} is shorter than "
             f"data.max_prompt_length + data.max_response_length = {total}"
         )
-
-
-def check_validation(config: DictConfig, mint: MintConfig) -> None:
-    """Validation is mint's to set up; what it chooses by must be measured."""
-    for key, off in (
-        ("test_freq", int(config.trainer.test_freq) <= 0),
-        ("val_before_train", not config.trainer.val_before_train),
-    ):
-        if not off:
-            raise ConfigError(
-                f"trainer.{key}={config.trainer[key]} would start verl's own validation; set "
-                "mint.validation.every_steps instead"
-            )
-    check_choose(mint.validation)
 
 
 def check_packages(device: str) -> None:

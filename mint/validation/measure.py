@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mint.cli import nearest
 from mint.evaluation.hack_profile import HABITS
@@ -62,6 +62,19 @@ def check_choose(settings: ValidationConfig) -> None:
                 f"mint.validation.choose: no metric {name!r}{nearest(name, METRICS)}; "
                 "docs/metrics.md lists them as val/<name>"
             )
+
+
+def check_validation(trainer: Any, settings: ValidationConfig) -> None:
+    """Raise ConfigError when verl's keys (node `trainer`) would start a validation of its own, or
+    mint's cannot choose."""
+    wanted = {"test_freq": trainer.test_freq > 0, "val_before_train": trainer.val_before_train}
+    for key, on in wanted.items():
+        if on:
+            raise ConfigError(
+                f"trainer.{key}={trainer[key]} would start verl's own validation; set "
+                "mint.validation.every_steps instead"
+            )
+    check_choose(settings)
 
 
 def measure(
