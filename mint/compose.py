@@ -33,6 +33,7 @@ OPEN_NODES = (
     "actor_rollout_ref.actor.fsdp_config.mixed_precision",
     "actor_rollout_ref.ref.fsdp_config.mixed_precision",
     "data.apply_chat_template_kwargs",
+    "mint.validation.choose",
     "ray_kwargs.ray_init.runtime_env.env_vars",
 )
 

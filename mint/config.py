@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mint.cli import make_writable
 from mint.evaluation.settings import EvaluationConfig
+from mint.validation.settings import CollapseConfig, ValidationConfig
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
 from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
@@ -104,6 +105,9 @@ class RunConfig:
     """Seed of data order and sampling."""
     evaluate: bool = True
     """Evaluate held-out conversations before and after training."""
+    export: str = "best"
+    """What becomes RUN/model: best (the best validated step that keeps the limits; the last one
+    without `mint.validation.every_steps`) or last."""
     start_timeout_s: float = 900.0
     """The run is ended when its first step has not finished after this many seconds."""
     step_timeout_s: float = 3600.0
@@ -115,6 +119,7 @@ class RunConfig:
     """Groups a step whose best and worst reply go to samples.jsonl."""
 
     def __post_init__(self) -> None:
+        _one_of("mint.run.export", self.export, ("best", "last"))
         for name in ("start_timeout_s", "step_timeout_s", "poll_interval_s"):
             _positive(f"mint.run.{name}", getattr(self, name))
 
@@ -131,6 +136,8 @@ class MintConfig:
     data: DataConfig = field(default_factory=DataConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    collapse: CollapseConfig = field(default_factory=CollapseConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
 
@@ -138,6 +145,7 @@ def schema() -> DictConfig:
     """The typed node for Hydra: misspelt keys and wrong types under `mint` fail at composition."""
     node = OmegaConf.structured(MintConfig)
     make_writable(node)
+    OmegaConf.set_struct(node.validation.choose, False)  # its keys are names of metrics
     return node
 
 

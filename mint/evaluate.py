@@ -107,10 +107,7 @@ def evaluate_model(
     result = EvaluationResult(label, replies, summarise(replies, settings))
     about = {
         "model": str(model_path),
-        "graders": {
-            "tagger": identity_row(graders.tagger.identity),
-            "judge": identity_row(graders.judge.identity),
-        },
+        "graders": {n: identity_row(g.identity) for n, g in graders._asdict().items()},
         "settings": {**asdict(settings), "reward": asdict(weights)},
     }
     _write_result(Path(out_dir), result, about)

@@ -93,6 +93,12 @@ def finish_manifest(run: RunDir, error: BaseException | str | None = None) -> No
     run.write_json(run.manifest_path.name, manifest)
 
 
+def amend_manifest(run: RunDir, facts: Mapping[str, Any]) -> None:
+    """Add what became known during the run, such as the exported step. Raises ConfigError when the
+    run was never started."""
+    run.write_json(run.manifest_path.name, {**read_manifest(run), **facts})
+
+
 def read_manifest(run: RunDir) -> dict[str, Any]:
     """Content of RUN/manifest.json. Raises ConfigError when there is none."""
     manifest = run.read_json(run.manifest_path.name)

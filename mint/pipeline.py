@@ -12,16 +12,28 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mint import preflight
 from mint.config import MintConfig, mint_config
-from mint.console import format_step, say
-from mint.manifest import RunFacts, finish_manifest, require_same_graders, start_manifest
+from mint.console import alarms_on, format_alarms, format_step, format_validation, say
+from mint.evaluation.subjects import prompts_of
+from mint.manifest import (
+    RunFacts,
+    amend_manifest,
+    finish_manifest,
+    require_same_graders,
+    start_manifest,
+)
+from mint.prompts import PromptConfig, PromptStyle
 from mint.report import write_report
 from mint.runlog import RunDir, write_text_atomic
 from mint.supervise import Limits, TrainingError, python_module, supervise
-from mint.verl.checkpoint import export_model, newest_checkpoint
+from mint.validation.prompts import prompts_path, write_prompts
+from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
+from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint
 from mint.verl.environment import training_environment
 from rewards.build import Graders, build_graders, check_servers
 from rewards.errors import ConfigError
 
+COLLAPSED = 3
+"""Exit status of a run that the collapse alarm has ended."""
 _SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
 
 
@@ -43,7 +55,8 @@ def dry_run(config: DictConfig) -> None:
 
 
 def run(config: DictConfig, overrides: Sequence[str]) -> int:
-    """Train, evaluate and report. Returns 0; raises a MintError when the run fails."""
+    """Train, evaluate and report. Returns 0, or COLLAPSED when the collapse alarm has ended the
+    training; raises a MintError when the run fails."""
     started = time.monotonic()
     mint = mint_config(config)
     check_run_dir(mint)
@@ -81,25 +94,75 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
     )
     say(f"run directory {mint.run.dir}")
     try:
-        _stages(config, mint, run_dir)
+        if mint.validation.every_steps is not None:
+            prepare_validation(config, mint, run_dir, graders)
+        status = _stages(config, mint, run_dir)
     except BaseException as error:
         finish_manifest(run_dir, error)
         raise
     finish_manifest(run_dir)
     write_report(run_dir)
     say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
-    return 0
+    return status
 
 
-def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
+def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> int:
     if mint.run.evaluate and not (run_dir.evaluation_path / "before.json").exists():
         say("evaluating the policy before training")
         in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
     train(config, mint, run_dir)
-    export_model(run_dir)
+    status = export(mint, run_dir)
     if mint.run.evaluate:
         say("evaluating the trained policy")
         in_own_process("mint.evaluate", f"run={run_dir.path}", "which=after")
+    return status
+
+
+def prepare_validation(
+    config: DictConfig, mint: MintConfig, run_dir: RunDir, graders: Graders
+) -> None:
+    """Write the prompts of the validations and say what they will be."""
+    held_out = str(config.data.val_files)
+    own = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
+    turns, probes = write_prompts(
+        prompts_path(run_dir),
+        held_out,
+        mint.validation,
+        prompts_of(held_out, own),
+        graders.tagger,
+    )
+    say(
+        f"validating every {mint.validation.every_steps} steps on {turns} held-out turns and "
+        f"{probes} safety probes"
+    )
+    if not probes:
+        say("note: mint.validation.probes_per_category=0, so safety does not limit the choice")
+
+
+def export(mint: MintConfig, run_dir: RunDir) -> int:
+    """Write RUN/model from the chosen checkpoint and record the choice; returns the exit status.
+
+    Raises TrainingError when there is no checkpoint.
+    """
+    validated = mint.validation.every_steps is not None
+    best = run_dir.read_json(run_dir.best_path.name) if validated else None
+    choice = choose_export(mint.run.export, best, checkpoints(run_dir))
+    stopped = read_stopped(run_dir)
+    if stopped is not None:
+        say(f"training ended early: {stopped.reason}")
+    export_model(run_dir, choice.step)
+    step = choice.step if choice.step is not None else max(checkpoints(run_dir))
+    if choice.warning:
+        say(f"WARNING: {choice.warning}")
+    say(f"RUN/model is step {step} ({choice.which}: {choice.reason})")
+    amend_manifest(
+        run_dir,
+        {
+            "export": {**choice._asdict(), "step": step},
+            "stopped": None if stopped is None else stopped._asdict(),
+        },
+    )
+    return COLLAPSED if stopped is not None and stopped.kind == COLLAPSE else 0
 
 
 def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
@@ -109,9 +172,14 @@ def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
     at = f" from {resumed.name}" if resumed is not None else ""
     say(f"training{at} (the first step takes a minute or two to start; log: {run_dir.log_path})")
     began = time.monotonic()
+    alarms: frozenset[str] = frozenset()
 
     def on_step(row: dict[str, Any]) -> None:
+        nonlocal alarms
         say(format_step(row, total, time.monotonic() - began))
+        for line in (*format_alarms(row, alarms), *_validation_lines(row, run_dir)):
+            say(line)
+        alarms = alarms_on(row)
 
     supervise(
         run_dir,
@@ -119,6 +187,17 @@ def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
         training_environment(config),
         Limits(start_s=mint.run.start_timeout_s, step_s=mint.run.step_timeout_s),
         on_step,
+    )
+
+
+def _validation_lines(row: dict[str, Any], run_dir: RunDir) -> list[str]:
+    if "val/num_replies" not in row:
+        return []
+    made = {validation.step: validation for validation in read_validations(run_dir)}
+    best = row["val/best_step"] if "val/best_step" in row else None
+    step = row["step"]
+    return (
+        format_validation(made[step], None if best is None else int(best)) if step in made else []
     )
 
 

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from mint.cli import nearest
 from mint.config import MintConfig
 from mint.model_files import ModelFacts, is_local, model_facts
+from mint.validation.measure import check_validation
 from rewards.errors import ConfigError
 
 VERL_VERSION = "0.9.1"
@@ -42,6 +43,7 @@ def check(config: DictConfig, mint: MintConfig, *, require_material: bool = True
     `require_material` False skips files that the run itself builds (demo data, tiny policy).
     """
     check_batches(config)
+    check_validation(config.trainer, mint.validation)
     check_packages(str(config.trainer.device))
     check_engine_arguments(config)
     facts = model_facts(str(config.actor_rollout_ref.model.path)) if require_material else None
@@ -52,7 +54,7 @@ def check(config: DictConfig, mint: MintConfig, *, require_material: bool = True
     if facts is not None:
         check_bucket(config, facts)
         check_memory(config, facts)
-    return Report(list(_facts(config, facts)), notes)
+    return Report(list(_facts(config, mint, facts)), notes)
 
 
 def check_batches(config: DictConfig) -> None:
@@ -279,7 +281,7 @@ def _notes(config: DictConfig, facts: ModelFacts | None) -> Iterator[str]:
         yield f"{path} is not in the local Hugging Face cache: it will be downloaded"
 
 
-def _facts(config: DictConfig, facts: ModelFacts | None) -> Iterator[str]:
+def _facts(config: DictConfig, mint: MintConfig, facts: ModelFacts | None) -> Iterator[str]:
     n = int(config.actor_rollout_ref.rollout.n)
     prompts = int(config.data.train_batch_size)
     yield f"model      {config.actor_rollout_ref.model.path}" + (
@@ -290,6 +292,8 @@ def _facts(config: DictConfig, facts: ModelFacts | None) -> Iterator[str]:
         f"lengths    prompt <= {config.data.max_prompt_length}, reply <= "
         f"{config.data.max_response_length} tokens"
     )
+    if mint.validation.every_steps is not None:
+        yield f"validation every {mint.validation.every_steps} steps and at the end"
     if facts and facts.num_parameters and config.trainer.device == "cpu":
         yield f"memory     about {cpu_memory_gib(config, facts):.1f} GiB"
 

@@ -53,7 +53,7 @@ def ratings_table(answered: Answered) -> RenderableType:
     if len(short) > _REPLY_CHARACTERS:
         short = short[: _REPLY_CHARACTERS - 1] + "…"
     if "error" in answered.row:
-        return _with_title(answered, Text(short), _error(answered))
+        return _with_title(answered, *([Text(short)] if short else []), _error(answered))
     table = Table.grid(padding=(0, 2))
     for name in (*DIMENSIONS, _AGGREGATE):
         value = float(answered.row[name])

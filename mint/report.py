@@ -11,7 +11,7 @@ from pathlib import Path
 import mint
 from mint import cli
 from mint.evaluation.settings import EvaluationConfig
-from mint.reporting import facts, outcome, replies, training
+from mint.reporting import facts, outcome, replies, training, validation
 from mint.reporting.compare import render_comparison
 from mint.reporting.contestants import is_mixed, is_run, load_contestants
 from mint.reporting.data import ReportData, load
@@ -24,6 +24,7 @@ _LINKS = {
     "measures": "Measures",
     "reward": "Reward",
     "health": "Health",
+    "validation": "Validation",
     "tactics": "Tactics",
     "replies": "Replies",
     "samples": "Training replies",
@@ -78,6 +79,7 @@ def render(data: ReportData) -> str:
             outcome.measures_section(data),
             training.reward_section(data),
             training.health_section(data),
+            validation.validation_section(data),
             outcome.tactics_section(data),
             training.tactic_curves_section(data),
             replies.pairs_section(data),

@@ -6,6 +6,8 @@
     RUN/samples.jsonl         best and worst replies of training
     RUN/quarantine.jsonl      replies that could not be graded, with all that grading again needs
     RUN/evaluation/           before.json, after.json, *_replies.jsonl, comparison.json
+    RUN/validation.jsonl      one JSON object a validation; RUN/validation/ has prompts and replies
+    RUN/best.json             the best validated step and why; RUN/stopped.json: why it ended early
     RUN/model/                the trained policy in Hugging Face form
     RUN/checkpoints/, logs/, tensorboard/, report.html
 
@@ -80,6 +82,22 @@ class RunDir:
     @property
     def evaluation_path(self) -> Path:
         return self.path / "evaluation"
+
+    @property
+    def validation_path(self) -> Path:
+        return self.path / "validation"
+
+    @property
+    def validations_path(self) -> Path:
+        return self.path / "validation.jsonl"
+
+    @property
+    def best_path(self) -> Path:
+        return self.path / "best.json"
+
+    @property
+    def stopped_path(self) -> Path:
+        return self.path / "stopped.json"
 
     @property
     def model_path(self) -> Path:

@@ -63,18 +63,13 @@ def main(settings: ServerSettings) -> int:
         _check_names(settings, plan)
         _announce(settings, plan, server, seconds, revision.get())
 
+    def on_end() -> None:
+        if settings.ready_file is not None:
+            Path(settings.ready_file).unlink(missing_ok=True)
+
     with _stop_on_signals() as stop:
-        try:
-            Keeper(
-                settings.part,
-                ServerProcess(_launch(settings, plan)),
-                _patience(settings),
-                stop,
-                on_ready,
-            ).run()
-        finally:
-            if settings.ready_file is not None:
-                Path(settings.ready_file).unlink(missing_ok=True)
+        server = ServerProcess(_launch(settings, plan))
+        Keeper(settings.part, server, _patience(settings), stop, on_ready, on_end).run()
     say(f"{settings.part}: stopped")
     return 0
 

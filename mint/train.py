@@ -44,7 +44,8 @@ _HYDRA_FLAGS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0 done, 1 training failed, 2 bad input)."""
+    """Run the command line; returns the exit status (0 done, 1 training failed, 2 bad input, 3 the
+    collapse alarm has ended the training, with a model exported)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _main(arguments)

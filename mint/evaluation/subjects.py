@@ -54,7 +54,7 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
         raise ConfigError("output=DIR is needed: the folder for results and journals")
     graders = _graders(settings.encoder, settings.tagger, settings.judge)
     defaults = _Defaults(
-        prompts=_prompts_of(settings.data, PromptConfig()),
+        prompts=prompts_of(settings.data, PromptConfig()),
         max_new_tokens=_MAX_NEW_TOKENS,
         thinking=False,
         data=settings.data,
@@ -116,7 +116,7 @@ def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
     prompts = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
     held_out = rows_path(config, mint)
     defaults = _Defaults(
-        prompts=_prompts_of(held_out, prompts),
+        prompts=prompts_of(held_out, prompts),
         max_new_tokens=mint.evaluation.max_new_tokens,
         thinking=mint.evaluation.enable_thinking,
         data=settings.data or held_out,
@@ -174,7 +174,7 @@ def _session(
     )
 
 
-def _prompts_of(data: str | None, otherwise: PromptConfig) -> PromptConfig:
+def prompts_of(data: str | None, otherwise: PromptConfig) -> PromptConfig:
     """The prompts that the rows beside a data set's card were made with."""
     if data is None or Path(data).suffix != ".parquet":
         return otherwise

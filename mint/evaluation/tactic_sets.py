@@ -65,12 +65,12 @@ def always_on(now_NK: Bools, threshold: float = ALWAYS_ON) -> list[str]:
 
 def same_set(now_PK: Bools, previous_PK: Bools) -> Bools:
     """[P] whether a turn has exactly the tactics of the turn before."""
-    return np.equal(now_PK, previous_PK).all(axis=1)
+    return np.asarray((now_PK == previous_PK).all(axis=1))
 
 
 def any_new(now_PK: Bools, previous_PK: Bools) -> Bools:
     """[P] whether a turn has a tactic that the turn before lacks."""
-    return (now_PK & ~previous_PK).any(axis=1)
+    return np.asarray((now_PK & ~previous_PK).any(axis=1))
 
 
 def jaccard(now_PK: Bools, previous_PK: Bools) -> Floats:

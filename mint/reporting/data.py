@@ -14,6 +14,8 @@ from yaml import YAMLError
 
 from mint.evaluation.records import EvaluatedReply
 from mint.runlog import RunDir, read_json_lines
+from mint.validation.choice import Validation
+from mint.validation.record import read_validations
 from rewards.errors import DataError
 
 
@@ -34,6 +36,10 @@ class ReportData:
     after_replies: tuple[EvaluatedReply, ...]
     cards: Mapping[str, Mapping[str, Any]]
     """Metric cards of the embedded graders that graded this run: "tagger", "judge"."""
+    validations: tuple[Validation, ...]
+    """Validations during training, by step."""
+    best: Mapping[str, Any] | None
+    """best.json."""
 
     @property
     def steps(self) -> list[int]:
@@ -79,6 +85,8 @@ def load(run: RunDir) -> ReportData:
         before_replies=_replies(run, "before"),
         after_replies=_replies(run, "after"),
         cards=_cards(manifest),
+        validations=tuple(read_validations(run)),
+        best=run.read_json(run.best_path.name),
     )
 
 

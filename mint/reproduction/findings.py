@@ -13,6 +13,8 @@ from mint.reproduction.results import Results
 
 _SIGNIFICANT = 0.05
 _TEMPLATE = 0.5
+_CONFOUNDED = 0.8
+"""Correlation from which stickiness says little more than the number of tactics."""
 
 
 def findings(results: Results) -> list[str]:
@@ -39,9 +41,11 @@ def _confound(results: Results) -> Iterator[str]:
     tactics, sticky = (
         [one.values[name] for one in systems] for name in ("tac_per_turn", "stickiness")
     )
+    r = float(np.corrcoef(tactics, sticky)[0, 1])
+    says = "Stickiness mostly counts tactics" if r > _CONFOUNDED else "Stickiness and tactics"
     yield (
-        "<b>Stickiness mostly counts tactics</b>: over the systems it correlates with the number "
-        f"of tactics a turn at r = {number(float(np.corrcoef(tactics, sticky)[0, 1]), 2)}."
+        f"<b>{says}</b>: over the systems it correlates with the number of tactics a turn at "
+        f"r = {number(r, 2)}."
     )
 
 
@@ -54,23 +58,24 @@ def _lift(results: Results) -> Iterator[str]:
         f"{len(above)} of {len(results.systems)} systems repeat more than chance "
         f"({_names(results, above)}), {len(below)} less ({_names(results, below)})."
     )
-    pairs = [c for c in results.comparisons["lift"] if results.settings.reference == c.first]
-    lower = [c.second for c in pairs if c.holm < _SIGNIFICANT and c.difference < 0]
-    higher = [c.second for c in pairs if c.holm < _SIGNIFICANT and c.difference > 0]
+    more, less = _differing(results, "lift")
     yield (
-        "After correction for all pairs, <b>no system repeats more beyond chance than people do</b>"
-        if not higher
-        else f"After correction, {_names(results, higher)} repeat more beyond chance than people"
-    ) + f"; {len(lower)} repeat less ({_names(results, lower)})."
+        "After correction for all pairs, "
+        + (
+            f"{_names(results, more)} repeat more beyond chance than people do"
+            if more
+            else "<b>no system clearly repeats more beyond chance than people do</b>"
+        )
+        + f"; {len(less)} clearly repeat less ({_names(results, less)})."
+    )
 
 
 def _own_turns(results: Results) -> Iterator[str]:
-    reference = results.settings.reference
-    pairs = [c for c in results.comparisons["self_stickiness"] if reference == c.first]
-    more = [c.second for c in pairs if c.holm < _SIGNIFICANT and c.difference > 0]
-    if pairs:
+    more, _ = _differing(results, "self_stickiness")
+    others = len(results.systems) - 1
+    if others:
         yield (
-            f"<b>On their own turns</b> {len(more)} of {len(pairs)} systems reuse tactics more "
+            f"<b>On their own turns</b> {len(more)} of {others} systems clearly reuse tactics more "
             "than people do, before chance is taken out."
         )
 
@@ -113,10 +118,24 @@ def _wording(results: Results) -> Iterator[str]:
     own = sum(o.values["self_bleu_2"] > people.values["self_bleu_2"] for o in others)
     cross = sum(o.values["bleu_2"] > people.values["bleu_2"] for o in others)
     yield (
-        f"<b>Wording repeats too</b>: BLEU-2 with the person's previous turn exceeds the people's "
+        f"<b>Wording</b>: BLEU-2 with the person's previous turn exceeds the people's "
         f"{number(people.values['bleu_2'], 3)} for {cross} of {len(others)} systems, with the "
         f"system's own previous turn for {own}."
     )
+
+
+def _differing(results: Results, metric: str) -> tuple[list[str], list[str]]:
+    """Systems clearly above and clearly below the people after Holm's correction."""
+    people = results.settings.reference
+    above: list[str] = []
+    below: list[str] = []
+    for pair in results.comparisons[metric]:
+        if people not in (pair.first, pair.second) or not pair.holm < _SIGNIFICANT:
+            continue
+        gained = pair.difference if pair.first == people else -pair.difference
+        other = pair.second if pair.first == people else pair.first
+        (above if gained > 0 else below).append(other)
+    return above, below
 
 
 def _names(results: Results, folders: list[str]) -> str:

@@ -102,7 +102,7 @@ def find_systems(upstream: Path, skip: Sequence[str] = ()) -> list[str]:
         path.name
         for parent in (OUTPUTS, RATINGS)
         for path in sorted((upstream / parent).glob("*"))
-        if path.is_dir()
+        if path.is_dir() and not path.name.startswith(".")
     }
     if not folders:
         raise ConfigError(

@@ -123,7 +123,8 @@ def overrides(settings: ServerSettings, url: str, revision: str) -> list[str]:
     if revision:
         lines.append(f"{served}.revision={revision}")
     if settings.token_file is not None:
-        lines.append(f"{served}.token_file={settings.token_file}")
+        # Runs are started elsewhere.
+        lines.append(f"{served}.token_file={Path(settings.token_file).expanduser().resolve()}")
     return lines
 
 

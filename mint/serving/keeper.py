@@ -40,10 +40,12 @@ class Keeper:
         patience: Patience,
         stop: threading.Event,
         on_ready: Callable[[ServerProcess, float], None],
+        on_end: Callable[[], None],
     ) -> None:
-        """`on_ready` is called with the seconds it took, each time the server becomes healthy."""
+        """`on_ready` is called with the seconds it took, each time the server becomes healthy;
+        `on_end` each time it has died or been stopped."""
         self._part, self._server, self._patience = part, server, patience
-        self._stop, self._on_ready = stop, on_ready
+        self._stop, self._on_ready, self._on_end = stop, on_ready, on_end
 
     def run(self) -> None:
         """Returns when told to stop. Raises ServerError when the server cannot be kept running."""
@@ -65,10 +67,12 @@ class Keeper:
                 )
                 wait_s(pause, self._stop.is_set)
         finally:
+            self._on_end()
             self._server.stop()
 
     def _end_life(self, reason: str, was_ready: bool, used: int) -> None:
         """Clean up after a death. Raises ServerError when it was the last one."""
+        self._on_end()
         log = self._server.log_summary()
         self._server.stop()
         if not was_ready:

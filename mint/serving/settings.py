@@ -52,7 +52,7 @@ class ServerSettings:
     log: str = ""
     """File for vLLM's output; outputs/serve/<part>.log unless set."""
     ready_file: str | None = None
-    """JSON file with url, pid and names, written when the server is healthy, removed at the end."""
+    """JSON file with url, pid, names and more that is there while the server is healthy."""
 
     @property
     def part(self) -> str:

@@ -11,12 +11,14 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from mint.config import mint_config
+from mint.validation.settings import PROBE_SOURCE
 from mint.verl.wire import GradedReply, pack
 from rewards.batching import MicroBatcher
 from rewards.build import build_graders
@@ -53,6 +55,9 @@ class SignalRewardManager(RewardManagerBase):
         """The reply's signals, and its un-normalised reward (NaN when it could not be graded)."""
         item = data[-1:][0]
         request = self._request(item)
+        info = item.non_tensor_batch["extra_info"]
+        if str(item.non_tensor_batch["data_source"]) == PROBE_SOURCE:
+            return _not_graded(request, info)
         try:
             signals, seconds = await self._batcher.submit(request)
         except GraderError as error:
@@ -61,7 +66,6 @@ class SignalRewardManager(RewardManagerBase):
             signals = failed_signals(request, {"grader": Failure("exception", str(error))})
             seconds = 0.0
         score = raw_reward(signals, self._mint.reward)
-        info = item.non_tensor_batch["extra_info"]
         return {
             "reward_score": math.nan if score is None else score,
             "reward_extra_info": pack(_graded(request, signals, info, seconds)),
@@ -93,6 +97,13 @@ class SignalRewardManager(RewardManagerBase):
 
     def _ends(self, tokens: list[int]) -> bool:
         return bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
+
+
+def _not_graded(request: ScoringRequest, info: Any) -> dict[str, Any]:
+    """A safety probe of a validation: the trainer checks its reply by rules."""
+    signals = replace(failed_signals(request, {}), reason="a probe: checked by rules, not graded")
+    row = _graded(request, signals, info, 0.0)._replace(request=None)
+    return {"reward_score": math.nan, "reward_extra_info": pack(row)}
 
 
 def _graded(request: ScoringRequest, signals: Signals, info: Any, seconds: float) -> GradedReply:

@@ -49,12 +49,12 @@ def sample_rows(
 
 
 def quarantine_rows(
-    step: int, rows: Sequence[GradedReply], uids: Sequence[str]
+    step: int, rows: Sequence[GradedReply], uids: Sequence[str], stage: str = "train"
 ) -> list[dict[str, Any]]:
-    """Every reply of the step that could not be graded."""
+    """Every reply of the step that could not be graded; `stage` is train or validate."""
     return [
         Quarantined(
-            stage="train",
+            stage=stage,
             step=step,
             uid=uid,
             conversation_id=row.conversation_id,

@@ -15,6 +15,7 @@ _VERL_KEYS = {
     "time/update_s": "timing_s/update_actor",
     "time/push_s": "timing_s/update_weights",
     "time/checkpoint_s": "timing_s/save_checkpoint",
+    "time/validate_s": "timing_s/testing",
     "policy/loss": "actor/pg_loss",
     "policy/kl_loss": "actor/kl_loss",
     "policy/kl": "actor/ppo_kl",
@@ -31,7 +32,17 @@ _VERL_KEYS = {
     "memory/trainer_gb": "perf/max_memory_allocated_gb",
     "train/epoch": "training/epoch",
 }
-_OWN = ("reward/", "group/", "grader/", "reply/", "tactic/", "tactics_per_reply/", "time/")
+_OWN = (
+    "reward/",
+    "group/",
+    "grader/",
+    "reply/",
+    "tactic/",
+    "tactics_per_reply/",
+    "time/",
+    "collapse/",
+    "val/",
+)
 
 
 def translate(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -13,17 +13,21 @@ from typing import Any
 
 import torch
 import transfer_queue as tq
+from omegaconf import open_dict
 from tensordict import TensorDict
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from mint.config import MintConfig, mint_config
 from mint.runlog import RunDir, append_json_lines
+from mint.validation.prompts import prompts_path
+from mint.verl.checkpoint import prune_checkpoints
 from mint.verl.failure_watch import FailureWatch
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import StepReward, step_rewards
 from mint.verl.samples import quarantine_rows, sample_rows
 from mint.verl.step_metrics import translate
-from mint.verl.wire import KEY, GradedReply, unpack
+from mint.verl.validation import TrainingValidation, ValidationReply
+from mint.verl.wire import KEY, GradedReply, unpack, unpack_columns
 from rewards.errors import GraderError
 
 
@@ -35,7 +39,16 @@ class MintTrainer(PPOTrainerSync):
         self._run = RunDir(Path(self._mint.run.dir))
         self._watch = FailureWatch(self._mint.grading, str(self._run.quarantine_path))
         self._health = GraderHealth(self._mint)
+        self._validation = TrainingValidation(self._mint, self._run)
+        self._keep = config.trainer.max_actor_ckpt_to_keep
+        self._saved_step = 0
+        if self._validates:
+            use_validation_keys(config, self._mint, self._run)
         super().__init__(config)
+
+    @property
+    def _validates(self) -> bool:
+        return self._mint.validation.every_steps is not None
 
     def _build_replay_buffer(self) -> Any:
         buffer = super()._build_replay_buffer()
@@ -55,7 +68,60 @@ class MintTrainer(PPOTrainerSync):
         )
         append_json_lines(self._run.quarantine_path, quarantine_rows(self.global_steps, rows, uids))
         self._check_graders(rows, result)
+        entropy = metrics["actor/entropy"] if "actor/entropy" in metrics else None
+        metrics.update(self._validation.look(self.global_steps, rows, entropy))
         return super()._compute_advantage(batch, metrics)
+
+    def _load_checkpoint(self) -> None:
+        super()._load_checkpoint()
+        self._validation.begin(self.global_steps)
+
+    def _save_checkpoint(self) -> None:
+        super()._save_checkpoint()
+        self._saved_step = self.global_steps
+        self._prune()
+
+    def on_step_end(self) -> None:
+        """Before the new weights are pushed: save what will be validated, or is the last step."""
+        step = self.global_steps
+        ends = self._validation.stopped is not None
+        due = ends or self._validation.due(step, self.total_training_steps)
+        if due and self._saved_step != step:
+            started = time.perf_counter()
+            self._save_checkpoint()
+            self.timing_raw["save_checkpoint"] = time.perf_counter() - started
+        super().on_step_end()
+        self._end_if_stopped()
+
+    def _val_metrics_update(
+        self,
+        data_sources: list[str],
+        sample_uids: list[str],
+        reward_extra_infos_dict: dict[str, list[Any]],
+        sample_turns: list[int],
+        expected_acc_counts: dict[tuple[str, str], int] | None = None,
+    ) -> dict[str, float]:
+        graded = unpack_columns(reward_extra_infos_dict)
+        replies = [
+            ValidationReply(str(source), str(uid), row)
+            for source, uid, row in zip(data_sources, sample_uids, graded, strict=True)
+        ]
+        asked = sum(expected_acc_counts.values()) if expected_acc_counts else len(replies)
+        metrics = self._validation.validate(
+            self.global_steps, replies, asked - len(replies), self.total_training_steps
+        )
+        self._prune()
+        self._end_if_stopped()
+        return metrics
+
+    def _end_if_stopped(self) -> None:
+        # verl's loop goes on while global_steps <= total_training_steps.
+        if self._validation.stopped is not None:
+            self.total_training_steps = self.global_steps
+
+    def _prune(self) -> None:
+        if self._validates:
+            prune_checkpoints(self._run, self._keep, self._validation.best_step)
 
     def _compute_metrics(
         self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any
@@ -101,3 +167,21 @@ class MintTrainer(PPOTrainerSync):
                 self.global_steps, {**result.metrics, **self._health.metrics()}
             )
             raise GraderError(problem)
+
+
+def use_validation_keys(config: Any, mint: MintConfig, run: RunDir) -> None:
+    """Point verl's validation pass at mint's prompts and settings, for this process only.
+
+    RUN/config.yaml keeps data.val_files, which `mint.evaluate` reads. verl must not delete old
+    checkpoints by age: the best one may be old.
+    """
+    with open_dict(config):
+        config.data.val_files = str(prompts_path(run))
+        config.data.validation_shuffle = False
+        config.trainer.test_freq = mint.validation.every_steps
+        config.trainer.max_actor_ckpt_to_keep = None
+        sampling = config.actor_rollout_ref.rollout.val_kwargs
+        sampling.n = 1
+        sampling.do_sample = mint.evaluation.temperature > 0
+        sampling.temperature = mint.evaluation.temperature
+        sampling.top_p = mint.evaluation.top_p

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mint.quarantine import request_from_row, request_row
@@ -104,6 +104,17 @@ def unpack(wire: Mapping[str, Any]) -> GradedReply:
         judge_repeat_std=_number(wire["judge_repeat_std"]),
         request=request_from_row(json.loads(wire["request"])) if wire["request"] else None,
     )
+
+
+def unpack_columns(columns: Mapping[str, Sequence[Any]]) -> list[GradedReply]:
+    """Replies of verl's validation pass, which keeps a list for each key of `pack`.
+
+    verl's own column `reward` is left out. A reply that lacks a key, because its grading never
+    came back, raises KeyError: mint's manager answers for every reply.
+    """
+    own = [name for name in columns if name != "reward"]
+    rows = zip(*(columns[name] for name in own), strict=True)
+    return [unpack(dict(zip(own, row, strict=True))) for row in rows]
 
 
 def _wired(value: float | None) -> float:

@@ -78,6 +78,48 @@ def test_trainer_hooks_have_the_expected_signatures() -> None:
     assert "poll_interval" in names(ReplayBuffer.__init__)
 
 
+def test_validation_and_checkpoint_hooks_are_as_mint_expects() -> None:
+    """Validation follows the save and the push; an early end is a smaller total_training_steps."""
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    hook = inspect.signature(PPOTrainerSync._val_metrics_update)
+    assert list(hook.parameters) == [
+        "self",
+        "data_sources",
+        "sample_uids",
+        "reward_extra_infos_dict",
+        "sample_turns",
+        "expected_acc_counts",
+    ]
+    for name in ("_load_checkpoint", "_save_checkpoint", "on_step_end"):
+        assert list(inspect.signature(getattr(PPOTrainerSync, name)).parameters) == ["self"]
+    assert PPOTrainerSync.fit is PPOTrainer.fit
+    loop = inspect.getsource(PPOTrainer.fit)
+    loop = loop[loop.index("while ") :]
+    order = ["self._save_checkpoint()", "self.on_step_end()", "self._validate()"]
+    places = [loop.index(name) for name in (*order, "self._compute_metrics(")]
+    assert places == sorted(places)
+    assert "self.global_steps <= self.total_training_steps" in loop
+    assert "self.config.trainer.test_freq" in loop
+    validate = inspect.getsource(PPOTrainer._validate)
+    assert 'reward_extra_infos_dict["reward"]' in validate
+    assert "return self._val_metrics_update(" in validate
+
+
+def test_unlimited_checkpoints_are_left_to_mint() -> None:
+    from verl.utils.checkpoint.checkpoint_manager import BaseCheckpointManager
+
+    manager = BaseCheckpointManager.__new__(BaseCheckpointManager)
+    manager.previous_saved_paths = []
+    removed: list[str] = []
+    manager.remove_previous_save_local_path = removed.append  # type: ignore[method-assign]
+    for step in range(5):
+        manager.ensure_checkpoint_capacity(None)  # type: ignore[arg-type]
+        manager.register_checkpoint(f"global_step_{step}", None)  # type: ignore[arg-type]
+    assert removed == []
+
+
 def test_reward_manager_is_found_by_verl() -> None:
     from omegaconf import OmegaConf
     from verl.trainer.ppo.reward import resolve_reward_manager_cls

@@ -41,7 +41,7 @@ from rewards.types import (
     Tagging,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 HISTORY = (
     Message("seeker", "I lost my job last week."),

@@ -29,7 +29,7 @@ from rewards.serving.settings import ServedJudgeConfig
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import Message, Signals, Status
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 HISTORY = (Message("seeker", "I lost my job last week."),)
 
@@ -159,7 +159,7 @@ def test_two_training_steps_with_served_graders(
         cwd=workplace,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 from mint.config_docs import render
+from mint.validation.collapse import ALARM, KEYS
+from mint.validation.measure import METRICS, wording_figures
 from mint.verl.group_reward import step_rewards
 from mint.verl.step_metrics import _VERL_KEYS
+from mint.verl.validation import evaluated
 from mint.verl.wire import GradedReply
 from rewards.formula import COMPONENTS, RewardWeights
 from rewards.tactics import TACTIC_NAMES
@@ -50,5 +53,8 @@ def test_every_metric_is_documented(root: Path) -> None:
                 documented.add(full.replace("<component>", component))
             for tactic in TACTIC_NAMES:
                 documented.add(full.replace("<name>", tactic))
+    keys |= {f"val/{name}" for name in METRICS} | {f"{ALARM}{name}" for name in KEYS.values()}
+    keys |= {"val/score", "val/num_broken_limits", "val/num_replies", "val/best_step"}
+    keys |= set(wording_figures([evaluated(row, RewardWeights())]))
     missing = {key for key in keys if key not in documented and not key.endswith("/std")}
     assert not missing

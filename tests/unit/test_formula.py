@@ -257,3 +257,14 @@ def test_values_travel_between_processes() -> None:
         assert repr(copy) == repr(value)
         assert type(copy) is type(value)
     assert pickle.loads(pickle.dumps(weights)).mode is Mode.MULTIPLY
+
+
+def test_a_logit_is_squeezed_into_the_composite_and_spread_within_its_group() -> None:
+    weights = RewardWeights(kl=0.0)
+    logits = (-800.0, -2.0, 0.0, 2.0, 800.0)
+    group = [ok(quality, quality_is_logit=True) for quality in logits]
+    raw = [raw_reward(signals, weights) for signals in group]
+    assert raw == pytest.approx([0.0, 1 / (1 + math.e**2), 0.5, 1 / (1 + math.e**-2), 1.0])
+    assert group_rewards(group[1:4], weights).scores == pytest.approx((0.0, 0.5, 1.0))
+    mixed = [*group[1:3], bad(Status.FAILED)]
+    assert group_rewards(mixed, weights).scores == pytest.approx((0.0, 1.0, 0.5))

@@ -188,3 +188,37 @@ def test_gpu_memory(overrides: list[str], total: float | None, expected: str | N
     with pytest.raises(ConfigError) as error:
         preflight.check_gpu_memory(built, QWEN3_4B, total)
     assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "trainer.test_freq=5",
+            r"trainer\.test_freq=5 would start verl's own validation; set mint",
+        ),
+        ("trainer.val_before_train=true", r"trainer\.val_before_train=True would start verl's own"),
+        (
+            "mint.validation.choose={empathi: 1}",
+            r"mint\.validation\.choose: no metric 'empathi'; did you mean 'empathy'\?",
+        ),
+        ("mint.run.export=newest", r"mint\.run\.export must be one of best, last, got 'newest'"),
+        ("mint.validation.safety.crisis=2", r"crisis must be in \[0, 1\], got 2"),
+    ],
+)
+def test_validation_that_cannot_work_is_refused(
+    model: Path, data: Path, override: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check(config(model, data, override))
+
+
+def test_metrics_to_choose_by_can_be_named_on_the_command_line(model: Path, data: Path) -> None:
+    built = config(
+        model,
+        data,
+        "mint.validation.choose={self_stickiness: -0.5}",
+        "mint.validation.every_steps=4",
+    )
+    assert mint_config(built).validation.choose == {"composite": 1.0, "self_stickiness": -0.5}
+    assert "validation every 4 steps and at the end" in check(built).facts

@@ -8,6 +8,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from mint import cli, reproduce
 from mint.evaluation.bootstrap import percentile_interval, resample_counts
 from mint.evaluation.multiple_tests import bootstrap_p_value
-from mint.reproduction import compare, published, results
+from mint.reproduction import compare, findings, published, results
 from mint.reproduction.panel import build_panel
 from mint.reproduction.read import find_systems, read_system
 from mint.reproduction.settings import ReproduceSettings
@@ -231,6 +232,32 @@ def test_report_is_self_contained_and_described(output):
     assert targets <= {attrs["id"] for _, attrs in parser.tags if "id" in attrs}
     assert "nan" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL).lower().split()
     assert "mine new-idea 8B" in page
+
+
+def test_findings_follow_from_the_numbers(release, tmp_path):
+    """The same pair, whichever side of it the people are on."""
+    found = results.reproduce(settings(release, tmp_path), lambda *_: None)
+    said = {}
+    for first, second, difference in (("gold", "x", 0.5), ("x", "gold", -0.5), ("gold", "x", -0.5)):
+        pair = compare.Comparison(
+            metric="lift",
+            first=first,
+            second=second,
+            difference=difference,
+            interval=(0.1, 0.2),
+            p_value=0.001,
+            holm=0.01,
+            benjamini_hochberg=0.01,
+        )
+        one = replace(found, comparisons={**found.comparisons, "lift": (pair,)})
+        said[first, difference] = findings._differing(one, "lift")
+    assert said["gold", 0.5] == said["x", -0.5] == (["x"], [])
+    assert said["gold", -0.5] == ([], ["x"])
+    unclear = replace(found, comparisons={**found.comparisons, "lift": (replace(pair, holm=0.2),)})
+    assert findings._differing(unclear, "lift") == ([], [])
+    text = " ".join(findings.findings(unclear))
+    assert "no system clearly repeats more" in text
+    assert f"{found.num_reproduced} of 18 published cells" in text
 
 
 def test_a_second_call_replaces_the_first(release, output):

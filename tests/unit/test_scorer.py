@@ -17,6 +17,7 @@ from rewards.types import (
     Message,
     Rating,
     Reply,
+    ScalarRating,
     Signals,
     Status,
     TaggedSentence,
@@ -200,3 +201,32 @@ def test_tagger_and_judge_run_at_the_same_time() -> None:
         return await ReplyScorer(Waiting(), Starting()).score([request("One.")])
 
     assert asyncio.run(scenario())[0].status is Status.OK
+
+
+class RewardModel:
+    """Every reply gets the same logit."""
+
+    identity = IDENTITY
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    async def rate(self, replies: Sequence[Reply]) -> list[ScalarRating]:
+        return [ScalarRating(value=self.value) for _ in replies]
+
+
+def test_a_logit_is_kept_as_it_is() -> None:
+    (signals,) = score([request("One.")], judge=RewardModel(-7.25))
+    assert (signals.quality, signals.quality_is_logit) == (-7.25, True)
+    (rated,) = score([request("One.")], judge=Judge(4.0))
+    assert (rated.quality, rated.quality_is_logit) == (0.75, False)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_logit_that_is_no_number_is_a_failure(value: float) -> None:
+    (signals,) = score([request("boom")], judge=RewardModel(value))
+    assert signals.status is Status.FAILED
+    assert {name: f.kind for name, f in signals.failures.items()} == {
+        "tagger": "timeout",
+        "judge": "out_of_range",
+    }

@@ -278,13 +278,13 @@ def test_the_token_is_not_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_overrides_say_how_a_run_uses_the_server() -> None:
-    tagger = TaggerServer(model="org/base", adapters="a", token_file="t")
+    tagger = TaggerServer(model="org/base", adapters="a", token_file="/run/t")
     assert overrides(tagger, "http://h:1", "abc") == [
         "mint.tagger.kind=served_lora",
         "mint.tagger.served.urls=[http://h:1]",
         "mint.tagger.served.model=base",
         "mint.tagger.served.revision=abc",
-        "mint.tagger.served.token_file=t",
+        "mint.tagger.served.token_file=/run/t",
     ]
     assert overrides(JudgeServer(model="org/j"), "http://h:1", "")[0] == "mint.judge.kind=served"
     kind = overrides(RewardModelServer(model="org/r"), "http://h:1", "")[0]

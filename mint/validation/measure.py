@@ -1,0 +1,120 @@
+"""The measurements of one validation: those of `mint.evaluate`, on the replies of verl's pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from mint.cli import nearest
+from mint.evaluation.hack_profile import HABITS
+from mint.evaluation.metrics import MEANS, POOLED, REPETITION
+from mint.evaluation.pooled import distinct_2, top_opening
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.results import Outcome, outcome_row
+from mint.evaluation.settings import EvaluationConfig
+from mint.safety.limits import SafetyLimits, broken_limits
+from mint.safety.probes import CATEGORIES, ProbeItem
+from mint.safety.report import ProbeReport, run_probes
+from mint.validation.settings import HABIT, PROBE, ValidationConfig
+from rewards.errors import ConfigError
+
+PROBE_ALL, NOT_GRADABLE = f"{PROBE}all", f"{PROBE}not_gradable"
+POLICY_ENTROPY = "policy_entropy"
+OWN_SEQUENCE = (
+    "self_stickiness",
+    "self_lift",
+    "self_jaccard",
+    "same_set",
+    "distinct_sets",
+    "set_entropy",
+    "effective_tactics",
+)
+METRICS: tuple[str, ...] = (
+    *MEANS,
+    *REPETITION,
+    *POOLED,
+    *OWN_SEQUENCE,
+    *(f"{HABIT}{name}" for name in HABITS),
+    PROBE_ALL,
+    NOT_GRADABLE,
+    *(f"{PROBE}{name}" for name in CATEGORIES),
+    POLICY_ENTROPY,
+)
+"""What a validation measures and `mint.validation.choose` may name; val/<name> in
+metrics.jsonl."""
+
+
+class Measured(NamedTuple):
+    """What one validation has found."""
+
+    metrics: dict[str, float | None]
+    """Metric -> value; None where it is undefined."""
+    broken_safety: list[str]
+    """Limits of the safety probes that are not kept, a line each."""
+    report: ProbeReport
+
+
+def check_choose(settings: ValidationConfig) -> None:
+    """Raise ConfigError when `choose` names a metric that is not measured."""
+    for name in settings.choose:
+        if name not in METRICS:
+            raise ConfigError(
+                f"mint.validation.choose: no metric {name!r}{nearest(name, METRICS)}; "
+                "docs/metrics.md lists them as val/<name>"
+            )
+
+
+def check_validation(trainer: Any, settings: ValidationConfig) -> None:
+    """Raise ConfigError when verl's keys (node `trainer`) would start a validation of its own, or
+    mint's cannot choose."""
+    wanted = {"test_freq": trainer.test_freq > 0, "val_before_train": trainer.val_before_train}
+    for key, on in wanted.items():
+        if on:
+            raise ConfigError(
+                f"trainer.{key}={trainer[key]} would start verl's own validation; set "
+                "mint.validation.every_steps instead"
+            )
+    check_choose(settings)
+
+
+def measure(
+    replies: Sequence[EvaluatedReply],
+    num_missing: int,
+    settings: EvaluationConfig,
+) -> dict[str, float | None]:
+    """The metrics of `mint.evaluate` over the replies to held-out turns.
+
+    `num_missing` replies were asked for and never came; they count as failed.
+    """
+    if not replies:
+        return {"failed": 1.0 if num_missing else None}
+    row = outcome_row(Outcome(condition="validation", replies=replies), settings)
+    metrics: dict[str, float | None] = {
+        name: estimate["mean"] for name, estimate in row["metrics"].items()
+    }
+    asked = len(replies) + num_missing
+    metrics["failed"] = (row["counts"]["grader_failed"] + num_missing) / asked
+    return metrics
+
+
+def measure_probes(
+    items: Sequence[ProbeItem], replies: dict[str, str], limits: SafetyLimits
+) -> Measured:
+    """Share of probes passed, by category, over those with a usable reply; [0, 1]."""
+    report = run_probes(items, replies)
+    metrics: dict[str, float | None] = {
+        PROBE_ALL: report.total.rate.value,
+        NOT_GRADABLE: report.total.not_gradable / report.total.num,
+    }
+    for name, category in report.categories.items():
+        metrics[f"{PROBE}{name}"] = category.rate.value
+    return Measured(metrics, [f"probe/{line}" for line in broken_limits(report, limits)], report)
+
+
+def wording_figures(replies: Sequence[EvaluatedReply]) -> dict[str, float]:
+    """Opening share and different word pairs of a training batch, for the collapse alarm."""
+    conversations = sorted({reply.conversation_id for reply in replies})
+    return {
+        "reply/top_opening": float(top_opening(replies, conversations)[0]),
+        "reply/distinct_2": float(distinct_2(replies, conversations)[0]),
+    }

@@ -1,0 +1,184 @@
+"""verl's validation replies and training batches as mint's measurements; imports no verl.
+
+One object a training process: it holds the validations so far and the state of the collapse alarm,
+both rebuilt from the run directory when a run is continued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from mint.config import MintConfig
+from mint.evaluation.records import EvaluatedReply
+from mint.runlog import RunDir, append_json_lines, write_json_lines
+from mint.safety.checks import ProbeResult
+from mint.validation.choice import Validation, assess, stop_reason
+from mint.validation.collapse import ALARM, KEYS, CollapseWatch
+from mint.validation.measure import (
+    POLICY_ENTROPY,
+    measure,
+    measure_probes,
+    wording_figures,
+)
+from mint.validation.prompts import chosen_probes
+from mint.validation.record import COLLAPSE, PATIENCE, Stopped, ValidationRecord, write_stopped
+from mint.validation.settings import PROBE_SOURCE
+from mint.verl.samples import quarantine_rows
+from mint.verl.wire import GradedReply
+from rewards.formula import RewardWeights, raw_reward
+from rewards.text import visible_reply
+from rewards.types import Rating, Status
+
+
+class ValidationReply(NamedTuple):
+    """One reply of verl's validation pass."""
+
+    source: str
+    """Its row's data_source."""
+    uid: str
+    graded: GradedReply
+
+
+class TrainingValidation:
+    """Measures validations and batches, and says when training should end."""
+
+    def __init__(self, mint: MintConfig, run: RunDir) -> None:
+        self._mint = mint
+        self._run = run
+        self._record = ValidationRecord(run, mint.validation)
+        self._watch = CollapseWatch(mint.collapse)
+        self._entropy: float | None = None
+        self.stopped: Stopped | None = None
+        """Set once, when training should end after the current step."""
+
+    def begin(self, step: int) -> None:
+        """Start after `step`, 0 for a new run."""
+        self._record.begin(step)
+        for row in self._run.read_metrics():
+            if row["step"] <= step:
+                self._watch.look(row)
+
+    def due(self, step: int, last_step: int) -> bool:
+        """Whether verl validates at the end of this step."""
+        every = self._mint.validation.every_steps
+        return every is not None and (step % every == 0 or step >= last_step)
+
+    @property
+    def best_step(self) -> int | None:
+        """The step whose checkpoint must be kept."""
+        return self._record.best_step
+
+    def look(
+        self, step: int, rows: Sequence[GradedReply], entropy: float | None
+    ) -> dict[str, float]:
+        """Metrics of a training batch for the collapse alarm, and the alarms as 0 or 1."""
+        self._entropy = entropy
+        if self._mint.collapse.action == "off":
+            return {}
+        figures = wording_figures([evaluated(row, self._mint.reward) for row in rows])
+        alarms = self._watch.look({**figures, "policy/entropy": entropy})
+        if alarms and self._mint.collapse.action == "stop":
+            told = "; ".join(alarm.text for alarm in alarms)
+            self._stop(Stopped(step, COLLAPSE, f"step {step}: the policy is collapsing: {told}"))
+        names = {alarm.name for alarm in alarms}
+        return {**figures, **{f"{ALARM}{n}": float(n in names) for n in KEYS.values()}}
+
+    def validate(
+        self, step: int, replies: Sequence[ValidationReply], missing: int, last_step: int
+    ) -> dict[str, float]:
+        """Measure, record and decide after a validation; returns its metrics as val/<name>.
+
+        `missing` replies were asked for and never came.
+        """
+        turns = [reply for reply in replies if reply.source != PROBE_SOURCE]
+        rows = [evaluated(reply.graded, self._mint.reward) for reply in turns]
+        metrics = measure(rows, missing, self._mint.evaluation)
+        metrics[POLICY_ENTROPY] = self._entropy
+        self._keep_replies(step, turns, rows)
+        validation = self._assess(step, metrics, replies)
+        history = self._record.add(validation)
+        reason = stop_reason(history, self._mint.validation.patience)
+        if reason and step < last_step:
+            self._stop(Stopped(step, PATIENCE, reason))
+        shown = {f"val/{name}": value for name, value in validation.metrics.items()}
+        shown["val/score"] = validation.score
+        shown["val/num_broken_limits"] = float(len(validation.broken))
+        shown["val/num_replies"] = float(len(rows))
+        shown["val/best_step"] = None if self.best_step is None else float(self.best_step)
+        return {name: value for name, value in shown.items() if value is not None}
+
+    def _assess(
+        self, step: int, metrics: dict[str, float | None], replies: Sequence[ValidationReply]
+    ) -> Validation:
+        settings = self._mint.validation
+        if not settings.probes_per_category:
+            return assess(step, metrics, (), settings)
+        said = {
+            reply.graded.conversation_id: reply.graded.reply
+            for reply in replies
+            if reply.source == PROBE_SOURCE
+        }
+        probes = measure_probes(chosen_probes(settings.probes_per_category), said, settings.safety)
+        path = self._run.validation_path / f"step_{step}_probes.jsonl"
+        write_json_lines(path, (_probe_row(r, said) for r in probes.report.results))
+        return assess(step, {**metrics, **probes.metrics}, probes.broken_safety, settings)
+
+    def _keep_replies(
+        self, step: int, turns: Sequence[ValidationReply], rows: Sequence[EvaluatedReply]
+    ) -> None:
+        path = self._run.validation_path / f"step_{step}_replies.jsonl"
+        write_json_lines(path, (row.as_row() for row in rows))
+        failed = quarantine_rows(
+            step, [t.graded for t in turns], [t.uid for t in turns], stage="validate"
+        )
+        append_json_lines(self._run.quarantine_path, failed)
+
+    def _stop(self, stopped: Stopped) -> None:
+        if self.stopped is None:
+            self.stopped = stopped
+            write_stopped(self._run, stopped)
+
+
+def evaluated(graded: GradedReply, weights: RewardWeights) -> EvaluatedReply:
+    """A graded rollout as the record that evaluations are computed from."""
+    signals = graded.signals
+    ok = signals.status is Status.OK
+    rating = Rating.from_dimensions(graded.dimensions) if ok and graded.dimensions else None
+    return EvaluatedReply(
+        conversation_id=graded.conversation_id,
+        turn=graded.turn,
+        sample=0,
+        seeker=graded.seeker,
+        reply=visible_reply(graded.reply).text,
+        status=signals.status.value,
+        reason=signals.reason,
+        previous_counts=graded.previous_counts,
+        has_previous=graded.turn > 0,
+        num_tokens=signals.num_tokens,
+        truncated=signals.truncated,
+        composite=raw_reward(signals, weights),
+        empathy=None if rating is None else rating.aggregate,
+        judge_logit=signals.quality if signals.quality_is_logit else None,
+        dimensions={} if rating is None else dict(rating.dimensions),
+        kl=signals.kl,
+        entropy=signals.entropy,
+        bigram=signals.bigram,
+        trigram=signals.trigram,
+        label_leak=signals.label_leak,
+        sentences=graded.sentences,
+        tactics=graded.tactics,
+        counts=signals.counts if ok else (),
+    )
+
+
+def _probe_row(result: ProbeResult, said: dict[str, str]) -> dict[str, Any]:
+    name = result.item.id
+    return {
+        "id": name,
+        "category": result.item.category,
+        "outcome": str(result.outcome),
+        "reason": result.reason,
+        "broken": [check.name for check in result.failed_checks],
+        "reply": said[name] if name in said else None,
+    }

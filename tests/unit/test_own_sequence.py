@@ -1,0 +1,130 @@
+"""Repetition on a model's own turns, against a hand calculation and a bootstrap in plain Python."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from mint.evaluation.bootstrap import resample_counts
+from mint.evaluation.own_sequence import own_sequence, own_sequence_null, sequences
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.settings import EvaluationConfig
+from mint.evaluation.summary import clustered_mean
+from rewards.tactics import TACTIC_NAMES
+
+SETTINGS = EvaluationConfig(resamples=300, seed=5)
+
+
+def reply(conversation: str, turn: int, names: str, sample: int = 0, status: str = "ok"):
+    counts = tuple(int(name[0] in names) for name in ("advice", "validation", "questioning"))
+    place = {"advice": 0, "validation": 1, "questioning": 2}
+    return EvaluatedReply(
+        conversation_id=conversation,
+        turn=turn,
+        sample=sample,
+        seeker="x",
+        reply="y",
+        status=status,
+        previous_counts=(0.0,) * 10,
+        has_previous=turn > 0,
+        num_tokens=1,
+        truncated=False,
+        counts=tuple(counts[place[n]] if n in place else 0 for n in TACTIC_NAMES)
+        if status == "ok"
+        else (),
+    )
+
+
+HAND = [
+    reply("c", 0, "av"),
+    reply("c", 1, "a"),
+    reply("c", 2, "q"),
+    reply("d", 0, "a"),
+    reply("d", 1, "", status="failed"),
+    reply("d", 2, "q"),
+    reply("d", 0, "v", sample=1),
+    reply("d", 1, "v", sample=1),
+]
+
+
+def test_pairs_are_neighbours_of_one_sample_that_were_graded():
+    """Pairs: (av, a), (a, q) of c, (v, v) of d's second sample; a failed reply breaks the chain."""
+    found = sequences(HAND)
+    assert len(found.now_NK) == 7
+    assert len(found.now_PK) == 3
+    assert found.index_P.tolist() == [0, 0, 1]
+    assert found.turn_P.tolist() == [1, 2, 1]
+
+
+def test_values_are_those_of_the_hand_calculation():
+    found = own_sequence(HAND, SETTINGS)
+    # P(a|a) = 1/2, P(v|v) = 1/2 over (av, a), (a, q), (v, v); q was never before.
+    assert found["self_stickiness"].mean == pytest.approx(0.5)
+    # a: 1/2 - 0/1; v: 1/2 - 0/1; q: no pair had it before.
+    assert found["self_lift"].mean == pytest.approx(0.5)
+    assert found["self_jaccard"].mean == pytest.approx((1 / 2 + 0 + 1) / 3)
+    assert found["same_set"].mean == pytest.approx(1 / 3)
+    assert found["distinct_sets"].mean == 4  # av, a, q, v
+    shares = np.array([1, 2, 2, 2]) / 7
+    assert found["set_entropy"].mean == pytest.approx(-(shares * np.log2(shares)).sum())
+    assert (found["self_stickiness"].n, found["distinct_sets"].n) == (3, 7)
+
+
+def made_up(seed: int, conversations: int = 12) -> list[EvaluatedReply]:
+    rng = random.Random(seed)
+    return [
+        reply(f"c{c:02d}", t, "".join(k for k in "avq" if rng.random() < 0.5))
+        for c in range(conversations)
+        for t in range(rng.randint(2, 5))
+    ]
+
+
+def test_intervals_are_those_of_a_plain_bootstrap_of_conversations():
+    replies = made_up(1)
+    names = sorted({r.conversation_id for r in replies})
+    drawn = resample_counts(len(names), SETTINGS.resamples, SETTINGS.seed)
+    values = []
+    for row in drawn:
+        copies = [
+            EvaluatedReply(**{**r.as_row(), "conversation_id": f"{name}/{i}"})
+            for name, number in zip(names, row, strict=True)
+            for i in range(int(number))
+            for r in replies
+            if r.conversation_id == name
+        ]
+        one = EvaluationConfig(resamples=100)
+        values.append(own_sequence(copies, one)["self_stickiness"].mean)
+    low, high = np.quantile(values, [0.025, 0.975])
+    found = own_sequence(replies, SETTINGS)["self_stickiness"]
+    assert found.ci_low == pytest.approx(low)
+    assert found.ci_high == pytest.approx(high)
+
+
+def test_order_of_replies_does_not_matter():
+    replies = made_up(2)
+    shuffled = random.Random(0).sample(replies, len(replies))
+    assert own_sequence(replies, SETTINGS) == own_sequence(shuffled, SETTINGS)
+
+
+def test_the_null_of_independent_turns_covers_what_was_seen():
+    inside = 0
+    for seed in range(40):
+        null = own_sequence_null(made_up(seed, conversations=20), SETTINGS)["null"]["self_lift"]
+        inside += null["p_value"] > 0.05
+    assert inside >= 34  # 95 % of 40, less three standard errors
+
+
+def test_a_single_conversation_has_no_interval():
+    found = own_sequence([r for r in HAND if r.conversation_id == "c"], SETTINGS)
+    assert found["self_stickiness"].ci_low is None
+    assert found["distinct_sets"].ci_low is None
+
+
+def test_clustered_mean_counts_conversations():
+    values = [(f"c{c}", float(c % 2)) for c in range(40) for _ in range(25)]
+    found = clustered_mean(values, EvaluationConfig(resamples=4000))
+    half = (found.ci_high - found.ci_low) / 2
+    assert found.mean == 0.5
+    assert half == pytest.approx(1.96 * 0.5 / 40**0.5, rel=0.08)
