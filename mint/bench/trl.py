@@ -19,6 +19,7 @@ from mint.bench.stats import StepFigures, rates, spread
 from mint.config import MintConfig
 from mint.console import say
 from mint.runlog import write_text_atomic
+from rewards.build import JudgeConfig, TaggerConfig
 from rewards.errors import ConfigError, DataError, MintError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,10 +82,17 @@ def make_spec(config: DictConfig, mint: MintConfig, steps: int) -> dict[str, Any
         "kl": float(actor.kl_loss_coef),
         "seed": mint.run.seed,
         "encoder": asdict(mint.encoder),
-        "tagger": asdict(mint.tagger),
-        "judge": asdict(mint.judge),
+        "tagger": _in_process(mint.tagger),
+        "judge": _in_process(mint.judge),
         "reward": asdict(mint.reward),
     }
+
+
+def _in_process(grader: TaggerConfig | JudgeConfig) -> dict[str, Any]:
+    """The settings without those of a server: TRL's process grades by itself."""
+    plain = asdict(grader)
+    del plain["served"]
+    return plain
 
 
 def measure(spec: Mapping[str, Any], python: Path, work: Path) -> list[StepFigures]:

@@ -26,15 +26,15 @@ from rewards.graders.windows import (
     plan_batches,
 )
 from rewards.protocols import EncodedReply, SplitReply
-from tests.tiny_encoder import NAME, write_tiny_encoder
 
+NAME = "tiny-encoder"
 REPLY = SplitReply("i am tired.", ("that sounds hard.", "what happened?"))
 CLS, SEP = 1, 2
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_encoder(tmp_path_factory.mktemp("encoder"))
+def folder(tiny_encoder: Path) -> Path:
+    return tiny_encoder
 
 
 def encoder(folder: Path, **changes: object) -> ContextEncoder:

@@ -32,12 +32,14 @@ from rewards.graders.training import TrainingSettings
 from rewards.graders.validation import coverage, partial_spearman, tagging_card
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, Message, Rating, Reply, Tagging
-from tests.tiny_encoder import NAME, write_tiny_encoder
 
+NAME = "tiny-encoder"
 ADVICE, WARM = "You could try a walk number {}.", "Your feelings are valid, friend {}."
 ASK = "What happened on day {}?"
 SETTINGS = FitSettings(
-    training=TrainingSettings(epochs=4, batch_tokens=512, learning_rate=3e-3, rank=4),
+    training=TrainingSettings(
+        epochs=20, batch_tokens=512, learning_rate=5e-3, head_learning_rate=2e-2, rank=4
+    ),
     degenerate=3,
     ridge=10.0,
     members=3,
@@ -92,8 +94,8 @@ EXPERTS = [{f"c{i}": (float(1 + i % 3),) * 6 for i in range(12)} for _ in range(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_encoder(tmp_path_factory.mktemp("encoder"))
+def folder(tiny_encoder: Path) -> Path:
+    return tiny_encoder
 
 
 @pytest.fixture(scope="module")
