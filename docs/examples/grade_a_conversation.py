@@ -19,18 +19,18 @@ CONVERSATION = [
     ("seeker", "I didn't get the apprenticeship. They said I was second of forty."),
     (
         "supporter",
-        "Second of forty, and still a no: of course that hurts. What did you do after the call?",
+        "I'm so sorry, being second of forty must hurt. What did you do after the call?",
     ),
     ("seeker", "Sat in the car. I haven't told my dad, he was so sure."),
     (
         "supporter",
-        "It makes sense that you needed the car first. What are you afraid he will say?",
+        "I'm so sorry you sat there alone with it. What are you afraid he will say?",
     ),
     ("seeker", "That he's disappointed. He drove me to every interview."),
     (
         "supporter",
-        "So it is his hope you don't want to hand back broken. You got further than 38 others, and "
-        "that took nerve. Maybe start with the drives, and how much they meant to you.",
+        "It's completely understandable that his hopes weigh on you. Getting further than 38 others "
+        "shows how strong you are. You could tell him how much those drives meant to you.",
     ),
 ]
 

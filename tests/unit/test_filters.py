@@ -256,7 +256,7 @@ def test_pretty_is_plain_text_in_a_pipe(tmp_path: Path) -> None:
     assert "\x1b" not in shown
     assert "conversation_id talk, turn 1" in shown
     (line,) = [text for text in shown.splitlines() if "What happened?" in text]
-    assert "questioning 0." in line
+    assert "questioning" in line
     assert len(target.read_text().splitlines()) == 2  # the file has the JSON all the same
     rated = run(
         "mint.judge", "--pretty", stdin=b'{"reply": "x", "history": []}\n{}'
