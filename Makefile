@@ -11,7 +11,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test quick train data check format bench fit docker docker-gpu clean
+.PHONY: help install demo test quick train data reproduce check format bench fit docker docker-gpu clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ data: install  ## turn INPUT=conversations.json into training data in OUTPUT=fol
 
 fit: install  ## refit the shipped graders from UPSTREAM=checkout of the official MINT repository
 	$(BIN)/python -m rewards.fit upstream=$(UPSTREAM) $(ARGS)
+
+reproduce: install  ## rebuild the published tables from UPSTREAM=checkout of the official repository
+	$(BIN)/python -m mint.reproduce upstream=$(UPSTREAM) output=outputs/reproduction $(ARGS)
 
 check: install  ## lint, format and types
 	$(BIN)/ruff check .
