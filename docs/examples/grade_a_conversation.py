@@ -29,8 +29,8 @@ CONVERSATION = [
     ("seeker", "That he's disappointed. He drove me to every interview."),
     (
         "supporter",
-        "It's completely understandable that his hopes weigh on you. Getting further than 38 others "
-        "shows how strong you are. You could tell him how much those drives meant to you.",
+        "It's completely understandable that his hopes weigh on you. Getting further than 38 "
+        "others shows how strong you are. You could tell him how much those drives meant to you.",
     ),
 ]
 

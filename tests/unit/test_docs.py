@@ -12,6 +12,7 @@ from mint.verl.group_reward import step_rewards
 from mint.verl.step_metrics import _VERL_KEYS
 from mint.verl.validation import evaluated
 from mint.verl.wire import GradedReply
+from rewards.card import render as grader_tables
 from rewards.formula import COMPONENTS, RewardWeights
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import Signals, Status
@@ -19,6 +20,11 @@ from rewards.types import Signals, Status
 
 def test_configuration_page_is_up_to_date(root: Path) -> None:
     assert (root / "docs/configuration.md").read_text(encoding="utf-8") == render()
+
+
+def test_grader_figures_are_those_of_the_shipped_cards(root: Path) -> None:
+    page = (root / "docs/graders.md").read_text(encoding="utf-8")
+    assert page.endswith(grader_tables())
 
 
 def test_every_field_has_documentation() -> None:
