@@ -120,7 +120,8 @@ class Fitter:
         def standardised(ratings: tuple[float, ...] | None) -> NDArray[np.float32] | None:
             if ratings is None:
                 return None
-            return ((np.array(ratings) - mean) / scale).astype(np.float32)
+            result: NDArray[np.float32] = ((np.array(ratings) - mean) / scale).astype(np.float32)
+            return result
 
         examples: list[Example] = []
         for reply in replies:

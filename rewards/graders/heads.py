@@ -66,8 +66,9 @@ class Heads:
 
     def scores(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 [n, outputs], mean over members, for features [n, features]."""
-        result: NDArray[np.float32] = self._check(x) @ self.coef.mean(axis=0).T
-        return result + self.intercept.mean(axis=0)
+        scaled = self._check(x) @ self.coef.mean(axis=0).T
+        result: NDArray[np.float32] = scaled + self.intercept.mean(axis=0)
+        return result
 
     def spread(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 [n, outputs]: expected error, from the members' disagreement and `residual`."""

@@ -47,7 +47,7 @@ class EmbeddedTagger:
         encoded = self._encoder.encode(known) if known else []
         # Head by head on all sentences at once; a reply's rows are cut out again below.
         rows = [e.sentences_SD for e in encoded]
-        probabilities = iter(self._probabilities(np.concatenate(rows)) if rows else [])
+        probabilities = iter(self._probabilities(np.concatenate(rows)) if rows else ())
         return [
             Tagging(
                 sentences=tuple(self._tagged(text, next(probabilities)) for text in r.sentences)
