@@ -122,7 +122,7 @@ def _grader(name: str, identity: Mapping[str, Any], card: Mapping[str, Any] | No
 def _figures(card: Mapping[str, Any]) -> Iterator[list[str]]:
     """Numbers of the card's blocks, e.g. agreement on conversations that were held out."""
     for block, values in card.items():
-        if not isinstance(values, Mapping) or block in ("encoder", "sources"):
+        if not isinstance(values, Mapping) or block in ("encoder", "sources", "settings"):
             continue
         for name, value in values.items():
             if isinstance(value, int | float) and not isinstance(value, bool):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import re
 from dataclasses import asdict
@@ -8,6 +7,7 @@ from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mint import report
@@ -21,6 +21,7 @@ from mint.reporting.measures import MEASURES, verdict
 from mint.reporting.svg import Axes, Series
 from mint.runlog import RunDir, read_json_lines, write_json_lines
 from rewards.errors import ConfigError
+from rewards.graders.files import content_hash
 from rewards.graders.heads import shipped_card
 from rewards.tactics import TACTIC_NAMES
 
@@ -233,8 +234,8 @@ def test_held_out_figures_of_the_graders_that_were_used(tmp_path):
     manifest["graders"]["tagger"]["revision"] = card["sha256"]
     run.write_json("manifest.json", manifest)
     text = Page(report.write_report(run).read_text(encoding="utf-8")).text
-    f1 = card["held_out_conversations"]["mean_macro_f1"]
-    assert f"Held out conversations: mean macro f1 {f1:.3f}" in text
+    f1 = card["unseen_conversation"]["mean_macro_f1"]
+    assert f"Unseen conversation: mean macro f1 {f1:.3f}" in text
     assert "No metric card for these weights" in text
 
 
@@ -242,8 +243,9 @@ def test_shipped_cards_belong_to_the_shipped_weights():
     """The report finds a card by the hash of the weights, which is the grader's revision."""
     weights = resources.files("rewards.graders") / "weights"
     for name in ("tagger", "judge"):
-        digest = hashlib.sha256((weights / f"{name}.npz").read_bytes()).hexdigest()
-        assert shipped_card(f"{name}.json")["sha256"] == digest
+        with np.load(weights / f"{name}.npz", allow_pickle=False) as file:
+            revision = content_hash({key: file[key] for key in file.files})
+        assert shipped_card(f"{name}.json")["sha256"] == revision
 
 
 def test_command_writes_the_page_and_names_it(run, capsys):

@@ -38,7 +38,7 @@ def client(*urls: str, **changes: Any) -> GraderClient:
         waited.append(seconds)
 
     settings = EndpointConfig(
-        urls=list(urls), **{"connect_timeout_s": 0.5, "read_timeout_s": 0.5, "retries": 3} | changes
+        urls=list(urls), **{"connect_timeout_s": 5.0, "read_timeout_s": 5.0, "retries": 3} | changes
     )
     made = GraderClient(settings, sleep=sleep)
     made.waited = waited  # type: ignore[attr-defined]
