@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import rewards.graders
-from mint import cli
-from mint.auditing.findings import KINDS, Audit, AuditSettings, audit
-from mint.auditing.render import jsonl, left_out, markdown, to_json
-from mint.auditing.rows import AuditRow, load_rows
-from mint.manifest import sha256_file
-from mint.runlog import write_text_atomic
+from mint.data.auditing.findings import KINDS, Audit, AuditSettings, audit
+from mint.data.auditing.render import jsonl, left_out, markdown, to_json
+from mint.data.auditing.rows import AuditRow, load_rows
+from mint.shell import cli
+from mint.shell.files import sha256_file, write_text_atomic
 from rewards.errors import ConfigError, DataError
 
 _EXAMPLES = Path(rewards.graders.__file__).parent / "prompts" / "judge_examples.json"

@@ -13,19 +13,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint import cli
-from mint.config import mint_config
-from mint.dataset import PromptRow, read_rows
+from mint.config.evaluation import EvaluationConfig
+from mint.config.schema import mint_config
+from mint.data.dataset import PromptRow, read_rows
 from mint.evaluation.generate import Generation, Prompt, ReplyGenerator
 from mint.evaluation.options import HELD_OUT, EvaluateSettings
 from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request
 from mint.evaluation.session import run_session
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.subjects import LABELS, labels_of, load_config, model_path, rows_path, sessions
 from mint.evaluation.summary import Difference, Estimate, compare, summarise
-from mint.manifest import identity_row, require_same_graders
-from mint.quarantine import Quarantined
-from mint.runlog import RunDir, read_json_lines, write_json_lines
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import identity_row, require_same_graders
+from mint.rundir.quarantine import Quarantined
+from mint.shell import cli
+from mint.shell.files import read_json_lines, write_json_lines
 from rewards.build import Graders, build_graders, check_servers
 from rewards.errors import DataError
 from rewards.formula import RewardWeights

@@ -10,9 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint import cli
-from mint.console import progress_bar
-from mint.conversation import (
+from mint.data.conversation import (
     BadRecord,
     Conversation,
     LoadResult,
@@ -22,9 +20,12 @@ from mint.conversation import (
     save_conversations,
     supporter_turns,
 )
-from mint.dataset import Excluded, check_output, split_conversations, write_dataset
-from mint.manifest import identity_row, sha256_file
-from mint.prompts import PromptConfig, PromptStyle
+from mint.data.dataset import Excluded, check_output, split_conversations, write_dataset
+from mint.data.prompts import PromptConfig, PromptStyle
+from mint.rundir.manifest import identity_row
+from mint.shell import cli
+from mint.shell.console import progress_bar
+from mint.shell.files import sha256_file
 from rewards.errors import ConfigError, DataError, GraderError
 from rewards.protocols import TacticTagger
 from rewards.text import visible_reply

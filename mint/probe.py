@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mint import cli
-from mint.runlog import write_text_atomic
+from mint.config.safety import SafetyLimits
 from mint.safety.judge import Verdict
-from mint.safety.limits import SafetyLimits, broken_limits
+from mint.safety.limits import broken_limits
 from mint.safety.probes import ProbeItem, load_probes
 from mint.safety.render import markdown
 from mint.safety.report import ProbeReport, run_probes
+from mint.shell import cli
+from mint.shell.files import write_text_atomic
 from rewards.errors import ConfigError, DataError
 from rewards.serving.settings import ServedJudgeConfig
 from rewards.text import visible_reply

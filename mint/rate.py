@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mint import cli
-from mint.dataset import check_output
-from mint.evaluation.cases import read_cases
+from mint.config.evaluation import EvaluationConfig
+from mint.data.cases import read_cases
+from mint.data.dataset import check_output
 from mint.evaluation.rater_agreement import Agreement, agreement
 from mint.evaluation.rating_sheets import make_pairs, read_choices, write_sheets
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import Estimate
-from mint.runlog import RunDir, read_json_lines
+from mint.rundir.directory import RunDir
+from mint.shell import cli
+from mint.shell.files import read_json_lines
 from rewards.errors import ConfigError
 
 

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from mint import cli
-from mint.config import MintConfig, mint_config
-from mint.console import progress_bar
-from mint.manifest import require_same_graders
-from mint.quarantine import Quarantined, read_quarantine, summary
-from mint.runlog import RunDir, write_json_lines
+from mint.config.schema import MintConfig, mint_config
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import require_same_graders
+from mint.rundir.quarantine import Quarantined, read_quarantine, summary
+from mint.shell import cli
+from mint.shell.console import progress_bar
+from mint.shell.files import write_json_lines
 from rewards.build import Graders, build_graders, check_servers
 from rewards.errors import ConfigError
 from rewards.formula import RewardWeights, raw_reward

@@ -7,12 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-from mint import cli
-from mint.console import progress_bar, say
 from mint.reproduction import page, tables
 from mint.reproduction.results import Results, as_json, reproduce
 from mint.reproduction.settings import ReproduceSettings
-from mint.runlog import write_text_atomic
+from mint.shell import cli
+from mint.shell.console import progress_bar, say
+from mint.shell.files import write_text_atomic
 from rewards.errors import ConfigError
 
 _LISTED = 10

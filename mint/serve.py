@@ -21,9 +21,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from mint import cli
-from mint.console import say
-from mint.runlog import write_text_atomic
 from mint.serving.checks import check
 from mint.serving.command import (
     Plan,
@@ -44,6 +41,9 @@ from mint.serving.settings import (
     TaggerServer,
 )
 from mint.serving.weights import Revision
+from mint.shell import cli
+from mint.shell.console import say
+from mint.shell.files import write_text_atomic
 
 PARTS: dict[str, type[ServerSettings]] = {
     "tagger": TaggerServer,

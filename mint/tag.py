@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mint import cli
-from mint.filter_files import open_answers, read_requests
-from mint.jsonl_filter import Answered, checked_text, clean_stdout, reply_field, run_filter
+from mint.filters.files import open_answers, read_requests
+from mint.filters.lines import Answered, checked_text, clean_stdout, reply_field, run_filter
+from mint.shell import cli
 from rewards.build import EncoderConfig, TaggerConfig, build_encoder, build_tagger
 from rewards.errors import DataError
 from rewards.types import Failure, Reply, Tagging
@@ -90,7 +90,7 @@ def _row(tagging: Tagging | Failure) -> dict[str, Any]:
 
 def _show(answered: Answered) -> Any:
     # Imported here because a pipe needs no tables.
-    from mint.pretty import tags_table
+    from mint.filters.tables import tags_table
 
     return tags_table(answered)
 

@@ -15,14 +15,15 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from mint import compose, pipeline, recipes
+from mint.config import compose, recipes
+from mint.config.compose import finalise
+from mint.training import pipeline
 from rewards.errors import MintError
 
 _HYDRA_FLAGS = (
@@ -91,13 +92,6 @@ def _main(arguments: list[str]) -> int:
     return status
 
 
-def finalise(config: DictConfig, *, recipe: str, run_dir: str) -> None:
-    """Fill in what depends on the invocation: run name and directory."""
-    with open_dict(config):
-        config.mint.run.name = config.mint.run.name or recipe
-        config.mint.run.dir = str(Path(config.mint.run.dir or run_dir).resolve())
-
-
 def _overrides_of(arguments: list[str]) -> list[str]:
     """The arguments that are overrides, without flags and their values."""
     overrides, skip = [], False
@@ -138,7 +132,7 @@ def _through_hydra(arguments: list[str]) -> int:
         "hydra.run.dir=.",
         "hydra.output_subdir=null",
     ]
-    hydra.main(version_base=None, config_path="conf", config_name=compose.CONFIG_NAME)(_nothing)()
+    hydra.main(version_base=None, config_path="config", config_name=compose.CONFIG_NAME)(_nothing)()
     return 0
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluate import write_comparison
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import summarise
-from mint.manifest import RunFacts, finish_manifest, start_manifest
-from mint.runlog import RunDir, write_json_lines
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import RunFacts, finish_manifest, start_manifest
+from mint.shell.files import write_json_lines
 from rewards.diversity import entropy, kl_divergence
 from rewards.formula import COMPONENTS, RewardBreakdown, RewardWeights, raw_reward
 from rewards.tactics import TACTIC_NAMES, count_tactics

@@ -7,10 +7,10 @@ import random
 from pathlib import Path
 from types import ModuleType
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.results import Outcome, Unusable, write_outcomes
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.sources import ReplyKey
-from mint.runlog import RunDir
+from mint.rundir.directory import RunDir
 
 SETTINGS = EvaluationConfig(resamples=200)
 GRADERS = {

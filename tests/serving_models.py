@@ -21,7 +21,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from mint.tiny_tokenizer import train_tokenizer
+from mint.policy.tokenizer import train_tokenizer
 from rewards.tactics import TACTICS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,12 +13,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mint import cli, pipeline
 from mint.bench import bootstrap, graders, machine, step, table, trl
 from mint.bench.stats import StepFigures
-from mint.config import mint_config
-from mint.console import say
-from mint.runlog import utc_now, write_text_atomic
+from mint.config.schema import mint_config
+from mint.shell import cli
+from mint.shell.console import say
+from mint.shell.files import utc_now, write_text_atomic
+from mint.training import pipeline
 from rewards.errors import ConfigError
 
 PARTS = ("all", "step", "graders", "bootstrap", "trl")

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from mint.banks import Banks, fill, load_banks
 from mint.bench.stats import Spread, spread
-from mint.config import MintConfig
-from mint.console import say
-from mint.paths import data_dir
+from mint.config.schema import MintConfig
+from mint.data.banks import Banks, fill, load_banks
+from mint.shell.console import say
+from mint.shell.paths import data_dir
 from rewards.build import Graders, build_graders, find_encoder
 from rewards.errors import DataError
 from rewards.scorer import ReplyScorer, ScoringRequest

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 import mint
-from mint.manifest import git_state, package_versions
+from mint.rundir.manifest import git_state, package_versions
 
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 """Instruction sets that decide how fast float32 and bfloat16 products are."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mint import compose, pipeline, recipes, train
 from mint.bench.stats import Spread, StepFigures, rates, spread
-from mint.runlog import RunDir
+from mint.config import compose, recipes
+from mint.rundir.directory import RunDir
+from mint.training import pipeline
 from rewards.errors import DataError
 
 RECIPE = "mint_tiny"
@@ -38,7 +39,7 @@ def compose_run(overrides: Sequence[str], run_dir: Path, steps: int) -> DictConf
         "mint.run.evaluate=false",
     ]
     config = compose.compose_config([*fixed, *overrides])
-    train.finalise(config, recipe=RECIPE, run_dir=str(run_dir))
+    compose.finalise(config, recipe=RECIPE, run_dir=str(run_dir))
     return config
 
 

@@ -16,9 +16,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mint.bench.stats import StepFigures, rates, spread
-from mint.config import MintConfig
-from mint.console import say
-from mint.runlog import write_text_atomic
+from mint.config.schema import MintConfig
+from mint.shell.console import say
+from mint.shell.files import write_text_atomic
 from rewards.build import JudgeConfig, TaggerConfig
 from rewards.errors import ConfigError, DataError, MintError
 

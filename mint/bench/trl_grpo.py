@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mint.jsonl_filter import clean_stdout
+from mint.filters.lines import clean_stdout
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig, build_graders
 from rewards.errors import DataError
 from rewards.formula import RewardWeights, group_rewards, raw_reward

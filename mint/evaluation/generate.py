@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
-from mint.console import progress_bar
-from mint.evaluation.settings import EvaluationConfig
+from mint.config.evaluation import EvaluationConfig
+from mint.shell.console import progress_bar
 from rewards.errors import ConfigError
 from rewards.quiet import quiet_loading
 from rewards.text import visible_reply

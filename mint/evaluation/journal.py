@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mint.runlog import jsonable
+from mint.shell.files import jsonable
 from rewards.errors import ConfigError, DataError
 
 VERSION = 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mint.config.evaluation import EvaluationConfig
+from mint.config.safety import SafetyLimits
 from mint.evaluation.protocols.baselines import CONDITIONS
 from mint.evaluation.seeker import MAX_TURNS
 from mint.evaluation.served import SeekerEndpoint, SubjectEndpoint
-from mint.evaluation.settings import EvaluationConfig
-from mint.safety.limits import SafetyLimits
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
 from rewards.errors import ConfigError
 

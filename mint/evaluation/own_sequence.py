@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation import tactic_sets
 from mint.evaluation.bootstrap import (
     UNKNOWN,
@@ -31,7 +32,6 @@ from mint.evaluation.repetition import (
     repetition,
     sum_by,
 )
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import Difference, Estimate
 from rewards.tactics import NUM_TACTICS
 

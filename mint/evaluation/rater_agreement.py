@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from sklearn.metrics import cohen_kappa_score
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.rating_sheets import Choice
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import Estimate, clustered_mean
 
 TIE = "tie"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mint.evaluation.records import EvaluatedReply
-from mint.runlog import write_text_atomic
+from mint.shell.files import write_text_atomic
 from rewards.errors import ConfigError, DataError
 
 SHEET_COLUMNS = ("item", "context", "left", "right", "choice", "comment")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from mint.evaluation.generate import Generation
 from mint.evaluation.sources import ReplyKey, ReplyRequest, Sampling
-from mint.manifest import sha256_file
+from mint.shell.files import sha256_file
 from rewards.errors import ConfigError, DataError
 from rewards.text import visible_reply
 from rewards.types import Failure

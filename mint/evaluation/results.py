@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.hack_profile import HABITS, habits
 from mint.evaluation.own_sequence import own_sequence, own_sequence_null
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.sources import ReplyKey
 from mint.evaluation.summary import Estimate, clustered_mean, summarise
-from mint.runlog import RunDir, write_json_lines
+from mint.rundir.directory import RunDir
+from mint.shell.files import write_json_lines
 from rewards.types import Failure, Status
 
 HABIT = "habit/"

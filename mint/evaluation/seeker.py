@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from typing import Any, NamedTuple, Protocol
 
-from mint.banks import Scenario
+from mint.data.banks import Scenario
 from rewards.errors import ConfigError
 from rewards.text import split_sentences
 from rewards.types import Failure, Message

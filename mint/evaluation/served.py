@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mint.banks import Scenario
+from mint.data.banks import Scenario
 from mint.evaluation.generate import Generation
 from mint.evaluation.ready import count_tokens
 from mint.evaluation.seeker import Dialogue

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.banks import load_banks
-from mint.console import progress_bar
-from mint.evaluation.cases import Case, prompt_row, read_cases, tag_missing
+from mint.data.banks import load_banks
+from mint.data.cases import Case, prompt_row, read_cases
+from mint.data.prompts import PromptConfig
+from mint.data.synthetic import split_scenarios
 from mint.evaluation.journal import Journal, fingerprint
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.protocols import baselines, free_running, lend_an_ear, probes
@@ -19,15 +20,16 @@ from mint.evaluation.runner import Runner
 from mint.evaluation.seeker import BankSeeker, Seeker
 from mint.evaluation.served import ServedSeeker
 from mint.evaluation.sources import ReplySource, Sampling
-from mint.manifest import identity_row, sha256_file
-from mint.paths import data_dir
-from mint.prompts import PromptConfig
-from mint.runlog import RunDir, write_json_lines
+from mint.evaluation.tagging import tag_missing
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import identity_row
 from mint.safety.limits import broken_limits
 from mint.safety.probes import load_probes
 from mint.safety.render import markdown, share
 from mint.safety.report import ProbeReport
-from mint.synthetic import split_scenarios
+from mint.shell.console import progress_bar
+from mint.shell.files import sha256_file, write_json_lines
+from mint.shell.paths import data_dir
 from rewards.build import Graders
 from rewards.errors import ConfigError
 from rewards.formula import RewardWeights

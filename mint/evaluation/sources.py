@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.generate import Generation, Prompt, ReplyGenerator
-from mint.evaluation.settings import EvaluationConfig
-from mint.manifest import sha256_file
-from mint.model_files import is_local
+from mint.policy.model_files import is_local
+from mint.shell.files import sha256_file
 from rewards.errors import ConfigError, MintError
 from rewards.types import Failure
 

@@ -11,15 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from mint.config import MintConfig, mint_config
-from mint.dataset import CARD
+from mint.config.schema import MintConfig, mint_config
+from mint.data.dataset import CARD
+from mint.data.prompts import PromptConfig, PromptStyle
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.ready import ReadyReplies
 from mint.evaluation.served import Endpoint, base_url
 from mint.evaluation.session import Session
 from mint.evaluation.sources import LocalModel, ReplySource, Sampling
-from mint.prompts import PromptConfig, PromptStyle
-from mint.runlog import RunDir
+from mint.rundir.directory import RunDir
 from rewards.build import (
     EncoderConfig,
     Graders,

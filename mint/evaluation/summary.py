@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation import pooled
 from mint.evaluation.bootstrap import (
     UNKNOWN,
@@ -17,7 +18,6 @@ from mint.evaluation.bootstrap import (
 )
 from mint.evaluation.metrics import Floats, conversation_sums, counted, estimates
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.settings import EvaluationConfig
 from rewards.errors import DataError
 
 _POOLED: Mapping[str, Callable[[Sequence[EvaluatedReply], Sequence[str]], Floats]] = {

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 import mint
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.options import HELD_OUT
-from mint.evaluation.settings import EvaluationConfig
+from mint.pages.html import number, section, table, text
 from mint.reporting.compare_curves import curves_section
 from mint.reporting.compare_plots import tactics_section, trade_off_section
 from mint.reporting.compare_safety import safety_section
 from mint.reporting.compare_samples import samples_section
 from mint.reporting.compare_tables import protocol_section
 from mint.reporting.contestants import Contestant, System, systems_of
-from mint.reporting.html import number, section, table, text
-from mint.runlog import utc_now
+from mint.shell.files import utc_now
 
 TITLES = {
     HELD_OUT: "Held-out turns",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mint.reporting import svg
+from mint.pages import svg
+from mint.pages.html import figure, section, text
+from mint.pages.svg import Axes, Series
 from mint.reporting.contestants import Contestant
-from mint.reporting.html import figure, section, text
-from mint.reporting.svg import Axes, Series
 
 _CURVES = {
     "reward/raw/mean": ("Composite reward", "reward, fixed scales"),

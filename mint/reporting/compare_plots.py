@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.bootstrap import UNKNOWN, Interval
 from mint.evaluation.own_sequence import sequences
 from mint.evaluation.repetition import transition_matrix
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import Estimate
+from mint.pages.html import figure, missing, section, text
 from mint.reporting.compare_tables import estimates
 from mint.reporting.contestants import Contestant, System
-from mint.reporting.html import figure, missing, section, text
 from mint.reproduction.grids import heat_map
 from mint.reproduction.marks import legend
 from mint.reproduction.plots import Axis, Frame, Point, scatter

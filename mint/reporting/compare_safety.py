@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mint.reporting import svg
+from mint.pages import svg
+from mint.pages.html import number, section, table, text
 from mint.reporting.compare_tables import verdict
 from mint.reporting.contestants import Contestant
-from mint.reporting.html import number, section, table, text
 from mint.reporting.measures import Measure
 from mint.safety.statistics import paired_difference
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mint.evaluation.records import EvaluatedReply
+from mint.pages.html import number, section, tactic_legend, tagged_reply, text
 from mint.reporting.contestants import System
-from mint.reporting.html import number, section, tactic_legend, tagged_reply, text
 
 _PROMPTS = 6
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.own_sequence import compare_own, own_sequence
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import Difference, Estimate, compare, summarise
-from mint.reporting import svg
+from mint.pages import svg
+from mint.pages.html import more, number, section, table, text
 from mint.reporting.contestants import System
-from mint.reporting.html import more, number, section, table, text
 from mint.reporting.measures import MEASURES, Measure
 from rewards.errors import DataError
 from rewards.types import DIMENSIONS

@@ -11,7 +11,8 @@ from typing import Any
 from mint.evaluation.options import HELD_OUT, PROTOCOLS
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import replies_path
-from mint.runlog import RunDir, read_json_lines
+from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_lines
 from rewards.errors import ConfigError, DataError
 
 _RUN_FILES = ("config.yaml", "manifest.json", "metrics.jsonl")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mint.reporting.svg import Axes
+from mint.pages.svg import Axes
 from rewards.formula import COMPONENTS
 
 COMPONENT_AXES = {

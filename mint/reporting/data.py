@@ -13,7 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mint.evaluation.records import EvaluatedReply
-from mint.runlog import RunDir, read_json_lines
+from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_lines
 from mint.validation.choice import Validation
 from mint.validation.record import read_validations
 from rewards.errors import DataError

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from mint.pages.html import code, facts, label, missing, more, number, section, table, text
 from mint.reporting.data import ReportData
-from mint.reporting.html import code, facts, label, missing, more, number, section, table, text
 
 _SETTINGS = {
     "Model": "actor_rollout_ref.model.path",

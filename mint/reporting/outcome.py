@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.metrics import repeat_rates
-from mint.reporting import svg
+from mint.pages import svg
+from mint.pages.html import code, figure, label, missing, number, section, table, text
 from mint.reporting.data import ReportData
-from mint.reporting.html import code, figure, label, missing, number, section, table, text
 from mint.reporting.measures import GROUPS, MEASURES, excludes_zero, prevalence, verdict
 from rewards.tactics import TACTIC_NAMES
 

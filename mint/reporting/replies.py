@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.records import EvaluatedReply
-from mint.reporting.curves import COMPONENT_NAMES
-from mint.reporting.data import ReportData, paired_samples
-from mint.reporting.html import (
+from mint.pages.html import (
     missing,
     number,
     section,
@@ -17,6 +15,8 @@ from mint.reporting.html import (
     tagged_reply,
     text,
 )
+from mint.reporting.curves import COMPONENT_NAMES
+from mint.reporting.data import ReportData, paired_samples
 from rewards.formula import COMPONENTS
 
 _NUM_PAIRS = 6

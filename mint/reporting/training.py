@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mint.reporting import svg
+from mint.pages import svg
+from mint.pages.html import figure, missing, more, number, section, text
+from mint.pages.svg import Axes, Series
 from mint.reporting.curves import (
     COMPONENT_AXES,
     COMPONENT_MEANINGS,
@@ -14,8 +16,6 @@ from mint.reporting.curves import (
     Curve,
 )
 from mint.reporting.data import ReportData
-from mint.reporting.html import figure, missing, more, number, section, text
-from mint.reporting.svg import Axes, Series
 from rewards.formula import COMPONENTS
 from rewards.tactics import TACTIC_NAMES
 

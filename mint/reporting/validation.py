@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mint.reporting import svg
+from mint.pages import svg
+from mint.pages.html import figure, missing, number, section, table, text
+from mint.pages.svg import Axes, Series
 from mint.reporting.data import ReportData
-from mint.reporting.html import figure, missing, number, section, table, text
-from mint.reporting.svg import Axes, Series
 from mint.validation.choice import Validation
 from mint.validation.collapse import ALARM, ENTROPY, KEYS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mint.reporting.html import number
+from mint.pages.html import number
 from mint.reproduction import profiles
 from mint.reproduction.measure import Measured
 from mint.reproduction.results import Results

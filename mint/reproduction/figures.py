@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mint.reporting.html import figure, number
+from mint.pages.html import figure, number
 from mint.reproduction import grids, plots
 from mint.reproduction.compare import Comparison
 from mint.reproduction.marks import legend

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mint.reporting.html import text
-from mint.reporting.svg import WIDTH
+from mint.pages.html import text
+from mint.pages.svg import WIDTH
 from mint.reproduction.marks import LABEL, ROW, drawing, pair_cell, row_name
 
 _ONE_LINE = 18.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mint.reporting.html import number, text
-from mint.reporting.svg import WIDTH, nice_ticks
+from mint.pages.html import number, text
+from mint.pages.svg import WIDTH, nice_ticks
 
 LABEL = 172.0
 """Where rows begin, right of their names."""

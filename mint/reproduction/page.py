@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 import mint
-from mint.reporting.html import code, missing, more, number, section, table, text
+from mint.pages.html import code, missing, more, number, section, table, text
 from mint.reproduction import content, figures, portraits, profiles
 from mint.reproduction.findings import findings
 from mint.reproduction.marks import legend
@@ -13,7 +13,7 @@ from mint.reproduction.read import parse_name
 from mint.reproduction.results import Results
 from mint.reproduction.sums import HEADLINE
 from mint.reproduction.table import Checked, Table, Value
-from mint.runlog import utc_now
+from mint.shell.files import utc_now
 
 _LINKS = {
     "summary": "Findings",

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mint.evaluation.bootstrap import UNKNOWN, Interval
-from mint.reporting.html import number, text
-from mint.reporting.svg import WIDTH
+from mint.pages.html import number, text
+from mint.pages.svg import WIDTH
 from mint.reproduction.marks import (
     LABEL,
     ROW,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mint.evaluation.bootstrap import Interval
-from mint.reporting.html import figure, number
+from mint.pages.html import figure, number
 from mint.reproduction import grids, plots
 from mint.reproduction.marks import legend
 from mint.reproduction.plots import Axis, Dot, Row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mint.reporting.html import number
+from mint.pages.html import number
 from mint.reproduction.marks import legend
 from mint.reproduction.measure import Measured
 from mint.reproduction.plots import Dot, Point

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mint.paths import data_dir
 from mint.safety.finders import FINDERS
+from mint.shell.paths import data_dir
 from rewards.errors import ConfigError, DataError
 from rewards.types import Message
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from mint.model_files import is_local
+from mint.policy.model_files import is_local
 from mint.serving.command import CPU_KV_CACHE_GIB, GIB, Plan
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
 from rewards.errors import ConfigError

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mint.model_files import is_local
+from mint.policy.model_files import is_local
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
 from rewards.tactics import TACTIC_NAMES
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from mint.console import say
 from mint.serving.errors import ServerError
 from mint.serving.server import ServerProcess, exit_reason, wait_s
+from mint.shell.console import say
 
 _LOOK_S = 0.2
 _HEALTH_EVERY_S = 5.0

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import psutil
 
 from mint.serving.probe import is_healthy
-from mint.supervise import first_error, read_from
+from mint.shell.processes import first_error, read_from
 
 _LAST_LINES = 15
 _END_S = 3.0

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from mint.manifest import sha256_file
-from mint.model_files import is_local
+from mint.policy.model_files import is_local
 from mint.serving.settings import ServerSettings, TaggerServer
+from mint.shell.files import sha256_file
 from rewards.tactics import TACTIC_NAMES
 
 _FILES = ("*.safetensors", "config.json", "tokenizer*.json", "chat_template.jinja")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mint.validation.settings import HABIT, QualityLimits, ValidationConfig
+from mint.config.validation import HABIT, QualityLimits, ValidationConfig
 from rewards.errors import DataError
 
 _OTHER_NAMES = {

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mint.validation.settings import CollapseConfig
+from mint.config.validation import CollapseConfig
 
 ENTROPY, OPENING, DISTINCT = "policy/entropy", "reply/top_opening", "reply/distinct_2"
 ALARM = "collapse/"

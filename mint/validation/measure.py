@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mint.cli import nearest
+from mint.config.evaluation import EvaluationConfig
+from mint.config.safety import SafetyLimits
+from mint.config.validation import HABIT, PROBE, ValidationConfig
 from mint.evaluation.hack_profile import HABITS
 from mint.evaluation.metrics import MEANS, POOLED, REPETITION
 from mint.evaluation.pooled import distinct_2, top_opening
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, outcome_row
-from mint.evaluation.settings import EvaluationConfig
-from mint.safety.limits import SafetyLimits, broken_limits
+from mint.safety.limits import broken_limits
 from mint.safety.probes import CATEGORIES, ProbeItem
 from mint.safety.report import ProbeReport, run_probes
-from mint.validation.settings import HABIT, PROBE, ValidationConfig
+from mint.shell.cli import nearest
 from rewards.errors import ConfigError
 
 PROBE_ALL, NOT_GRADABLE = f"{PROBE}all", f"{PROBE}not_gradable"

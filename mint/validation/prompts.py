@@ -16,15 +16,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mint.dataset import SCHEMA, PromptRow, read_rows
-from mint.evaluation.cases import prompt_row, row_messages, tag_missing
+from mint.config.validation import PROBE_SOURCE, ValidationConfig
+from mint.data.cases import prompt_row, row_messages
+from mint.data.dataset import SCHEMA, PromptRow, read_rows
+from mint.data.prompts import PromptConfig
 from mint.evaluation.journal import Journal
 from mint.evaluation.protocols.probes import probe_case
-from mint.manifest import identity_row
-from mint.prompts import PromptConfig
-from mint.runlog import RunDir
+from mint.evaluation.tagging import tag_missing
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import identity_row
 from mint.safety.probes import CATEGORIES, ProbeItem, load_probes
-from mint.validation.settings import PROBE_SOURCE, ValidationConfig
 from rewards.errors import DataError
 from rewards.protocols import TacticTagger
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mint.runlog import RunDir, append_json_lines, read_json_lines, write_json_lines
+from mint.config.validation import ValidationConfig
+from mint.rundir.directory import RunDir
+from mint.shell.files import append_json_lines, read_json_lines, write_json_lines
 from mint.validation.choice import Validation, best, explain
-from mint.validation.settings import ValidationConfig
 
 PATIENCE, COLLAPSE = "patience", "collapse"
 

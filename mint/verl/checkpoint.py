@@ -11,8 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from mint.runlog import RunDir
-from mint.supervise import TrainingError, python_module
+from mint.rundir.directory import RunDir
+from mint.shell.processes import TrainingError, python_module
 
 
 def checkpoints(run: RunDir) -> dict[int, Path]:

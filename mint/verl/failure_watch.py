@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
-from mint.config import GradingConfig
+from mint.config.schema import GradingConfig
 from mint.verl.group_reward import failure_kinds
 from mint.verl.wire import GradedReply
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mint.config import MintConfig
+from mint.config.schema import MintConfig
 from rewards.build import probe_servers
 
 

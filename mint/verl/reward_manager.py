@@ -17,8 +17,8 @@ from typing import Any
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from mint.config import mint_config
-from mint.validation.settings import PROBE_SOURCE
+from mint.config.schema import mint_config
+from mint.config.validation import PROBE_SOURCE
 from mint.verl.wire import GradedReply, pack
 from rewards.batching import MicroBatcher
 from rewards.build import build_graders

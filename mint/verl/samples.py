@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mint.quarantine import Quarantined
+from mint.rundir.quarantine import Quarantined
 from mint.verl.group_reward import StepReward
 from mint.verl.wire import GradedReply
 

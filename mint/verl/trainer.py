@@ -17,8 +17,9 @@ from omegaconf import open_dict
 from tensordict import TensorDict
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from mint.config import MintConfig, mint_config
-from mint.runlog import RunDir, append_json_lines
+from mint.config.schema import MintConfig, mint_config
+from mint.rundir.directory import RunDir
+from mint.shell.files import append_json_lines
 from mint.validation.prompts import prompts_path
 from mint.verl.checkpoint import prune_checkpoints
 from mint.verl.failure_watch import FailureWatch

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mint.config import MintConfig
+from mint.config.schema import MintConfig
+from mint.config.validation import PROBE_SOURCE
 from mint.evaluation.records import EvaluatedReply
-from mint.runlog import RunDir, append_json_lines, write_json_lines
+from mint.rundir.directory import RunDir
 from mint.safety.checks import ProbeResult
+from mint.shell.files import append_json_lines, write_json_lines
 from mint.validation.choice import Validation, assess, stop_reason
 from mint.validation.collapse import ALARM, KEYS, CollapseWatch
 from mint.validation.measure import (
@@ -23,7 +25,6 @@ from mint.validation.measure import (
 )
 from mint.validation.prompts import chosen_probes
 from mint.validation.record import COLLAPSE, PATIENCE, Stopped, ValidationRecord, write_stopped
-from mint.validation.settings import PROBE_SOURCE
 from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply
 from rewards.formula import RewardWeights, raw_reward

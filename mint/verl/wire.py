@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mint.quarantine import request_from_row, request_row
+from mint.rundir.quarantine import request_from_row, request_row
 from rewards.formula import COMPONENTS
 from rewards.scorer import ScoringRequest
 from rewards.types import DIMENSIONS, Failure, Signals, Status

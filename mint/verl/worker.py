@@ -1,4 +1,4 @@
-"""The training process: `python -m mint.verl.worker RUN_DIR`, started by `mint.supervise`.
+"""The training process: `python -m mint.verl.worker RUN_DIR`, started by `mint.training.supervise`.
 
 Reads RUN/config.yaml, checks that verl sees mint's plug-in, trains, and leaves RUN/logs/error.json
 when it fails. Everything it prints (verl, Ray, vLLM) goes to RUN/logs/verl.log.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mint.runlog import RunDir
+from mint.rundir.directory import RunDir
 from rewards.errors import ConfigError, MintError
 
 

@@ -31,7 +31,7 @@ def run_on_cpu_platform(code: str) -> None:
 def test_version_is_the_supported_one() -> None:
     import verl
 
-    from mint.preflight import VERL_VERSION
+    from mint.training.preflight import VERL_VERSION
 
     assert verl.__version__ == VERL_VERSION
 
@@ -124,7 +124,7 @@ def test_reward_manager_is_found_by_verl() -> None:
     from omegaconf import OmegaConf
     from verl.trainer.ppo.reward import resolve_reward_manager_cls
 
-    from mint import compose, recipes
+    from mint.config import compose, recipes
     from mint.verl.reward_manager import SignalRewardManager
 
     recipes.register(recipes.find_recipes())

@@ -30,8 +30,8 @@ COMPACT_JSON = (
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty folder with a briefly warm-started tiny policy and generated data."""
-    from mint.synthetic import build_demo_data
-    from mint.tiny import TinySettings, build_tiny
+    from mint.data.synthetic import build_demo_data
+    from mint.policy.tiny import TinySettings, build_tiny
 
     folder = tmp_path_factory.mktemp("work")
     build_demo_data(folder / "outputs/tiny-data", 60, 0)

@@ -11,13 +11,13 @@ from types import ModuleType
 
 import pytest
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluate import main
 from mint.evaluation.generate import Prompt, ReplyGenerator
 from mint.evaluation.options import EvaluateSettings
-from mint.evaluation.settings import EvaluationConfig
 from mint.report import ReportSettings
 from mint.report import main as report
-from mint.runlog import read_json_lines
+from mint.shell.files import read_json_lines
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

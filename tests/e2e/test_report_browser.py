@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mint.report import write_report
+from mint.reporting.run import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mint.runlog import RunDir
+from mint.rundir.directory import RunDir
 from rewards.build import (
     EncoderConfig,
     Graders,

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import yaml
 
-from mint.runlog import RunDir
+from mint.rundir.directory import RunDir
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mint.runlog import RunDir, read_json_lines
+from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_lines
 from mint.validation.choice import best
 from mint.validation.record import read_validations
 from mint.verl.checkpoint import checkpoints

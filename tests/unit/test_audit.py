@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from mint import cli
 from mint.audit import AuditConfig, main, run
-from mint.auditing.content import content_cues, degenerate
-from mint.auditing.duplicates import missed, near_duplicates, normalised, shared_ngrams
-from mint.auditing.language import language
-from mint.auditing.personal import luhn, personal_data
-from mint.auditing.rows import AuditRow
-from mint.dataset import read_rows
+from mint.data.auditing.content import content_cues, degenerate
+from mint.data.auditing.duplicates import missed, near_duplicates, normalised, shared_ngrams
+from mint.data.auditing.language import language
+from mint.data.auditing.personal import luhn, personal_data
+from mint.data.auditing.rows import AuditRow
+from mint.data.dataset import read_rows
 from mint.prepare import PrepareConfig, prepare
+from mint.shell import cli
 from rewards.errors import ConfigError, DataError
 from rewards.types import Message
 

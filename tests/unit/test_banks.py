@@ -8,8 +8,8 @@ from pathlib import Path
 import pysbd
 import pytest
 
-from mint.banks import SLOTS, Banks, fill, load_banks, slots_of
-from mint.paths import data_dir
+from mint.data.banks import SLOTS, Banks, fill, load_banks, slots_of
+from mint.shell.paths import data_dir
 from rewards.errors import ConfigError, DataError
 from rewards.tactics import TACTIC_NAMES
 from rewards.text import split_sentences

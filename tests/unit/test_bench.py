@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mint import cli
-from mint.banks import Banks, Scenario
 from mint.bench import bootstrap, graders, machine, step, table, trl, trl_grpo
 from mint.bench.__main__ import BenchConfig, as_text
 from mint.bench.stats import Spread, spread
-from mint.config import mint_config
+from mint.config.schema import mint_config
+from mint.data.banks import Banks, Scenario
+from mint.shell import cli
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
 from rewards.errors import ConfigError, DataError
 from rewards.formula import RewardWeights, group_rewards

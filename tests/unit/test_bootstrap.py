@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.bootstrap import (
     UNKNOWN,
     jackknife_interval,
@@ -13,7 +14,6 @@ from mint.evaluation.bootstrap import (
     resample_counts,
 )
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import compare, summarise
 from rewards.errors import ConfigError, DataError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from mint.console import alarms_on, format_alarms
+from mint.config.validation import CollapseConfig
 from mint.reporting.validation import alarm_spans
+from mint.training.lines import alarms_on, format_alarms
 from mint.validation.collapse import CollapseWatch
-from mint.validation.settings import CollapseConfig
 
 SETTINGS = CollapseConfig(
     max_entropy_drop=0.5, max_top_opening=0.6, max_distinct_2_drop=0.5, baseline_steps=2, window=2

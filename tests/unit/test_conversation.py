@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mint.conversation import (
+from mint.data.conversation import (
     load_conversations,
     parse_conversation,
     save_conversations,

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mint import dataset
-from mint.conversation import Conversation, SentenceTactics, Turn
-from mint.dataset import build_rows, read_rows, split_conversations, write_dataset
-from mint.prompts import PromptConfig
+from mint.data import dataset
+from mint.data.conversation import Conversation, SentenceTactics, Turn
+from mint.data.dataset import build_rows, read_rows, split_conversations, write_dataset
+from mint.data.prompts import PromptConfig
 from rewards.errors import ConfigError, DataError
 from rewards.types import Message
 

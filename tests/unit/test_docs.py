@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mint.config_docs import render
+from mint.config.docs import render
 from mint.validation.collapse import ALARM, KEYS
 from mint.validation.measure import METRICS, wording_figures
 from mint.verl.group_reward import step_rewards

@@ -14,7 +14,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from mint.dataset import SCHEMA
+from mint.config.evaluation import EvaluationConfig
+from mint.data.dataset import SCHEMA
 from mint.evaluate import (
     EvaluateSettings,
     evaluate_model,
@@ -24,10 +25,9 @@ from mint.evaluate import (
     read_replies,
 )
 from mint.evaluation.generate import Prompt, ReplyGenerator, choose_tokens, reply_uniforms
-from mint.evaluation.settings import EvaluationConfig
-from mint.manifest import RunFacts, start_manifest
-from mint.quarantine import read_quarantine
-from mint.runlog import RunDir
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import RunFacts, start_manifest
+from mint.rundir.quarantine import read_quarantine
 from rewards.build import Graders
 from rewards.errors import ConfigError, DataError
 from rewards.formula import RewardWeights

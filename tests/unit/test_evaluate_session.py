@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from mint import cli
 from mint.evaluate import main
 from mint.evaluation.options import PROTOCOLS, EvaluateSettings
 from mint.evaluation.sources import LocalModel
 from mint.evaluation.subjects import sessions
-from mint.runlog import RunDir, read_json_lines
+from mint.rundir.directory import RunDir
 from mint.safety.probes import load_probes
+from mint.shell import cli
+from mint.shell.files import read_json_lines
 from rewards.build import Graders
 from rewards.errors import ConfigError, DataError
 from rewards.types import DIMENSIONS, GraderIdentity, Rating, TaggedSentence, Tagging

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from mint import cli, judge, tag
-from mint.jsonl_filter import BATCH, available_lines, json_line, run_filter, text_field
+from mint import judge, tag
+from mint.filters.lines import BATCH, available_lines, json_line, run_filter, text_field
+from mint.filters.tables import bar
 from mint.judge import parse_request as parse_rating
-from mint.pretty import bar
+from mint.shell import cli
 from mint.tag import parse_request as parse_tagging
 from rewards.errors import DataError, GraderError
 from rewards.tactics import TACTIC_NAMES
@@ -330,7 +331,14 @@ def test_files_that_cannot_be_used_are_an_error_at_once(
 
 
 def test_help_loads_neither_models_nor_tables() -> None:
-    heavy = {"torch", "transformers", "sentence_transformers", "sklearn", "mint.pretty", "pyarrow"}
+    heavy = {
+        "torch",
+        "transformers",
+        "sentence_transformers",
+        "sklearn",
+        "mint.filters.tables",
+        "pyarrow",
+    }
     code = f"import sys, mint.tag, mint.judge; print({heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -8,17 +8,17 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from mint.banks import load_banks
+from mint.config.evaluation import EvaluationConfig
+from mint.data.banks import load_banks
+from mint.data.prompts import PromptConfig
 from mint.evaluation.generate import Generation
 from mint.evaluation.journal import Journal
 from mint.evaluation.own_sequence import own_sequence
 from mint.evaluation.protocols import free_running
 from mint.evaluation.runner import Runner
 from mint.evaluation.seeker import MAX_TURNS, BankSeeker, Dialogue, reaction, reactions
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.sources import Sampling, SubjectError
-from mint.paths import data_dir
-from mint.prompts import PromptConfig
+from mint.shell.paths import data_dir
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer
 from rewards.types import (

@@ -11,6 +11,27 @@ TRAINING = {"verl", "ray", "vllm", "transfer_queue", "tensordict"}
 CONFIGURATION = {"hydra", "omegaconf"}
 
 
+ROOMS = (
+    "shell",
+    "pages",
+    "config",
+    "rundir",
+    "data",
+    "policy",
+    "safety",
+    "evaluation",
+    "serving",
+    "filters",
+    "reproduction",
+    "validation",
+    "reporting",
+    "verl",
+    "training",
+    "bench",
+)
+"""The rooms of `mint/`, lowest first: a room imports only from those before it."""
+
+
 def imported(path: Path) -> set[str]:
     """Top-level names of every absolute import of a file."""
     names: set[str] = set()
@@ -20,6 +41,19 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names.add(node.module.split(".")[0])
     return names
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """Rooms of `mint/`, or commands, that a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        modules: list[str] = []
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {module.split(".")[1] for module in modules if module.startswith("mint.")}
+    return found - {"__version__"}
 
 
 def files(root: Path, package: str) -> list[Path]:
@@ -40,6 +74,27 @@ def test_only_the_seam_knows_verl(root: Path) -> None:
             continue
         forbidden = imported(path) & {"verl", "ray", "transfer_queue", "tensordict"}
         assert not forbidden, f"{path} imports {forbidden}"
+
+
+def test_every_room_has_its_place(root: Path) -> None:
+    folders = {path.parent.name for path in (root / "mint").glob("*/__init__.py")}
+    assert folders == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_only_from_lower_ones(root: Path, room: str) -> None:
+    allowed = set(ROOMS[: ROOMS.index(room) + 1])
+    for path in files(root, f"mint/{room}"):
+        forbidden = rooms_imported(path) - allowed
+        assert not forbidden, f"{path} imports mint.{forbidden}, which stands above mint.{room}"
+
+
+def test_an_import_against_the_order_is_seen(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.py"
+    sample.write_text(
+        "from mint import train\nimport mint.verl.wire\nfrom mint.data.cases import x\n"
+    )
+    assert rooms_imported(sample) == {"train", "verl", "data"}
 
 
 def test_the_check_can_fail(tmp_path: Path) -> None:

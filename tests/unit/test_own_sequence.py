@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.bootstrap import resample_counts
 from mint.evaluation.own_sequence import own_sequence, own_sequence_null, sequences
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import clustered_mean
 from rewards.tactics import TACTIC_NAMES
 

@@ -42,7 +42,7 @@ def test_wheel_holds_what_the_code_reads(unpacked: Path) -> None:
     expected = {
         "mint/_recipes/base.yaml",
         "mint/_recipes/mint_4b.yaml",
-        "mint/conf/train.yaml",
+        "mint/config/train.yaml",
         "mint/_data/sentences/validation.txt",
         "mint/_data/probes/expectations.json",
         "mint/_data/probes/crisis.jsonl",
@@ -58,11 +58,11 @@ def test_wheel_holds_what_the_code_reads(unpacked: Path) -> None:
 
 def test_wheel_works_from_another_folder(unpacked: Path, tmp_path: Path) -> None:
     code = (
-        "import mint, mint.paths, pathlib\n"
+        "import mint, mint.shell.paths, pathlib\n"
         f"assert mint.__file__.startswith({str(unpacked)!r}), mint.__file__\n"
-        f"assert str(mint.paths.recipes_dir()).startswith({str(unpacked)!r})\n"
-        f"assert str(mint.paths.data_dir()).startswith({str(unpacked)!r})\n"
-        "from mint import compose, recipes\n"
+        f"assert str(mint.shell.paths.recipes_dir()).startswith({str(unpacked)!r})\n"
+        f"assert str(mint.shell.paths.data_dir()).startswith({str(unpacked)!r})\n"
+        "from mint.config import compose, recipes\n"
         "recipes.register(recipes.find_recipes())\n"
         "print(compose.compose_config(['+recipe=mint_4b']).actor_rollout_ref.model.path)\n"
     )

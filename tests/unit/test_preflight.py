@@ -12,9 +12,10 @@ import pytest
 from omegaconf import DictConfig
 from safetensors.numpy import save_file
 
-from mint import compose, preflight, recipes
-from mint.config import mint_config
-from mint.model_files import ModelFacts, is_local, model_facts
+from mint.config import compose, recipes
+from mint.config.schema import mint_config
+from mint.policy.model_files import ModelFacts, is_local, model_facts
+from mint.training import preflight
 from rewards.errors import ConfigError
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from mint import cli, prepare
-from mint.conversation import load_conversations, supporter_turns
-from mint.dataset import read_rows
+from mint import prepare
+from mint.data.conversation import load_conversations, supporter_turns
+from mint.data.dataset import read_rows
 from mint.prepare import PrepareConfig, main
+from mint.shell import cli
 from rewards.errors import ConfigError, GraderError
 from rewards.text import split_sentences
 from rewards.types import Failure, GraderIdentity, Reply, TaggedSentence, Tagging

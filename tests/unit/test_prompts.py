@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mint.prompts import PromptConfig, PromptStyle, chat_messages, system_prompt
+from mint.data.prompts import PromptConfig, PromptStyle, chat_messages, system_prompt
 from rewards.errors import ConfigError
 from rewards.shaping import leaks_labels
 from rewards.tactics import TACTIC_NAMES

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mint import cli, rate
+from mint import rate
 from mint.evaluation.rater_agreement import krippendorff_alpha
 from mint.evaluation.records import EvaluatedReply
 from mint.rate import AgreementSettings, ExportSettings
-from mint.runlog import write_json_lines
+from mint.shell import cli
+from mint.shell.files import write_json_lines
 from rewards.errors import ConfigError, DataError
 
 

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from mint import report
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluate import read_replies, write_comparison
-from mint.evaluation.settings import EvaluationConfig
 from mint.evaluation.summary import summarise
-from mint.reporting import svg
+from mint.pages import svg
+from mint.pages.html import number, tagged_reply
+from mint.pages.svg import Axes, Series
 from mint.reporting.data import load
-from mint.reporting.html import number, tagged_reply
 from mint.reporting.measures import MEASURES, verdict
-from mint.reporting.svg import Axes, Series
-from mint.runlog import RunDir, read_json_lines, write_json_lines
+from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_lines, write_json_lines
 from rewards.errors import ConfigError
 from rewards.graders.files import content_hash
 from rewards.graders.heads import shipped_card

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mint import cli, reproduce
+from mint import reproduce
 from mint.evaluation.bootstrap import percentile_interval, resample_counts
 from mint.evaluation.multiple_tests import bootstrap_p_value
 from mint.reproduction import compare, findings, published, results
@@ -23,6 +23,7 @@ from mint.reproduction.panel import build_panel
 from mint.reproduction.read import find_systems, read_system
 from mint.reproduction.settings import ReproduceSettings
 from mint.reproduction.sums import HEADLINE, sums_of
+from mint.shell import cli
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS

@@ -225,8 +225,9 @@ def test_experts(release, tmp_path):
 
 
 def test_bad_files_end_the_command_with_one_line(release, tmp_path, capsys):
-    from mint import cli, reproduce
+    from mint import reproduce
     from mint.reproduction.settings import ReproduceSettings
+    from mint.shell import cli
 
     entries = json.loads(released.tagged_file(release).read_text())
     entries[0]["sentence_tactics"] = [["hugging"]]

@@ -8,16 +8,16 @@ import pickle
 import numpy as np
 import pytest
 
-from mint.manifest import (
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import (
     RunFacts,
     finish_manifest,
     git_state,
     identity_row,
     read_manifest,
-    sha256_file,
     start_manifest,
 )
-from mint.runlog import RunDir, write_text_atomic
+from mint.shell.files import sha256_file, write_text_atomic
 from rewards.errors import ConfigError, DataError
 from rewards.types import GraderIdentity
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from mint import compose, recipes, train
-from mint.config import mint_config
-from mint.manifest import RunFacts, require_same_graders, start_manifest
-from mint.runlog import RunDir
+from mint import train
+from mint.config import compose, recipes
+from mint.config.schema import mint_config
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import RunFacts, require_same_graders, start_manifest
 from rewards.build import (
     EncoderConfig,
     Graders,

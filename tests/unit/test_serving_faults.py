@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from mint.quarantine import Quarantined, read_quarantine
-from mint.runlog import append_json_lines
+from mint.rundir.quarantine import Quarantined, read_quarantine
+from mint.shell.files import append_json_lines
 from mint.verl.group_reward import StepReward, step_rewards
 from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply, pack, unpack

@@ -13,10 +13,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from mint import regrade
-from mint.config import GradingConfig, MintConfig
-from mint.manifest import RunFacts, start_manifest
-from mint.quarantine import Quarantined, read_quarantine
-from mint.runlog import RunDir, append_json_lines
+from mint.config.schema import GradingConfig, MintConfig
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import RunFacts, start_manifest
+from mint.rundir.quarantine import Quarantined, read_quarantine
+from mint.shell.files import append_json_lines
 from mint.verl.failure_watch import FailureWatch
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import step_rewards

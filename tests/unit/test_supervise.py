@@ -10,8 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from mint.runlog import RunDir
-from mint.supervise import Limits, TrainingError, first_error, supervise
+from mint.rundir.directory import RunDir
+from mint.shell.processes import TrainingError, first_error
+from mint.training.supervise import Limits, supervise
 from rewards.errors import ConfigError, GraderError
 
 # ruff: noqa: E501

@@ -8,19 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from mint import cli
-from mint.banks import Banks, load_banks, slots_of
-from mint.conversation import Conversation, Turn, load_conversations, supporter_turns
-from mint.dataset import read_rows
-from mint.paths import data_dir
-from mint.synthetic import (
-    DEMO_PROMPTS,
-    SyntheticConfig,
-    build_demo_data,
-    generate,
-    main,
-    split_scenarios,
-)
+from mint.data.banks import Banks, load_banks, slots_of
+from mint.data.conversation import Conversation, Turn, load_conversations, supporter_turns
+from mint.data.dataset import read_rows
+from mint.data.synthetic import DEMO_PROMPTS, build_demo_data, generate, split_scenarios
+from mint.shell import cli
+from mint.shell.paths import data_dir
+from mint.synthetic import SyntheticConfig, main
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 from rewards.text import split_sentences

@@ -11,15 +11,23 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-from mint import cli, tiny
-from mint.banks import load_banks
-from mint.conversation import save_conversations
-from mint.paths import data_dir
-from mint.synthetic import generate, split_scenarios
-from mint.tiny import TinyConfig, TinySettings, build_tiny, choose_dtype, main
-from mint.tiny_text import dialogues, encode_turns, gather, load_material
-from mint.tiny_tokenizer import END, START, train_tokenizer
-from mint.warm_start import Example, TrainingSettings, batch_loss, make_batches, mean_loss, train
+from mint.data.banks import load_banks
+from mint.data.conversation import save_conversations
+from mint.data.synthetic import generate, split_scenarios
+from mint.policy.text import dialogues, encode_turns, gather, load_material
+from mint.policy.tiny import TinySettings, build_tiny, choose_dtype
+from mint.policy.tokenizer import END, START, train_tokenizer
+from mint.policy.warm_start import (
+    Example,
+    TrainingSettings,
+    batch_loss,
+    make_batches,
+    mean_loss,
+    train,
+)
+from mint.shell import cli
+from mint.shell.paths import data_dir
+from mint.tiny import TinyConfig, main
 from rewards.errors import ConfigError, DataError
 
 SMALL = TinySettings(
@@ -177,7 +185,7 @@ def test_an_interrupted_build_leaves_nothing(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tiny, "sample_replies", stop)
+    monkeypatch.setattr("mint.policy.tiny.sample_replies", stop)
     with pytest.raises(KeyboardInterrupt):
         build_tiny(tmp_path / "policy", SMALL)
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mint import compose, recipes, train
+from mint import train
+from mint.config import compose, recipes
 from rewards.errors import ConfigError
 
 RECIPES = (
@@ -185,16 +186,16 @@ def test_resume_without_checkpoint_is_refused(tmp_path: Path) -> None:
         ["+recipe=mint_tiny", f"mint.run.dir={tmp_path}/none", "mint.run.resume=true"]
     )
     train.finalise(config, recipe="mint_tiny", run_dir="unused")
-    from mint import pipeline
-    from mint.config import mint_config
+    from mint.config.schema import mint_config
+    from mint.training import pipeline
 
     with pytest.raises(ConfigError, match="does not exist"):
         pipeline.check_run_dir(mint_config(config))
 
 
 def test_resume_with_other_graders_is_refused(tmp_path: Path) -> None:
-    from mint.manifest import RunFacts, require_same_graders, start_manifest
-    from mint.runlog import RunDir
+    from mint.rundir.directory import RunDir
+    from mint.rundir.manifest import RunFacts, require_same_graders, start_manifest
     from rewards.types import GraderIdentity
 
     def graders(revision: str) -> dict[str, GraderIdentity]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mint.runlog import RunDir, read_json_lines
+from mint.config.validation import CollapseConfig, QualityLimits, ValidationConfig
+from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_lines
 from mint.validation.choice import (
     Validation,
     assess,
@@ -26,7 +28,6 @@ from mint.validation.record import (
     read_validations,
     write_stopped,
 )
-from mint.validation.settings import CollapseConfig, QualityLimits, ValidationConfig
 from rewards.errors import ConfigError, DataError
 
 SETTINGS = ValidationConfig(every_steps=5, patience=2)

@@ -9,22 +9,28 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mint import pipeline
-from mint.config import MintConfig
-from mint.console import format_validation
-from mint.dataset import read_rows
-from mint.evaluation.settings import EvaluationConfig
-from mint.manifest import RunFacts, read_manifest, start_manifest
-from mint.prompts import PromptConfig, PromptStyle
-from mint.report import write_report
-from mint.runlog import RunDir, read_json_lines
+from mint.config.evaluation import EvaluationConfig
+from mint.config.schema import MintConfig
+from mint.config.validation import (
+    PROBE_SOURCE,
+    CollapseConfig,
+    QualityLimits,
+    ValidationConfig,
+)
+from mint.data.dataset import read_rows
+from mint.data.prompts import PromptConfig, PromptStyle
+from mint.data.synthetic import build_demo_data
+from mint.reporting.run import write_report
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import RunFacts, read_manifest, start_manifest
 from mint.safety.probes import CATEGORIES
-from mint.supervise import TrainingError
-from mint.synthetic import build_demo_data
+from mint.shell.files import read_json_lines
+from mint.shell.processes import TrainingError
+from mint.training import pipeline
+from mint.training.lines import format_validation
 from mint.validation.choice import Validation
 from mint.validation.prompts import chosen_probes, write_prompts
 from mint.validation.record import Stopped, read_stopped, write_stopped
-from mint.validation.settings import PROBE_SOURCE, CollapseConfig, QualityLimits, ValidationConfig
 from mint.verl.checkpoint import checkpoints, export_model, prune_checkpoints
 from mint.verl.validation import TrainingValidation, ValidationReply, evaluated
 from mint.verl.wire import GradedReply, pack, unpack_columns
@@ -216,7 +222,7 @@ def test_replies_that_never_came_count_as_failed(run: RunDir) -> None:
 
 
 def test_probes_are_checked_by_rules_and_limit_the_choice(run: RunDir) -> None:
-    from mint.safety.limits import SafetyLimits
+    from mint.config.safety import SafetyLimits
 
     unsafe = {item.id: "Same here, I lost my mother too." for item in chosen_probes(1)}
     limits = SafetyLimits(**{**OFF, "crisis": 0.5})
@@ -354,7 +360,7 @@ def test_a_validation_on_the_console() -> None:
 
 
 def test_an_empty_held_out_file_is_refused(tmp_path: Path) -> None:
-    from mint.dataset import SCHEMA
+    from mint.data.dataset import SCHEMA
 
     path = tmp_path / "val.parquet"
     pq.write_table(SCHEMA.empty_table(), path)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from mint.runlog import RunDir
+from mint.rundir.directory import RunDir
 from mint.verl.checkpoint import newest_checkpoint
 from mint.verl.group_reward import step_rewards
 from mint.verl.samples import sample_rows

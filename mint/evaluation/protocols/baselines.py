@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from mint.dataset import PromptRow
-from mint.evaluation.cases import Case, prompt_row, row_messages
+from mint.data.cases import Case, prompt_row, row_messages
+from mint.data.dataset import PromptRow
+from mint.data.prompts import PromptConfig, PromptStyle
 from mint.evaluation.generate import Generation
 from mint.evaluation.protocols import lend_an_ear
 from mint.evaluation.ready import count_tokens
@@ -20,7 +21,6 @@ from mint.evaluation.results import Outcome, Unusable, unanswered
 from mint.evaluation.runner import Runner, ToGrade
 from mint.evaluation.sources import ReplyKey, ReplyRequest
 from mint.evaluation.verbalized import draw, instruction, parse, schema
-from mint.prompts import PromptConfig, PromptStyle
 from rewards.types import Failure
 
 NAME = "baselines"

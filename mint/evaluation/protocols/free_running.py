@@ -11,16 +11,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mint.banks import Scenario
-from mint.dataset import PromptRow
-from mint.evaluation.cases import Case, TurnTags, prompt_row, row_messages
+from mint.data.banks import Scenario
+from mint.data.cases import Case, TurnTags, prompt_row, row_messages
+from mint.data.dataset import PromptRow
+from mint.data.prompts import PromptConfig
 from mint.evaluation.generate import Generation
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, Unusable
 from mint.evaluation.runner import Runner, ToGrade
 from mint.evaluation.seeker import Dialogue, Seeker, reactions
 from mint.evaluation.sources import ReplyKey, ReplyRequest
-from mint.prompts import PromptConfig
 from rewards.types import Failure, Message, Status
 
 NAME = "free_running"

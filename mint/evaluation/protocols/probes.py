@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mint.evaluation.cases import Case, prompt_row, row_messages, tag_missing
+from mint.data.cases import Case, prompt_row, row_messages
+from mint.data.prompts import PromptConfig
 from mint.evaluation.generate import Generation
 from mint.evaluation.runner import Runner
 from mint.evaluation.sources import ReplyKey, ReplyRequest
-from mint.prompts import PromptConfig
+from mint.evaluation.tagging import tag_missing
 from mint.safety.probes import ProbeItem
 from mint.safety.report import ProbeReport, run_probes
 from rewards.protocols import TacticTagger

@@ -1,0 +1,1 @@
+"""Everything a Hydra key can name: the settings, the recipes, their composition and their page."""

@@ -1,0 +1,85 @@
+"""Recipes: top-level YAML files that Hydra sees as the group `recipe`.
+
+Hydra maps a group to a folder of that name; registering the files keeps them at `recipes/*.yaml`.
+A file whose first line starts with `# layer:` is shared ground for others and not a recipe itself.
+`# @package` headers are not supported: recipes are always global.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
+
+from mint.config.schema import schema
+from mint.shell.cli import nearest
+from mint.shell.paths import recipes_dir
+from rewards.errors import ConfigError
+
+
+class Recipe(NamedTuple):
+    """A recipe file: name, one-line description (its first comment line), path."""
+
+    name: str
+    summary: str
+    path: Path
+    is_layer: bool
+
+
+def find_recipes() -> dict[str, Recipe]:
+    """All recipes and layers by name: the shipped ones, then those of ./recipes (which win)."""
+    found = {}
+    for folder in dict.fromkeys([recipes_dir().resolve(), (Path.cwd() / "recipes").resolve()]):
+        for path in sorted(folder.glob("*.yaml")):
+            first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip()
+            layer = first.startswith("layer:")
+            found[path.stem] = Recipe(path.stem, first.removeprefix("layer:").strip(), path, layer)
+    return found
+
+
+def register(recipes: dict[str, Recipe]) -> None:
+    """Make the recipes and the typed `mint` node known to Hydra."""
+    store = ConfigStore.instance()
+    store.store(group="mint", name="schema", node=schema(), provider="mint")
+    for recipe in recipes.values():
+        store.store(
+            group="recipe",
+            name=recipe.name,
+            node=load(recipe.path),
+            package="_global_",
+            provider=str(recipe.path),
+        )
+
+
+def load(path: Path) -> DictConfig:
+    """The recipe file as a node. Raises ConfigError with file and position when it is not YAML."""
+    try:
+        node = OmegaConf.load(path)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise ConfigError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"{path}: a recipe is a mapping of keys, got a {type(node).__name__}")
+    return node
+
+
+def check_name(name: str | None, recipes: dict[str, Recipe]) -> Recipe:
+    """The recipe called `name`; ConfigError that lists the recipes otherwise."""
+    runnable = {key: recipe for key, recipe in recipes.items() if not recipe.is_layer}
+    if name in runnable:
+        return runnable[name]
+    problem = "no recipe given; add +recipe=NAME"
+    if name is not None:
+        problem = f"there is no recipe {name!r}{nearest(name, runnable)}"
+    raise ConfigError(f"{problem}\n\n{listing(recipes)}")
+
+
+def listing(recipes: dict[str, Recipe]) -> str:
+    """The recipes, a line each."""
+    runnable = [recipe for recipe in recipes.values() if not recipe.is_layer]
+    width = max(len(recipe.name) for recipe in runnable)
+    return "Recipes:\n" + "\n".join(f"  {r.name:<{width}}  {r.summary}" for r in runnable)

@@ -1,0 +1,169 @@
+"""The project's own settings: the node `mint` of every training configuration.
+
+Each default lives here once (or on the dataclass that owns it: `RewardWeights`, the grader and
+evaluation configs). verl's keys stay verl's; recipes set them directly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mint.config.evaluation import EvaluationConfig
+from mint.config.validation import CollapseConfig, ValidationConfig
+from mint.shell.cli import make_writable
+from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
+from rewards.errors import ConfigError
+from rewards.formula import RewardWeights
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where prompts come from."""
+
+    source: str = "prepared"
+    """prepared: `dir` was written by `python -m mint.prepare`. synthetic: built on demand from the
+    shipped scenarios and sentence banks."""
+    dir: str = "data/built/mint"
+    """Folder with train.parquet, val.parquet and card.json."""
+    train_file: str = "${mint.data.dir}/train.parquet"
+    """Training rows."""
+    val_file: str = "${mint.data.dir}/val.parquet"
+    """Held-out rows, evaluated before and after training."""
+    style: str = "tactics_history"
+    """Prompt style: plain, tactics or tactics_history. Must match the prepared data."""
+    compact: bool = False
+    """Short system prompts (for small policies). Must match the prepared data."""
+    num_conversations: int = 600
+    """Conversations to generate when source is synthetic."""
+    seed: int = 0
+    """Seed of the synthetic generator."""
+
+    def __post_init__(self) -> None:
+        _one_of("mint.data.source", self.source, ("prepared", "synthetic"))
+        _one_of("mint.data.style", self.style, ("plain", "tactics", "tactics_history"))
+        _positive("mint.data.num_conversations", self.num_conversations)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """How the starting policy comes about."""
+
+    build: str = "none"
+    """none: `actor_rollout_ref.model.path` must exist or be a hub name. tiny: the small Qwen3 of
+    `python -m mint.tiny` is built at `path` when it is not there."""
+    path: str = "outputs/tiny-policy"
+    """Where the tiny policy is kept between runs."""
+    seed: int = 0
+    """Seed of its initialisation and warm start."""
+
+    def __post_init__(self) -> None:
+        _one_of("mint.policy.build", self.build, ("none", "tiny"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradingConfig:
+    """How replies reach the graders during training, and when bad grading ends the run."""
+
+    max_batch: int = 64
+    """Replies graded in one call at most."""
+    max_wait_s: float = 0.05
+    """How long a finished reply waits for others to be graded with, seconds."""
+    max_failed_fraction: float = 0.25
+    """A step with a larger share of failed gradings ends the run, in [0, 1]."""
+    max_lost_fraction: float = 0.5
+    """A step with a larger share of lost groups ends the run, in [0, 1]."""
+    failure_window: int = 20
+    """Steps over which a slow leak of failures is looked for."""
+    max_window_failed_fraction: float = 0.1
+    """That many steps with a larger share of failed gradings together end the run, in [0, 1]."""
+    health_interval_s: float = 60.0
+    """How often, at the end of a step, grader servers are asked whether they are alive, seconds."""
+
+    def __post_init__(self) -> None:
+        _positive("mint.grading.max_batch", self.max_batch)
+        _positive("mint.grading.failure_window", self.failure_window)
+        for name in ("max_failed_fraction", "max_lost_fraction", "max_window_failed_fraction"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ConfigError(f"mint.grading.{name} must be in [0, 1], got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """The run directory and its supervision."""
+
+    name: str = ""
+    """Name of the experiment in trackers; the recipe's name unless set."""
+    dir: str = ""
+    """Run directory; outputs/<recipe>/<date_time> unless set. Must not exist, see `resume`."""
+    resume: bool = False
+    """Continue the run in `dir` from its newest checkpoint."""
+    seed: int = 0
+    """Seed of data order and sampling."""
+    evaluate: bool = True
+    """Evaluate held-out conversations before and after training."""
+    export: str = "best"
+    """What becomes RUN/model: best (the best validated step that keeps the limits; the last one
+    without `mint.validation.every_steps`) or last."""
+    start_timeout_s: float = 900.0
+    """The run is ended when its first step has not finished after this many seconds."""
+    step_timeout_s: float = 3600.0
+    """The run is ended when no step finishes for this many seconds."""
+    poll_interval_s: float = 0.05
+    """How often the trainer looks for finished replies; verl's own 2 s would round every
+    generation phase up."""
+    samples_per_step: int = 2
+    """Groups a step whose best and worst reply go to samples.jsonl."""
+
+    def __post_init__(self) -> None:
+        _one_of("mint.run.export", self.export, ("best", "last"))
+        for name in ("start_timeout_s", "step_timeout_s", "poll_interval_s"):
+            _positive(f"mint.run.{name}", getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MintConfig:
+    """Everything under `mint`."""
+
+    reward: RewardWeights = field(default_factory=RewardWeights)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    tagger: TaggerConfig = field(default_factory=TaggerConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    grading: GradingConfig = field(default_factory=GradingConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    collapse: CollapseConfig = field(default_factory=CollapseConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def schema() -> DictConfig:
+    """The typed node for Hydra: misspelt keys and wrong types under `mint` fail at composition."""
+    node = OmegaConf.structured(MintConfig)
+    make_writable(node)
+    OmegaConf.set_struct(node.validation.choose, False)  # its keys are names of metrics
+    return node
+
+
+def mint_config(config: DictConfig) -> MintConfig:
+    """The validated `mint` node of a composed configuration. Raises ConfigError."""
+    node = OmegaConf.merge(schema(), OmegaConf.create(_plain(config.mint)))
+    return OmegaConf.to_object(node)  # type: ignore[return-value]
+
+
+def _plain(node: DictConfig) -> Any:
+    return OmegaConf.to_container(node, resolve=True)
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+def _positive(key: str, value: float) -> None:
+    if not value > 0:
+        raise ConfigError(f"{key} must be > 0, got {value}")

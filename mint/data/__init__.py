@@ -1,0 +1,1 @@
+"""Conversations, training rows, prompts, the shipped material, and the audit of data."""

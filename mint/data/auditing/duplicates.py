@@ -1,0 +1,200 @@
+"""Equal and nearly equal prompts, within a file and between two.
+
+Two prompts are near duplicates when the sets of their word n-grams (within messages) overlap by a
+given Jaccard similarity. Candidates come from MinHash signatures (Broder 1997) cut into bands; the
+similarity of every candidate pair is then computed exactly, so there are no false pairs, and pairs
+somewhat above the threshold are missed only with the probability that `missed` gives.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mint.data.auditing.rows import AuditRow
+from rewards.types import Message
+
+Hashes = NDArray[np.uint64]
+
+_WORD = re.compile(r"\w+")
+_SHINGLE = 3
+_BANDS, _ROWS = 32, 4
+_PERMUTATIONS = _BANDS * _ROWS
+_PRIME = np.uint64((1 << 31) - 1)
+_MAX_BUCKET = 50
+
+
+class Pair(NamedTuple):
+    """Two rows that say nearly the same; `first` comes earlier (or from the first file)."""
+
+    first: int
+    second: int
+    similarity: float
+    """Jaccard similarity of the n-gram sets, in [0, 1]."""
+
+
+def normalised(text: str) -> str:
+    """Words in lower case, single spaces, no punctuation.
+
+    >>> normalised("Hello,  THERE!")
+    'hello there'
+    """
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def exact_key(row: AuditRow) -> tuple[tuple[str, str], ...]:
+    """Equal for rows with the same prompt, letter by letter."""
+    return tuple((message.role, message.content) for message in row.history)
+
+
+def loose_key(row: AuditRow) -> tuple[tuple[str, str], ...]:
+    """Equal for rows whose prompts differ in case, punctuation and white space at most."""
+    return tuple((message.role, _loose(message.content)) for message in row.history)
+
+
+def groups(keys: Iterable[object]) -> list[list[int]]:
+    """Positions that share a key, for keys that occur more than once; in order."""
+    places: dict[object, list[int]] = defaultdict(list)
+    for position, key in enumerate(keys):
+        places[key].append(position)
+    return [group for group in places.values() if len(group) > 1]
+
+
+def near_duplicates(rows: Sequence[AuditRow], threshold: float) -> list[Pair]:
+    """Pairs of rows of different conversations with similarity in [threshold, 1), in order.
+
+    Rows with equal normalised prompts are left to `groups`.
+    """
+    return [
+        pair
+        for pair in _similar(rows, threshold)
+        if loose_key(rows[pair.first]) != loose_key(rows[pair.second])
+        and rows[pair.first].conversation_id != rows[pair.second].conversation_id
+    ]
+
+
+def near_between(
+    first: Sequence[AuditRow], second: Sequence[AuditRow], threshold: float
+) -> list[Pair]:
+    """Pairs of a row of each file with similarity of at least `threshold`."""
+    pairs = _similar([*first, *second], threshold)
+    split = len(first)
+    return [
+        Pair(pair.first, pair.second - split, pair.similarity)
+        for pair in pairs
+        if pair.first < split <= pair.second
+    ]
+
+
+def missed(similarity: float) -> float:
+    """Probability that a pair of this similarity is no candidate."""
+    return float((1 - similarity**_ROWS) ** _BANDS)
+
+
+def shared_ngrams(
+    texts: Iterable[Sequence[str]], others: Iterable[str], length: int
+) -> dict[int, str]:
+    """Position -> first run of `length` words of its texts that also stands in one of `others`."""
+    known = {gram for other in others for gram in _ngrams(other, length)}
+    found = {}
+    for position, parts in enumerate(texts):
+        match = next((g for part in parts for g in _ngrams(part, length) if g in known), None)
+        if match is not None:
+            found[position] = match
+    return found
+
+
+def _ngrams(text: str, length: int) -> Iterator[str]:
+    words = normalised(text).split()
+    for start in range(len(words) - length + 1):
+        yield " ".join(words[start : start + length])
+
+
+def _similar(rows: Sequence[AuditRow], threshold: float) -> list[Pair]:
+    sets = [_prompt_shingles(row.history) for row in rows]
+    usable = [number for number, shingles in enumerate(sets) if len(shingles)]
+    if len(usable) < 2:
+        return []
+    signatures = np.stack([_prompt_signature(rows[number].history) for number in usable])
+    pairs = []
+    for i, j in sorted(_candidates(signatures)):
+        a, b = usable[i], usable[j]
+        similarity = _jaccard(sets[a], sets[b])
+        if similarity >= threshold:
+            pairs.append(Pair(a, b, similarity))
+    return pairs
+
+
+def _candidates(signatures: Hashes) -> set[tuple[int, int]]:
+    found: set[tuple[int, int]] = set()
+    for band in range(_BANDS):
+        part = np.ascontiguousarray(signatures[:, band * _ROWS : (band + 1) * _ROWS])
+        buckets: dict[bytes, list[int]] = defaultdict(list)
+        for number, key in enumerate(part):
+            buckets[key.tobytes()].append(number)
+        for members in buckets.values():
+            # Everybody says hello; a bucket of thousands would be compared for minutes.
+            found.update(combinations(members[:_MAX_BUCKET], 2))
+    return found
+
+
+def _jaccard(a: Hashes, b: Hashes) -> float:
+    common = len(np.intersect1d(a, b, assume_unique=True))
+    return common / (len(a) + len(b) - common)
+
+
+def _prompt_shingles(history: Sequence[Message]) -> Hashes:
+    parts = [_shingles(message.content) for message in history]
+    return np.unique(np.concatenate(parts))
+
+
+def _prompt_signature(history: Sequence[Message]) -> Hashes:
+    # The minimum over a union is the minimum of the minima: each message is hashed once.
+    return np.min(np.stack([_signature(message.content) for message in history]), axis=0)
+
+
+@lru_cache(maxsize=200_000)
+def _loose(text: str) -> str:
+    return normalised(text)
+
+
+@lru_cache(maxsize=200_000)
+def _shingles(text: str) -> Hashes:
+    words = normalised(text).split()
+    grams = {
+        zlib.crc32(" ".join(words[i : i + _SHINGLE]).encode())
+        for i in range(max(1, len(words) - _SHINGLE + 1))
+        if words
+    }
+    return np.array(sorted(grams), dtype=np.uint64)
+
+
+@lru_cache(maxsize=200_000)
+def _signature(text: str) -> Hashes:
+    shingles = _shingles(text)
+    if not len(shingles):
+        return np.full(_PERMUTATIONS, _PRIME, dtype=np.uint64)
+    a, b = _multipliers()
+    result = np.full(_PERMUTATIONS, _PRIME, dtype=np.uint64)
+    for start in range(0, len(shingles), 512):
+        block = (shingles[start : start + 512] % _PRIME)[:, None]
+        result = np.minimum(result, ((block * a + b) % _PRIME).min(axis=0))
+    return result
+
+
+@lru_cache(maxsize=1)
+def _multipliers() -> tuple[Hashes, Hashes]:
+    rng = np.random.default_rng(0)
+    high = int(_PRIME)
+    return (
+        rng.integers(1, high, _PERMUTATIONS, dtype=np.uint64),
+        rng.integers(0, high, _PERMUTATIONS, dtype=np.uint64),
+    )

@@ -1,0 +1,181 @@
+"""The run directory: the one place that knows its file names and how they are written and read.
+
+    RUN/config.yaml           resolved configuration
+    RUN/manifest.json         versions, revision, seeds, data hashes, graders, command, status
+    RUN/metrics.jsonl         one JSON object a step
+    RUN/samples.jsonl         best and worst replies of training
+    RUN/quarantine.jsonl      replies that could not be graded, with all that grading again needs
+    RUN/evaluation/           before.json, after.json, *_replies.jsonl, comparison.json
+    RUN/validation.jsonl      one JSON object a validation; RUN/validation/ has prompts and replies
+    RUN/best.json             the best validated step and why; RUN/stopped.json: why it ended early
+    RUN/model/                the trained policy in Hugging Face form
+    RUN/checkpoints/, logs/, tensorboard/, report.html
+
+Line files are opened, appended to and closed for every row, so several processes may hold the same
+`RunDir` and a killed run loses at most the row it was writing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mint.shell.files import (
+    append_json_lines,
+    jsonable,
+    read_json,
+    read_json_lines,
+    utc_now,
+    write_text_atomic,
+)
+from rewards.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A run directory. Holds nothing but its path, so it can be pickled to other processes."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: str | Path) -> RunDir:
+        """A new run directory. Raises ConfigError when something is already there."""
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ConfigError(f"run directory {path} already exists; choose another one")
+        for folder in (path, path / "logs", path / "evaluation"):
+            folder.mkdir(parents=True, exist_ok=True)
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunDir:
+        """An existing run directory. Raises ConfigError when it is not one."""
+        path = Path(path)
+        if not path.is_dir():
+            raise ConfigError(f"run directory {path} does not exist")
+        run = cls(path)
+        if not any(p.exists() for p in (run.config_path, run.manifest_path, run.metrics_path)):
+            raise ConfigError(
+                f"{path} is not a run directory: it has no config.yaml, manifest.json or "
+                "metrics.jsonl"
+            )
+        return run
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / "manifest.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples_path(self) -> Path:
+        return self.path / "samples.jsonl"
+
+    @property
+    def quarantine_path(self) -> Path:
+        return self.path / "quarantine.jsonl"
+
+    @property
+    def evaluation_path(self) -> Path:
+        return self.path / "evaluation"
+
+    @property
+    def validation_path(self) -> Path:
+        return self.path / "validation"
+
+    @property
+    def validations_path(self) -> Path:
+        return self.path / "validation.jsonl"
+
+    @property
+    def best_path(self) -> Path:
+        return self.path / "best.json"
+
+    @property
+    def stopped_path(self) -> Path:
+        return self.path / "stopped.json"
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard_path(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "logs" / "verl.log"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report.html"
+
+    def append_metrics(self, step: int, values: Mapping[str, Any]) -> None:
+        """Append one step's metrics. NaN and infinity become null, named under "nonfinite"."""
+        row: dict[str, Any] = {"step": int(step), "time": utc_now()}
+        nonfinite = []
+        for key, value in values.items():
+            number = _as_number(key, value)
+            if not math.isfinite(number):
+                nonfinite.append(key)
+            row[key] = number if math.isfinite(number) else None
+        if nonfinite:
+            row["nonfinite"] = nonfinite
+        append_json_lines(self.metrics_path, [row])
+
+    def append_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append training replies worth reading, one JSON object a reply."""
+        append_json_lines(self.samples_path, rows)
+
+    def append_sample(self, row: Mapping[str, Any]) -> None:
+        """Append one training reply."""
+        self.append_samples([row])
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Write RUN/<name> so that a reader sees the old or the new file, never half of one."""
+        path = self.path / name
+        write_text_atomic(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
+        return path
+
+    def read_json(self, name: str) -> Any | None:
+        """Content of RUN/<name>, None when there is no such file."""
+        path = self.path / name
+        return read_json(path) if path.exists() else None
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """One row a step, ascending; a step logged twice (resumed run) keeps the later values."""
+        steps: dict[int, dict[str, Any]] = {}
+        for number, row in enumerate(read_json_lines(self.metrics_path), start=1):
+            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                raise DataError(f"{self.metrics_path}:{number}: a metrics row needs a whole 'step'")
+            steps[row["step"]] = {**steps.setdefault(row["step"], {}), **row}
+        return [steps[step] for step in sorted(steps)]
+
+    def read_samples(self) -> list[dict[str, Any]]:
+        """Rows of samples.jsonl in the order they were written; [] when there is none."""
+        return read_json_lines(self.samples_path)
+
+
+def _as_number(key: str, value: Any) -> float:
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None:
+        return math.nan
+    if isinstance(value, bool | int | float):
+        return value
+    raise DataError(f"metric {key!r} must be a number, got {type(value).__name__} {value!r:.60}")

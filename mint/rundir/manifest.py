@@ -1,0 +1,187 @@
+"""The manifest of a run: what produced it, so that it can be repeated and compared.
+
+`start_manifest(run, RunFacts(...))` writes it with status "running";
+`finish_manifest(run, error)` closes it with "finished" or "failed".
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mint
+from mint.rundir.directory import RunDir
+from mint.shell.files import jsonable, sha256_file, utc_now
+from rewards.errors import ConfigError
+from rewards.types import GraderIdentity
+
+PACKAGES: tuple[str, ...] = (
+    "torch",
+    "transformers",
+    "verl",
+    "vllm",
+    "ray",
+    "sentence-transformers",
+    "scikit-learn",
+    "numpy",
+    "hydra-core",
+    "omegaconf",
+)
+"""Distributions whose version can change a result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What a run knows about itself when it starts."""
+
+    command: Sequence[str]
+    """The command line, program first."""
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    """Purpose -> seed."""
+    data_files: Sequence[str | Path] = ()
+    """Files read by the run; their SHA-256 is recorded."""
+    graders: Mapping[str, GraderIdentity] = field(default_factory=dict)
+    """"tagger" and "judge" -> identity."""
+    recipe: str | None = None
+    """Name of the recipe."""
+
+
+def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
+    """Write RUN/manifest.json with status "running" and return its content.
+
+    Raises ConfigError when a data file does not exist.
+    """
+    manifest = {
+        "status": "running",
+        "error": None,
+        "started": utc_now(),
+        "finished": None,
+        "recipe": facts.recipe,
+        "command": shlex.join(facts.command),
+        "mint": mint.__version__,
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "git": git_state(Path(mint.__file__).parent),
+        "machine": machine_facts(),
+        "seeds": dict(facts.seeds),
+        "data": {str(path): sha256_file(Path(path)) for path in facts.data_files},
+        "graders": {name: identity_row(grader) for name, grader in facts.graders.items()},
+    }
+    run.write_json(run.manifest_path.name, manifest)
+    return manifest
+
+
+def finish_manifest(run: RunDir, error: BaseException | str | None = None) -> None:
+    """Record the end of the run: status "finished", or "failed" with the error's one line.
+
+    An interrupted run (KeyboardInterrupt) counts as failed. Raises ConfigError when the run was
+    never started.
+    """
+    manifest = read_manifest(run)
+    if isinstance(error, BaseException):
+        error = f"{type(error).__name__}: {error}".strip().rstrip(":")
+    manifest["status"] = "finished" if error is None else "failed"
+    manifest["error"] = error
+    manifest["finished"] = utc_now()
+    run.write_json(run.manifest_path.name, manifest)
+
+
+def amend_manifest(run: RunDir, facts: Mapping[str, Any]) -> None:
+    """Add what became known during the run, such as the exported step. Raises ConfigError when the
+    run was never started."""
+    run.write_json(run.manifest_path.name, {**read_manifest(run), **facts})
+
+
+def read_manifest(run: RunDir) -> dict[str, Any]:
+    """Content of RUN/manifest.json. Raises ConfigError when there is none."""
+    manifest = run.read_json(run.manifest_path.name)
+    if not isinstance(manifest, dict):
+        raise ConfigError(f"{run.manifest_path} is missing; it is written when training starts")
+    return manifest
+
+
+def require_same_graders(run: RunDir, graders: Mapping[str, GraderIdentity]) -> None:
+    """Raise ConfigError unless these are the graders, by identity, that the run began with."""
+    recorded = read_manifest(run)["graders"]
+    for name, identity in graders.items():
+        now = identity_row(identity)
+        then = recorded[name] if name in recorded else None
+        if then != now:
+            raise ConfigError(
+                f"the {name} is not the one this run was trained with, so numbers would not "
+                f"compare: manifest.json has {_short(then)}, loaded was {_short(now)}"
+                f"{_differing(then, now)}"
+            )
+
+
+def _short(identity: Mapping[str, Any] | None) -> str:
+    if identity is None:
+        return "none"
+    return "/".join(str(identity[key]) for key in ("kind", "name", "revision"))
+
+
+def _differing(then: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
+    """The details that differ, for identities that look alike otherwise."""
+    if then is None:
+        return ""
+    old, new = then["details"], now["details"]
+    names = [n for n in sorted({*old, *new}) if old.get(n) != new.get(n)]
+    shown = [f"{name} {old.get(name)!r:.60} then, {new.get(name)!r:.60} now" for name in names]
+    return f" ({'; '.join(shown)})" if shown else ""
+
+
+def identity_row(identity: GraderIdentity) -> dict[str, Any]:
+    """A grader's identity in the form it has in JSON, so that two of them compare with ==."""
+    return jsonable(asdict(identity))
+
+
+def package_versions() -> dict[str, str]:
+    """Name -> installed version of each of `PACKAGES` that is installed."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """{"revision", "dirty"} of the checkout that tracks `folder`; None when it is not in one."""
+    # A package installed inside somebody's checkout (.venv/) must not report their revision.
+    tracked = _git(folder, "ls-files", "--error-unmatch", "__init__.py")
+    revision = _git(folder, "rev-parse", "HEAD")
+    if tracked is None or revision is None:
+        return None
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"revision": revision, "dirty": bool(changes)}
+
+
+def machine_facts() -> dict[str, Any]:
+    """Processor architecture, operating system and number of cores."""
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cpu_cores": os.cpu_count(),
+    }
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

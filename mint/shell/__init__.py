@@ -1,0 +1,1 @@
+"""What every command shares: the command line, the console, files, paths, processes."""

@@ -1,0 +1,1 @@
+"""One training run on this machine: checks, stages, supervision."""

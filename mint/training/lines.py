@@ -1,0 +1,67 @@
+"""What a person reads of a training run: one line a step, one a validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mint.validation.choice import Validation
+from mint.validation.collapse import ALARM, KEYS
+
+
+def format_step(row: Mapping[str, Any], total_steps: int, elapsed_s: float) -> str:
+    """A step's metrics on one line; a number that does not exist is shown as "-"."""
+    step = int(row["step"])
+    of = f"/{total_steps}" if total_steps else ""
+    parts = [
+        f"step {step:>3}{of}",
+        f"{_number(row, 'time/step_s', '.1f')} s",
+        f"reward {_number(row, 'reward/raw/mean', '.3f')}",
+        f"empathy {_number(row, 'reward/quality/mean', '.3f')}",
+        f"novelty {_number(row, 'reward/kl/mean', '.2f')}",
+        f"tactics {_number(row, 'tactics_per_reply/mean', '.1f')}",
+        f"tokens {_number(row, 'reply/num_tokens/mean', '.0f')}",
+        f"kl {_number(row, 'policy/kl_loss', '.3f')}",
+        f"agreement {_number(row, 'policy/log_prob_pearson', '.4f')}",
+    ]
+    failed = row["grader/num_failed"] if "grader/num_failed" in row else 0
+    if failed:
+        parts.append(f"NOT GRADED {failed:.0f}")
+    parts.append(f"elapsed {int(elapsed_s // 60)}:{int(elapsed_s % 60):02d}")
+    return "  ".join(parts)
+
+
+def format_validation(validation: Validation, best_step: int | None) -> list[str]:
+    """A validation on one line, and one more for each limit that is not kept."""
+    metrics = validation.metrics
+    parts = [
+        f"validation at step {validation.step}:",
+        f"score {_number({'score': validation.score}, 'score', '.3f')}",
+        f"empathy {_number(metrics, 'empathy', '.2f')}",
+        f"lift {_number(metrics, 'lift', '.2f')}",
+        f"own repetition {_number(metrics, 'self_stickiness', '.2f')}",
+        f"opening {_number(metrics, 'top_opening', '.0%')}",
+        f"probes {_number(metrics, 'probe/all', '.0%')}",
+        f"best so far: {'none keeps the limits' if best_step is None else f'step {best_step}'}",
+    ]
+    return ["  ".join(parts), *(f"  limit: {line}" for line in validation.broken)]
+
+
+def format_alarms(row: Mapping[str, Any], on_before: frozenset[str]) -> list[str]:
+    """A line for each collapse alarm that has come on in this step."""
+    return [
+        f"WARNING: collapse alarm at step {row['step']}: {name} "
+        f"({key} {_number(row, key, '.3f')}; see mint.collapse)"
+        for key, name in KEYS.items()
+        if name in alarms_on(row) - on_before
+    ]
+
+
+def alarms_on(row: Mapping[str, Any]) -> frozenset[str]:
+    """Names of the collapse alarms that are on in a row of metrics.jsonl."""
+    return frozenset(name for name in KEYS.values() if row.get(f"{ALARM}{name}"))
+
+
+def _number(row: Mapping[str, Any], key: str, form: str) -> str:
+    value = row[key] if key in row else None
+    return "-" if value is None else format(value, form)

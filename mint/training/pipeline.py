@@ -1,0 +1,278 @@
+"""One training run from a checked configuration: material, before, training, after, report."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mint.config.schema import MintConfig, mint_config
+from mint.data.prompts import PromptConfig, PromptStyle
+from mint.evaluation.subjects import prompts_of
+from mint.reporting.run import write_report
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import (
+    RunFacts,
+    amend_manifest,
+    finish_manifest,
+    require_same_graders,
+    start_manifest,
+)
+from mint.shell.console import say
+from mint.shell.files import write_text_atomic
+from mint.shell.processes import TrainingError, python_module
+from mint.training import preflight
+from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
+from mint.training.supervise import Limits, supervise
+from mint.validation.prompts import prompts_path, write_prompts
+from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
+from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint
+from mint.verl.environment import training_environment
+from rewards.build import Graders, build_graders, check_servers
+from rewards.errors import ConfigError
+
+COLLAPSED = 3
+"""Exit status of a run that the collapse alarm has ended."""
+_SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
+
+
+def dry_run(config: DictConfig) -> None:
+    """Everything that can be checked without starting Ray, and a summary of the run."""
+    mint = mint_config(config)
+    check_run_dir(mint)
+    ready = material_missing(config, mint) == []
+    report = preflight.check(config, mint, require_material=ready)
+    check_graders(mint)
+    for line in report.facts:
+        say(line)
+    for what in material_missing(config, mint):
+        say(f"note: {what} is not there yet; the run builds it")
+    for note in report.notes:
+        say(f"note: {note}")
+    say(f"run        {mint.run.dir}")
+    say("all checks passed; nothing was started")
+
+
+def run(config: DictConfig, overrides: Sequence[str]) -> int:
+    """Train, evaluate and report. Returns 0, or COLLAPSED when the collapse alarm has ended the
+    training; raises a MintError when the run fails."""
+    started = time.monotonic()
+    mint = mint_config(config)
+    check_run_dir(mint)
+    preflight.check_packages(str(config.trainer.device))
+    preflight.check_batches(config)
+    if not _builds_policy(config, mint):
+        preflight.check_model_path(str(config.actor_rollout_ref.model.path))
+    build_material(config, mint)
+    report = preflight.check(config, mint)
+    graders = check_graders(mint)
+    for note in report.notes:
+        say(f"note: {note}")
+    _fill_verl_keys(config, mint)
+
+    run_dir = RunDir.open(mint.run.dir) if mint.run.resume else RunDir.create(mint.run.dir)
+    if mint.run.resume:
+        require_same_graders(
+            run_dir, {"tagger": graders.tagger.identity, "judge": graders.judge.identity}
+        )
+    write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
+    start_manifest(
+        run_dir,
+        RunFacts(
+            command=["python", "-m", "mint.train", *overrides],
+            seeds={
+                "run": mint.run.seed,
+                "data": mint.data.seed,
+                "policy": mint.policy.seed,
+                "evaluation": mint.evaluation.seed,
+            },
+            data_files=[str(config.data.train_files), str(config.data.val_files)],
+            graders={"tagger": graders.tagger.identity, "judge": graders.judge.identity},
+            recipe=mint.run.name,
+        ),
+    )
+    say(f"run directory {mint.run.dir}")
+    try:
+        if mint.validation.every_steps is not None:
+            prepare_validation(config, mint, run_dir, graders)
+        status = _stages(config, mint, run_dir)
+    except BaseException as error:
+        finish_manifest(run_dir, error)
+        raise
+    finish_manifest(run_dir)
+    write_report(run_dir)
+    say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
+    return status
+
+
+def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> int:
+    if mint.run.evaluate and not (run_dir.evaluation_path / "before.json").exists():
+        say("evaluating the policy before training")
+        in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
+    train(config, mint, run_dir)
+    status = export(mint, run_dir)
+    if mint.run.evaluate:
+        say("evaluating the trained policy")
+        in_own_process("mint.evaluate", f"run={run_dir.path}", "which=after")
+    return status
+
+
+def prepare_validation(
+    config: DictConfig, mint: MintConfig, run_dir: RunDir, graders: Graders
+) -> None:
+    """Write the prompts of the validations and say what they will be."""
+    held_out = str(config.data.val_files)
+    own = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
+    turns, probes = write_prompts(
+        prompts_path(run_dir),
+        held_out,
+        mint.validation,
+        prompts_of(held_out, own),
+        graders.tagger,
+    )
+    say(
+        f"validating every {mint.validation.every_steps} steps on {turns} held-out turns and "
+        f"{probes} safety probes"
+    )
+    if not probes:
+        say("note: mint.validation.probes_per_category=0, so safety does not limit the choice")
+
+
+def export(mint: MintConfig, run_dir: RunDir) -> int:
+    """Write RUN/model from the chosen checkpoint and record the choice; returns the exit status.
+
+    Raises TrainingError when there is no checkpoint.
+    """
+    validated = mint.validation.every_steps is not None
+    best = run_dir.read_json(run_dir.best_path.name) if validated else None
+    choice = choose_export(mint.run.export, best, checkpoints(run_dir))
+    stopped = read_stopped(run_dir)
+    if stopped is not None:
+        say(f"training ended early: {stopped.reason}")
+    export_model(run_dir, choice.step)
+    step = choice.step if choice.step is not None else max(checkpoints(run_dir))
+    if choice.warning:
+        say(f"WARNING: {choice.warning}")
+    say(f"RUN/model is step {step} ({choice.which}: {choice.reason})")
+    amend_manifest(
+        run_dir,
+        {
+            "export": {**choice._asdict(), "step": step},
+            "stopped": None if stopped is None else stopped._asdict(),
+        },
+    )
+    return COLLAPSED if stopped is not None and stopped.kind == COLLAPSE else 0
+
+
+def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
+    """The training process under supervision. Raises TrainingError or GraderError."""
+    total = int(config.trainer.total_training_steps or 0)
+    resumed = newest_checkpoint(run_dir)
+    at = f" from {resumed.name}" if resumed is not None else ""
+    say(f"training{at} (the first step takes a minute or two to start; log: {run_dir.log_path})")
+    began = time.monotonic()
+    alarms: frozenset[str] = frozenset()
+
+    def on_step(row: dict[str, Any]) -> None:
+        nonlocal alarms
+        say(format_step(row, total, time.monotonic() - began))
+        for line in (*format_alarms(row, alarms), *_validation_lines(row, run_dir)):
+            say(line)
+        alarms = alarms_on(row)
+
+    supervise(
+        run_dir,
+        python_module("mint.verl.worker", str(run_dir.path)),
+        training_environment(config),
+        Limits(start_s=mint.run.start_timeout_s, step_s=mint.run.step_timeout_s),
+        on_step,
+    )
+
+
+def _validation_lines(row: dict[str, Any], run_dir: RunDir) -> list[str]:
+    if "val/num_replies" not in row:
+        return []
+    made = {validation.step: validation for validation in read_validations(run_dir)}
+    best = row["val/best_step"] if "val/best_step" in row else None
+    step = row["step"]
+    return (
+        format_validation(made[step], None if best is None else int(best)) if step in made else []
+    )
+
+
+def in_own_process(module: str, *arguments: str) -> None:
+    """Run a stage whose memory must be gone before the next one. Raises TrainingError."""
+    status = subprocess.run(python_module(module, *arguments), check=False).returncode
+    if status:
+        raise TrainingError(f"the stage `python -m {module} {' '.join(arguments)}` failed")
+
+
+def check_run_dir(mint: MintConfig) -> None:
+    """A new run needs a free directory, a resumed one its own."""
+    path = Path(mint.run.dir)
+    if mint.run.resume:
+        run_dir = RunDir.open(path)
+        if newest_checkpoint(run_dir) is None:
+            raise ConfigError(f"{path} has no checkpoint to resume from")
+    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(
+            f"run directory {path} already exists; choose another mint.run.dir, or continue it "
+            "with mint.run.resume=true"
+        )
+
+
+def check_graders(mint: MintConfig) -> Graders:
+    """Load the graders and ask their servers, so that a broken one fails before anything starts."""
+    graders = build_graders(mint.encoder, mint.tagger, mint.judge)
+    check_servers(graders)
+    return graders
+
+
+def material_missing(config: DictConfig, mint: MintConfig) -> list[str]:
+    """What the run has to build first: demo data, tiny policy."""
+    missing = []
+    if mint.data.source == "synthetic" and not Path(mint.data.train_file).is_file():
+        missing.append(f"the generated data in {mint.data.dir}")
+    if _builds_policy(config, mint) and not (Path(mint.policy.path) / "config.json").is_file():
+        missing.append(f"the tiny policy in {mint.policy.path}")
+    return missing
+
+
+def build_material(config: DictConfig, mint: MintConfig) -> None:
+    """Build the demo's data and policy when they are not there yet."""
+    from mint.data.synthetic import build_demo_data
+
+    if mint.data.source == "synthetic" and not Path(mint.data.train_file).is_file():
+        say(f"generating {mint.data.num_conversations} conversations in {mint.data.dir}")
+        build_demo_data(mint.data.dir, mint.data.num_conversations, mint.data.seed)
+    if _builds_policy(config, mint) and not (Path(mint.policy.path) / "config.json").is_file():
+        say(f"building the tiny policy in {mint.policy.path} (about two minutes on two cores)")
+        in_own_process("mint.tiny", f"output={mint.policy.path}", f"seed={mint.policy.seed}")
+
+
+def _builds_policy(config: DictConfig, mint: MintConfig) -> bool:
+    # Only the recipe's own path is built: a mistyped model path must be an error.
+    return (
+        mint.policy.build == "tiny" and str(config.actor_rollout_ref.model.path) == mint.policy.path
+    )
+
+
+def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
+    """verl keys that follow from mint's."""
+    with open_dict(config):
+        config.trainer.resume_mode = "auto" if mint.run.resume else "disable"
+        config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
+        for key in ("train_files", "val_files"):
+            config.data[key] = str(Path(str(config.data[key])).resolve())
+        for grader in (config.mint.tagger, config.mint.judge):
+            for key in _SERVED_FILES:
+                if grader.served.get(key):
+                    # Reward workers and later evaluations may run in another folder.
+                    grader.served[key] = str(Path(grader.served[key]).expanduser().resolve())
+        path = Path(str(config.actor_rollout_ref.model.path)).expanduser()
+        if path.is_dir():
+            config.actor_rollout_ref.model.path = str(path.resolve())
