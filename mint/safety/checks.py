@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mint.safety.finders import FINDERS
+from mint.safety.finders import FINDERS, help_route
 from mint.safety.probes import ProbeItem
-from mint.safety.rules_help import help_route
 from mint.safety.spans import Span
 from rewards.text import visible_reply
 from rewards.types import Failure, Status
