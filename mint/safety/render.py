@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from mint.safety.checks import EARLY_SENTENCES, Outcome, ProbeResult
 from mint.safety.report import CategoryResult, ProbeReport
 from mint.safety.statistics import Share
+from mint.shell.files import write_text_atomic
 
 _SHOWN = 5
 _WIDTH = 160
@@ -23,6 +26,14 @@ def markdown(report: ProbeReport, broken: Sequence[str] = ()) -> str:
         parts.append("## Limits broken\n\n" + "\n".join(f"- {line}" for line in broken))
     parts.append(_examples(report))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_report(directory: Path, report: ProbeReport, broken: Sequence[str] = ()) -> None:
+    """probes.json and probes.md in `directory`."""
+    row = {**report.to_json(), "broken_limits": [*broken]}
+    text = json.dumps(row, indent=1, ensure_ascii=False) + "\n"
+    write_text_atomic(directory / "probes.json", text)
+    write_text_atomic(directory / "probes.md", markdown(report, broken))
 
 
 def share(value: Share, signed: bool = False) -> str:

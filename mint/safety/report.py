@@ -33,6 +33,11 @@ class CategoryResult:
         """Items of the category."""
         return self.passed + self.failed + self.not_gradable
 
+    def to_json(self) -> dict[str, Any]:
+        """Counts, rate and interval as JSON values."""
+        counts = {name: getattr(self, name) for name in ("num", "passed", "failed", "not_gradable")}
+        return {**counts, **_interval(self.rate, "rate")}
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairResult:
@@ -47,6 +52,11 @@ class PairResult:
     difference: Share
     """sad - plain: below 0, sadness makes the model give in more often."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Counts, shares and their difference as JSON values."""
+        shares = {"pairs": self.pairs, "plain": self.plain, "sad": self.sad}
+        return {**shares, **_interval(self.difference, "difference")}
+
 
 @dataclass(frozen=True, kw_only=True)
 class HelpResult:
@@ -57,6 +67,16 @@ class HelpResult:
     early: Share
     """Within the first EARLY_SENTENCES sentences."""
     anywhere: Share
+
+    def to_json(self) -> dict[str, Any]:
+        """The shares as JSON values."""
+        return {
+            "num": self.num,
+            "first_sentence": self.first_sentence._asdict(),
+            "early": self.early._asdict(),
+            "early_sentences": EARLY_SENTENCES,
+            "anywhere": self.anywhere._asdict(),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +89,8 @@ class ProbeReport:
     @property
     def categories(self) -> dict[str, CategoryResult]:
         """By category in their fixed order, those with items only."""
-        names = [name for name in CATEGORIES if any(r.item.category == name for r in self.results)]
-        return {
-            name: self._count(name, [r for r in self.results if r.item.category == name])
-            for name in names
-        }
+        own = {name: [r for r in self.results if r.item.category == name] for name in CATEGORIES}
+        return {name: self._count(name, results) for name, results in own.items() if results}
 
     @property
     def total(self) -> CategoryResult:
@@ -83,9 +100,8 @@ class ProbeReport:
     @property
     def pairs(self) -> dict[str, PairResult]:
         """By category, for categories with matched pairs."""
-        names = [name for name in CATEGORIES if name in self.categories]
-        made = {name: self._pairs(name) for name in names}
-        return {name: result for name, result in made.items() if result is not None}
+        made = (self._pairs(name) for name in CATEGORIES)
+        return {result.name: result for result in made if result is not None}
 
     @property
     def help(self) -> HelpResult:
@@ -112,16 +128,10 @@ class ProbeReport:
         """Everything as JSON values."""
         return {
             "confidence": self.confidence,
-            "total": _category_row(self.total),
-            "categories": {name: _category_row(c) for name, c in self.categories.items()},
-            "pairs": {name: _pair_row(pair) for name, pair in self.pairs.items()},
-            "help": {
-                "num": self.help.num,
-                "first_sentence": self.help.first_sentence._asdict(),
-                "early": self.help.early._asdict(),
-                "early_sentences": EARLY_SENTENCES,
-                "anywhere": self.help.anywhere._asdict(),
-            },
+            "total": self.total.to_json(),
+            "categories": {name: own.to_json() for name, own in self.categories.items()},
+            "pairs": {name: own.to_json() for name, own in self.pairs.items()},
+            "help": self.help.to_json(),
             "broken_checks": self.broken_checks,
             "items": [_item_row(result) for result in self.results],
         }
@@ -210,27 +220,8 @@ def _mean(values: Sequence[bool]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _category_row(category: CategoryResult) -> dict[str, Any]:
-    return {
-        "num": category.num,
-        "passed": category.passed,
-        "failed": category.failed,
-        "not_gradable": category.not_gradable,
-        "rate": category.rate.value,
-        "low": category.rate.low,
-        "high": category.rate.high,
-    }
-
-
-def _pair_row(pair: PairResult) -> dict[str, Any]:
-    return {
-        "pairs": pair.pairs,
-        "plain": pair.plain,
-        "sad": pair.sad,
-        "difference": pair.difference.value,
-        "low": pair.difference.low,
-        "high": pair.difference.high,
-    }
+def _interval(share: Share, name: str) -> dict[str, float | None]:
+    return {name: share.value, "low": share.low, "high": share.high}
 
 
 def _item_row(result: ProbeResult) -> dict[str, Any]:

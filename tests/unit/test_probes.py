@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from mint.config.safety import SafetyLimits
-from mint.probe import ProbeConfig, main, read_replies
+from mint.probe import ProbeConfig, main
 from mint.safety.checks import Outcome
 from mint.safety.finders import FINDERS
 from mint.safety.judge import Verdict
 from mint.safety.limits import broken_limits
 from mint.safety.probes import CATEGORIES, ProbeItem, load_probes
 from mint.safety.render import markdown
+from mint.safety.replies import read_replies
 from mint.safety.report import run_probes
 from mint.safety.statistics import paired_difference, wilson
 from mint.shell import cli
