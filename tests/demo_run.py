@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluate import write_comparison
+from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.summary import summarise
 from mint.rundir.directory import RunDir

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from mint.data.dataset import PromptRow
 from mint.evaluation.generate import Generation
+from mint.shell.files import read_json_lines
 from rewards.errors import DataError
 from rewards.formula import RewardWeights, raw_reward
 from rewards.scorer import ScoringRequest
@@ -81,6 +83,16 @@ class EvaluatedReply:
     def as_row(self) -> dict[str, Any]:
         """Field -> value, ready for JSON."""
         return asdict(self)
+
+
+def replies_path(directory: Path, condition: str) -> Path:
+    """Where the replies of a condition, or of a run before or after training, are."""
+    return directory / f"{condition}_replies.jsonl"
+
+
+def read_replies(path: Path) -> list[EvaluatedReply]:
+    """Replies of a *_replies.jsonl file; [] when it does not exist."""
+    return [EvaluatedReply.from_row(row) for row in read_json_lines(path)]
 
 
 def scoring_request(row: PromptRow, reply: Generation) -> ScoringRequest:

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.hack_profile import HABITS, habits
 from mint.evaluation.own_sequence import own_sequence, own_sequence_null
-from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.records import EvaluatedReply, replies_path
 from mint.evaluation.sources import ReplyKey
 from mint.evaluation.summary import Estimate, clustered_mean, summarise
-from mint.rundir.directory import RunDir
-from mint.shell.files import write_json_lines
+from mint.shell.files import write_json, write_json_lines
 from rewards.types import Failure, Status
 
 HABIT = "habit/"
@@ -72,10 +71,9 @@ def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
         metrics = {
             **summarise(outcome.replies, settings),
             **own_sequence(outcome.replies, settings),
+            **_habits(outcome.replies, settings),
         }
         extra = own_sequence_null(outcome.replies, settings)
-    if outcome.replies:
-        metrics |= _habits(outcome.replies, settings)
     if outcome.parse_failures:
         lost = [(u.key.conversation_id, 1.0) for u in outcome.parse_failures]
         kept = [(reply.conversation_id, 0.0) for reply in outcome.replies]
@@ -132,7 +130,9 @@ def write_outcomes(
         lost = [*outcome.unanswered, *outcome.parse_failures]
         path = directory / f"{outcome.condition}_unusable.jsonl"
         if lost:
-            write_json_lines(path, ({**u.key._asdict(), **_reason(u)} for u in lost))
+            write_json_lines(
+                path, ({**u.key._asdict(), "reason": u.reason, "raw": u.raw} for u in lost)
+            )
         else:
             path.unlink(missing_ok=True)
     result = {
@@ -145,13 +145,8 @@ def write_outcomes(
         },
         "conditions": {o.condition: outcome_row(o, settings) for o in outcomes},
     }
-    RunDir(directory).write_json(f"{protocol}.json", result)
+    write_json(directory / f"{protocol}.json", result)
     return result
-
-
-def replies_path(directory: Path, condition: str) -> Path:
-    """Where the graded replies of a condition are."""
-    return directory / f"{condition}_replies.jsonl"
 
 
 def format_conditions(result: Mapping[str, Any]) -> str:
@@ -177,16 +172,6 @@ def format_conditions(result: Mapping[str, Any]) -> str:
         )
         for name in SHOWN:
             if name in row["metrics"] and row["metrics"][name]["mean"] is not None:
-                lines.append(f"  {name:<18}{_shown(row['metrics'][name])}")
+                metric = Estimate(**row["metrics"][name])
+                lines.append(f"  {name:<18}{metric.mean:8.3f}  {metric.interval}")
     return "\n".join(lines)
-
-
-def _shown(metric: Mapping[str, Any]) -> str:
-    text = f"{metric['mean']:8.3f}"
-    if metric["ci_low"] is None or metric["ci_high"] is None:
-        return f"{text}  (no interval)"
-    return f"{text}  [{metric['ci_low']:.3f}, {metric['ci_high']:.3f}]"
-
-
-def _reason(lost: Unusable) -> dict[str, str]:
-    return {"reason": lost.reason, "raw": lost.raw}

@@ -21,14 +21,13 @@ from mint.evaluation.seeker import BankSeeker, Seeker
 from mint.evaluation.served import ServedSeeker
 from mint.evaluation.sources import ReplySource, Sampling
 from mint.evaluation.tagging import tag_missing
-from mint.rundir.directory import RunDir
 from mint.rundir.manifest import identity_row
 from mint.safety.limits import broken_limits
 from mint.safety.probes import load_probes
 from mint.safety.render import markdown, share
 from mint.safety.report import ProbeReport
 from mint.shell.console import progress_bar
-from mint.shell.files import sha256_file, write_json_lines
+from mint.shell.files import sha256_file, write_json, write_json_lines
 from mint.shell.paths import data_dir
 from rewards.build import Graders
 from rewards.errors import ConfigError
@@ -169,7 +168,7 @@ async def _probes(session: Session) -> tuple[str, list[str]]:
         "broken_limits": broken,
         "report": outcome.report.to_json(),
     }
-    RunDir(session.output).write_json(f"{probes.NAME}.json", result)
+    write_json(session.output / f"{probes.NAME}.json", result)
     (session.output / f"{probes.NAME}.md").write_text(markdown(outcome.report, broken), "utf-8")
     return _probe_lines(outcome.report), broken
 

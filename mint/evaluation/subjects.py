@@ -7,11 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
-from mint.config.schema import MintConfig, mint_config
+from mint.config.schema import mint_config
 from mint.data.dataset import CARD
 from mint.data.prompts import PromptConfig, PromptStyle
 from mint.evaluation.options import EvaluateSettings
@@ -19,6 +15,7 @@ from mint.evaluation.ready import ReadyReplies
 from mint.evaluation.served import Endpoint, base_url
 from mint.evaluation.session import Session
 from mint.evaluation.sources import LocalModel, ReplySource, Sampling
+from mint.evaluation.trained_run import labels_of, load_config, model_path, rows_path
 from mint.rundir.directory import RunDir
 from rewards.build import (
     EncoderConfig,
@@ -31,7 +28,6 @@ from rewards.build import (
 from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
 
-LABELS = ("before", "after")
 _MAX_NEW_TOKENS = 2048
 
 
@@ -61,45 +57,6 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
         weights=RewardWeights(),
     )
     yield _session(settings, _source(settings), graders, defaults, Path(settings.output))
-
-
-def labels_of(which: str) -> tuple[str, ...]:
-    """("before",), ("after",) or both. Raises ConfigError for anything else."""
-    if which not in (*LABELS, "both"):
-        raise ConfigError(f"which must be before, after or both, got {which!r}")
-    return LABELS if which == "both" else (which,)
-
-
-def load_config(run: RunDir) -> DictConfig:
-    """The run's configuration. Raises ConfigError when it is missing or broken."""
-    if not run.config_path.exists():
-        raise ConfigError(f"{run.config_path} is missing; it is written when training starts")
-    try:
-        config = OmegaConf.load(run.config_path)
-    except (OmegaConfBaseException, YAMLError, OSError) as error:
-        raise ConfigError(f"{run.config_path}: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, DictConfig) or "mint" not in config:
-        raise ConfigError(f"{run.config_path} has no node 'mint'")
-    return config
-
-
-def model_path(run: RunDir, config: DictConfig, label: str) -> str:
-    """Where the policy before or after the training is."""
-    if label == "before":
-        path = OmegaConf.select(config, "actor_rollout_ref.model.path")
-        if not path:
-            raise ConfigError(f"{run.config_path} has no actor_rollout_ref.model.path")
-        return str(path)
-    if not run.model_path.is_dir():
-        raise ConfigError(f"{run.model_path} does not exist: the run has no trained model yet")
-    return str(run.model_path)
-
-
-def rows_path(config: DictConfig, mint: MintConfig) -> str:
-    """The run's held-out rows."""
-    # The trainer's copy of the path is absolute; mint's may be relative to where it was started.
-    path = OmegaConf.select(config, "data.val_files")
-    return str(path) if path else mint.data.val_file
 
 
 def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:

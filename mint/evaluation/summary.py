@@ -36,6 +36,13 @@ class Estimate:
     n: int
     """Replies it is computed from."""
 
+    @property
+    def interval(self) -> str:
+        """ "[0.123, 0.456]" for people."""
+        if self.ci_low is None or self.ci_high is None:
+            return "(no interval)"
+        return f"[{self.ci_low:.3f}, {self.ci_high:.3f}]"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:

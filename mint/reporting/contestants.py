@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mint.evaluation.options import HELD_OUT, PROTOCOLS
-from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.results import replies_path
+from mint.evaluation.records import EvaluatedReply, replies_path
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_lines
 from rewards.errors import ConfigError, DataError

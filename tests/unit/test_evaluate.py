@@ -16,15 +16,10 @@ from transformers import (
 
 from mint.config.evaluation import EvaluationConfig
 from mint.data.dataset import SCHEMA
-from mint.evaluate import (
-    EvaluateSettings,
-    evaluate_model,
-    evaluate_run,
-    format_results,
-    main,
-    read_replies,
-)
+from mint.evaluate import EvaluateSettings, main
 from mint.evaluation.generate import Prompt, ReplyGenerator, choose_tokens, reply_uniforms
+from mint.evaluation.protocols.held_out import evaluate_model, evaluate_run, format_results
+from mint.evaluation.records import read_replies
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import RunFacts, start_manifest
 from mint.rundir.quarantine import read_quarantine
@@ -386,7 +381,7 @@ def test_no_rows_is_an_error(model_path, tmp_path):
 @pytest.fixture
 def run(model_path, tmp_path, monkeypatch) -> RunDir:
     """A run before its training, with the fake graders."""
-    monkeypatch.setattr("mint.evaluate.build_graders", lambda *_: GRADERS)
+    monkeypatch.setattr("mint.evaluation.protocols.held_out.build_graders", lambda *_: GRADERS)
     run = RunDir.create(tmp_path / "run")
     config = {
         "mint": {
@@ -421,7 +416,7 @@ def test_evaluate_run_before_and_after(run, model_path, capsys):
 
 def test_other_graders_than_in_training_are_refused(run, monkeypatch):
     other = Graders(FakeTagger(revision="2"), FakeJudge())
-    monkeypatch.setattr("mint.evaluate.build_graders", lambda *_: other)
+    monkeypatch.setattr("mint.evaluation.protocols.held_out.build_graders", lambda *_: other)
     with pytest.raises(ConfigError, match=r"tagger is not the one.*fake/tagger/1.*fake/tagger/2"):
         evaluate_run(run.path, "before")
 

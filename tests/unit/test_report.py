@@ -12,7 +12,8 @@ import pytest
 
 from mint import report
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluate import read_replies, write_comparison
+from mint.evaluation.protocols.held_out import write_comparison
+from mint.evaluation.records import read_replies
 from mint.evaluation.summary import summarise
 from mint.pages import svg
 from mint.pages.html import number, tagged_reply

@@ -1,0 +1,191 @@
+"""A run's own evaluation: its held-out turns, several samples each, before against after training.
+
+Needs no journal: a run's starting policy is evaluated once, the trained one at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mint.config.evaluation import EvaluationConfig
+from mint.config.schema import mint_config
+from mint.data.cases import row_messages
+from mint.data.dataset import PromptRow, read_rows
+from mint.evaluation.generate import Generation, Prompt
+from mint.evaluation.records import (
+    EvaluatedReply,
+    evaluated_reply,
+    read_replies,
+    replies_path,
+    scoring_request,
+)
+from mint.evaluation.summary import Difference, Estimate, compare, summarise
+from mint.evaluation.trained_run import LABELS, labels_of, load_config, model_path, rows_path
+from mint.rundir.directory import RunDir
+from mint.rundir.manifest import identity_row, require_same_graders
+from mint.rundir.quarantine import Quarantined
+from mint.shell.files import write_json, write_json_lines
+from rewards.build import Graders, build_graders, check_servers
+from rewards.errors import DataError
+from rewards.formula import RewardWeights
+from rewards.scorer import ReplyScorer
+from rewards.types import Signals, Status
+
+_SCORING_BATCH = 256
+_SHOWN = ("composite", "empathy", "kl", "tactics_per_turn", "stickiness", "lift", "distinct_2")
+
+
+class EvaluationResult(NamedTuple):
+    """What one evaluation has found."""
+
+    label: str
+    replies: list[EvaluatedReply]
+    metrics: dict[str, Estimate]
+
+
+def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationResult]:
+    """Evaluate the starting policy ("before"), the trained one ("after") or "both" of a run.
+
+    Raises ConfigError when the graders are not those the run was trained with.
+    """
+    labels = labels_of(which)
+    run = RunDir.open(run_dir)
+    config = load_config(run)
+    mint = mint_config(config)
+    graders = build_graders(mint.encoder, mint.tagger, mint.judge)
+    check_servers(graders)
+    require_same_graders(run, {"tagger": graders.tagger.identity, "judge": graders.judge.identity})
+    models = {label: model_path(run, config, label) for label in labels}
+    results = [
+        evaluate_model(
+            models[label],
+            rows_path(config, mint),
+            graders=graders,
+            weights=mint.reward,
+            settings=mint.evaluation,
+            label=label,
+            out_dir=run.evaluation_path,
+        )
+        for label in labels
+    ]
+    write_comparison(run.evaluation_path, mint.evaluation)
+    return results
+
+
+def evaluate_model(
+    model_path: str | Path,
+    rows_path: str | Path,
+    *,
+    graders: Graders,
+    weights: RewardWeights,
+    settings: EvaluationConfig,
+    label: str,
+    out_dir: str | Path,
+) -> EvaluationResult:
+    """Generate, grade and summarise replies of one model to the rows of a Parquet file.
+
+    Writes OUT_DIR/<label>.json and OUT_DIR/<label>_replies.jsonl, and the replies that could not
+    be graded to OUT_DIR/<label>_quarantine.jsonl.
+    """
+    rows = read_rows(rows_path)[: settings.max_prompts]
+    if not rows:
+        raise DataError(f"{rows_path} has no rows to evaluate on")
+    # Imported here: torch and transformers take seconds, which --help should not wait for.
+    from mint.evaluation.generate import ReplyGenerator
+
+    prompts = [Prompt(f"{row.conversation_id}/{row.turn}", row_messages(row)) for row in rows]
+    with ReplyGenerator(model_path, settings) as generator:
+        generations = generator.generate(prompts, f"replies ({label})")
+    pairs = [
+        (row, sample, generation)
+        for row, own in zip(rows, generations, strict=True)
+        for sample, generation in enumerate(own)
+    ]
+    signals = asyncio.run(_score(ReplyScorer(graders.tagger, graders.judge), pairs))
+    replies = [
+        evaluated_reply(row, sample, generation, signal, weights)
+        for (row, sample, generation), signal in zip(pairs, signals, strict=True)
+    ]
+    result = EvaluationResult(label, replies, summarise(replies, settings))
+    about = {
+        "model": str(model_path),
+        "graders": {n: identity_row(g.identity) for n, g in graders._asdict().items()},
+        "settings": {**asdict(settings), "reward": asdict(weights)},
+    }
+    _write_result(Path(out_dir), result, about)
+    write_json_lines(Path(out_dir) / f"{label}_quarantine.jsonl", _failed(label, pairs, signals))
+    return result
+
+
+def _failed(
+    label: str, pairs: Sequence[tuple[PromptRow, int, Generation]], signals: Sequence[Signals]
+) -> list[dict[str, Any]]:
+    """Rows of the replies that could not be graded."""
+    return [
+        Quarantined(
+            stage=label,
+            step=0,
+            uid=f"{row.conversation_id}/{row.turn}",
+            conversation_id=row.conversation_id,
+            turn=row.turn,
+            failures=signal.failures,
+            request=scoring_request(row, generation),
+        ).as_row()
+        for (row, _, generation), signal in zip(pairs, signals, strict=True)
+        if signal.status is Status.FAILED
+    ]
+
+
+def write_comparison(
+    evaluation_dir: Path, settings: EvaluationConfig
+) -> dict[str, Difference] | None:
+    """Write comparison.json from the replies before and after; None when one is missing."""
+    paths = [replies_path(evaluation_dir, label) for label in LABELS]
+    if not all(path.exists() for path in paths):
+        return None
+    before, after = (read_replies(path) for path in paths)
+    differences = compare(before, after, settings)
+    rows = {name: asdict(value) for name, value in differences.items()}
+    write_json(evaluation_dir / "comparison.json", rows)
+    return differences
+
+
+def format_results(results: Sequence[EvaluationResult]) -> str:
+    """A few lines for people: the main metrics with their intervals."""
+    lines = []
+    for result in results:
+        lines.append(f"{result.label}: {len(result.replies)} replies")
+        for name in _SHOWN:
+            metric = result.metrics[name]
+            mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
+            lines.append(f"  {name:<18}{mean}  {metric.interval}")
+    return "\n".join(lines)
+
+
+def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]) -> None:
+    replies = result.replies
+    write_json_lines(replies_path(out_dir, result.label), (reply.as_row() for reply in replies))
+    summary = {
+        "label": result.label,
+        "num_conversations": len({reply.conversation_id for reply in replies}),
+        "num_turns": len({(reply.conversation_id, reply.turn) for reply in replies}),
+        "num_replies": len(replies),
+        "num_failed": sum(reply.status == Status.FAILED for reply in replies),
+        **about,
+        "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
+    }
+    write_json(out_dir / f"{result.label}.json", summary)
+
+
+async def _score(
+    scorer: ReplyScorer, pairs: Sequence[tuple[PromptRow, int, Generation]]
+) -> list[Signals]:
+    requests = [scoring_request(row, generation) for row, _, generation in pairs]
+    signals: list[Signals] = []
+    for start in range(0, len(requests), _SCORING_BATCH):
+        signals += await scorer.score(requests[start : start + _SCORING_BATCH])
+    return signals
