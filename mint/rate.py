@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mint.config.evaluation import EvaluationConfig
-from mint.data.cases import read_cases
-from mint.data.dataset import check_output
-from mint.evaluation.rater_agreement import Agreement, agreement
-from mint.evaluation.rating_sheets import make_pairs, read_choices, write_sheets
-from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.summary import Estimate
-from mint.rundir.directory import RunDir
+from mint.evaluation.rating.pairs import contexts_of, make_pairs, rated_replies
+from mint.evaluation.rating.results import Agreement, agreement, format_agreement
+from mint.evaluation.rating.sheets import read_choices, write_sheets
 from mint.shell import cli
-from mint.shell.files import read_json_lines
+from mint.shell.files import check_output, write_json
 from rewards.errors import ConfigError
 
 
@@ -77,14 +73,9 @@ def export(settings: ExportSettings) -> None:
     """Write the sheets and the key."""
     directory = Path(settings.output)
     check_output(directory, settings.overwrite)
-    contexts = {}
-    if settings.data is not None:
-        for case in read_cases(settings.data):
-            lines = (f"{message.role.capitalize()}: {message.content}" for message in case.history)
-            contexts[case.conversation_id, case.turn] = "\n".join(lines)
-    pairs = make_pairs(
-        _replies(settings.a), _replies(settings.b), contexts, settings.num, settings.seed
-    )
+    contexts = contexts_of(settings.data)
+    first, second = rated_replies(settings.a), rated_replies(settings.b)
+    pairs = make_pairs(first, second, contexts, settings.num, settings.seed)
     names = (settings.a_name, settings.b_name)
     sheets = write_sheets(directory, pairs, names, settings.raters, settings.seed)
     print(
@@ -97,39 +88,12 @@ def compute(settings: AgreementSettings) -> Agreement:
     """The result of the returned sheets."""
     if not settings.sheets:
         raise ConfigError("give the filled sheets: mint.rate agreement key=key.csv sheet_1.csv ...")
-    choices, systems = read_choices(
-        Path(settings.key), [Path(sheet) for sheet in settings.sheets], settings.skip_unrated
-    )
+    sheets = [Path(sheet) for sheet in settings.sheets]
+    choices, systems = read_choices(Path(settings.key), sheets, settings.skip_unrated)
     statistics = EvaluationConfig(
         resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed
     )
     return agreement(choices, systems, statistics)
-
-
-def as_json(result: Agreement) -> dict[str, Any]:
-    """The result as plain JSON."""
-    raters = {
-        name: {**own._asdict(), "win_rate": asdict(own.win_rate)}
-        for name, own in result.raters.items()
-    }
-    return {**result._asdict(), "win_rate": asdict(result.win_rate), "raters": raters}
-
-
-def format_agreement(result: Agreement) -> str:
-    """A few lines for people."""
-    first, second = result.systems
-    counts = ", ".join(f"{name} {number}" for name, number in sorted(result.outcomes.items()))
-    lines = [
-        f"{first} against {second}: win rate {_shown(result.win_rate)} ({counts}; ties count half)"
-    ]
-    for name, own in result.raters.items():
-        side = "" if own.left_share is None else f", chose left {own.left_share:.0%}"
-        lines.append(f"  {name:<20} {_shown(own.win_rate)}  {own.num} pairs{side}")
-    alpha = "not defined" if result.alpha is None else f"{result.alpha:.3f}"
-    lines.append(f"Krippendorff's alpha {alpha}")
-    for names, kappa in result.kappas.items():
-        lines.append(f"  Cohen's kappa {names}: {'-' if kappa is None else f'{kappa:.3f}'}")
-    return "\n".join(lines)
 
 
 def main(settings: ExportSettings | AgreementSettings) -> None:
@@ -139,21 +103,8 @@ def main(settings: ExportSettings | AgreementSettings) -> None:
         return
     result = compute(settings)
     if settings.output is not None:
-        path = Path(settings.output)
-        RunDir(path.parent).write_json(path.name, as_json(result))
+        write_json(Path(settings.output), result.as_json())
     print(format_agreement(result))
-
-
-def _replies(path: str) -> list[EvaluatedReply]:
-    if not Path(path).is_file():
-        raise ConfigError(f"{path} does not exist; give a *_replies.jsonl file of an evaluation")
-    return [EvaluatedReply.from_row(row) for row in read_json_lines(Path(path))]
-
-
-def _shown(value: Estimate) -> str:
-    if value.mean is None or value.ci_low is None or value.ci_high is None:
-        return "-" if value.mean is None else f"{value.mean:.3f} (no interval)"
-    return f"{value.mean:.3f} [{value.ci_low:.3f}, {value.ci_high:.3f}]"
 
 
 if __name__ == "__main__":

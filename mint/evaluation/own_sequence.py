@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation import tactic_sets
-from mint.evaluation.bootstrap import (
-    UNKNOWN,
-    Interval,
-    jackknife_interval,
-    percentile_interval,
-    resample_counts,
-)
+from mint.evaluation.bootstrap import resample_counts
+from mint.evaluation.estimates import Difference, Estimate, Resampled, differences, shared_turns
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.repetition import (
     PAIR_COLUMNS,
@@ -32,13 +27,11 @@ from mint.evaluation.repetition import (
     repetition,
     sum_by,
 )
-from mint.evaluation.summary import Difference, Estimate
 from rewards.tactics import NUM_TACTICS
 
 SHUFFLES = 1000
-_OCCURRENCE = frozenset({"distinct_sets", "set_entropy"})
-"""Statistics of which sets occur at all: a bootstrap draws conversations twice and so loses sets,
-which is why their intervals come from the jackknife."""
+_OCCURRENCE = ("distinct_sets", "set_entropy")
+"""Statistics of which sets occur at all, whose intervals come from the jackknife."""
 
 
 class Sequences(NamedTuple):
@@ -88,12 +81,10 @@ def own_sequence(
     """self_stickiness, self_lift, self_jaccard, same_set (shares of pairs), distinct_sets,
     set_entropy (bits) and effective_tactics, with conversation-clustered intervals."""
     s = sequences(replies)
-    found = _resample(s, settings)
-    result = {}
-    for name, value in found.points.items():
-        interval = _interval(found, name, s.conversations, settings)
-        result[name] = _estimate(value, interval, _number(s, name))
-    return result
+    found = _resampled(s, settings)
+    return {
+        name: found.estimate(name, _number(s, name), settings.confidence) for name in found.points
+    }
 
 
 def compare_own(
@@ -101,35 +92,16 @@ def compare_own(
 ) -> dict[str, Difference]:
     """Paired differences of the same statistics, on the turns both have answered; each resample
     draws the same conversations for both."""
-    shared = {(r.conversation_id, r.turn) for r in before}
-    shared &= {(r.conversation_id, r.turn) for r in after}
+    shared = shared_turns(before, after)
     conversations = sorted({conversation for conversation, _ in shared})
     first, second = (
-        _resample(
+        _resampled(
             sequences([r for r in replies if (r.conversation_id, r.turn) in shared], conversations),
             settings,
         )
         for replies in (before, after)
     )
-    gained = _Resampled(
-        points={name: second.points[name] - first.points[name] for name in first.points},
-        drawn={name: second.drawn[name] - first.drawn[name] for name in first.drawn},
-        without={name: second.without[name] - first.without[name] for name in first.without},
-    )
-    result = {}
-    for name, value in gained.points.items():
-        interval = _interval(gained, name, len(conversations), settings)
-        known = bool(np.isfinite(value))
-        result[name] = Difference(
-            before=_finite(first.points[name]),
-            after=_finite(second.points[name]),
-            difference=_finite(value),
-            ci_low=interval.low if known else None,
-            ci_high=interval.high if known else None,
-            num_conversations=len(conversations),
-            num_turns=len(shared),
-        )
-    return result
+    return differences(first, second, len(shared), settings.confidence)
 
 
 def own_sequence_null(
@@ -147,16 +119,7 @@ def own_sequence_null(
     return result
 
 
-class _Resampled(NamedTuple):
-    """Statistic -> its value, its values over bootstrap resamples, and without each
-    conversation."""
-
-    points: dict[str, float]
-    drawn: dict[str, Floats]
-    without: dict[str, Floats]
-
-
-def _resample(s: Sequences, settings: EvaluationConfig) -> _Resampled:
+def _resampled(s: Sequences, settings: EvaluationConfig) -> Resampled:
     columns_PM = np.hstack(
         [
             pair_sums(s.now_PK, s.before_PK),
@@ -172,29 +135,17 @@ def _resample(s: Sequences, settings: EvaluationConfig) -> _Resampled:
     )
     drawn_RC = resample_counts(s.conversations, settings.resamples, settings.seed)
     points = _statistics(*(part.sum(axis=0, keepdims=True) for part in parts))
-    return _Resampled(
+    without = _statistics(*(part.sum(axis=0, keepdims=True) - part for part in parts))
+    return Resampled(
         points={name: float(value[0]) for name, value in points.items()},
         drawn=_statistics(*(drawn_RC @ part for part in parts)),
-        without=_statistics(*(part.sum(axis=0, keepdims=True) - part for part in parts)),
+        without={name: without[name] for name in _OCCURRENCE},
+        conversations=s.conversations,
     )
-
-
-def _interval(
-    found: _Resampled, name: str, conversations: int, settings: EvaluationConfig
-) -> Interval:
-    if name in _OCCURRENCE:
-        return jackknife_interval(found.points[name], found.without[name], settings.confidence)
-    if conversations < 2:
-        return UNKNOWN
-    return percentile_interval(found.drawn[name], settings.confidence)
 
 
 def _number(s: Sequences, name: str) -> int:
     return len(s.now_PK) if name.startswith(("self_", "same_")) else len(s.now_NK)
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
 
 
 def _statistics(sums_RM: Floats, uses_RK: Floats, sets_RS: Floats) -> dict[str, Floats]:
@@ -209,12 +160,6 @@ def _statistics(sums_RM: Floats, uses_RK: Floats, sets_RS: Floats) -> dict[str, 
         "set_entropy": tactic_sets.set_entropy(sets_RS),
         "effective_tactics": tactic_sets.effective_tactics(uses_RK),
     }
-
-
-def _estimate(value: float, interval: Interval, n: int) -> Estimate:
-    if not np.isfinite(value):
-        return Estimate(mean=None, ci_low=None, ci_high=None, n=n)
-    return Estimate(mean=value, ci_low=interval.low, ci_high=interval.high, n=n)
 
 
 def _sets(replies: Sequence[EvaluatedReply]) -> Bools:

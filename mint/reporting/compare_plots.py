@@ -9,9 +9,9 @@ import numpy as np
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.bootstrap import UNKNOWN, Interval
+from mint.evaluation.estimates import Estimate
 from mint.evaluation.own_sequence import sequences
 from mint.evaluation.repetition import transition_matrix
-from mint.evaluation.summary import Estimate
 from mint.pages.html import figure, missing, section, text
 from mint.reporting.compare_tables import estimates
 from mint.reporting.contestants import Contestant, System

@@ -9,9 +9,9 @@ import pytest
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.bootstrap import resample_counts
+from mint.evaluation.estimates import clustered_mean
 from mint.evaluation.own_sequence import own_sequence, own_sequence_null, sequences
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.summary import clustered_mean
 from rewards.tactics import TACTIC_NAMES
 
 SETTINGS = EvaluationConfig(resamples=300, seed=5)

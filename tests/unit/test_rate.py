@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mint import rate
-from mint.evaluation.rater_agreement import krippendorff_alpha
+from mint.evaluation.rating.results import krippendorff_alpha
 from mint.evaluation.records import EvaluatedReply
 from mint.rate import AgreementSettings, ExportSettings
 from mint.shell import cli

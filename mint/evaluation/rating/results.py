@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import combinations, permutations
-from typing import NamedTuple
-
-from sklearn.metrics import cohen_kappa_score
+from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.rating_sheets import Choice
-from mint.evaluation.summary import Estimate, clustered_mean
+from mint.evaluation.estimates import Estimate, clustered_mean
+from mint.evaluation.rating.sheets import Choice
 
 TIE = "tie"
 
@@ -39,6 +38,14 @@ class Agreement(NamedTuple):
     """Krippendorff's alpha for nominal data, <= 1; 0 is chance. None without shared pairs."""
     kappas: dict[str, float | None]
     """Cohen's kappa of each two raters on the pairs both have rated."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as plain JSON."""
+        raters = {
+            name: {**own._asdict(), "win_rate": asdict(own.win_rate)}
+            for name, own in self.raters.items()
+        }
+        return {**self._asdict(), "win_rate": asdict(self.win_rate), "raters": raters}
 
 
 def agreement(
@@ -83,6 +90,27 @@ def krippendorff_alpha(units: Sequence[Sequence[str]]) -> float | None:
     return float(1 - (n - 1) * observed / expected)
 
 
+def format_agreement(result: Agreement) -> str:
+    """A few lines for people."""
+    first, second = result.systems
+    counts = ", ".join(f"{name} {number}" for name, number in sorted(result.outcomes.items()))
+    lines = [
+        f"{first} against {second}: win rate {_shown(result.win_rate)} ({counts}; ties count half)"
+    ]
+    for name, own in result.raters.items():
+        side = "" if own.left_share is None else f", chose left {own.left_share:.0%}"
+        lines.append(f"  {name:<20} {_shown(own.win_rate)}  {own.num} pairs{side}")
+    alpha = "not defined" if result.alpha is None else f"{result.alpha:.3f}"
+    lines.append(f"Krippendorff's alpha {alpha}")
+    for names, kappa in result.kappas.items():
+        lines.append(f"  Cohen's kappa {names}: {'-' if kappa is None else f'{kappa:.3f}'}")
+    return "\n".join(lines)
+
+
+def _shown(value: Estimate) -> str:
+    return "-" if value.mean is None else f"{value.mean:.3f} {value.interval}"
+
+
 def _rater(choices: Sequence[Choice], first: str, settings: EvaluationConfig) -> RaterResult:
     sides = [choice.chose_left for choice in choices if choice.chose_left is not None]
     return RaterResult(
@@ -106,4 +134,7 @@ def _kappa(
     both = [(u[first], u[second]) for u in units.values() if first in u and second in u]
     if not both or len({value for pair in both for value in pair}) < 2:
         return None
+    # Imported here: two seconds that exporting sheets should not wait for.
+    from sklearn.metrics import cohen_kappa_score
+
     return float(cohen_kappa_score([a for a, _ in both], [b for _, b in both]))

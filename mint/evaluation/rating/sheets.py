@@ -13,25 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mint.evaluation.records import EvaluatedReply
-from mint.shell.files import write_text_atomic
+from mint.evaluation.rating.pairs import Pair
+from mint.shell.files import read_text, write_text_atomic
 from rewards.errors import ConfigError, DataError
 
 SHEET_COLUMNS = ("item", "context", "left", "right", "choice", "comment")
 KEY_COLUMNS = ("item", "sheet", "left_system", "right_system", "conversation_id", "turn")
 CHOICES = ("left", "right", "tie")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-class Pair(NamedTuple):
-    """Replies of two systems to the same turn."""
-
-    conversation_id: str
-    turn: int
-    context: str
-    """What the rater reads first."""
-    first: str
-    second: str
 
 
 class Choice(NamedTuple):
@@ -44,35 +33,6 @@ class Choice(NamedTuple):
     """Name of the system, or "tie"."""
     chose_left: bool | None
     """None for a tie."""
-
-
-def make_pairs(
-    first: Sequence[EvaluatedReply],
-    second: Sequence[EvaluatedReply],
-    contexts: Mapping[tuple[str, int], str],
-    limit: int | None,
-    seed: int,
-) -> list[Pair]:
-    """Pairs of visible, different first replies to the same message, `limit` of them at random.
-
-    `contexts` holds the conversation up to a turn; where it has none, the seeker's message is the
-    context. Raises DataError when there is no such pair.
-    """
-    others = {(r.conversation_id, r.turn): r for r in second if r.sample == 0}
-    pairs = []
-    for reply in first:
-        place = (reply.conversation_id, reply.turn)
-        other = others.get(place)
-        if reply.sample or other is None or other.seeker != reply.seeker:
-            continue
-        if reply.reply.strip() and other.reply.strip() and reply.reply != other.reply:
-            context = contexts[place] if place in contexts else f"Seeker: {reply.seeker}"
-            pairs.append(Pair(*place, context, reply.reply, other.reply))
-    if not pairs:
-        raise DataError("the two evaluations share no turn with two different visible replies")
-    pairs.sort()
-    chosen = random.Random(seed).sample(pairs, min(limit or len(pairs), len(pairs)))
-    return sorted(chosen)
 
 
 def write_sheets(
@@ -178,11 +138,9 @@ def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, objec
 def _read(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
     """(row number in a spreadsheet, row); the header is row 1."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it so") from error
+        text = read_text(path)
+    except DataError as error:
+        raise DataError(f"{error}; save it so") from error
     header = text.split("\n", 1)[0]
     # Spreadsheets of some languages write semicolons.
     delimiter = ";" if header.count(";") > header.count(",") else ","

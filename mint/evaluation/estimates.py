@@ -1,0 +1,138 @@
+"""Values with intervals that follow conversations: of one model, and of two models compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.bootstrap import (
+    UNKNOWN,
+    Interval,
+    jackknife_interval,
+    percentile_interval,
+    resample_counts,
+)
+from mint.evaluation.repetition import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A metric with its confidence interval; None where it is undefined."""
+
+    mean: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    """Replies it is computed from."""
+
+    @property
+    def interval(self) -> str:
+        """ "[0.123, 0.456]" for people."""
+        if self.ci_low is None or self.ci_high is None:
+            return "(no interval)"
+        return f"[{self.ci_low:.3f}, {self.ci_high:.3f}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A metric of two models on the turns both have answered."""
+
+    before: float | None
+    after: float | None
+    difference: float | None
+    """after - before."""
+    ci_low: float | None
+    ci_high: float | None
+    num_conversations: int
+    num_turns: int
+
+
+class Resampled(NamedTuple):
+    """Statistics of the replies of `conversations` conversations, by name."""
+
+    points: dict[str, float]
+    """NaN where undefined."""
+    drawn: dict[str, Floats]
+    """Values over bootstrap resamples of the conversations."""
+    without: dict[str, Floats]
+    """Values without each conversation, for statistics of what occurs at all: a bootstrap draws
+    conversations twice and thereby loses sets and invents repetition, so their intervals come from
+    the jackknife."""
+    conversations: int
+
+    def interval(self, name: str, confidence: float) -> Interval:
+        """The interval of a statistic; unknown for a single conversation, which resamples to
+        itself: an interval of width 0 would claim certainty."""
+        if name in self.without:
+            return jackknife_interval(self.points[name], self.without[name], confidence)
+        if self.conversations < 2:
+            return UNKNOWN
+        return percentile_interval(self.drawn[name], confidence)
+
+    def estimate(self, name: str, n: int, confidence: float) -> Estimate:
+        """A statistic that is computed from `n` replies."""
+        mean = _known(self.points[name])
+        low, high = UNKNOWN if mean is None else self.interval(name, confidence)
+        return Estimate(mean=mean, ci_low=low, ci_high=high, n=n)
+
+
+class Turn(Protocol):
+    """What has a place in a conversation."""
+
+    @property
+    def conversation_id(self) -> str: ...
+
+    @property
+    def turn(self) -> int: ...
+
+
+def shared_turns(before: Sequence[Turn], after: Sequence[Turn]) -> set[tuple[str, int]]:
+    """The (conversation, turn)s that both have answered."""
+    first, second = ({(r.conversation_id, r.turn) for r in side} for side in (before, after))
+    return first & second
+
+
+def differences(
+    before: Resampled, after: Resampled, num_turns: int, confidence: float
+) -> dict[str, Difference]:
+    """Paired differences; each resample has drawn the same conversations for both."""
+    gained = Resampled(
+        points={name: after.points[name] - before.points[name] for name in before.points},
+        drawn={name: after.drawn[name] - before.drawn[name] for name in before.drawn},
+        without={name: after.without[name] - before.without[name] for name in before.without},
+        conversations=before.conversations,
+    )
+    result = {}
+    for name, value in gained.points.items():
+        found = gained.estimate(name, num_turns, confidence)
+        result[name] = Difference(
+            before=_known(before.points[name]),
+            after=_known(after.points[name]),
+            difference=_known(value),
+            ci_low=found.ci_low,
+            ci_high=found.ci_high,
+            num_conversations=gained.conversations,
+            num_turns=num_turns,
+        )
+    return result
+
+
+def clustered_mean(values: Sequence[tuple[str, float]], settings: EvaluationConfig) -> Estimate:
+    """Mean of (conversation, value) with an interval from resampled conversations."""
+    names = {name: c for c, name in enumerate(sorted({name for name, _ in values}))}
+    sums_C2 = np.zeros((len(names), 2))
+    for name, value in values:
+        sums_C2[names[name]] += (value, 1.0)
+    totals_R2 = resample_counts(len(names), settings.resamples, settings.seed) @ sums_C2
+    total, number = sums_C2.sum(axis=0)
+    drawn = {"mean": totals_R2[:, 0] / totals_R2[:, 1]}
+    found = Resampled({"mean": float(total / number)}, drawn, {}, len(names))
+    return found.estimate("mean", int(number), settings.confidence)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""Human raters: what they are shown, and what their answers say."""
