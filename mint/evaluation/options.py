@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mint.config.evaluation import EvaluationConfig
@@ -135,29 +136,20 @@ class EvaluateSettings:
     def protocols(self) -> tuple[str, ...]:
         """The protocols to run, in order. Raises ConfigError for an unknown one."""
         defaults = {"run": HELD_OUT, "replies": "lend_an_ear"}
-        chosen = self.protocol
-        if not chosen:
-            chosen = defaults[self.subject] if self.subject in defaults else "all"
-        names = PROTOCOLS if chosen == "all" else tuple(chosen.split(","))
+        chosen = self.protocol or defaults.get(self.subject, "all")
         allowed = (HELD_OUT, *PROTOCOLS) if self.subject == "run" else PROTOCOLS
+        names = PROTOCOLS if chosen == "all" else _chosen("protocol", chosen, allowed)
         for name in names:
-            if name not in allowed:
-                raise ConfigError(f"protocol must be of {', '.join(allowed)}, all; got {name!r}")
             if self.subject == "replies" and name in ("free_running", "baselines"):
                 raise ConfigError(f"ready replies cannot be evaluated by {name}: it must ask")
-        return tuple(dict.fromkeys(names))
+        return names
 
     @property
     def chosen_conditions(self) -> tuple[str, ...]:
         """The conditions of the baselines. Raises ConfigError for an unknown one."""
         if self.conditions == "all":
             return CONDITIONS
-        names = tuple(dict.fromkeys(self.conditions.split(",")))
-        for name in names:
-            if name not in CONDITIONS:
-                allowed = ", ".join(CONDITIONS)
-                raise ConfigError(f"conditions must be of {allowed}, all; got {name!r}")
-        return names
+        return _chosen("conditions", self.conditions, CONDITIONS)
 
     @property
     def statistics(self) -> EvaluationConfig:
@@ -170,3 +162,12 @@ class EvaluateSettings:
             resamples=self.resamples,
             confidence=self.confidence,
         )
+
+
+def _chosen(key: str, value: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """The names in a list with commas, each once."""
+    names = tuple(dict.fromkeys(value.split(",")))
+    for name in names:
+        if name not in allowed:
+            raise ConfigError(f"{key} must be of {', '.join(allowed)}, all; got {name!r}")
+    return names

@@ -7,22 +7,29 @@ the official repository (conversations_tagged.json), whose turns count in file o
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.evaluation.generate import Generation
 from mint.evaluation.sources import ReplyKey, ReplyRequest, Sampling
-from mint.shell.files import sha256_file
-from rewards.errors import ConfigError, DataError
+from mint.shell.files import parse_json, read_text, sha256_file
+from rewards.errors import DataError
 from rewards.text import visible_reply
 from rewards.types import Failure
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-_FIELDS = {"conversation_id", "turn", "reply", "sample", "condition", "truncated"}
+_WHOLE = (int, "a whole number >= 0")
+_FIELDS: dict[str, tuple[type, str]] = {
+    "conversation_id": (str, "text"),
+    "reply": (str, "text"),
+    "condition": (str, "text"),
+    "turn": _WHOLE,
+    "sample": _WHOLE,
+    "truncated": (bool, "true or false"),
+}
 
 
 class _Ready(NamedTuple):
@@ -48,18 +55,14 @@ class ReadyReplies:
     @property
     def identity(self) -> dict[str, Any]:
         """The file's name and hash."""
-        return {
-            "kind": "replies",
-            "file": self._path.name,
-            "sha256": sha256_file(self._path),
-        }
+        return {"kind": "replies", "file": self._path.name, "sha256": sha256_file(self._path)}
 
     async def stream(
         self, requests: Sequence[ReplyRequest], sampling: Sampling
     ) -> AsyncIterator[tuple[int, Generation | Failure]]:
         """See `ReplySource`. Raises DataError naming the first turn without reply."""
         found = [self._find(request.key) for request in requests]
-        missing = [request.key for request, one in zip(requests, found, strict=True) if one is None]
+        missing = [request.key for request, one in zip(requests, found, strict=True) if not one]
         if missing:
             key = missing[0]
             raise DataError(
@@ -82,12 +85,7 @@ class ReadyReplies:
 
 
 def _read(path: Path) -> dict[ReplyKey, _Ready]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"replies={path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    text = read_text(path, "replies=")
     rows = _records(path, text) if text.lstrip().startswith("[") else _lines(path, text)
     replies: dict[ReplyKey, _Ready] = {}
     for key, ready in rows:
@@ -102,48 +100,31 @@ def _read(path: Path) -> dict[ReplyKey, _Ready]:
     return replies
 
 
-def _lines(path: Path, text: str) -> list[tuple[ReplyKey, _Ready]]:
-    rows = []
+def _lines(path: Path, text: str) -> Iterator[tuple[ReplyKey, _Ready]]:
     for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{place}:{error.colno}: {error.msg}") from error
-        rows.append(_row(place, row))
-    return rows
+        if line.strip():
+            yield _row(f"{path}:{number}", parse_json(line, path, number))
 
 
 def _row(place: str, row: object) -> tuple[ReplyKey, _Ready]:
     if not isinstance(row, Mapping):
         raise DataError(f"{place}: expected an object, got {type(row).__name__}")
     row = {"sample": 0, "condition": "", "truncated": False, **row}
-    if set(row) != _FIELDS:
-        wrong = sorted(set(row) ^ _FIELDS)
+    if set(row) != set(_FIELDS):
+        wrong = sorted(set(row) ^ set(_FIELDS))
         allowed = ", ".join(sorted(_FIELDS))
         raise DataError(f"{place}: {wrong[0]!r} is missing or unknown; a row has {allowed}")
-    for name, kind in (("conversation_id", str), ("reply", str), ("condition", str)):
-        if not isinstance(row[name], kind):
-            raise DataError(f"{place}: {name} must be text, got {row[name]!r:.40}")
-    for name in ("turn", "sample"):
-        if not isinstance(row[name], int) or isinstance(row[name], bool) or row[name] < 0:
-            raise DataError(f"{place}: {name} must be a whole number >= 0, got {row[name]!r:.40}")
-    if not isinstance(row["truncated"], bool):
-        raise DataError(f"{place}: truncated must be true or false, got {row['truncated']!r:.40}")
+    for name, (kind, rule) in _FIELDS.items():
+        # A truth value is a whole number to Python.
+        if type(row[name]) is not kind or (kind is int and row[name] < 0):
+            raise DataError(f"{place}: {name} must be {rule}, got {row[name]!r:.40}")
     key = ReplyKey(row["condition"], row["conversation_id"], row["turn"], row["sample"])
     return key, _Ready(place, row["reply"], row["truncated"])
 
 
-def _records(path: Path, text: str) -> list[tuple[ReplyKey, _Ready]]:
-    try:
-        records = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+def _records(path: Path, text: str) -> Iterator[tuple[ReplyKey, _Ready]]:
     turns: Counter[str] = Counter()
-    rows = []
-    for index, record in enumerate(records):
+    for index, record in enumerate(parse_json(text, path)):
         place = f"{path}: record {index}"
         if not isinstance(record, Mapping) or not {"conversation_id", "model_response"} <= set(
             record
@@ -152,6 +133,5 @@ def _records(path: Path, text: str) -> list[tuple[ReplyKey, _Ready]]:
         name, reply = record["conversation_id"], record["model_response"]
         if not isinstance(name, str) or not isinstance(reply, str):
             raise DataError(f"{place}: conversation_id and model_response must be text")
-        rows.append((ReplyKey("", name, turns[name], 0), _Ready(place, reply, False)))
+        yield ReplyKey("", name, turns[name], 0), _Ready(place, reply, False)
         turns[name] += 1
-    return rows

@@ -6,6 +6,8 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
 from typing import Any, ClassVar
 
 from mint.data.banks import Scenario
@@ -82,14 +84,13 @@ class Endpoint:
         """Connections close with each stream."""
 
     def _body(self, request: ReplyRequest, sampling: Sampling) -> dict[str, Any]:
-        key = "/".join(map(str, request.key[1:]))
         body: dict[str, Any] = {
             "model": self._client.settings.model,
             "messages": list(request.messages),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_new_tokens,
-            "seed": zlib.crc32(f"{sampling.seed}/{key}".encode()) & 0x7FFFFFFF,
+            "seed": _seed(sampling.seed, *request.key[1:]),
         }
         if self._vllm_options:
             body["chat_template_kwargs"] = {"enable_thinking": sampling.thinking}
@@ -144,7 +145,7 @@ class ServedSeeker:
             "revision": settings.revision,
             "seed": self._seed,
             "temperature": self._temperature,
-            "prompt": _PERSONA,
+            "prompt": _persona(),
         }
 
     async def say(self, dialogues: Sequence[Dialogue]) -> list[str | Failure]:
@@ -156,7 +157,6 @@ class ServedSeeker:
 
     def _body(self, dialogue: Dialogue) -> dict[str, Any]:
         roles = {"seeker": "assistant", "supporter": "user"}
-        place = f"{self._seed}/{dialogue.conversation_id}/{len(dialogue.history)}"
         return {
             "model": self._client.settings.model,
             "messages": [
@@ -166,36 +166,30 @@ class ServedSeeker:
             ],
             "temperature": self._temperature,
             "max_tokens": 1024,
-            "seed": zlib.crc32(place.encode()) & 0x7FFFFFFF,
+            "seed": _seed(self._seed, dialogue.conversation_id, len(dialogue.history)),
         }
-
-
-_PERSONA = """\
-Play one person in a chat. You are {who}. {situation} A listener would call it "{event}". You feel \
-{feelings}.
-
-Write your next message and nothing else: one to three short sentences in the first person, the \
-way this person types.
-- React to what the listener has just written. Say more when you feel understood. Answer what you \
-are asked. Grow short and guarded when you are handed advice you did not ask for, and pull back \
-when your feelings are waved away or you are told the same thing twice.
-- Show how you are through small concrete details rather than naming feelings.
-- You came to be heard: never comfort or advise the listener, never end the chat, never step out \
-of the role.
-- Say nothing you have said before.
-Details you may bring in, one at a time:
-{details}"""
 
 
 def persona(scenario: Scenario) -> str:
     """The system prompt of a played seeker."""
-    return _PERSONA.format(
+    return _persona().format(
         who=scenario.who,
         situation=scenario.situation,
         event=scenario.event,
         feelings=", ".join(scenario.feelings),
         details="\n".join(f"- {line}" for line in scenario.follow_ups),
     )
+
+
+@cache
+def _persona() -> str:
+    file = resources.files("mint.evaluation") / "seeker_persona.txt"
+    return file.read_text(encoding="utf-8").removesuffix("\n")
+
+
+def _seed(*parts: object) -> int:
+    """The seed of one request, below 2^31: the same whatever else is asked."""
+    return zlib.crc32("/".join(map(str, parts)).encode()) & 0x7FFFFFFF
 
 
 def _read_message(answer: Any) -> str | Failure:
