@@ -16,7 +16,13 @@ from rewards.errors import ConfigError
 PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
 HELD_OUT = "held_out"
 """A run's own evaluation: its held-out turns, several samples each, before against after."""
-SUBJECTS = ("run", "model", "endpoint", "replies")
+_DEFAULT_PROTOCOL = {
+    "run": HELD_OUT,
+    "model": "all",
+    "endpoint": "all",
+    "replies": "lend_an_ear",
+}
+SUBJECTS = tuple(_DEFAULT_PROTOCOL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +141,7 @@ class EvaluateSettings:
     @property
     def protocols(self) -> tuple[str, ...]:
         """The protocols to run, in order. Raises ConfigError for an unknown one."""
-        defaults = {"run": HELD_OUT, "replies": "lend_an_ear"}
-        chosen = self.protocol or defaults.get(self.subject, "all")
+        chosen = self.protocol or _DEFAULT_PROTOCOL[self.subject]
         allowed = (HELD_OUT, *PROTOCOLS) if self.subject == "run" else PROTOCOLS
         names = PROTOCOLS if chosen == "all" else _chosen("protocol", chosen, allowed)
         for name in names:

@@ -28,17 +28,15 @@ from rewards.build import (
 from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
 
-_MAX_NEW_TOKENS = 2048
-
 
 class _Defaults(NamedTuple):
     """What a subject brings along."""
 
     prompts: PromptConfig
-    max_new_tokens: int
-    thinking: bool
     data: str | None
-    weights: RewardWeights
+    max_new_tokens: int = 2048
+    thinking: bool = False
+    weights: RewardWeights = RewardWeights()
 
 
 def sessions(settings: EvaluateSettings) -> Iterator[Session]:
@@ -49,13 +47,7 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
     if settings.output is None:
         raise ConfigError("output=DIR is needed: the folder for results and journals")
     graders = _graders(settings.encoder, settings.tagger, settings.judge)
-    defaults = _Defaults(
-        prompts=prompts_of(settings.data, PromptConfig()),
-        max_new_tokens=_MAX_NEW_TOKENS,
-        thinking=False,
-        data=settings.data,
-        weights=RewardWeights(),
-    )
+    defaults = _Defaults(prompts_of(settings.data, PromptConfig()), settings.data)
     yield _session(settings, _source(settings), graders, defaults, Path(settings.output))
 
 

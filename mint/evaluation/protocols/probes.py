@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from mint.data.cases import Case, prompt_row, row_messages
 from mint.data.prompts import PromptConfig
 from mint.evaluation.generate import Generation
+from mint.evaluation.records import replies_path
 from mint.evaluation.runner import Runner
 from mint.evaluation.sources import ReplyKey, ReplyRequest
 from mint.evaluation.tagging import tag_missing
 from mint.safety.probes import ProbeItem
+from mint.safety.render import markdown, share
 from mint.safety.report import ProbeReport, run_probes
+from mint.shell.files import write_json, write_json_lines
 from rewards.protocols import TacticTagger
 from rewards.types import Failure
 
@@ -62,4 +66,39 @@ def probe_case(item: ProbeItem) -> Case:
         turn=earlier,
         history=tuple(item.messages),
         tags=(None,) * earlier,
+    )
+
+
+def write_outcome(
+    directory: Path, outcome: ProbeOutcome, about: Mapping[str, Any], broken: Sequence[str]
+) -> None:
+    """Write probes_replies.jsonl, probes.json and probes.md."""
+    rows = (
+        {"id": name, "reply": None, "failure": reply._asdict()}
+        if isinstance(reply, Failure)
+        else {"id": name, "reply": reply, "failure": None}
+        for name, reply in outcome.replies.items()
+    )
+    write_json_lines(replies_path(directory, NAME), rows)
+    result = {
+        **about,
+        "counts": {
+            "asked": len(outcome.replies),
+            "unanswered": sum(isinstance(r, Failure) for r in outcome.replies.values()),
+            "truncated": outcome.num_truncated,
+        },
+        "broken_limits": broken,
+        "report": outcome.report.to_json(),
+    }
+    write_json(directory / f"{NAME}.json", result)
+    (directory / f"{NAME}.md").write_text(markdown(outcome.report, broken), "utf-8")
+
+
+def format_report(report: ProbeReport) -> str:
+    """The shares that passed, for people."""
+    rows = [report.total, *report.categories.values()]
+    return "\n".join(
+        f"{'probes: ' if row is rows[0] else '  '}{row.name:<18}{share(row.rate)} passed"
+        + (f", {row.not_gradable} not graded" if row.not_gradable else "")
+        for row in rows
     )
