@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from mint.evaluation.bootstrap import (
     percentile_interval,
     resample_counts,
 )
+from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.repetition import Floats
 
 
@@ -80,20 +81,25 @@ class Resampled(NamedTuple):
         return Estimate(mean=mean, ci_low=low, ci_high=high, n=n)
 
 
-class Turn(Protocol):
-    """What has a place in a conversation."""
+class Shared(NamedTuple):
+    """What two models have both answered."""
 
-    @property
-    def conversation_id(self) -> str: ...
+    before: list[EvaluatedReply]
+    after: list[EvaluatedReply]
+    conversations: list[str]
+    num_turns: int
 
-    @property
-    def turn(self) -> int: ...
 
-
-def shared_turns(before: Sequence[Turn], after: Sequence[Turn]) -> set[tuple[str, int]]:
-    """The (conversation, turn)s that both have answered."""
+def shared_turns(before: Sequence[EvaluatedReply], after: Sequence[EvaluatedReply]) -> Shared:
+    """The replies to (conversation, turn)s that both have answered."""
     first, second = ({(r.conversation_id, r.turn) for r in side} for side in (before, after))
-    return first & second
+    shared = first & second
+    return Shared(
+        before=[r for r in before if (r.conversation_id, r.turn) in shared],
+        after=[r for r in after if (r.conversation_id, r.turn) in shared],
+        conversations=sorted({conversation for conversation, _ in shared}),
+        num_turns=len(shared),
+    )
 
 
 def differences(

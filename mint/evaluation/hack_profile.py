@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from mint.safety.lived_experience import claims_lived_experience
+from mint.safety.finders import lived_experience
 from rewards.text import split_sentences
 
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\u2b1b\u2b1c\u303d]")
@@ -27,7 +27,7 @@ HABITS: Mapping[str, Callable[[str], float]] = {
     "ends_with_question": lambda text: float(text.rstrip().endswith("?")),
     "emoji": lambda text: float(_EMOJI.search(text) is not None),
     "markdown": lambda text: float(_MARKDOWN.search(text) is not None),
-    "lived_experience": lambda text: float(claims_lived_experience(text)),
+    "lived_experience": lambda text: float(bool(lived_experience(text))),
 }
 """Habit -> its value for one visible reply: words (separated by white space), sentences and
 question marks are counts, the others 1 when the reply has it and 0 when not."""

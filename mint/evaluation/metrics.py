@@ -16,13 +16,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from mint.evaluation import repetition
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.repetition import (
     PAIR_COLUMNS,
+    Bools,
     Floats,
     divide,
     pair_sums,
-    repetition,
     sum_by,
 )
 from rewards.tactics import NUM_TACTICS, TACTIC_NAMES
@@ -89,7 +90,7 @@ def estimates(totals_RM: Floats) -> dict[str, Floats]:
     sums, counts, pairs = np.split(totals_RM, [num, 2 * num], axis=1)
     means = divide(sums, counts)
     result = {name: means[:, m] for m, name in enumerate(MEANS)}
-    rates = repetition(pairs)
+    rates = repetition.repetition(pairs)
     result["stickiness"] = rates.stickiness
     result["lift"] = rates.lift
     return result
@@ -106,22 +107,27 @@ def counted(sums_CM: Floats) -> dict[str, int]:
 
 def repeat_rates(replies: Sequence[EvaluatedReply]) -> list[float | None]:
     """P(x_k | p_k) of each tactic, in [0, 1]; None for one that no previous turn has used."""
-    both, previous = _repetition_sums(replies).sum(axis=0)[: 2 * NUM_TACTICS].reshape(2, -1)
-    return [float(b / p) if p > 0 else None for b, p in zip(both, previous, strict=True)]
+    rates_K = repetition.repeat_rates(*_pairs([r for r in replies if _paired(r)]))
+    return [float(rate) if np.isfinite(rate) else None for rate in rates_K]
 
 
 def _repetition_sums(replies: Sequence[EvaluatedReply]) -> Floats:
-    """[N, 40]: per tactic, in both turns; in the previous; only in the reply; not in the previous.
-
-    Zeros for a reply that was not graded or has no previous turn.
-    """
+    """[N, 40] `pair_sums`; zeros for a reply that was not graded or has no previous turn."""
+    paired_N = np.array([_paired(reply) for reply in replies], dtype=bool)
     sums_NM = np.zeros((len(replies), PAIR_COLUMNS))
-    for n, reply in enumerate(replies):
-        if reply.graded and reply.has_previous:
-            now_1K = np.asarray([reply.counts]) > 0
-            previous_1K = np.asarray([reply.previous_counts]) > 0
-            sums_NM[n] = pair_sums(now_1K, previous_1K)
+    sums_NM[paired_N] = pair_sums(*_pairs([reply for reply in replies if _paired(reply)]))
     return sums_NM
+
+
+def _paired(reply: EvaluatedReply) -> bool:
+    return reply.graded and reply.has_previous
+
+
+def _pairs(replies: Sequence[EvaluatedReply]) -> tuple[Bools, Bools]:
+    """[P, K] tactics of each reply, and of the turn before it."""
+    shape = (len(replies), NUM_TACTICS)
+    now_PK = np.array([reply.counts for reply in replies]).reshape(shape) > 0
+    return now_PK, np.array([reply.previous_counts for reply in replies]).reshape(shape) > 0
 
 
 def _number(value: float | None) -> float:

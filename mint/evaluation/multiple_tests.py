@@ -32,28 +32,30 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
     In the given order; NaN stays NaN and does not count as a test.
     """
-    return _adjust(p_values, lambda rank, tests: tests - rank, from_largest=False)
+    return _adjust(p_values, _holm)
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values that control the expected share of false findings (Benjamini and Hochberg
     1995). In the given order; NaN stays NaN and does not count as a test."""
-    return _adjust(p_values, lambda rank, tests: tests / (rank + 1), from_largest=True)
+    # Imported here: a second or two that reports should not wait for.
+    from scipy.stats import false_discovery_control
+
+    return _adjust(p_values, false_discovery_control)
 
 
-def _adjust(
-    p_values: Sequence[float], factor: Callable[[int, int], float], *, from_largest: bool
-) -> list[float]:
+def _holm(p: Floats) -> Floats:
+    order = np.argsort(p, kind="stable")
+    scaled = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(scaled, 1.0)[np.argsort(order)]
+
+
+def _adjust(p_values: Sequence[float], adjust: Callable[[Floats], Floats]) -> list[float]:
     p = np.asarray(p_values, dtype=np.float64)
-    defined = np.flatnonzero(np.isfinite(p))
+    defined = np.isfinite(p)
     if np.any((p[defined] < 0) | (p[defined] > 1)):
         raise DataError("p-values must lie in [0, 1]")
-    order = defined[np.argsort(p[defined], kind="stable")]
-    scaled = np.array([p[i] * factor(rank, len(order)) for rank, i in enumerate(order)])
-    if from_largest:
-        scaled = np.minimum.accumulate(scaled[::-1])[::-1]
-    else:
-        scaled = np.maximum.accumulate(scaled)
     adjusted = np.full(len(p), np.nan)
-    adjusted[order] = np.minimum(scaled, 1.0)
-    return [float(value) for value in adjusted]
+    if defined.any():
+        adjusted[defined] = adjust(p[defined])
+    return adjusted.tolist()

@@ -93,15 +93,11 @@ def compare_own(
     """Paired differences of the same statistics, on the turns both have answered; each resample
     draws the same conversations for both."""
     shared = shared_turns(before, after)
-    conversations = sorted({conversation for conversation, _ in shared})
     first, second = (
-        _resampled(
-            sequences([r for r in replies if (r.conversation_id, r.turn) in shared], conversations),
-            settings,
-        )
-        for replies in (before, after)
+        _resampled(sequences(own, shared.conversations), settings)
+        for own in (shared.before, shared.after)
     )
-    return differences(first, second, len(shared), settings.confidence)
+    return differences(first, second, shared.num_turns, settings.confidence)
 
 
 def own_sequence_null(

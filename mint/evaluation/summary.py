@@ -37,15 +37,15 @@ def compare(
     Each resample draws the same conversations for both. Raises DataError when they share none.
     """
     shared = shared_turns(before, after)
-    if not shared:
+    if not shared.num_turns:
         raise DataError("the two evaluations share no conversation turn, so nothing compares")
-    conversations = sorted({conversation for conversation, _ in shared})
-    sides = []
-    for replies in (before, after):
-        own = [reply for reply in replies if (reply.conversation_id, reply.turn) in shared]
-        sums_CM = conversation_sums(own, conversations)
-        sides.append(_resampled(own, conversations, sums_CM, settings))
-    return differences(sides[0], sides[1], len(shared), settings.confidence)
+    first, second = (
+        _resampled(
+            own, shared.conversations, conversation_sums(own, shared.conversations), settings
+        )
+        for own in (shared.before, shared.after)
+    )
+    return differences(first, second, shared.num_turns, settings.confidence)
 
 
 def _resampled(
