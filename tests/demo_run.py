@@ -10,9 +10,9 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.summary import summarise
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import RunFacts, finish_manifest, start_manifest
 from mint.shell.files import write_json_lines

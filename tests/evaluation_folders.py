@@ -9,7 +9,7 @@ from types import ModuleType
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.results import Outcome, Unusable, write_outcomes
-from mint.evaluation.sources import ReplyKey
+from mint.evaluation.sources.requests import ReplyKey
 from mint.rundir.directory import RunDir
 
 SETTINGS = EvaluationConfig(resamples=200)

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mint.bench.stats import Spread, spread
-from mint.evaluation.bootstrap import resample_counts
-from mint.evaluation.repetition import Floats
+from mint.evaluation.statistics.arrays import Floats
+from mint.evaluation.statistics.bootstrap import resample_counts
 from mint.reproduction.panel import Panel, Replies, Turns, build_panel
 from mint.reproduction.read import TurnKey, find_systems, parse_name, read_system
 from mint.reproduction.sums import HEADLINE, headline_sums

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from mint.config.evaluation import EvaluationConfig
 from mint.config.safety import SafetyLimits
 from mint.evaluation.protocols.baselines import CONDITIONS
-from mint.evaluation.seeker import MAX_TURNS
-from mint.evaluation.served import SeekerEndpoint, SubjectEndpoint
+from mint.evaluation.seekers.bank import MAX_TURNS
+from mint.evaluation.seekers.served import SeekerEndpoint
+from mint.evaluation.sources.served import SubjectEndpoint
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
 from rewards.errors import ConfigError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mint.data.dataset import PromptRow
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.shell.files import read_json_lines
 from rewards.errors import DataError
 from rewards.formula import RewardWeights, raw_reward

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.estimates import Estimate, clustered_mean
-from mint.evaluation.hack_profile import HABITS, habits
-from mint.evaluation.own_sequence import own_sequence, own_sequence_null
+from mint.evaluation.metrics.habits import HABITS, habits
+from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
+from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.records import EvaluatedReply, replies_path
-from mint.evaluation.sources import ReplyKey
-from mint.evaluation.summary import summarise
+from mint.evaluation.sources.requests import ReplyKey
+from mint.evaluation.statistics.estimates import Estimate, clustered_mean
 from mint.shell.files import write_json, write_json_lines
 from rewards.types import Failure, Status
 

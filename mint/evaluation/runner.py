@@ -9,10 +9,16 @@ from typing import NamedTuple
 from rich.progress import Progress, TaskID
 
 from mint.data.dataset import PromptRow
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal
 from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request
-from mint.evaluation.sources import ReplyKey, ReplyRequest, ReplySource, Sampling, SubjectError
+from mint.evaluation.sources.requests import (
+    ReplyKey,
+    ReplyRequest,
+    ReplySource,
+    Sampling,
+    SubjectError,
+)
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer
 from rewards.types import Failure, Status

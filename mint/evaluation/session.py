@@ -18,9 +18,10 @@ from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.protocols import baselines, free_running, lend_an_ear, probes
 from mint.evaluation.results import Outcome, format_conditions, write_outcomes
 from mint.evaluation.runner import Runner
-from mint.evaluation.seeker import BankSeeker, Seeker
-from mint.evaluation.served import ServedSeeker
-from mint.evaluation.sources import ReplySource, Sampling
+from mint.evaluation.seekers.bank import BankSeeker
+from mint.evaluation.seekers.dialogue import Seeker
+from mint.evaluation.seekers.served import ServedSeeker
+from mint.evaluation.sources.requests import ReplySource, Sampling
 from mint.evaluation.tagging import tag_missing
 from mint.rundir.manifest import identity_row
 from mint.safety.limits import broken_limits

@@ -11,10 +11,11 @@ from mint.config.schema import mint_config
 from mint.data.dataset import CARD
 from mint.data.prompts import PromptConfig, PromptStyle
 from mint.evaluation.options import EvaluateSettings
-from mint.evaluation.ready import ReadyReplies
-from mint.evaluation.served import Endpoint, base_url
 from mint.evaluation.session import Session
-from mint.evaluation.sources import LocalModel, ReplySource, Sampling
+from mint.evaluation.sources.local import LocalModel
+from mint.evaluation.sources.ready import ReadyReplies
+from mint.evaluation.sources.requests import ReplySource, Sampling
+from mint.evaluation.sources.served import Endpoint, base_url
 from mint.evaluation.trained_run import labels_of, load_config, model_path, rows_path
 from mint.rundir.directory import RunDir
 from rewards.build import (

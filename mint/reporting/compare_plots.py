@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.bootstrap import UNKNOWN, Interval
-from mint.evaluation.estimates import Estimate
-from mint.evaluation.own_sequence import sequences
-from mint.evaluation.repetition import transition_matrix
+from mint.evaluation.metrics.own_sequence import sequences
+from mint.evaluation.metrics.repetition import transition_matrix
+from mint.evaluation.statistics.bootstrap import UNKNOWN, Interval
+from mint.evaluation.statistics.estimates import Estimate
 from mint.pages.html import figure, missing, section, text
 from mint.reporting.compare_tables import estimates
 from mint.reporting.contestants import Contestant, System

@@ -20,7 +20,7 @@ _PASSED = Measure("Passed", "share of probes passed", 1)
 
 @dataclass(frozen=True)
 class _Row:
-    """A paired difference in the form of `mint.evaluation.summary.Difference`."""
+    """A paired difference in the form of `mint.evaluation.metrics.summary.Difference`."""
 
     difference: float | None
     ci_low: float | None

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.estimates import Difference, Estimate
-from mint.evaluation.own_sequence import compare_own, own_sequence
-from mint.evaluation.summary import compare, summarise
+from mint.evaluation.metrics.own_sequence import compare_own, own_sequence
+from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.statistics.estimates import Difference, Estimate
 from mint.pages import svg
 from mint.pages.html import more, number, section, table, text
 from mint.reporting.contestants import System

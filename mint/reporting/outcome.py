@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mint.evaluation.metrics import repeat_rates
+from mint.evaluation.metrics.means import repeat_rates
 from mint.pages import svg
 from mint.pages.html import code, figure, label, missing, number, section, table, text
 from mint.reporting.data import ReportData

@@ -8,9 +8,9 @@ from itertools import combinations
 
 import numpy as np
 
-from mint.evaluation.bootstrap import Interval, percentile_interval
-from mint.evaluation.multiple_tests import benjamini_hochberg, bootstrap_p_value, holm
-from mint.evaluation.repetition import Floats
+from mint.evaluation.statistics.arrays import Floats
+from mint.evaluation.statistics.bootstrap import Interval, percentile_interval
+from mint.evaluation.statistics.multiple_tests import benjamini_hochberg, bootstrap_p_value, holm
 from mint.reproduction.sums import HEADLINE, Sums
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mint.evaluation.agreement import round_half_up, spearman, weighted_kappa
-from mint.evaluation.bootstrap import Interval, percentile_interval
-from mint.evaluation.repetition import Floats, divide, sum_by
+from mint.evaluation.statistics.agreement import round_half_up, spearman, weighted_kappa
+from mint.evaluation.statistics.arrays import Floats, divide, sum_by
+from mint.evaluation.statistics.bootstrap import Interval, percentile_interval
 from mint.reproduction.panel import Panel
 from mint.reproduction.read import rating, read_csv
 from rewards.errors import DataError

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mint.evaluation.tactic_sets import ALWAYS_ON
+from mint.evaluation.metrics.tactic_sets import ALWAYS_ON
 from mint.pages.html import number, text
 from mint.reproduction.measure import Measured
 from mint.reproduction.results import Results

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mint.evaluation import tactic_sets, wording
-from mint.evaluation.bootstrap import Interval, jackknife_interval, percentile_interval
-from mint.evaluation.repetition import Floats, Null, permutation_null
+from mint.evaluation.metrics import tactic_sets, wording
+from mint.evaluation.metrics.repetition import Null, permutation_null
+from mint.evaluation.statistics.arrays import Floats
+from mint.evaluation.statistics.bootstrap import Interval, jackknife_interval, percentile_interval
 from mint.reproduction.panel import Panel, Replies
 from mint.reproduction.read import SystemName
 from mint.reproduction.settings import ReproduceSettings

@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mint.evaluation.repetition import Bools, Floats
-from mint.evaluation.tactic_sets import bool_sets
+from mint.evaluation.metrics.tactic_sets import bool_sets
+from mint.evaluation.statistics.arrays import Bools, Floats
 from mint.reproduction.read import System, SystemName, TurnKey, aggregate
 from rewards.errors import ConfigError, DataError
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mint.evaluation.bootstrap import UNKNOWN, Interval
+from mint.evaluation.statistics.bootstrap import UNKNOWN, Interval
 from mint.pages.html import number, text
 from mint.pages.svg import WIDTH
 from mint.reproduction.marks import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mint.evaluation.bootstrap import Interval
+from mint.evaluation.statistics.bootstrap import Interval
 from mint.pages.html import figure, number
 from mint.reproduction import grids, plots
 from mint.reproduction.marks import legend

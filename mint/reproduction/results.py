@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import mint
-from mint.evaluation import bert_score
-from mint.evaluation.bootstrap import Interval, resample_counts
-from mint.evaluation.repetition import Null
+from mint.evaluation.metrics import bert_score
+from mint.evaluation.metrics.repetition import Null
+from mint.evaluation.statistics.bootstrap import Interval, resample_counts
 from mint.reproduction.compare import Comparison, compare_all
 from mint.reproduction.experts import Agreement, agreement, read_experts
 from mint.reproduction.measure import Measured, measure

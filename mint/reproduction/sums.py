@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mint.evaluation import tactic_sets
-from mint.evaluation.hack_profile import habits
-from mint.evaluation.repetition import Floats, divide, pair_sums, repetition, sum_by
-from mint.evaluation.surface import bigram_overlap, bleu_2, tokens
+from mint.evaluation.metrics import tactic_sets
+from mint.evaluation.metrics.habits import habits
+from mint.evaluation.metrics.overlap import bigram_overlap, bleu_2, tokens
+from mint.evaluation.metrics.repetition import pair_sums, repetition
+from mint.evaluation.statistics.arrays import Floats, divide, sum_by
 from mint.reproduction.panel import Panel, Replies, Turns
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS

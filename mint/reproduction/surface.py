@@ -8,8 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mint.evaluation.bert_score import Score
-from mint.evaluation.surface import bigram_overlap, bleu_2, tokens
+from mint.evaluation.metrics.bert_score import Score
+from mint.evaluation.metrics.overlap import bigram_overlap, bleu_2, tokens
 from mint.reproduction.panel import Panel
 from mint.reproduction.published import Published, SurfaceRow
 from mint.reproduction.read import read_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mint.evaluation.bootstrap import Interval
+from mint.evaluation.statistics.bootstrap import Interval
 from mint.reproduction.results import Results
 
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from mint.config.evaluation import EvaluationConfig
 from mint.config.safety import SafetyLimits
 from mint.config.validation import HABIT, PROBE, ValidationConfig
-from mint.evaluation.hack_profile import HABITS
-from mint.evaluation.metrics import MEANS, POOLED, REPETITION
-from mint.evaluation.pooled import distinct_2, top_opening
+from mint.evaluation.metrics.habits import HABITS
+from mint.evaluation.metrics.means import MEANS, POOLED, REPETITION
+from mint.evaluation.metrics.pooled import distinct_2, top_opening
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, outcome_row
 from mint.safety.limits import broken_limits

@@ -13,7 +13,8 @@ import pytest
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluate import main
-from mint.evaluation.generate import Prompt, ReplyGenerator
+from mint.evaluation.generate import ReplyGenerator
+from mint.evaluation.generation import Prompt
 from mint.evaluation.options import EvaluateSettings
 from mint.report import ReportSettings
 from mint.report import main as report
@@ -90,7 +91,7 @@ def test_running_again_changes_nothing_and_generates_nothing(
     def refuse(*_: object) -> None:
         raise AssertionError("a model was loaded although everything is in the journal")
 
-    monkeypatch.setattr("mint.evaluation.sources.ReplyGenerator", refuse)
+    monkeypatch.setattr("mint.evaluation.generate.ReplyGenerator", refuse)
     before = {path.name: path.read_bytes() for path in here.iterdir()}
     assert main(settings(workplace, here, model=str(workplace / "outputs/tiny-policy"))) == 0
     assert {path.name: path.read_bytes() for path in here.iterdir()} == before

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
-from mint.evaluation.agreement import round_half_up, spearman, weighted_kappa
-from mint.evaluation.bootstrap import resample_counts
-from mint.evaluation.multiple_tests import benjamini_hochberg, bootstrap_p_value, holm
+from mint.evaluation.statistics.agreement import round_half_up, spearman, weighted_kappa
+from mint.evaluation.statistics.bootstrap import resample_counts
+from mint.evaluation.statistics.multiple_tests import benjamini_hochberg, bootstrap_p_value, holm
 from rewards.errors import DataError
 
 LEVELS = (1, 2, 3, 4, 5)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from mint.evaluation import bert_score
+from mint.evaluation.metrics import bert_score
 from rewards.errors import ConfigError
 
 WORDS = ("i", "hear", "you", "sorry", "so", "why", "now")

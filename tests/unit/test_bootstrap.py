@@ -7,14 +7,14 @@ import pytest
 from scipy import stats
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.bootstrap import (
+from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.statistics.bootstrap import (
     UNKNOWN,
     jackknife_interval,
     percentile_interval,
     resample_counts,
 )
-from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.summary import compare, summarise
 from rewards.errors import ConfigError, DataError
 
 SETTINGS = EvaluationConfig(resamples=4000, seed=1)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mint.evaluation.own_sequence import compare_own, own_sequence, sequences
-from mint.evaluation.repetition import transition_matrix
+from mint.evaluation.metrics.own_sequence import compare_own, own_sequence, sequences
+from mint.evaluation.metrics.repetition import transition_matrix
 from mint.report import ReportSettings, main
 from mint.reporting.compare_plots import pareto_front
 from mint.reporting.contestants import load_contestants, systems_of

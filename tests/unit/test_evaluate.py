@@ -17,7 +17,8 @@ from transformers import (
 from mint.config.evaluation import EvaluationConfig
 from mint.data.dataset import SCHEMA
 from mint.evaluate import EvaluateSettings, main
-from mint.evaluation.generate import Prompt, ReplyGenerator, choose_tokens, reply_uniforms
+from mint.evaluation.generate import ReplyGenerator, choose_tokens, reply_uniforms
+from mint.evaluation.generation import Prompt
 from mint.evaluation.protocols.held_out import evaluate_model, evaluate_run, format_results
 from mint.evaluation.records import read_replies
 from mint.rundir.directory import RunDir

@@ -10,8 +10,8 @@ import pytest
 from mint.data.cases import prompt_row, read_cases, row_messages
 from mint.data.prompts import PromptConfig, PromptStyle
 from mint.evaluation.journal import Journal
-from mint.evaluation.ready import ReadyReplies, count_tokens
-from mint.evaluation.sources import ReplyKey, ReplyRequest, Sampling
+from mint.evaluation.sources.ready import ReadyReplies, count_tokens
+from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, Sampling
 from mint.evaluation.tagging import tag_missing
 from rewards.errors import ConfigError, DataError, GraderError
 from rewards.types import Failure, TaggedSentence, Tagging

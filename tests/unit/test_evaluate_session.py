@@ -10,7 +10,7 @@ import pytest
 
 from mint.evaluate import main
 from mint.evaluation.options import PROTOCOLS, EvaluateSettings
-from mint.evaluation.sources import LocalModel
+from mint.evaluation.sources.local import LocalModel
 from mint.evaluation.subjects import sessions
 from mint.rundir.directory import RunDir
 from mint.safety.probes import load_probes

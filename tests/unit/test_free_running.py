@@ -11,13 +11,14 @@ from rich.progress import Progress
 from mint.config.evaluation import EvaluationConfig
 from mint.data.banks import load_banks
 from mint.data.prompts import PromptConfig
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal
-from mint.evaluation.own_sequence import own_sequence
+from mint.evaluation.metrics.own_sequence import own_sequence
 from mint.evaluation.protocols import free_running
 from mint.evaluation.runner import Runner
-from mint.evaluation.seeker import MAX_TURNS, BankSeeker, Dialogue, reaction, reactions
-from mint.evaluation.sources import Sampling, SubjectError
+from mint.evaluation.seekers.bank import MAX_TURNS, BankSeeker, reaction, reactions
+from mint.evaluation.seekers.dialogue import Dialogue
+from mint.evaluation.sources.requests import Sampling, SubjectError
 from mint.shell.paths import data_dir
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mint.evaluation import pooled
-from mint.evaluation.metrics import MEANS, conversation_sums, counted, estimates
+from mint.evaluation.metrics import pooled
+from mint.evaluation.metrics.means import MEANS, conversation_sums, counted, estimates
 from mint.evaluation.records import EvaluatedReply
 from rewards.errors import DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.bootstrap import resample_counts
-from mint.evaluation.estimates import clustered_mean
-from mint.evaluation.own_sequence import own_sequence, own_sequence_null, sequences
+from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null, sequences
 from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.statistics.bootstrap import resample_counts
+from mint.evaluation.statistics.estimates import clustered_mean
 from rewards.tactics import TACTIC_NAMES
 
 SETTINGS = EvaluationConfig(resamples=300, seed=5)

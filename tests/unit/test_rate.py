@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mint import rate
-from mint.evaluation.rating.results import krippendorff_alpha
 from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.statistics.agreement import krippendorff_alpha
 from mint.rate import AgreementSettings, ExportSettings
 from mint.shell import cli
 from mint.shell.files import write_json_lines

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mint.evaluation import tactic_sets
-from mint.evaluation.bootstrap import percentile_interval, resample_counts
-from mint.evaluation.repetition import (
+from mint.evaluation.metrics import tactic_sets
+from mint.evaluation.metrics.repetition import (
     pair_sums,
     permutation_null,
     repeat_rates,
     repetition,
-    sum_by,
     transition_matrix,
 )
+from mint.evaluation.statistics.arrays import sum_by
+from mint.evaluation.statistics.bootstrap import percentile_interval, resample_counts
 from rewards.errors import DataError
 from rewards.tactics import NUM_TACTICS, TACTIC_INDEX
 

@@ -12,9 +12,9 @@ import pytest
 
 from mint import report
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import read_replies
-from mint.evaluation.summary import summarise
 from mint.pages import svg
 from mint.pages.html import number, tagged_reply
 from mint.pages.svg import Axes, Series

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from mint import reproduce
-from mint.evaluation.bootstrap import percentile_interval, resample_counts
-from mint.evaluation.multiple_tests import bootstrap_p_value
+from mint.evaluation.statistics.bootstrap import percentile_interval, resample_counts
+from mint.evaluation.statistics.multiple_tests import bootstrap_p_value
 from mint.reproduction import compare, findings, published, results
 from mint.reproduction.panel import build_panel
 from mint.reproduction.read import find_systems, read_system

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from mint.evaluation.verbalized import Candidates, draw, instruction, parse, schema
+from mint.evaluation.protocols.verbalized import Candidates, draw, instruction, parse, schema
 from rewards.types import Failure
 
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from mint.evaluation import wording
-from mint.evaluation.hack_profile import HABITS, habits
-from mint.evaluation.surface import bigram_overlap, bleu_2, tokens
+from mint.evaluation.metrics import wording
+from mint.evaluation.metrics.habits import HABITS, habits
+from mint.evaluation.metrics.overlap import bigram_overlap, bleu_2, tokens
 from rewards.errors import DataError
 
 

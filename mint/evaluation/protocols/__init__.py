@@ -1,1 +1,1 @@
-"""What a model is asked, protocol by protocol; all return a `mint.evaluation.results.Outcome`."""
+"""What a model is asked, protocol by protocol."""

@@ -14,13 +14,13 @@ from typing import NamedTuple
 from mint.data.cases import Case, prompt_row, row_messages
 from mint.data.dataset import PromptRow
 from mint.data.prompts import PromptConfig, PromptStyle
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.protocols import lend_an_ear
-from mint.evaluation.ready import count_tokens
+from mint.evaluation.protocols.verbalized import draw, instruction, parse, schema
 from mint.evaluation.results import Outcome, Unusable, unanswered
 from mint.evaluation.runner import Runner, ToGrade
-from mint.evaluation.sources import ReplyKey, ReplyRequest
-from mint.evaluation.verbalized import draw, instruction, parse, schema
+from mint.evaluation.sources.ready import count_tokens
+from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
 from rewards.types import Failure
 
 NAME = "baselines"

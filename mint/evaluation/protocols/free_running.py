@@ -15,12 +15,13 @@ from mint.data.banks import Scenario
 from mint.data.cases import Case, TurnTags, prompt_row, row_messages
 from mint.data.dataset import PromptRow
 from mint.data.prompts import PromptConfig
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, Unusable
 from mint.evaluation.runner import Runner, ToGrade
-from mint.evaluation.seeker import Dialogue, Seeker, reactions
-from mint.evaluation.sources import ReplyKey, ReplyRequest
+from mint.evaluation.seekers.bank import reactions
+from mint.evaluation.seekers.dialogue import Dialogue, Seeker
+from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
 from rewards.types import Failure, Message, Status
 
 NAME = "free_running"

@@ -15,8 +15,8 @@ from mint.config.evaluation import EvaluationConfig
 from mint.config.schema import mint_config
 from mint.data.cases import row_messages
 from mint.data.dataset import PromptRow, read_rows
-from mint.evaluation.estimates import Difference, Estimate
-from mint.evaluation.generate import Generation, Prompt
+from mint.evaluation.generation import Generation, Prompt
+from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.records import (
     EvaluatedReply,
     evaluated_reply,
@@ -24,7 +24,7 @@ from mint.evaluation.records import (
     replies_path,
     scoring_request,
 )
-from mint.evaluation.summary import compare, summarise
+from mint.evaluation.statistics.estimates import Difference, Estimate
 from mint.evaluation.trained_run import LABELS, labels_of, load_config, model_path, rows_path
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import identity_row, require_same_graders

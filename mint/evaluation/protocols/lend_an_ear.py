@@ -12,7 +12,7 @@ from mint.data.cases import row_messages
 from mint.data.dataset import PromptRow
 from mint.evaluation.results import Outcome, unanswered
 from mint.evaluation.runner import Runner, answered
-from mint.evaluation.sources import ReplyKey, ReplyRequest
+from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
 
 NAME = "lend_an_ear"
 

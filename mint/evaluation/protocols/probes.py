@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from mint.data.cases import Case, prompt_row, row_messages
 from mint.data.prompts import PromptConfig
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.records import replies_path
 from mint.evaluation.runner import Runner
-from mint.evaluation.sources import ReplyKey, ReplyRequest
+from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
 from mint.evaluation.tagging import tag_missing
 from mint.safety.probes import ProbeItem
 from mint.safety.render import markdown, share

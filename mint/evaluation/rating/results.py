@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import combinations, permutations
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.estimates import Estimate, clustered_mean
 from mint.evaluation.rating.sheets import Choice
+from mint.evaluation.statistics.agreement import krippendorff_alpha
+from mint.evaluation.statistics.estimates import Estimate, clustered_mean
 
 TIE = "tie"
 
@@ -65,29 +66,6 @@ def agreement(
         alpha=krippendorff_alpha([list(unit.values()) for unit in units.values()]),
         kappas={f"{a} / {b}": _kappa(units, a, b) for a, b in combinations(raters, 2)},
     )
-
-
-def krippendorff_alpha(units: Sequence[Sequence[str]]) -> float | None:
-    """Krippendorff's alpha for nominal values; `units` holds the values given to each unit.
-
-    1 - observed / expected disagreement over all pairable values (Krippendorff 2011, "Computing
-    Krippendorff's alpha-reliability"). Units with fewer than two values do not count. None when
-    nothing is pairable or only one value occurs, where agreement cannot be told from its absence.
-    """
-    pairable = [unit for unit in units if len(unit) > 1]
-    coincidences: Counter[tuple[str, str]] = Counter()
-    for unit in pairable:
-        for pair in permutations(unit, 2):
-            coincidences[pair] += 1 / (len(unit) - 1)  # type: ignore[assignment]
-    totals: Counter[str] = Counter()
-    for (value, _), weight in coincidences.items():
-        totals[value] += weight
-    n = sum(totals.values())
-    expected = sum(totals[a] * totals[b] for a, b in permutations(totals, 2))
-    if n <= 1 or expected == 0:
-        return None
-    observed = sum(weight for (a, b), weight in coincidences.items() if a != b)
-    return float(1 - (n - 1) * observed / expected)
 
 
 def format_agreement(result: Agreement) -> str:

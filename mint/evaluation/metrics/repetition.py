@@ -25,11 +25,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mint.evaluation.statistics.arrays import Bools, Floats, divide, nan_mean
 from rewards.errors import DataError
 from rewards.tactics import NUM_TACTICS
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 PAIR_COLUMNS = 4 * NUM_TACTICS
 
@@ -61,13 +59,6 @@ def pair_sums(now_PK: Bools, previous_PK: Bools) -> Floats:
     """[P, 4K] per tactic: in both turns; in the turn before; only now; not in the turn before."""
     blocks = (now_PK & previous_PK, previous_PK, now_PK & ~previous_PK, ~previous_PK)
     return np.concatenate(blocks, axis=1).astype(np.float64)
-
-
-def sum_by(rows_PM: Floats, index_P: NDArray[np.intp], groups: int) -> Floats:
-    """[C, M]: the sum of the rows of each group; `index_P` holds group numbers below `groups`."""
-    sums_CM = np.zeros((groups, rows_PM.shape[1]))
-    np.add.at(sums_CM, index_P, rows_PM)
-    return sums_CM
 
 
 def repetition(totals_RM: Floats) -> Repetition:
@@ -165,15 +156,3 @@ def _null(observed: float, null_R: Floats) -> Null:
         z=(observed - mean) / std if std > 1e-12 else float("nan"),
         p_value=(further + 1) / (len(null_R) + 1),
     )
-
-
-def divide(top: NDArray, bottom: NDArray) -> Floats:
-    """top / bottom, NaN where bottom is not above 0; shapes broadcast."""
-    top, bottom = np.broadcast_arrays(np.asarray(top, float), np.asarray(bottom, float))
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
-
-
-def nan_mean(values_RK: Floats) -> Floats:
-    """[R] mean of the defined values of each row; NaN for a row without any."""
-    defined = np.isfinite(values_RK)
-    return divide(np.where(defined, values_RK, 0.0).sum(axis=1), defined.sum(axis=1))

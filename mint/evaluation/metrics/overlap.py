@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from mint.evaluation.wording import ngrams
+from mint.evaluation.metrics.wording import ngrams
 
 _EPSILON = 0.1
 """Matches that an order without any match counts as (Chen and Cherry 2014, method 1)."""

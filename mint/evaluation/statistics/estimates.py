@@ -9,15 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.bootstrap import (
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.statistics.arrays import Floats
+from mint.evaluation.statistics.bootstrap import (
     UNKNOWN,
     Interval,
     jackknife_interval,
     percentile_interval,
     resample_counts,
 )
-from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.repetition import Floats
 
 
 @dataclass(frozen=True, kw_only=True)

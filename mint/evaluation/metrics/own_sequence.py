@@ -13,19 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation import tactic_sets
-from mint.evaluation.bootstrap import resample_counts
-from mint.evaluation.estimates import Difference, Estimate, Resampled, differences, shared_turns
+from mint.evaluation.metrics import tactic_sets
+from mint.evaluation.metrics.repetition import PAIR_COLUMNS, pair_sums, permutation_null, repetition
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.repetition import (
-    PAIR_COLUMNS,
-    Bools,
-    Floats,
-    divide,
-    pair_sums,
-    permutation_null,
-    repetition,
-    sum_by,
+from mint.evaluation.statistics.arrays import Bools, Floats, divide, sum_by
+from mint.evaluation.statistics.bootstrap import resample_counts
+from mint.evaluation.statistics.estimates import (
+    Difference,
+    Estimate,
+    Resampled,
+    differences,
+    shared_turns,
 )
 from rewards.tactics import NUM_TACTICS
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation import pooled
-from mint.evaluation.bootstrap import resample_counts
-from mint.evaluation.estimates import Difference, Estimate, Resampled, differences, shared_turns
-from mint.evaluation.metrics import Floats, conversation_sums, counted, estimates
+from mint.evaluation.metrics import pooled
+from mint.evaluation.metrics.means import conversation_sums, counted, estimates
 from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.statistics.arrays import Floats
+from mint.evaluation.statistics.bootstrap import resample_counts
+from mint.evaluation.statistics.estimates import (
+    Difference,
+    Estimate,
+    Resampled,
+    differences,
+    shared_turns,
+)
 from rewards.errors import DataError
 
 _POOLED: Mapping[str, Callable[[Sequence[EvaluatedReply], Sequence[str]], Floats]] = {

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mint.evaluation.repetition import Bools, Floats, divide
+from mint.evaluation.statistics.arrays import Bools, Floats, divide
 from rewards.tactics import TACTIC_NAMES
 
 ALWAYS_ON = 0.9

@@ -1,4 +1,4 @@
-"""Models behind an OpenAI-compatible server: as the subject, and as the simulated seeker."""
+"""A model behind an OpenAI-compatible server."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any, ClassVar
 
-from mint.data.banks import Scenario
-from mint.evaluation.generate import Generation
-from mint.evaluation.ready import count_tokens
-from mint.evaluation.seeker import Dialogue
-from mint.evaluation.sources import ReplyRequest, Sampling
+from mint.evaluation.generation import Generation
+from mint.evaluation.sources.ready import count_tokens
+from mint.evaluation.sources.requests import ReplyRequest, Sampling
 from rewards.errors import ConfigError
 from rewards.serving.cassette import Request
 from rewards.serving.client import GraderClient
 from rewards.serving.settings import EndpointConfig
-from rewards.text import visible_reply
-from rewards.types import Failure, Status
+from rewards.types import Failure
 
-_ROUTE = "/v1/chat/completions"
+ROUTE = "/v1/chat/completions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +25,6 @@ class SubjectEndpoint(EndpointConfig):
     """The server of the evaluated model."""
 
     where: ClassVar[str] = "endpoint"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeekerEndpoint(EndpointConfig):
-    """The server of the model that plays the seeker."""
-
-    where: ClassVar[str] = "seeker_endpoint"
 
 
 def base_url(endpoint: str) -> str:
@@ -69,7 +57,7 @@ class Endpoint:
 
         async def ask(position: int) -> tuple[int, Generation | Failure]:
             body = self._body(requests[position], sampling)
-            return position, await self._client.ask(Request(_ROUTE, body), read_completion)
+            return position, await self._client.ask(Request(ROUTE, body), read_completion)
 
         async with self._client.session():
             tasks = [asyncio.create_task(ask(position)) for position in range(len(requests))]
@@ -90,7 +78,7 @@ class Endpoint:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_new_tokens,
-            "seed": _seed(sampling.seed, *request.key[1:]),
+            "seed": request_seed(sampling.seed, *request.key[1:]),
         }
         if self._vllm_options:
             body["chat_template_kwargs"] = {"enable_thinking": sampling.thinking}
@@ -124,79 +112,6 @@ def read_completion(answer: Any) -> Generation | Failure:
     return Generation(content, count_tokens(content), truncated)
 
 
-class ServedSeeker:
-    """A person played by an LLM."""
-
-    def __init__(self, settings: EndpointConfig, seed: int, temperature: float) -> None:
-        """Raises ConfigError when model or address are missing."""
-        if not settings.model:
-            raise ConfigError("seeker=served needs seeker_endpoint.urls and seeker_endpoint.model")
-        self._client = GraderClient(settings)
-        self._seed = seed
-        self._temperature = temperature
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Model, revision, seed, temperature and the persona prompt."""
-        settings = self._client.settings
-        return {
-            "kind": "served",
-            "model": settings.model,
-            "revision": settings.revision,
-            "seed": self._seed,
-            "temperature": self._temperature,
-            "prompt": _persona(),
-        }
-
-    async def say(self, dialogues: Sequence[Dialogue]) -> list[str | Failure]:
-        """See `Seeker`. The opening is the scenario's own first one."""
-        asked = [dialogue for dialogue in dialogues if dialogue.history]
-        requests = [Request(_ROUTE, self._body(dialogue)) for dialogue in asked]
-        answers = iter(await self._client.ask_all(requests, [_read_message] * len(requests)))
-        return [next(answers) if d.history else d.scenario.openings[0] for d in dialogues]
-
-    def _body(self, dialogue: Dialogue) -> dict[str, Any]:
-        roles = {"seeker": "assistant", "supporter": "user"}
-        return {
-            "model": self._client.settings.model,
-            "messages": [
-                {"role": "system", "content": persona(dialogue.scenario)},
-                {"role": "user", "content": "(You have opened the chat. Write first.)"},
-                *({"role": roles[m.role], "content": m.content} for m in dialogue.history),
-            ],
-            "temperature": self._temperature,
-            "max_tokens": 1024,
-            "seed": _seed(self._seed, dialogue.conversation_id, len(dialogue.history)),
-        }
-
-
-def persona(scenario: Scenario) -> str:
-    """The system prompt of a played seeker."""
-    return _persona().format(
-        who=scenario.who,
-        situation=scenario.situation,
-        event=scenario.event,
-        feelings=", ".join(scenario.feelings),
-        details="\n".join(f"- {line}" for line in scenario.follow_ups),
-    )
-
-
-@cache
-def _persona() -> str:
-    file = resources.files("mint.evaluation") / "seeker_persona.txt"
-    return file.read_text(encoding="utf-8").removesuffix("\n")
-
-
-def _seed(*parts: object) -> int:
+def request_seed(*parts: object) -> int:
     """The seed of one request, below 2^31: the same whatever else is asked."""
     return zlib.crc32("/".join(map(str, parts)).encode()) & 0x7FFFFFFF
-
-
-def _read_message(answer: Any) -> str | Failure:
-    reply = read_completion(answer)
-    if isinstance(reply, Failure):
-        return reply
-    seen = visible_reply(reply.raw)
-    if seen.status is not Status.OK:
-        return Failure("empty", "the seeker has said nothing visible")
-    return seen.text

@@ -1,16 +1,19 @@
-"""Agreement of two raters on the same items: Spearman's correlation and weighted kappa.
+"""Agreement of raters: Spearman's correlation, weighted kappa and Krippendorff's alpha.
 
-Both take how often each item was drawn in each resample, so a bootstrap of thousands of resamples
-is a few matrix products. Suffixes: _N items, _R resamples, _L levels of the rating scale.
+The first two are of two raters on the same items, and take how often each item was drawn in each
+resample, so a bootstrap of thousands of resamples is a few matrix products. Suffixes: _N items,
+_R resamples, _L levels of the rating scale.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import permutations
 
 import numpy as np
 
-from mint.evaluation.repetition import Floats, divide
+from mint.evaluation.statistics.arrays import Floats, divide
 from rewards.errors import DataError
 
 
@@ -40,6 +43,29 @@ def weighted_kappa(
     observed_R = drawn_RN @ cost_N
     expected_R = np.einsum("rl,lm,rm->r", drawn_RN @ first_NL, cost_LL, drawn_RN @ second_NL)
     return 1.0 - divide(observed_R * drawn_RN.sum(axis=1), expected_R)
+
+
+def krippendorff_alpha(units: Sequence[Sequence[str]]) -> float | None:
+    """Krippendorff's alpha for nominal values; `units` holds the values given to each unit.
+
+    1 - observed / expected disagreement over all pairable values (Krippendorff 2011, "Computing
+    Krippendorff's alpha-reliability"). Units with fewer than two values do not count. None when
+    nothing is pairable or only one value occurs, where agreement cannot be told from its absence.
+    """
+    pairable = [unit for unit in units if len(unit) > 1]
+    coincidences: Counter[tuple[str, str]] = Counter()
+    for unit in pairable:
+        for pair in permutations(unit, 2):
+            coincidences[pair] += 1 / (len(unit) - 1)  # type: ignore[assignment]
+    totals: Counter[str] = Counter()
+    for (value, _), weight in coincidences.items():
+        totals[value] += weight
+    n = sum(totals.values())
+    expected = sum(totals[a] * totals[b] for a, b in permutations(totals, 2))
+    if n <= 1 or expected == 0:
+        return None
+    observed = sum(weight for (a, b), weight in coincidences.items() if a != b)
+    return float(1 - (n - 1) * observed / expected)
 
 
 def round_half_up(values: Floats) -> Floats:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mint.evaluation.repetition import Floats
+from mint.evaluation.statistics.arrays import Floats
 from rewards.errors import DataError
 
 _TIE = 1e-12

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mint.evaluation.repetition import Floats
+from mint.evaluation.statistics.arrays import Floats
 
 
 class Interval(NamedTuple):

@@ -1,4 +1,4 @@
-"""People to talk with in the free-running protocol: scripted from banks, or played by an LLM.
+"""A seeker scripted from banks.
 
 The bank seeker follows rules: it opens up when it is validated, answers questions, turns short
 after unasked-for advice and shorter when it is brushed off or hears the same message again. What
@@ -14,12 +14,13 @@ import random
 import re
 from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from mint.data.banks import Scenario
+from mint.evaluation.seekers.dialogue import Dialogue
 from rewards.errors import ConfigError
 from rewards.text import split_sentences
-from rewards.types import Failure, Message
+from rewards.types import Failure
 
 MAX_TURNS = 30
 """Supporter turns a bank seeker can answer without repeating itself."""
@@ -61,30 +62,6 @@ _UNDERSTANDING = frozenset({"validation", "paraphrasing"})
 _FEELING = re.compile(r"\bfeel|\bemotion|\bmood\b")
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 _OPENING_WORDS = 5
-
-
-class Dialogue(NamedTuple):
-    """A conversation that waits for the seeker."""
-
-    conversation_id: str
-    scenario: Scenario
-    history: tuple[Message, ...]
-    """All messages so far; empty, or ending with the supporter's."""
-    tactics: tuple[frozenset[str], ...]
-    """Tactics of each supporter message."""
-
-
-class Seeker(Protocol):
-    """Somebody the model talks with."""
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What speaks, as plain JSON."""
-        ...
-
-    async def say(self, dialogues: Sequence[Dialogue]) -> list[str | Failure]:
-        """The next message of each dialogue."""
-        ...
 
 
 class BankSeeker:
@@ -151,7 +128,7 @@ def reaction(reply: str, earlier: Sequence[str], tactics: Collection[str]) -> st
 
 def load_lines() -> dict[str, list[str]]:
     """Reaction -> lines, from the shipped file. Raises ConfigError when it is not complete."""
-    file = resources.files("mint.evaluation") / "seeker_lines.json"
+    file = resources.files("mint.evaluation.seekers") / "lines.json"
     lines = json.loads(file.read_text(encoding="utf-8"))
     if set(lines) != set(REACTIONS):
         raise ConfigError(f"{file} must have lines for {', '.join(REACTIONS)}")

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.evaluation.generate import Generation
-from mint.evaluation.sources import ReplyKey, ReplyRequest, Sampling
+from mint.evaluation.generation import Generation
+from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, Sampling
 from mint.shell.files import parse_json, read_text, sha256_file
 from rewards.errors import DataError
 from rewards.text import visible_reply

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mint.evaluation.repetition import Floats
+from mint.evaluation.statistics.arrays import Floats
 from rewards.errors import ConfigError
 from rewards.quiet import quiet_loading
 

@@ -2,7 +2,7 @@
 
 Trained supporters tend to open every reply alike, to pack it with questions, emoji or markdown,
 to get longer, and to claim experiences no program has had. Each habit is a number of one reply,
-found by rules on its text; what replies share with each other is in `mint.evaluation.wording`.
+found by rules on its text; what replies share with each other is in `wording`.
 """
 
 from __future__ import annotations

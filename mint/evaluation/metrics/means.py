@@ -2,10 +2,10 @@
 
 Every metric here is a function of sums that add up over replies, so a bootstrap resample of the
 conversations is a matrix product. The exceptions, which depend on which texts occur at all
-(`POOLED`), are in `mint.evaluation.pooled`.
+(`POOLED`), are in `pooled`.
 
-Stickiness and lift (`mint.evaluation.repetition`) compare a reply with the previous supporter turn
-of its conversation, over graded replies that have one.
+Stickiness and lift (`repetition`) compare a reply with the previous supporter turn of its
+conversation, over graded replies that have one.
 
 Suffixes: _N replies, _C conversations, _M columns of sums, _R resamples, _K tactics.
 """
@@ -16,16 +16,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mint.evaluation import repetition
+from mint.evaluation.metrics import repetition
+from mint.evaluation.metrics.repetition import PAIR_COLUMNS, pair_sums
 from mint.evaluation.records import EvaluatedReply
-from mint.evaluation.repetition import (
-    PAIR_COLUMNS,
-    Bools,
-    Floats,
-    divide,
-    pair_sums,
-    sum_by,
-)
+from mint.evaluation.statistics.arrays import Bools, Floats, divide, sum_by
 from rewards.tactics import NUM_TACTICS, TACTIC_NAMES
 from rewards.types import DIMENSIONS, Status
 

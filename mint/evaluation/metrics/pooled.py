@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from mint.evaluation.metrics import Floats
 from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.statistics.arrays import Floats
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 OPENING_WORDS = 4

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mint.evaluation.repetition import Floats, divide
+from mint.evaluation.statistics.arrays import Floats, divide
 from rewards.errors import DataError
 
 Item = TypeVar("Item", bound=Hashable)

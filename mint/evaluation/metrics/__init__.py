@@ -1,0 +1,1 @@
+"""What is measured about replies; `summary` has all of it with intervals."""
