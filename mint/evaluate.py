@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
 from mint.config.schema import mint_config
-from mint.data.dataset import PromptRow, read_rows
+from mint.data.dataset import read_rows
+from mint.data.rows import PromptRow
 from mint.evaluation.generate import Generation, Prompt, ReplyGenerator
 from mint.evaluation.options import HELD_OUT, EvaluateSettings
 from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request

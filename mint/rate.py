@@ -9,14 +9,13 @@ from typing import Any
 
 from mint.config.evaluation import EvaluationConfig
 from mint.data.cases import read_cases
-from mint.data.dataset import check_output
 from mint.evaluation.rater_agreement import Agreement, agreement
 from mint.evaluation.rating_sheets import make_pairs, read_choices, write_sheets
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.summary import Estimate
 from mint.rundir.directory import RunDir
 from mint.shell import cli
-from mint.shell.files import read_json_lines
+from mint.shell.files import check_output, read_json_lines
 from rewards.errors import ConfigError
 
 

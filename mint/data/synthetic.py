@@ -18,8 +18,8 @@ from typing import Any
 
 from mint.data.banks import Banks, Scenario, fill, load_banks, slots_of
 from mint.data.conversation import Conversation, SentenceTactics, Turn
-from mint.data.dataset import TRAIN, VAL, Split, check_output, write_dataset
 from mint.data.prompts import PromptConfig
+from mint.shell.files import check_output
 from mint.shell.paths import data_dir
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
@@ -120,20 +120,21 @@ def build_demo_data(
     `num_conversations` for training and `num_val` from scenarios that training never sees.
     Raises ConfigError when `output_dir` has files and `overwrite` is off.
     """
+    # Imported here: it loads pyarrow, which conversations alone do not need.
+    from mint.data.dataset import TRAIN, VAL, Split, write_dataset
+
     directory = Path(output_dir)
     check_output(directory, overwrite)
     banks = load_banks(data or data_dir())
     train, val = split_scenarios(banks.scenarios)
-    splits = [
-        Split(
-            name=TRAIN,
-            conversations=tuple(generate(num_conversations, seed, banks=banks, scenarios=train)),
-        ),
+    plan = (
+        (TRAIN, num_conversations, seed, train),
         # Another stream of random numbers than training's.
-        Split(
-            name=VAL,
-            conversations=tuple(generate(num_val, seed + 1_000_003, banks=banks, scenarios=val)),
-        ),
+        (VAL, num_val, seed + 1_000_003, val),
+    )
+    splits = [
+        Split(name=name, conversations=tuple(generate(num, own, banks=banks, scenarios=part)))
+        for name, num, own, part in plan
     ]
     facts = {
         "input": "mint.synthetic",

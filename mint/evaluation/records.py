@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from mint.data.dataset import PromptRow
+from mint.data.rows import PromptRow
 from mint.evaluation.generate import Generation
 from rewards.errors import DataError
 from rewards.formula import RewardWeights, raw_reward

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.progress import Progress, TaskID
 
-from mint.data.dataset import PromptRow
+from mint.data.rows import PromptRow
 from mint.evaluation.generate import Generation
 from mint.evaluation.journal import Journal
 from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request

@@ -52,10 +52,7 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 def read_json(path: Path) -> Any:
     """Parsed JSON file. Raises DataError naming file, line and column."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+    return parse_json(path.read_text(encoding="utf-8"), path)
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -67,13 +64,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    rows = []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number}:{error.colno}: {error.msg}") from error
-    return rows
+    return [parse_json(line, path, number) for number, line in enumerate(lines[:-1], start=1)]
 
 
 def jsonable(value: Any) -> Any:
@@ -91,6 +82,43 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
+
+
+def read_text(path: Path, name: str = "") -> str:
+    """UTF-8 text of a file, with or without byte-order mark.
+
+    Raises ConfigError, with `name` before the path, when it cannot be read; DataError with the
+    place when it is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{name}{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
+
+
+def parse_json(text: str, path: Path, line: int | None = None) -> Any:
+    """The value of JSON `text` from a file, or from its line number `line`.
+
+    Raises DataError naming file, line and column.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{line or error.lineno}:{error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: brackets are nested too deeply") from error
+
+
+def check_output(directory: Path, overwrite: bool) -> None:
+    """Raise ConfigError when `directory` cannot take the files of a command."""
+    if directory.exists() and not directory.is_dir():
+        raise ConfigError(f"output {directory} is a file; give a folder")
+    if not overwrite and directory.is_dir() and any(directory.iterdir()):
+        raise ConfigError(
+            f"output folder {directory} is not empty; choose another one, or add --overwrite"
+        )
 
 
 def sha256_file(path: Path) -> str:

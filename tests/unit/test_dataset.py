@@ -52,7 +52,7 @@ def test_untagged_turns_are_refused() -> None:
     plain = conversation("c1")
     turns = (plain.turns[0], Turn(message=plain.turns[1].message), *plain.turns[2:])
     broken = Conversation(conversation_id="c9", source="", model="", turns=turns)
-    with pytest.raises(DataError, match="'c9' has a supporter turn without tags"):
+    with pytest.raises(DataError, match="'c9' has untagged supporter turns"):
         build_rows([broken], PROMPTS)
 
 

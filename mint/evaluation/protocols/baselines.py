@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from mint.data.cases import Case, prompt_row, row_messages
-from mint.data.dataset import PromptRow
 from mint.data.prompts import PromptConfig, PromptStyle
+from mint.data.rows import Case, PromptRow, prompt_row, row_messages
 from mint.evaluation.generate import Generation
 from mint.evaluation.protocols import lend_an_ear
 from mint.evaluation.ready import count_tokens

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mint.data.cases import Case, prompt_row, row_messages
 from mint.data.prompts import PromptConfig
+from mint.data.rows import Case, prompt_row, row_messages
 from mint.evaluation.generate import Generation
 from mint.evaluation.runner import Runner
 from mint.evaluation.sources import ReplyKey, ReplyRequest
