@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mint.data.auditing.rows import AuditRow
+from mint.data.rows import Case
 from rewards.types import Message
 
 Hashes = NDArray[np.uint64]
@@ -41,6 +41,7 @@ class Pair(NamedTuple):
     """Jaccard similarity of the n-gram sets, in [0, 1]."""
 
 
+@lru_cache(maxsize=200_000)
 def normalised(text: str) -> str:
     """Words in lower case, single spaces, no punctuation.
 
@@ -50,14 +51,14 @@ def normalised(text: str) -> str:
     return " ".join(_WORD.findall(text.casefold()))
 
 
-def exact_key(row: AuditRow) -> tuple[tuple[str, str], ...]:
+def exact_key(row: Case) -> tuple[tuple[str, str], ...]:
     """Equal for rows with the same prompt, letter by letter."""
     return tuple((message.role, message.content) for message in row.history)
 
 
-def loose_key(row: AuditRow) -> tuple[tuple[str, str], ...]:
+def loose_key(row: Case) -> tuple[tuple[str, str], ...]:
     """Equal for rows whose prompts differ in case, punctuation and white space at most."""
-    return tuple((message.role, _loose(message.content)) for message in row.history)
+    return tuple((message.role, normalised(message.content)) for message in row.history)
 
 
 def groups(keys: Iterable[object]) -> list[list[int]]:
@@ -68,7 +69,7 @@ def groups(keys: Iterable[object]) -> list[list[int]]:
     return [group for group in places.values() if len(group) > 1]
 
 
-def near_duplicates(rows: Sequence[AuditRow], threshold: float) -> list[Pair]:
+def near_duplicates(rows: Sequence[Case], threshold: float) -> list[Pair]:
     """Pairs of rows of different conversations with similarity in [threshold, 1), in order.
 
     Rows with equal normalised prompts are left to `groups`.
@@ -81,9 +82,7 @@ def near_duplicates(rows: Sequence[AuditRow], threshold: float) -> list[Pair]:
     ]
 
 
-def near_between(
-    first: Sequence[AuditRow], second: Sequence[AuditRow], threshold: float
-) -> list[Pair]:
+def near_between(first: Sequence[Case], second: Sequence[Case], threshold: float) -> list[Pair]:
     """Pairs of a row of each file with similarity of at least `threshold`."""
     pairs = _similar([*first, *second], threshold)
     split = len(first)
@@ -118,7 +117,7 @@ def _ngrams(text: str, length: int) -> Iterator[str]:
         yield " ".join(words[start : start + length])
 
 
-def _similar(rows: Sequence[AuditRow], threshold: float) -> list[Pair]:
+def _similar(rows: Sequence[Case], threshold: float) -> list[Pair]:
     sets = [_prompt_shingles(row.history) for row in rows]
     usable = [number for number, shingles in enumerate(sets) if len(shingles)]
     if len(usable) < 2:
@@ -159,11 +158,6 @@ def _prompt_shingles(history: Sequence[Message]) -> Hashes:
 def _prompt_signature(history: Sequence[Message]) -> Hashes:
     # The minimum over a union is the minimum of the minima: each message is hashed once.
     return np.min(np.stack([_signature(message.content) for message in history]), axis=0)
-
-
-@lru_cache(maxsize=200_000)
-def _loose(text: str) -> str:
-    return normalised(text)
 
 
 @lru_cache(maxsize=200_000)
