@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,7 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
         "skipped": [asdict(record) for record in prepared.skipped],
         "excluded": len(prepared.excluded),
     }
-    kept = [replace(split, excluded=prepared.excluded) for split in splits]
-    card = write_dataset(output, kept, prompts, facts)
+    card = write_dataset(output, splits, prompts, facts, prepared.excluded)
     if config.tagged is not None:
         save_conversations(config.tagged, prepared.conversations)
     return card

@@ -161,19 +161,17 @@ def supporter_turns(conversation: Conversation) -> Iterator[SupporterTurn]:
         yield SupporterTurn(place // 2, turns[place], messages[:place], turns[1:place:2])
 
 
-def conversation_record(conversation: Conversation) -> dict[str, Any]:
-    """The JSON object of a conversation; inverse of `parse_conversation`."""
-    return {
-        "conversation_id": conversation.conversation_id,
-        "source": conversation.source,
-        "model": conversation.model,
-        "conversation": [_turn_record(turn) for turn in conversation.turns],
-    }
-
-
 def save_conversations(path: str | Path, conversations: Sequence[Conversation]) -> None:
     """Write conversations as one JSON file, replacing an old one at once."""
-    records = [conversation_record(conversation) for conversation in conversations]
+    records = [
+        {
+            "conversation_id": conversation.conversation_id,
+            "source": conversation.source,
+            "model": conversation.model,
+            "conversation": [_turn_record(turn) for turn in conversation.turns],
+        }
+        for conversation in conversations
+    ]
     write_text_atomic(Path(path), json.dumps(records, indent=1, ensure_ascii=False) + "\n")
 
 

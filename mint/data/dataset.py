@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -51,15 +51,8 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Split:
-    """Conversations of one file of a data set."""
-
-    name: str
-    """"train" or "val"."""
-    conversations: tuple[Conversation, ...]
-    excluded: Container[tuple[str, int | None]] = frozenset()
-    """Rows that are not written: (conversation, supporter turn)."""
+Splits = Mapping[str, Sequence[Conversation]]
+"""Name of a file of a data set, "train" or "val" -> its conversations."""
 
 
 def build_rows(
@@ -99,55 +92,68 @@ def parquet_row(
 
 
 def split_conversations(
-    conversations: Sequence[Conversation],
-    val_fraction: float,
-    seed: int,
-    group: Callable[[Conversation], str] = lambda conversation: conversation.opening,
-) -> tuple[Split, Split]:
-    """Train and validation conversations; conversations of one `group` stay together.
+    conversations: Sequence[Conversation], val_fraction: float, seed: int
+) -> Splits:
+    """Train and validation conversations; those with the same opening message stay together.
 
-    By default conversations with the same opening message do, so that no prompt is in both. About
-    `val_fraction` of the conversations, in [0, 1), are held out: at least one unless it is 0.
+    So no prompt is in both. About `val_fraction` of the conversations, in [0, 1), are held out: at
+    least one unless it is 0.
     """
     if not 0 <= val_fraction < 1:
         raise ConfigError(f"val_fraction must be in [0, 1), got {val_fraction}")
-    groups: dict[str, list[Conversation]] = {}
-    for conversation in conversations:
-        groups.setdefault(group(conversation), []).append(conversation)
+    sizes = Counter(conversation.opening for conversation in conversations)
     wanted = max(round(val_fraction * len(conversations)), int(val_fraction > 0))
-    order = sorted(groups)
+    order = sorted(sizes)
     random.Random(seed).shuffle(order)
     held_out: set[str] = set()
-    for name in order:
-        if len(groups[name]) <= wanted:
-            wanted -= len(groups[name])
-            held_out.add(name)
-    if val_fraction > 0 and not 0 < len(held_out) < len(groups):
+    for opening in order:
+        if sizes[opening] <= wanted:
+            wanted -= sizes[opening]
+            held_out.add(opening)
+    if val_fraction > 0 and not 0 < len(held_out) < len(sizes):
         raise DataError(
-            f"{len(conversations)} conversations with {len(groups)} different openings cannot be "
+            f"{len(conversations)} conversations with {len(sizes)} different openings cannot be "
             "split into train and validation; give more of them, or set val_fraction=0"
         )
-    train = tuple(c for c in conversations if group(c) not in held_out)
-    val = tuple(c for c in conversations if group(c) in held_out)
-    return Split(name=TRAIN, conversations=train), Split(name=VAL, conversations=val)
+    return {
+        TRAIN: tuple(c for c in conversations if c.opening not in held_out),
+        VAL: tuple(c for c in conversations if c.opening in held_out),
+    }
 
 
 def write_dataset(
-    directory: Path, splits: Sequence[Split], prompts: PromptConfig, facts: Mapping[str, Any]
+    directory: Path,
+    splits: Splits,
+    prompts: PromptConfig,
+    facts: Mapping[str, Any],
+    excluded: Container[tuple[str, int | None]] = frozenset(),
 ) -> dict[str, Any]:
     """Write <split>.parquet and card.json into `directory`; returns the card.
 
     `facts` is what the caller knows (seed, tagger, input); counts and hashes are added. All files
     are complete in a temporary folder before the first is moved, and the card comes last, so a
-    folder with a card is whole.
+    folder with a card is whole. `excluded`: rows to leave out, (conversation_id, supporter turn).
     """
+    rows = {
+        name: [
+            row
+            for row in build_rows(conversations, prompts)
+            if (row["extra_info"]["conversation_id"], row["extra_info"]["turn"]) not in excluded
+        ]
+        for name, conversations in splits.items()
+    }
+    for name, own in rows.items():
+        for index, row in enumerate(own):
+            row["extra_info"] |= {"index": index, "split": name}
     existed = directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with TemporaryDirectory(prefix=".", suffix=".tmp", dir=directory) as folder:
-            card = _write_files(Path(folder), splits, prompts, facts)
+            card = {**facts, **_write_files(Path(folder), splits, prompts, rows)}
+            text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+            (Path(folder) / CARD).write_text(text, encoding="utf-8")
             (directory / CARD).unlink(missing_ok=True)
-            for name in (*(f"{split.name}.parquet" for split in splits), CARD):
+            for name in (*(f"{name}.parquet" for name in splits), CARD):
                 (Path(folder) / name).replace(directory / name)
     finally:
         if not existed and not any(directory.iterdir()):
@@ -173,41 +179,32 @@ def read_rows(path: str | Path) -> list[PromptRow]:
 
 
 def _write_files(
-    folder: Path, splits: Sequence[Split], prompts: PromptConfig, facts: Mapping[str, Any]
+    folder: Path,
+    splits: Splits,
+    prompts: PromptConfig,
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> dict[str, Any]:
-    rows: dict[str, list[dict[str, Any]]] = {}
+    """Write the Parquet files; returns what the card says of them."""
     files: dict[str, str] = {}
-    for split in splits:
-        built = ((row, row["extra_info"]) for row in build_rows(split.conversations, prompts))
-        rows[split.name] = [
-            row for row, i in built if (i["conversation_id"], i["turn"]) not in split.excluded
-        ]
-        for index, row in enumerate(rows[split.name]):
-            row["extra_info"] |= {"index": index, "split": split.name}
-        file = folder / f"{split.name}.parquet"
-        pq.write_table(pa.Table.from_pylist(rows[split.name], schema=SCHEMA), file)
-        files[split.name] = sha256_file(file)
-    everything = [row for part in rows.values() for row in part]
-    conversations = [c for split in splits for c in split.conversations]
-    card = {
-        **facts,
+    for name, own in rows.items():
+        file = folder / f"{name}.parquet"
+        pq.write_table(pa.Table.from_pylist(own, schema=SCHEMA), file)
+        files[name] = sha256_file(file)
+    return {
         "style": str(prompts.style),
         "compact": prompts.compact,
         "max_tokens_hint": prompts.max_tokens_hint,
         "max_history_turns": prompts.max_history_turns,
-        **_counts(conversations, everything),
+        **_counts(list(chain(*splits.values())), list(chain(*rows.values()))),
         "splits": {
-            split.name: {
-                **_counts(split.conversations, rows[split.name]),
-                "file": f"{split.name}.parquet",
-                "sha256": files[split.name],
+            name: {
+                **_counts(conversations, rows[name]),
+                "file": f"{name}.parquet",
+                "sha256": files[name],
             }
-            for split in splits
+            for name, conversations in splits.items()
         },
     }
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    (folder / CARD).write_text(text, encoding="utf-8")
-    return card
 
 
 def _counts(

@@ -121,21 +121,17 @@ def build_demo_data(
     Raises ConfigError when `output_dir` has files and `overwrite` is off.
     """
     # Imported here: it loads pyarrow, which conversations alone do not need.
-    from mint.data.dataset import TRAIN, VAL, Split, write_dataset
+    from mint.data.dataset import TRAIN, VAL, write_dataset
 
     directory = Path(output_dir)
     check_output(directory, overwrite)
     banks = load_banks(data or data_dir())
     train, val = split_scenarios(banks.scenarios)
-    plan = (
-        (TRAIN, num_conversations, seed, train),
+    splits = {
+        TRAIN: generate(num_conversations, seed, banks=banks, scenarios=train),
         # Another stream of random numbers than training's.
-        (VAL, num_val, seed + 1_000_003, val),
-    )
-    splits = [
-        Split(name=name, conversations=tuple(generate(num, own, banks=banks, scenarios=part)))
-        for name, num, own, part in plan
-    ]
+        VAL: generate(num_val, seed + 1_000_003, banks=banks, scenarios=val),
+    }
     facts = {
         "input": "mint.synthetic",
         "banks_sha256": banks.sha256,
