@@ -93,15 +93,13 @@ def _turn_records(path: Path, records: Sequence[Any]) -> list[Case]:
             )
         name = str(record["conversation_id"])
         history = _history(place, record["conversation_history"])
-        own = replies.setdefault(name, [])
-        said = [message.content for message in history if message.role == "supporter"]
-        if said != own:
+        own, known = replies.setdefault(name, []), tags.setdefault(name, [])
+        if [message.content for message in history if message.role == "supporter"] != own:
             raise DataError(
                 f"{place} (id {name!r}, supporter turn {len(own)}): conversation_history does not "
                 "hold the replies of the records before; give the gold conversations, not the "
                 "answers of a system (those are for replies=FILE)"
             )
-        known = tags.setdefault(name, [])
         cases.append(Case(conversation_id=name, turn=len(own), history=history, tags=tuple(known)))
         own.append(record["model_response"])
         known.append(_record_tags(place, record))

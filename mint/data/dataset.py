@@ -56,22 +56,27 @@ Splits = Mapping[str, Sequence[Conversation]]
 
 
 def build_rows(
-    conversations: Sequence[Conversation], prompts: PromptConfig
+    conversations: Sequence[Conversation],
+    prompts: PromptConfig,
+    split: str = "",
+    excluded: Container[tuple[str, int | None]] = frozenset(),
 ) -> list[dict[str, Any]]:
-    """Parquet rows of all supporter turns, in order; "split" and "index" are still unset.
+    """Parquet rows of the supporter turns, in order, without the `excluded` ones.
 
     Raises DataError naming a conversation with a turn that has an untagged one before it.
     """
-    return [parquet_row(prompt_row(case, prompts)) for case in conversation_cases(conversations)]
+    cases = [
+        case
+        for case in conversation_cases(conversations)
+        if (case.conversation_id, case.turn) not in excluded
+    ]
+    return [
+        parquet_row(prompt_row(case, prompts), split, index) for index, case in enumerate(cases)
+    ]
 
 
 def parquet_row(
-    row: PromptRow,
-    *,
-    data_source: str = "mint",
-    ability: str = "empathy",
-    split: str = "",
-    index: int = -1,
+    row: PromptRow, split: str, index: int, data_source: str = "mint", ability: str = "empathy"
 ) -> dict[str, Any]:
     """A row in the form of `SCHEMA`."""
     return {
@@ -134,17 +139,7 @@ def write_dataset(
     are complete in a temporary folder before the first is moved, and the card comes last, so a
     folder with a card is whole. `excluded`: rows to leave out, (conversation_id, supporter turn).
     """
-    rows = {
-        name: [
-            row
-            for row in build_rows(conversations, prompts)
-            if (row["extra_info"]["conversation_id"], row["extra_info"]["turn"]) not in excluded
-        ]
-        for name, conversations in splits.items()
-    }
-    for name, own in rows.items():
-        for index, row in enumerate(own):
-            row["extra_info"] |= {"index": index, "split": name}
+    rows = {name: build_rows(own, prompts, name, excluded) for name, own in splits.items()}
     existed = directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     try:

@@ -13,7 +13,6 @@ from mint.data.conversation import (
     BadRecord,
     Conversation,
     SentenceTactics,
-    Turn,
     describe_bad,
     load_conversations,
     supporter_turns,
@@ -30,17 +29,6 @@ _BATCH = 64
 
 Excluded = tuple[str, int | None]
 """A row to leave out: conversation and supporter turn; None stands for the whole conversation."""
-
-
-class Tagged(NamedTuple):
-    """Result of tagging."""
-
-    conversations: list[Conversation]
-    """Those whose supporter turns now all have tags, in order."""
-    failures: dict[str, Failure]
-    """conversation_id of one that could not be tagged -> its first failure."""
-    num_turns: int
-    """Supporter turns that the tagger was needed for."""
 
 
 class Prepared(NamedTuple):
@@ -65,23 +53,27 @@ def load_tagged(
     loaded = load_conversations(source, skip_bad)
     excluded = read_exclusions(exclude, loaded.conversations)
     kept = [c for c in loaded.conversations if (c.conversation_id, None) not in excluded]
-    if all(conversation.tagged for conversation in kept):
+    todo = [
+        Reply(history=turn.history, text=visible_reply(turn.turn.message.content).text)
+        for conversation in kept
+        for turn in supporter_turns(conversation)
+        if turn.turn.sentence_tactics is None
+    ]
+    if not todo:
         return Prepared(kept, excluded, "from file", 0, loaded.bad)
     tagger = tagger or _embedded_tagger()
-    tagged = tag_conversations(kept, tagger)
+    answers = iter(asyncio.run(_tag_all(todo, tagger)))
+    tagged = {c.conversation_id: _tagged(c, answers) for c in kept}
+    done = [one for one in tagged.values() if isinstance(one, Conversation)]
     failed = [
-        BadRecord(loaded.positions[name], name, f"tagger: {failure.kind}: {failure.message}")
-        for name, failure in tagged.failures.items()
+        BadRecord(loaded.positions[name], name, f"tagger: {one.kind}: {one.message}")
+        for name, one in tagged.items()
+        if isinstance(one, Failure)
     ]
-    if failed and not (skip_bad and tagged.conversations):
+    if failed and not (skip_bad and done):
         raise GraderError(f"the tagger failed; {describe_bad(source, failed, len(kept))}")
-    return Prepared(
-        tagged.conversations,
-        excluded,
-        identity_row(tagger.identity),
-        tagged.num_turns,
-        [*loaded.bad, *failed],
-    )
+    identity = identity_row(tagger.identity)
+    return Prepared(done, excluded, identity, len(todo), [*loaded.bad, *failed])
 
 
 def read_exclusions(path: str | None, conversations: Sequence[Conversation]) -> frozenset[Excluded]:
@@ -101,33 +93,6 @@ def read_exclusions(path: str | None, conversations: Sequence[Conversation]) -> 
     if {name for name, turn in excluded if turn is None} >= set(turns):
         raise ConfigError(f"exclude={path} leaves no conversation")
     return excluded
-
-
-def tag_conversations(conversations: Sequence[Conversation], tagger: TacticTagger) -> Tagged:
-    """The conversations with every untagged supporter turn tagged; progress on stderr.
-
-    An empty turn gets no sentences, without asking the tagger.
-    """
-    todo = [
-        Reply(history=turn.history, text=visible_reply(turn.turn.message.content).text)
-        for conversation in conversations
-        for turn in supporter_turns(conversation)
-        if turn.turn.sentence_tactics is None
-    ]
-    answers = iter(asyncio.run(_tag_all(todo, tagger)))
-    done: list[Conversation] = []
-    failures: dict[str, Failure] = {}
-    for conversation in conversations:
-        turns: list[Turn] = []
-        for turn in conversation.turns:
-            answer = _tagged(turn, answers)
-            if isinstance(answer, Failure):
-                failures.setdefault(conversation.conversation_id, answer)
-            else:
-                turns.append(answer)
-        if conversation.conversation_id not in failures:
-            done.append(replace(conversation, turns=tuple(turns)))
-    return Tagged(done, failures, len(todo))
 
 
 def summary(card: Mapping[str, Any], output: str) -> str:
@@ -174,6 +139,7 @@ def _embedded_tagger() -> TacticTagger:
 
 
 async def _tag_all(replies: Sequence[Reply], tagger: TacticTagger) -> list[Tagging | Failure]:
+    """Answers in order; progress on stderr. An empty reply gets no sentences, unasked."""
     answers: list[Tagging | Failure] = [Tagging(sentences=())] * len(replies)
     asked = [index for index, reply in enumerate(replies) if reply.text]
     with progress_bar() as progress:
@@ -187,12 +153,19 @@ async def _tag_all(replies: Sequence[Reply], tagger: TacticTagger) -> list[Taggi
     return answers
 
 
-def _tagged(turn: Turn, answers: Iterator[Tagging | Failure]) -> Turn | Failure:
-    """The turn with the next answer, if it is an untagged supporter turn."""
-    if turn.message.role == "seeker" or turn.sentence_tactics is not None:
-        return turn
-    answer = next(answers)
-    if isinstance(answer, Failure):
-        return answer
-    tactics = tuple(SentenceTactics(s.text, s.tactics) for s in answer.sentences)
-    return replace(turn, sentence_tactics=tactics)
+def _tagged(
+    conversation: Conversation, answers: Iterator[Tagging | Failure]
+) -> Conversation | Failure:
+    """The conversation with the next answers as tags of untagged turns, or its first failure."""
+    turns = []
+    failure: Failure | None = None
+    for turn in conversation.turns:
+        if turn.message.role == "supporter" and turn.sentence_tactics is None:
+            answer = next(answers)
+            if isinstance(answer, Failure):
+                failure = failure or answer
+                continue
+            tactics = tuple(SentenceTactics(s.text, s.tactics) for s in answer.sentences)
+            turn = replace(turn, sentence_tactics=tactics)
+        turns.append(turn)
+    return failure or replace(conversation, turns=tuple(turns))

@@ -118,7 +118,10 @@ def _ngrams(text: str, length: int) -> Iterator[str]:
 
 
 def _similar(rows: Sequence[Case], threshold: float) -> list[Pair]:
-    sets = [_prompt_shingles(row.history) for row in rows]
+    sets = [
+        np.unique(np.concatenate([_shingles(message.content) for message in row.history]))
+        for row in rows
+    ]
     usable = [number for number, shingles in enumerate(sets) if len(shingles)]
     if len(usable) < 2:
         return []
@@ -136,10 +139,7 @@ def _candidates(signatures: Hashes) -> set[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     for band in range(_BANDS):
         part = np.ascontiguousarray(signatures[:, band * _ROWS : (band + 1) * _ROWS])
-        buckets: dict[bytes, list[int]] = defaultdict(list)
-        for number, key in enumerate(part):
-            buckets[key.tobytes()].append(number)
-        for members in buckets.values():
+        for members in groups(key.tobytes() for key in part):
             # Everybody says hello; a bucket of thousands would be compared for minutes.
             found.update(combinations(members[:_MAX_BUCKET], 2))
     return found
@@ -148,11 +148,6 @@ def _candidates(signatures: Hashes) -> set[tuple[int, int]]:
 def _jaccard(a: Hashes, b: Hashes) -> float:
     common = len(np.intersect1d(a, b, assume_unique=True))
     return common / (len(a) + len(b) - common)
-
-
-def _prompt_shingles(history: Sequence[Message]) -> Hashes:
-    parts = [_shingles(message.content) for message in history]
-    return np.unique(np.concatenate(parts))
 
 
 def _prompt_signature(history: Sequence[Message]) -> Hashes:
@@ -174,8 +169,6 @@ def _shingles(text: str) -> Hashes:
 @lru_cache(maxsize=200_000)
 def _signature(text: str) -> Hashes:
     shingles = _shingles(text)
-    if not len(shingles):
-        return np.full(_PERMUTATIONS, _PRIME, dtype=np.uint64)
     a, b = _multipliers()
     result = np.full(_PERMUTATIONS, _PRIME, dtype=np.uint64)
     for start in range(0, len(shingles), 512):

@@ -51,7 +51,7 @@ _FEW_SHOT_WORDS = 8
 """Words in a row that make a shared passage with the few-shot examples."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """One thing to look at."""
 
@@ -116,25 +116,18 @@ def audit(
     rows = loaded.cases
     languages = [language(row.history[-1].content) for row in rows]
     found = [
-        Finding(
-            kind="unusable",
-            row=None,
-            conversation_id=bad.conversation_id,
-            turn=None,
-            detail=f"record {bad.index}: {bad.reason}",
-        )
+        Finding("unusable", None, bad.conversation_id, None, f"record {bad.index}: {bad.reason}")
         for bad in loaded.bad
     ]
     found += _duplicates(rows, near)
     for name, others in evaluation.items():
         found += _overlap(rows, name, others, near)
     shots = shared_ngrams(map(_new_texts, rows), few_shots, _FEW_SHOT_WORDS)
-    for number, passage in shots.items():
-        found.append(_at(rows, number, "few_shot", passage))
-    for number in range(len(rows)):
+    found += [_at(rows, number, "few_shot", passage) for number, passage in shots.items()]
+    for number, name in enumerate(languages):
         found += _contents(rows, number)
-        if languages[number] not in (ENGLISH, UNKNOWN):
-            found.append(_at(rows, number, "language", languages[number]))
+        if name not in (ENGLISH, UNKNOWN):
+            found.append(_at(rows, number, "language", name))
     order = {kind: place for place, kind in enumerate(KINDS)}
     found.sort(key=lambda f: (order[f.kind], -1 if f.row is None else f.row))
     return Audit(
@@ -149,14 +142,7 @@ def _at(
     rows: Sequence[Case], number: int, kind: str, detail: str, *, first: bool = False
 ) -> Finding:
     row = rows[number]
-    return Finding(
-        kind=kind,
-        row=number,
-        conversation_id=row.conversation_id,
-        turn=row.turn,
-        detail=detail,
-        first=first,
-    )
+    return Finding(kind, number, row.conversation_id, row.turn, detail, first)
 
 
 def _duplicates(rows: Sequence[Case], near: float) -> Iterator[Finding]:
