@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from mint.data.conversation import Conversation
 from mint.data.prompts import PromptConfig
 from mint.data.rows import PromptRow, conversation_cases, prompt_row, row_messages
-from mint.shell.files import sha256_file
+from mint.shell.files import sha256_file, write_json
 from rewards.errors import ConfigError, DataError
 from rewards.tactics import NUM_TACTICS
 from rewards.types import Message
@@ -145,8 +145,7 @@ def write_dataset(
     try:
         with TemporaryDirectory(prefix=".", suffix=".tmp", dir=directory) as folder:
             card = {**facts, **_write_files(Path(folder), splits, prompts, rows)}
-            text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-            (Path(folder) / CARD).write_text(text, encoding="utf-8")
+            write_json(Path(folder) / CARD, card)
             (directory / CARD).unlink(missing_ok=True)
             for name in (*(f"{name}.parquet" for name in splits), CARD):
                 (Path(folder) / name).replace(directory / name)

@@ -8,7 +8,6 @@ Face model folder. Scenarios that the demo holds out for validation are not trai
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -32,6 +31,7 @@ from mint.policy.text import (
 from mint.policy.tokenizer import train_tokenizer
 from mint.policy.warm_start import Example, TrainingResult, choose_dtype, mean_loss, train
 from mint.shell.console import progress_bar
+from mint.shell.files import write_json
 from rewards.errors import ConfigError
 
 _TOKENIZER_DIALOGUES = 6000
@@ -93,8 +93,7 @@ def _build(directory: Path, settings: TinySettings) -> dict[str, Any]:
     }
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    (directory / "tiny.json").write_text(text, encoding="utf-8")
+    write_json(directory / "tiny.json", card)
     return card
 
 

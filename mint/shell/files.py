@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,18 +42,37 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def write_text_atomic(path: Path, text: str) -> None:
     """Write a text file under a temporary name in the same folder, then rename it."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to: it takes its place at the end, or goes away when
+    writing fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def write_json(path: Path, value: Any) -> Path:
+    """Write `value`, made plain by `jsonable`, as indented JSON; returns the path."""
+    write_text_atomic(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
 def read_json(path: Path) -> Any:
     """Parsed JSON file. Raises DataError naming file, line and column."""
     return parse_json(path.read_text(encoding="utf-8"), path)
+
+
+def read_json_if_there(path: Path) -> Any | None:
+    """Parsed JSON file, None when there is none. Raises DataError as `read_json` does."""
+    return read_json(path) if path.exists() else None
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
