@@ -172,7 +172,8 @@ def _scenario(record: Any) -> Scenario:
                 )
         elif not _is_text(value):
             raise DataError(f"{name} must be text without braces")
-    return Scenario(**{k: tuple(v) if k in _MIN_ITEMS else v for k, v in record.items()})
+    values: dict[str, Any] = {k: tuple(record[k]) if k in _MIN_ITEMS else record[k] for k in names}
+    return Scenario(**values)
 
 
 def _is_text(value: Any) -> bool:
