@@ -177,7 +177,8 @@ def _draw_tactics(previous: Sequence[str], reuse: float, rng: random.Random) -> 
             name = rng.choices(TACTIC_NAMES, [_FIRST_CHOICE[k] for k in TACTIC_NAMES])[0]
         if drawn.count(name) < _MAX_SAME:
             drawn.append(name)
-    place = {name: _PLACE[name] + rng.uniform(0, _BLUR) for name in set(drawn)}
+    # Not over a set, whose order differs from process to process.
+    place = {name: _PLACE[name] + rng.uniform(0, _BLUR) for name in dict.fromkeys(drawn)}
     return sorted(drawn, key=lambda name: place[name])
 
 

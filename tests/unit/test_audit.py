@@ -362,6 +362,18 @@ def test_bad_records_are_findings(tmp_path: Path) -> None:
     assert "record 1: 'conversation' must be a list" in bad.detail
 
 
+def test_a_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"in\.json: brackets are nested too deeply"):
+        run(str(path))
+    path.write_text('[{"conversation_id": "c", "conversation_history": [], "model_response": ""}]')
+    with pytest.raises(DataError, match="record 0: conversation_history must be a list"):
+        run(str(path))
+    with pytest.raises(ConfigError, match=r"no\.csv cannot be read"):
+        run(str(tmp_path / "no.csv"))
+
+
 @pytest.mark.parametrize(
     ("argument", "reason"),
     [
