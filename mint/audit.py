@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import rewards.graders
-from mint.data.auditing.findings import KINDS, Audit, AuditSettings, audit
-from mint.data.auditing.render import jsonl, left_out, markdown, to_json
-from mint.data.auditing.rows import AuditRow, load_rows
+from mint.data.auditing.files import audit_files
+from mint.data.auditing.findings import KINDS
+from mint.data.auditing.render import json_text, jsonl, left_out, markdown
 from mint.shell import cli
-from mint.shell.files import sha256_file, write_text_atomic
-from rewards.errors import ConfigError, DataError
-
-_EXAMPLES = Path(rewards.graders.__file__).parent / "prompts" / "judge_examples.json"
+from mint.shell.files import write_text_atomic
+from rewards.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +51,24 @@ class AuditConfig:
     near: float = 0.8
     """Jaccard similarity of word trigrams from which prompts are near duplicates, in (0, 1]."""
 
+    def __post_init__(self) -> None:
+        for key in ("fail_on", "leave_out"):
+            for kind in getattr(self, key):
+                if kind not in KINDS:
+                    raise ConfigError(f"{key}: no kind {kind!r}{cli.nearest(kind, KINDS)}")
+        if not 0 < self.near <= 1:
+            raise ConfigError(f"near must be in (0, 1], got {self.near}")
+
 
 def main(config: AuditConfig) -> int:
     """Exit status of the command."""
-    _check(config)
-    result, facts = run(config)
-    print(markdown(result, Path(config.input).name), end="")
+    source = Path(config.input)
+    result, facts = audit_files(source, config.evaluation, config.few_shots, config.near)
+    page = markdown(result, source.name)
+    print(page, end="")
     if config.output is not None:
-        directory = Path(config.output)
-        directory.mkdir(parents=True, exist_ok=True)
-        row = json.dumps(to_json(result, facts), indent=1, ensure_ascii=False)
-        write_text_atomic(directory / "audit.json", row + "\n")
-        write_text_atomic(directory / "audit.md", markdown(result, Path(config.input).name))
+        write_text_atomic(Path(config.output) / "audit.json", json_text(result, facts))
+        write_text_atomic(Path(config.output) / "audit.md", page)
     if config.exclude is not None:
         entries = left_out(result, config.leave_out)
         write_text_atomic(Path(config.exclude), jsonl(entries))
@@ -75,71 +76,7 @@ def main(config: AuditConfig) -> int:
     failed = [f"{kind} ({len(result.of(kind))})" for kind in config.fail_on if result.of(kind)]
     if failed:
         print(f"found: {', '.join(failed)}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def run(config: AuditConfig) -> tuple[Audit, dict[str, Any]]:
-    """The audit and the facts about its files. Raises ConfigError or DataError."""
-    paths = evaluation_files(config.evaluation)
-    few_shots = Path(config.few_shots) if config.few_shots is not None else _EXAMPLES
-    examples = read_texts(few_shots)
-    others: dict[str, Sequence[AuditRow]] = {}
-    for path in paths:
-        others[path.name if path.name not in others else str(path)] = load_rows(path).rows
-    loaded = load_rows(Path(config.input))
-    result = audit(loaded, others, examples, AuditSettings(near=config.near))
-    facts = {
-        "input": Path(config.input).name,
-        "input_sha256": sha256_file(Path(config.input)),
-        "evaluation": {path.name: sha256_file(path) for path in paths},
-        "few_shots": few_shots.name,
-        "near": config.near,
-    }
-    return result, facts
-
-
-def evaluation_files(value: Any) -> list[Path]:
-    """The paths of `evaluation`: null, one, or a list."""
-    listed = [] if value is None else [value] if isinstance(value, str) else list(value)
-    for name in listed:
-        if not isinstance(name, str) or not Path(name).is_file():
-            raise ConfigError(f"evaluation={name}: no such file")
-    return [Path(name) for name in listed]
-
-
-def read_texts(path: Path) -> list[str]:
-    """The texts of a file: every string value of a JSON file, else the whole file."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"few_shots={path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    if path.suffix != ".json":
-        return [content]
-    try:
-        return list(_strings(json.loads(content)))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
-
-
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    children = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, dict | list):
-        return []
-    return [text for child in children for text in _strings(child)]
-
-
-def _check(config: AuditConfig) -> None:
-    for key, kinds in (("fail_on", config.fail_on), ("leave_out", config.leave_out)):
-        for kind in kinds:
-            if kind not in KINDS:
-                raise ConfigError(f"{key}: no kind {kind!r}{cli.nearest(kind, KINDS)}")
-    if not 0 < config.near <= 1:
-        raise ConfigError(f"near must be in (0, 1], got {config.near}")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from mint.data.conversation import (
-    BadRecord,
-    Conversation,
-    LoadResult,
-    SentenceTactics,
-    describe_bad,
-    load_conversations,
-    save_conversations,
-    supporter_turns,
-)
-from mint.data.dataset import Excluded, check_output, split_conversations, write_dataset
+from mint.data.conversation import save_conversations
+from mint.data.preparation import load_tagged, summary
 from mint.data.prompts import PromptConfig, PromptStyle
-from mint.rundir.manifest import identity_row
 from mint.shell import cli
-from mint.shell.console import progress_bar
-from mint.shell.files import sha256_file
-from rewards.errors import ConfigError, DataError, GraderError
+from mint.shell.files import check_output, sha256_file
+from rewards.errors import ConfigError
 from rewards.protocols import TacticTagger
-from rewards.text import visible_reply
-from rewards.types import Failure, Reply, Tagging
-
-_BATCH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,93 +45,34 @@ class PrepareConfig:
     """Also write the conversations with their tags to this JSON file, as input for other styles."""
 
 
-class Tagged(NamedTuple):
-    """Result of tagging."""
-
-    conversations: list[Conversation]
-    """Those whose supporter turns now all have tags, in order."""
-    failures: dict[int, Failure]
-    """Position of a conversation that could not be tagged -> its first failure."""
-    num_turns: int
-    """Supporter turns that the tagger was needed for."""
-
-
 def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[str, Any]:
     """Write the data set and return its card.
 
-    `tagger` tags supporter turns that have no tags; None builds the embedded one if any has none.
-    Raises ConfigError, DataError or GraderError; the output folder is then as it was.
+    `tagger`: see `load_tagged`. Raises ConfigError, DataError or GraderError; the output folder is
+    then as it was.
     """
+    # Imported here: it loads pyarrow, which --help does not need.
+    from mint.data.dataset import split_conversations, write_dataset
+
     source, output = Path(config.input), Path(config.output)
     prompts = prompt_config(config)
     check_output(output, config.overwrite)
-    loaded = load_conversations(source, config.skip_bad)
-    excluded = read_exclusions(config.exclude, loaded.conversations)
-    kept = [c for c in loaded.conversations if (c.conversation_id, None) not in excluded]
-    loaded = loaded._replace(conversations=kept)
-    identity: Any = "from file"
-    tagged = Tagged(loaded.conversations, {}, 0)
-    if any(_untagged(conversation) for conversation in loaded.conversations):
-        tagger = tagger or _embedded_tagger()
-        identity = identity_row(tagger.identity)
-        tagged = tag_conversations(loaded.conversations, tagger)
-    failed = _failed_records(loaded, tagged)
-    if failed and not (config.skip_bad and tagged.conversations):
-        total = len(loaded.conversations)
-        raise GraderError(f"the tagger failed; {describe_bad(source, failed, total)}")
-    train, val = split_conversations(tagged.conversations, config.val_fraction, config.seed)
-    splits = (replace(train, excluded=excluded), replace(val, excluded=excluded))
+    prepared = load_tagged(source, config.exclude, config.skip_bad, tagger)
+    splits = split_conversations(prepared.conversations, config.val_fraction, config.seed)
     facts = {
         "input": source.name,
         "input_sha256": sha256_file(source),
         "seed": config.seed,
         "val_fraction": config.val_fraction,
-        "tagger": identity,
-        "turns_tagged": tagged.num_turns,
-        "skipped": [asdict(record) for record in (*loaded.bad, *failed)],
-        "excluded": len(excluded),
+        "tagger": prepared.tagger,
+        "turns_tagged": prepared.turns_tagged,
+        "skipped": [asdict(record) for record in prepared.skipped],
+        "excluded": len(prepared.excluded),
     }
-    card = write_dataset(output, splits, prompts, facts)
+    card = write_dataset(output, splits, prompts, facts, prepared.excluded)
     if config.tagged is not None:
-        save_conversations(config.tagged, tagged.conversations)
+        save_conversations(config.tagged, prepared.conversations)
     return card
-
-
-def read_exclusions(path: str | None, conversations: Sequence[Conversation]) -> frozenset[Excluded]:
-    """(conversation_id, turn or None for all of it) of an exclusion file; null gives none.
-
-    Raises ConfigError when the file cannot be read, or leaves nothing; DataError with file and line
-    for a wrong line, or one that fits no conversation.
-    """
-    if path is None:
-        return frozenset()
-    turns = {c.conversation_id: sum(1 for _ in supporter_turns(c)) for c in conversations}
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"exclude={path} cannot be read: {error}") from error
-    excluded = set()
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            excluded.add(_exclusion(line, f"{path}:{number}", turns))
-    if {name for name, turn in excluded if turn is None} >= set(turns):
-        raise ConfigError(f"exclude={path} leaves no conversation")
-    return frozenset(excluded)
-
-
-def _exclusion(line: str, place: str, turns: Mapping[str, int]) -> Excluded:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{place}: not JSON: {error}") from error
-    if not isinstance(row, dict) or "conversation_id" not in row:
-        raise DataError(f"{place}: expected an object with conversation_id and perhaps turn")
-    name, turn = row["conversation_id"], row["turn"] if "turn" in row else None
-    if name not in turns:
-        raise DataError(f"{place}: the input has no conversation {name!r:.60}")
-    if turn is not None and (type(turn) is not int or not 0 <= turn < turns[name]):
-        raise DataError(f"{place}: turn must be 0 to {turns[name] - 1}, got {turn!r:.40}")
-    return name, turn
 
 
 def prompt_config(config: PrepareConfig) -> PromptConfig:
@@ -164,102 +87,9 @@ def prompt_config(config: PrepareConfig) -> PromptConfig:
     )
 
 
-def tag_conversations(conversations: Sequence[Conversation], tagger: TacticTagger) -> Tagged:
-    """The conversations with every untagged supporter turn tagged; progress on stderr.
-
-    An empty turn gets no sentences, without asking the tagger.
-    """
-    todo = [
-        Reply(history=turn.history, text=visible_reply(turn.turn.message.content).text)
-        for conversation in conversations
-        for turn in supporter_turns(conversation)
-        if turn.turn.sentence_tactics is None
-    ]
-    answers = iter(asyncio.run(_tag_all(todo, tagger)))
-    done: list[Conversation] = []
-    failures: dict[int, Failure] = {}
-    for number, conversation in enumerate(conversations):
-        turns = []
-        for turn in conversation.turns:
-            if turn.message.role == "supporter" and turn.sentence_tactics is None:
-                answer = next(answers)
-                if isinstance(answer, Failure):
-                    failures.setdefault(number, answer)
-                else:
-                    turn = replace(turn, sentence_tactics=_sentence_tactics(answer))
-            turns.append(turn)
-        if number not in failures:
-            done.append(replace(conversation, turns=tuple(turns)))
-    return Tagged(done, failures, len(todo))
-
-
-def summary(card: Mapping[str, Any], output: str) -> str:
-    """A few lines on what was written."""
-    lines = [
-        f"{card['conversations']:,} conversations, {card['rows']:,} rows, "
-        f"{card['first_turn_rows']:,} first-turn rows, {card['unique_prompts']:,} unique prompts"
-    ]
-    for name, split in card["splits"].items():
-        lines.append(
-            f"  {name:<5} {split['conversations']:>6,} conversations  {split['rows']:>7,} rows"
-        )
-    if card["turns_tagged"]:
-        lines.append(f"{card['turns_tagged']:,} supporter turns tagged by {card['tagger']['name']}")
-    if card["excluded"]:
-        lines.append(f"{card['excluded']:,} entries of the exclusion file left out")
-    if card["skipped"]:
-        lines.append(f"{len(card['skipped']):,} records left out; card.json says why")
-    if not card["splits"]["val"]["rows"]:
-        lines.append("nothing is held out: set data.val_files yourself before training")
-    return "\n".join([*lines, f"written to {output}"])
-
-
 def main(config: PrepareConfig) -> None:
     """Entry point."""
     print(summary(prepare(config), config.output))
-
-
-def _embedded_tagger() -> TacticTagger:
-    # Imported here because it loads the encoder's libraries, which tagged files do not need.
-    from rewards.build import EncoderConfig, TaggerConfig, build_encoder, build_tagger
-
-    return build_tagger(TaggerConfig(), lambda: build_encoder(EncoderConfig()))
-
-
-async def _tag_all(replies: Sequence[Reply], tagger: TacticTagger) -> list[Tagging | Failure]:
-    answers: list[Tagging | Failure] = [Tagging(sentences=())] * len(replies)
-    asked = [index for index, reply in enumerate(replies) if reply.text]
-    with progress_bar() as progress:
-        task = progress.add_task("tagging supporter turns", total=len(asked))
-        for start in range(0, len(asked), _BATCH):
-            batch = asked[start : start + _BATCH]
-            results = await tagger.tag([replies[index] for index in batch])
-            for index, result in zip(batch, results, strict=True):
-                answers[index] = result
-            progress.advance(task, len(batch))
-    return answers
-
-
-def _sentence_tactics(tagging: Tagging) -> tuple[SentenceTactics, ...]:
-    return tuple(SentenceTactics(s.text, s.tactics) for s in tagging.sentences)
-
-
-def _untagged(conversation: Conversation) -> bool:
-    return any(turn.turn.sentence_tactics is None for turn in supporter_turns(conversation))
-
-
-def _failed_records(loaded: LoadResult, tagged: Tagged) -> list[BadRecord]:
-    """The conversations that could not be tagged, under their positions in the file."""
-    skipped = {record.index for record in loaded.bad}
-    positions = [i for i in range(len(loaded.conversations) + len(skipped)) if i not in skipped]
-    return [
-        BadRecord(
-            positions[number],
-            loaded.conversations[number].conversation_id,
-            f"tagger: {failure.kind}: {failure.message}",
-        )
-        for number, failure in tagged.failures.items()
-    ]
 
 
 if __name__ == "__main__":

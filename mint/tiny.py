@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from mint.policy.tiny import TinySettings, build_tiny
+from mint.policy.settings import TinySettings
 from mint.shell import cli
 
 
@@ -21,8 +21,10 @@ class TinyConfig(TinySettings):
 
 def main(config: TinyConfig) -> None:
     """Entry point."""
-    own = {f.name: getattr(config, f.name) for f in fields(TinySettings)}
-    card = build_tiny(config.output, TinySettings(**own), overwrite=config.overwrite)
+    # Imported here: torch and transformers take seconds, which --help should not wait for.
+    from mint.policy.tiny import build_tiny
+
+    card = build_tiny(config.output, config, overwrite=config.overwrite)
     for sample in card["samples"]:
         print(f"  seeker  {sample['seeker']}\n  policy  {sample['reply']}\n")
     print(

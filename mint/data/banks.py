@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mint.shell.files import parse_json, read_text
 from rewards.errors import ConfigError, DataError
 from rewards.tactics import TACTIC_NAMES
 from rewards.text import split_sentences
@@ -86,10 +88,9 @@ def load_scenarios(directory: Path) -> tuple[Scenario, ...]:
     if not paths:
         raise ConfigError(f"{directory} holds no scenarios (*.json)")
     scenarios = [s for path in paths for s in _read_scenarios(path)]
-    first: dict[str, int] = {}
-    for position, scenario in enumerate(scenarios):
-        if first.setdefault(scenario.id, position) != position:
-            raise DataError(f"{directory}: the scenario id {scenario.id!r} is used twice")
+    name, times = Counter(scenario.id for scenario in scenarios).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"{directory}: the scenario id {name!r} is used twice")
     return tuple(scenarios)
 
 
@@ -108,7 +109,7 @@ def slots_of(sentence: str) -> frozenset[str]:
 
 
 def _read_bank(path: Path, seen: dict[str, str]) -> tuple[str, ...]:
-    sentences = _read_text(path).splitlines()
+    sentences = read_text(path).splitlines()
     for number, sentence in enumerate(sentences, start=1):
         place = f"{path}:{number}"
         problem = _sentence_problem(sentence)
@@ -140,10 +141,7 @@ def _sentence_problem(sentence: str) -> str | None:
 
 
 def _read_scenarios(path: Path) -> list[Scenario]:
-    try:
-        records = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+    records = parse_json(read_text(path), path)
     if not isinstance(records, list) or not records:
         raise DataError(f"{path}: expected a non-empty JSON list of scenarios")
     scenarios = []
@@ -163,31 +161,20 @@ def _scenario(record: Any) -> Scenario:
     wrong = sorted(set(names) ^ set(record))
     if wrong:
         raise DataError(f"{wrong[0]!r} is missing or unknown; keys: {', '.join(names)}")
-    values: dict[str, Any] = {}
     for name in names:
         value = record[name]
         if name in _MIN_ITEMS:
-            _check_list(name, value)
-            value = tuple(value)
+            if not isinstance(value, list) or not all(map(_is_text, value)):
+                raise DataError(f"{name} must be a list of texts without braces")
+            if len(value) < _MIN_ITEMS[name]:
+                raise DataError(
+                    f"{name} needs at least {_MIN_ITEMS[name]} entries, got {len(value)}"
+                )
         elif not _is_text(value):
             raise DataError(f"{name} must be text without braces")
-        values[name] = value
+    values: dict[str, Any] = {k: tuple(record[k]) if k in _MIN_ITEMS else record[k] for k in names}
     return Scenario(**values)
-
-
-def _check_list(name: str, value: Any) -> None:
-    if not isinstance(value, Sequence) or isinstance(value, str) or not all(map(_is_text, value)):
-        raise DataError(f"{name} must be a list of texts without braces")
-    if len(value) < _MIN_ITEMS[name]:
-        raise DataError(f"{name} needs at least {_MIN_ITEMS[name]} entries, got {len(value)}")
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and not set(value) & set("{}")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text: {error}") from error

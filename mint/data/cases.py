@@ -9,35 +9,58 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mint.data.conversation import load_conversations, supporter_turns
-from mint.data.dataset import PromptRow, read_rows
-from mint.data.prompts import PromptConfig, chat_messages
+from mint.data.conversation import BadRecord, check_records, read_records
+from mint.data.rows import Case, TurnTags, conversation_cases
+from mint.shell.files import read_text
 from rewards.errors import ConfigError, DataError
-from rewards.tactics import NUM_TACTICS, TACTIC_INDEX, TACTIC_NAMES, count_tactics
+from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.types import Message
 
-TurnTags = tuple[tuple[str, ...], ...]
 _SPEAKERS = {"Seeker": "seeker", "Supporter": "supporter"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A supporter turn to be written, with the conversation's own earlier turns as history."""
+class Loaded(NamedTuple):
+    """Supporter turns of a file in order, and the conversations that could not be used."""
 
-    conversation_id: str
-    turn: int
-    """0-based supporter turn."""
-    history: tuple[Message, ...]
-    """Ends with a seeker message."""
-    tags: tuple[TurnTags | None, ...]
-    """Tactics of each earlier supporter turn by sentence; None where the file has none."""
+    cases: list[Case]
+    bad: list[BadRecord]
+
+
+def load_cases(path: Path, skip_bad: bool = False) -> Loaded:
+    """The supporter turns of a file.
+
+    Raises ConfigError when it cannot be read, DataError with file and row for a bad one. With
+    `skip_bad` bad conversations are returned instead, unless nothing usable is left.
+    """
+    if path.suffix == ".parquet":
+        # Imported here: it loads pyarrow, which other files do not need.
+        from mint.data.dataset import read_rows
+
+        cases = [
+            Case(
+                conversation_id=row.conversation_id,
+                turn=row.turn,
+                history=row.history,
+                tags=row.history_tactics,
+            )
+            for row in read_rows(path)
+        ]
+    elif path.suffix == ".csv":
+        cases = _read_table(path)
+    else:
+        records = read_records(path)
+        if not _is_turn_record(records[0]):
+            loaded = check_records(path, records, skip_bad)
+            return Loaded(conversation_cases(loaded.conversations), loaded.bad)
+        cases = _turn_records(path, records)
+    if not cases:
+        raise DataError(f"{path}: no supporter turn to answer")
+    return Loaded(cases, [])
 
 
 def read_cases(path: str | Path, limit: int | None = None) -> list[Case]:
@@ -48,78 +71,9 @@ def read_cases(path: str | Path, limit: int | None = None) -> list[Case]:
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"data={path} does not exist")
-    if path.suffix == ".parquet":
-        cases = [_from_row(row) for row in read_rows(path)]
-    elif path.suffix == ".csv":
-        cases = _read_table(path)
-    else:
-        cases = _read_json(path)
-    if not cases:
-        raise DataError(f"{path}: no supporter turn to answer")
-    kept = list(dict.fromkeys(case.conversation_id for case in cases))[:limit]
-    chosen = set(kept)
+    cases = load_cases(path).cases
+    chosen = set(list(dict.fromkeys(case.conversation_id for case in cases))[:limit])
     return [case for case in cases if case.conversation_id in chosen]
-
-
-def prompt_row(case: Case, prompts: PromptConfig) -> PromptRow:
-    """The case as the policy and the graders see it. Every earlier turn must be tagged."""
-    tags = [turn for turn in case.tags if turn is not None]
-    if len(tags) != len(case.tags):
-        raise DataError(f"conversation {case.conversation_id!r} has untagged supporter turns")
-    system, *shown = chat_messages(prompts, case.history, tags)
-    counts = count_tactics(tags[-1]) if tags else (0,) * NUM_TACTICS
-    return PromptRow(
-        conversation_id=case.conversation_id,
-        turn=case.turn,
-        prompt=tuple(Message.parse(message) for message in shown),
-        system=system["content"],
-        history=case.history,
-        previous_counts=counts,
-        history_tactics=tuple(tags),
-    )
-
-
-def row_messages(row: PromptRow) -> tuple[dict[str, str], ...]:
-    """The chat messages of a row, system prompt first."""
-    roles = {"seeker": "user", "supporter": "assistant"}
-    shown = [{"role": roles[m.role], "content": m.content} for m in row.prompt]
-    return ({"role": "system", "content": row.system}, *shown)
-
-
-def _from_row(row: PromptRow) -> Case:
-    return Case(
-        conversation_id=row.conversation_id,
-        turn=row.turn,
-        history=row.history,
-        tags=tuple(row.history_tactics),
-    )
-
-
-def _read_json(path: Path) -> list[Case]:
-    try:
-        records = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        records = None  # load_conversations says what is wrong and where
-    if isinstance(records, list) and records and _is_turn_record(records[0]):
-        return _turn_records(path, records)
-    cases = []
-    for conversation in load_conversations(path).conversations:
-        for turn in supporter_turns(conversation):
-            tags = tuple(
-                None
-                if earlier.sentence_tactics is None
-                else tuple(sentence.tactics for sentence in earlier.sentence_tactics)
-                for earlier in turn.previous
-            )
-            cases.append(
-                Case(
-                    conversation_id=conversation.conversation_id,
-                    turn=turn.turn_index,
-                    history=turn.history,
-                    tags=tags,
-                )
-            )
-    return cases
 
 
 def _is_turn_record(record: object) -> bool:
@@ -139,15 +93,13 @@ def _turn_records(path: Path, records: Sequence[Any]) -> list[Case]:
             )
         name = str(record["conversation_id"])
         history = _history(place, record["conversation_history"])
-        own = replies.setdefault(name, [])
-        said = [message.content for message in history if message.role == "supporter"]
-        if said != own:
+        own, known = replies.setdefault(name, []), tags.setdefault(name, [])
+        if [message.content for message in history if message.role == "supporter"] != own:
             raise DataError(
                 f"{place} (id {name!r}, supporter turn {len(own)}): conversation_history does not "
                 "hold the replies of the records before; give the gold conversations, not the "
                 "answers of a system (those are for replies=FILE)"
             )
-        known = tags.setdefault(name, [])
         cases.append(Case(conversation_id=name, turn=len(own), history=history, tags=tuple(known)))
         own.append(record["model_response"])
         known.append(_record_tags(place, record))
@@ -181,29 +133,22 @@ def _record_tags(place: str, record: Mapping[str, Any]) -> TurnTags | None:
 
 def _read_table(path: Path) -> list[Case]:
     """Conversations of the official table: columns conversation_id, full_conversation."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(read_text(path, "conversation file ")))
     columns = set(reader.fieldnames or ())
     if not {"conversation_id", "full_conversation"} <= columns:
         raise DataError(f"{path}: needs the columns conversation_id and full_conversation")
-    cases = []
+    cases: list[Case] = []
     for number, row in enumerate(reader, start=1):
         messages = _transcript(f"{path}: row {number}", row["full_conversation"] or "")
-        turns = 0
-        for position, message in enumerate(messages):
-            if message.role == "supporter":
-                cases.append(
-                    Case(
-                        conversation_id=row["conversation_id"],
-                        turn=turns,
-                        history=tuple(messages[:position]),
-                        tags=(None,) * turns,
-                    )
-                )
-                turns += 1
+        cases += [
+            Case(
+                conversation_id=row["conversation_id"],
+                turn=place // 2,
+                history=tuple(messages[:place]),
+                tags=(None,) * (place // 2),
+            )
+            for place in range(1, len(messages), 2)
+        ]
     return cases
 
 

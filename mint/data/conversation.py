@@ -15,8 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.shell.files import write_text_atomic
-from rewards.errors import ConfigError, DataError
+from mint.shell.files import parse_json, read_text, write_text_atomic
+from rewards.errors import DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.types import Message
 
@@ -53,6 +53,11 @@ class Conversation:
         """The first message. Conversations that share a prompt share this."""
         return self.turns[0].message.content
 
+    @property
+    def tagged(self) -> bool:
+        """Whether every supporter turn has tags."""
+        return all(turn.sentence_tactics is not None for turn in self.turns[1::2])
+
 
 class SupporterTurn(NamedTuple):
     """A supporter turn and everything that came before it."""
@@ -85,6 +90,8 @@ class LoadResult(NamedTuple):
 
     conversations: list[Conversation]
     bad: list[BadRecord]
+    positions: Mapping[str, int]
+    """conversation_id -> 0-based position in the file's list."""
 
 
 def load_conversations(path: str | Path, skip_bad: bool = False) -> LoadResult:
@@ -94,8 +101,11 @@ def load_conversations(path: str | Path, skip_bad: bool = False) -> LoadResult:
     is not JSON, and with file, record index, id and reason for every bad record (the first 20).
     With `skip_bad` bad records are returned instead, unless nothing usable is left.
     """
-    path = Path(path)
-    records = _read_records(path)
+    return check_records(Path(path), read_records(Path(path)), skip_bad)
+
+
+def check_records(path: Path, records: Sequence[object], skip_bad: bool) -> LoadResult:
+    """What `load_conversations` makes of the records of a file."""
     conversations: list[Conversation] = []
     bad: list[BadRecord] = []
     seen: dict[str, int] = {}
@@ -111,7 +121,7 @@ def load_conversations(path: str | Path, skip_bad: bool = False) -> LoadResult:
             conversations.append(conversation)
     if bad and not (skip_bad and conversations):
         raise DataError(describe_bad(path, bad, len(records), can_skip=bool(conversations)))
-    return LoadResult(conversations, bad)
+    return LoadResult(conversations, bad, seen)
 
 
 def describe_bad(path: Path, bad: Sequence[BadRecord], total: int, can_skip: bool = True) -> str:
@@ -145,46 +155,32 @@ def parse_conversation(record: object) -> Conversation:
 
 def supporter_turns(conversation: Conversation) -> Iterator[SupporterTurn]:
     """Every supporter turn with the messages and supporter turns before it."""
-    history: list[Message] = []
-    previous: list[Turn] = []
-    for turn in conversation.turns:
-        if turn.message.role == "supporter":
-            yield SupporterTurn(len(previous), turn, tuple(history), tuple(previous))
-            previous.append(turn)
-        history.append(turn.message)
-
-
-def conversation_record(conversation: Conversation) -> dict[str, Any]:
-    """The JSON object of a conversation; inverse of `parse_conversation`."""
-    return {
-        "conversation_id": conversation.conversation_id,
-        "source": conversation.source,
-        "model": conversation.model,
-        "conversation": [_turn_record(turn) for turn in conversation.turns],
-    }
+    turns = conversation.turns
+    messages = tuple(turn.message for turn in turns)
+    for place in range(1, len(turns), 2):
+        yield SupporterTurn(place // 2, turns[place], messages[:place], turns[1:place:2])
 
 
 def save_conversations(path: str | Path, conversations: Sequence[Conversation]) -> None:
     """Write conversations as one JSON file, replacing an old one at once."""
-    records = [conversation_record(conversation) for conversation in conversations]
+    records = [
+        {
+            "conversation_id": conversation.conversation_id,
+            "source": conversation.source,
+            "model": conversation.model,
+            "conversation": [_turn_record(turn) for turn in conversation.turns],
+        }
+        for conversation in conversations
+    ]
     write_text_atomic(Path(path), json.dumps(records, indent=1, ensure_ascii=False) + "\n")
 
 
-def _read_records(path: Path) -> list[Any]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"conversation file {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
+def read_records(path: Path) -> list[Any]:
+    """The list in a JSON file, at least one record long. Raises as `load_conversations` does."""
+    text = read_text(path, "conversation file ")
     if not text.strip():
         raise DataError(f"{path}: the file is empty; expected a JSON list of conversations")
-    try:
-        records = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
-    except RecursionError as error:
-        raise DataError(f"{path}: brackets are nested too deeply") from error
+    records = parse_json(text, path)
     if not isinstance(records, list):
         raise DataError(f"{path}: expected a JSON list of conversations, got {_kind(records)}")
     if not records:

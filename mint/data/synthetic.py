@@ -18,8 +18,8 @@ from typing import Any
 
 from mint.data.banks import Banks, Scenario, fill, load_banks, slots_of
 from mint.data.conversation import Conversation, SentenceTactics, Turn
-from mint.data.dataset import TRAIN, VAL, Split, check_output, write_dataset
 from mint.data.prompts import PromptConfig
+from mint.shell.files import check_output
 from mint.shell.paths import data_dir
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
@@ -27,7 +27,7 @@ from rewards.types import Message
 
 SOURCE, MODEL = "synthetic", "sentence-banks"
 
-HELD_OUT = 0.2
+_HELD_OUT = 0.2
 """Share of the scenarios that only validation conversations use."""
 
 DEMO_PROMPTS = PromptConfig(compact=True, max_history_turns=2)
@@ -90,9 +90,7 @@ def generate(
     return [_conversation(index, seed, turns, banks, chosen) for index in range(num_conversations)]
 
 
-def split_scenarios(
-    scenarios: Sequence[Scenario], held_out: float = HELD_OUT
-) -> tuple[list[Scenario], list[Scenario]]:
+def split_scenarios(scenarios: Sequence[Scenario]) -> tuple[list[Scenario], list[Scenario]]:
     """Training and held-out scenarios; at least one of each.
 
     Decided by a hash of the scenario's id and by no seed: data sets and warm starts made at
@@ -101,7 +99,7 @@ def split_scenarios(
     if len(scenarios) < 2:
         raise ConfigError(f"need at least 2 scenarios to hold one out, got {len(scenarios)}")
     order = sorted(scenarios, key=lambda s: hashlib.sha256(s.id.encode()).hexdigest())
-    count = min(len(order) - 1, max(1, round(held_out * len(order))))
+    count = min(len(order) - 1, max(1, round(_HELD_OUT * len(order))))
     names = {scenario.id for scenario in order[:count]}
     return [s for s in scenarios if s.id not in names], [s for s in scenarios if s.id in names]
 
@@ -112,7 +110,6 @@ def build_demo_data(
     seed: int,
     *,
     num_val: int = 60,
-    data: Path | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write train.parquet, val.parquet and card.json of the demo; returns the card.
@@ -120,21 +117,18 @@ def build_demo_data(
     `num_conversations` for training and `num_val` from scenarios that training never sees.
     Raises ConfigError when `output_dir` has files and `overwrite` is off.
     """
+    # Imported here: it loads pyarrow, which conversations alone do not need.
+    from mint.data.dataset import TRAIN, VAL, write_dataset
+
     directory = Path(output_dir)
     check_output(directory, overwrite)
-    banks = load_banks(data or data_dir())
+    banks = load_banks(data_dir())
     train, val = split_scenarios(banks.scenarios)
-    splits = [
-        Split(
-            name=TRAIN,
-            conversations=tuple(generate(num_conversations, seed, banks=banks, scenarios=train)),
-        ),
+    splits = {
+        TRAIN: generate(num_conversations, seed, banks=banks, scenarios=train),
         # Another stream of random numbers than training's.
-        Split(
-            name=VAL,
-            conversations=tuple(generate(num_val, seed + 1_000_003, banks=banks, scenarios=val)),
-        ),
-    ]
+        VAL: generate(num_val, seed + 1_000_003, banks=banks, scenarios=val),
+    }
     facts = {
         "input": "mint.synthetic",
         "banks_sha256": banks.sha256,
@@ -183,7 +177,8 @@ def _draw_tactics(previous: Sequence[str], reuse: float, rng: random.Random) -> 
             name = rng.choices(TACTIC_NAMES, [_FIRST_CHOICE[k] for k in TACTIC_NAMES])[0]
         if drawn.count(name) < _MAX_SAME:
             drawn.append(name)
-    place = {name: _PLACE[name] + rng.uniform(0, _BLUR) for name in set(drawn)}
+    # Not over a set, whose order differs from process to process.
+    place = {name: _PLACE[name] + rng.uniform(0, _BLUR) for name in dict.fromkeys(drawn)}
     return sorted(drawn, key=lambda name: place[name])
 
 

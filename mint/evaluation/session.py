@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.data.banks import load_banks
-from mint.data.cases import Case, prompt_row, read_cases
+from mint.data.cases import read_cases
 from mint.data.prompts import PromptConfig
+from mint.data.rows import Case, prompt_row
 from mint.data.synthetic import split_scenarios
 from mint.evaluation.journal import Journal, fingerprint
 from mint.evaluation.options import EvaluateSettings

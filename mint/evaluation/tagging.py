@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mint.data.cases import Case
+from mint.data.rows import Case
 from mint.evaluation.journal import Journal
 from rewards.errors import GraderError
 from rewards.protocols import TacticTagger

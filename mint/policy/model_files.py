@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+from safetensors import SafetensorError, safe_open
+
 from rewards.errors import ConfigError
 
 
@@ -49,12 +51,12 @@ def model_facts(path: str) -> ModelFacts:
 
 def _shapes(file: Path) -> dict[str, list[int]]:
     """Tensor name -> shape from the header of a safetensors file."""
-    with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if not 0 < length < 100_000_000:
-            raise ConfigError(f"{file} is not a safetensors file")
-        header = json.loads(stream.read(length))
-    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            names = tensors.keys()
+            return {name: tensors.get_slice(name).get_shape() for name in names}
+    except SafetensorError as error:
+        raise ConfigError(f"{file} is not a safetensors file") from error
 
 
 def _cached(name: str) -> Path | None:

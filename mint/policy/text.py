@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.data.banks import load_banks
-from mint.data.conversation import Conversation, load_conversations, supporter_turns
-from mint.data.prompts import chat_messages
+from mint.data.conversation import Conversation, load_conversations
+from mint.data.rows import conversation_cases, prompt_row, row_messages
 from mint.data.synthetic import DEMO_PROMPTS, generate, split_scenarios
 from mint.policy.tokenizer import END, START
 from mint.policy.warm_start import Example
@@ -59,7 +59,7 @@ def load_material(data: str | None, seed: int) -> Material:
         return Material(endless, val, {"name": "sentence banks", "sha256": banks.sha256})
     conversations = load_conversations(path).conversations
     for conversation in conversations:
-        if any(t.turn.sentence_tactics is None for t in supporter_turns(conversation)):
+        if not conversation.tagged:
             raise DataError(
                 f"{path}: conversation {conversation.conversation_id!r} has untagged supporter "
                 "turns; `python -m mint.prepare ... tagged=FILE` writes a tagged copy"
@@ -74,29 +74,22 @@ def load_material(data: str | None, seed: int) -> Material:
 def gather(conversations: Iterator[Conversation], num_words: int) -> list[Dialogue]:
     """Dialogues with at least `num_words` words of replies, or all there are."""
     pool: list[Dialogue] = []
-    while num_words > 0:
-        conversation = next(conversations, None)
-        if conversation is None:
-            break
+    for conversation in conversations:
         added = dialogues([conversation])
         pool += added
         num_words -= sum(len(dialogue.reply.split()) for dialogue in added)
+        if num_words <= 0:
+            break
     return pool
 
 
 def dialogues(conversations: Iterable[Conversation]) -> list[Dialogue]:
     """A prompt and reply for each supporter turn that says something, with the demo's prompts."""
-    made = []
-    for conversation in conversations:
-        for turn in supporter_turns(conversation):
-            tactics = [
-                [sentence.tactics for sentence in earlier.sentence_tactics or ()]
-                for earlier in turn.previous
-            ]
-            reply = turn.turn.message.content
-            if reply.strip():
-                made.append(Dialogue(chat_messages(DEMO_PROMPTS, turn.history, tactics), reply))
-    return made
+    return [
+        Dialogue(list(row_messages(prompt_row(case, DEMO_PROMPTS))), case.reply)
+        for case in conversation_cases(conversations)
+        if case.reply and case.reply.strip()
+    ]
 
 
 def texts(pool: Sequence[Dialogue]) -> Iterator[str]:
@@ -106,41 +99,30 @@ def texts(pool: Sequence[Dialogue]) -> Iterator[str]:
         yield dialogue.reply
 
 
-def chat_prompt(tokenizer: Any, dialogue: Dialogue) -> str:
-    """The prompt in chat format, up to where the reply begins."""
-    return tokenizer.apply_chat_template(
-        dialogue.messages, tokenize=False, add_generation_prompt=True
-    )
-
-
 def encode_turns(
-    tokenizer: Any, pool: Sequence[Dialogue], num_tokens: float = math.inf
-) -> list[Example]:
-    """Replies after their whole prompt, up to about `num_tokens` tokens in all."""
-    return _encode(tokenizer, pool, num_tokens, lambda d: chat_prompt(tokenizer, d))
-
-
-def encode_replies(
-    tokenizer: Any, pool: Sequence[Dialogue], num_tokens: float = math.inf
-) -> list[Example]:
-    """Replies after nothing but the start of their message, up to about `num_tokens` tokens."""
-    return _encode(tokenizer, pool, num_tokens, lambda _: f"{START}assistant\n")
-
-
-def _encode(
     tokenizer: Any,
     pool: Sequence[Dialogue],
-    num_tokens: float,
-    prompt: Callable[[Dialogue], str],
+    num_tokens: float = math.inf,
+    *,
+    with_prompt: bool = True,
 ) -> list[Example]:
+    """Replies after their whole prompt, up to about `num_tokens` tokens in all.
+
+    Without prompt they follow nothing but the start of their message.
+    """
     half = tokenizer.model_max_length // 2
+    before = f"{START}assistant\n"
     examples: list[Example] = []
     for dialogue in pool:
         if num_tokens <= 0:
             break
-        encoded = tokenizer([prompt(dialogue), dialogue.reply + END], add_special_tokens=False)
-        before, reply = encoded["input_ids"]
+        if with_prompt:
+            before = tokenizer.apply_chat_template(
+                dialogue.messages, tokenize=False, add_generation_prompt=True
+            )
+        encoded = tokenizer([before, dialogue.reply + END], add_special_tokens=False)
+        prompt, reply = encoded["input_ids"]
         # Real conversations can be longer than the model's context: keep what is nearest.
-        examples.append(Example(before[-half:], reply[:half]))
+        examples.append(Example(prompt[-half:], reply[:half]))
         num_tokens -= examples[-1].num_tokens
     return examples

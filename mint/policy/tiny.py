@@ -8,81 +8,33 @@ Face model folder. Scenarios that the demo holds out for validation are not trai
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
+from mint.policy.settings import TinySettings
 from mint.policy.text import (
     Dialogue,
     dialogues,
-    encode_replies,
     encode_turns,
     gather,
     load_material,
     texts,
 )
 from mint.policy.tokenizer import train_tokenizer
-from mint.policy.warm_start import TrainingResult, TrainingSettings, mean_loss, train
+from mint.policy.warm_start import Example, TrainingResult, choose_dtype, mean_loss, train
+from mint.shell.console import progress_bar
+from mint.shell.files import write_json
 from rewards.errors import ConfigError
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _TOKENIZER_DIALOGUES = 6000
-
-
-@dataclass(frozen=True, kw_only=True)
-class TinySettings:
-    """What the tiny policy is made of."""
-
-    seed: int = 0
-    """Seed of text, initial weights and batch order."""
-    data: str | None = None
-    """Text to learn: a folder with sentences/ and scenarios/, or a JSON file of tagged
-    conversations; null uses the shipped folder."""
-    reply_tokens: int = 450_000
-    """Tokens of the first phase, replies without a conversation: how supporters write."""
-    turn_tokens: int = 400_000
-    """Tokens of the second phase, replies to conversations: what to say when."""
-    batch_tokens: int = 1024
-    """Tokens of a batch."""
-    learning_rate: float = 4e-3
-    """Peak learning rate."""
-    weight_decay: float = 0.1
-    """Weight decay of the matrices."""
-    dtype: str = "auto"
-    """float32, bfloat16 (mixed precision), or auto: bfloat16 where the processor computes in it."""
-    num_threads: int = 2
-    """Threads of torch while training."""
-    vocab_size: int = 4096
-    """Most tokens of the tokenizer."""
-    hidden_size: int = 256
-    """Width of the model."""
-    num_layers: int = 4
-    """Layers of the model."""
-    max_length: int = 1024
-    """Longest prompt and reply together, tokens."""
-
-    def __post_init__(self) -> None:
-        for name in ("turn_tokens", "batch_tokens", "num_threads", "hidden_size", "num_layers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.reply_tokens < 0:
-            raise ConfigError(f"reply_tokens must be >= 0, got {self.reply_tokens}")
-        if self.hidden_size % 64:
-            raise ConfigError(f"hidden_size must be a multiple of 64, got {self.hidden_size}")
-        if self.vocab_size < 300:
-            raise ConfigError(f"vocab_size must be >= 300 (bytes and marks), got {self.vocab_size}")
-        if self.dtype not in ("auto", *_DTYPES):
-            raise ConfigError(f"dtype must be auto, {', '.join(_DTYPES)}, got {self.dtype!r}")
 
 
 def build_tiny(
@@ -120,44 +72,43 @@ def _build(directory: Path, settings: TinySettings) -> dict[str, Any]:
         texts(pool[:_TOKENIZER_DIALOGUES]), settings.vocab_size, settings.max_length
     )
     phases = [
-        encode_replies(tokenizer, pool, settings.reply_tokens),
+        encode_turns(tokenizer, pool, settings.reply_tokens, with_prompt=False),
         # From the other end, so that the second phase has other replies than the first.
         encode_turns(tokenizer, pool[::-1], settings.turn_tokens),
     ]
     torch.manual_seed(settings.seed)
     model = make_model(tokenizer, settings)
-    training = TrainingSettings(
-        batch_tokens=settings.batch_tokens,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        dtype=choose_dtype(settings.dtype),
-        seed=settings.seed,
-    )
-    with _progress() as progress:
-        task = progress.add_task("warm start", total=1.0, status="")
-        result = train(
-            model,
-            phases,
-            training,
-            lambda done, status: progress.update(task, completed=done, status=status),
-        )
+    result = _train(model, phases, settings)
     held_out = dialogues(material.val)
     card = {
-        "settings": asdict(settings),
+        "settings": {f.name: getattr(settings, f.name) for f in fields(TinySettings)},
         "data": material.facts,
         "parameters": sum(p.numel() for p in model.parameters()),
         "vocabulary": len(tokenizer),
-        "dtype": str(training.dtype).removeprefix("torch."),
-        **_result_row(result),
-        "val_loss": round(mean_loss(model, encode_turns(tokenizer, held_out), training), 4),
+        "dtype": str(choose_dtype(settings.dtype)).removeprefix("torch."),
+        **{name: round(value, 4) for name, value in result._asdict().items()},
+        "val_loss": round(mean_loss(model, encode_turns(tokenizer, held_out), settings), 4),
         "samples": sample_replies(model, tokenizer, held_out, settings.seed),
         "total_seconds": round(time.perf_counter() - started, 1),
     }
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    (directory / "tiny.json").write_text(text, encoding="utf-8")
+    write_json(directory / "tiny.json", card)
     return card
+
+
+def _train(
+    model: Any, phases: Sequence[Sequence[Example]], settings: TinySettings
+) -> TrainingResult:
+    total = settings.reply_tokens + settings.turn_tokens
+    with progress_bar() as progress:
+        task = progress.add_task("warm start", total=total)
+
+        def show(done: float, status: str) -> None:
+            description = f"warm start, {status}"
+            progress.update(task, completed=round(done * total), description=description)
+
+        return train(model, phases, settings, show)
 
 
 def make_model(tokenizer: Any, settings: TinySettings) -> Any:
@@ -190,15 +141,6 @@ def make_model(tokenizer: Any, settings: TinySettings) -> Any:
     return model
 
 
-def choose_dtype(name: str) -> torch.dtype:
-    """The precision of a setting. auto: bfloat16 if the processor has instructions for it."""
-    if name == "auto":
-        # Emulated bfloat16 is slower than float32, native is about 1.5 times as fast.
-        native = "avx512_bf16" in _cpu_flags()
-        name = "bfloat16" if native else "float32"
-    return _DTYPES[name]
-
-
 @torch.no_grad()
 def sample_replies(
     model: Any, tokenizer: Any, pool: Sequence[Dialogue], seed: int, count: int = 8
@@ -206,9 +148,8 @@ def sample_replies(
     """Replies at temperature 1 to `count` prompts spread over `pool`, at most 80 tokens each."""
     model.eval()
     torch.manual_seed(seed)
-    chosen = pool[:: max(1, len(pool) // count)][:count]
     samples = []
-    for dialogue in chosen:
+    for dialogue in pool[:: max(1, len(pool) // count)][:count]:
         prompt = encode_turns(tokenizer, [dialogue])[0].prompt
         output = model.generate(
             input_ids=torch.tensor([prompt]),
@@ -225,25 +166,3 @@ def sample_replies(
             }
         )
     return samples
-
-
-def _cpu_flags() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-
-
-def _result_row(result: TrainingResult) -> dict[str, Any]:
-    return {name: round(value, 4) for name, value in result._asdict().items()}
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[status]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )

@@ -6,12 +6,14 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import cross_entropy
+
+from mint.policy.settings import TinySettings
 
 _PEAK_AFTER = 0.05
 _FINAL_LR = 0.05
@@ -28,20 +30,6 @@ class Example(NamedTuple):
     def num_tokens(self) -> int:
         """Length of both, in tokens."""
         return len(self.prompt) + len(self.reply)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """How the warm start runs."""
-
-    batch_tokens: int
-    """Padded tokens of a batch."""
-    learning_rate: float
-    """Peak; warm-up over the first 5 % of the tokens, then a cosine down to 5 % of it."""
-    weight_decay: float
-    dtype: torch.dtype
-    """float32, or bfloat16 for mixed precision; parameters stay float32."""
-    seed: int
 
 
 class TrainingResult(NamedTuple):
@@ -63,10 +51,15 @@ Progress = Callable[[float, str], None]
 def train(
     model: Any,
     phases: Sequence[Sequence[Example]],
-    settings: TrainingSettings,
+    settings: TinySettings,
     progress: Progress,
 ) -> TrainingResult:
-    """One pass over the examples, phase after phase; changes `model` in place."""
+    """One pass over the examples, phase after phase; changes `model` in place.
+
+    The learning rate warms up over the first 5 % of the tokens and then falls, as a cosine, to 5 %
+    of its peak. Parameters stay float32 whatever the precision.
+    """
+    dtype = choose_dtype(settings.dtype)
     batches = chain.from_iterable(
         make_batches(phase, settings.batch_tokens, settings.seed) for phase in phases
     )
@@ -87,7 +80,7 @@ def train(
     for batch in batches:
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * _schedule(seen / total)
-        loss = batch_loss(model, batch, settings.dtype)
+        loss = batch_loss(model, batch, dtype)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -103,6 +96,17 @@ def train(
         seconds=time.perf_counter() - started,
         cpu_seconds=time.process_time() - cpu_started,
     )
+
+
+def choose_dtype(name: str) -> torch.dtype:
+    """The precision of a setting. auto: bfloat16 if the processor has instructions for it."""
+    if name == "auto":
+        # Emulated bfloat16 is slower than float32, native is about 1.5 times as fast.
+        facts = Path("/proc/cpuinfo")
+        native = facts.exists() and "avx512_bf16" in facts.read_text("ascii", errors="replace")
+        name = "bfloat16" if native else "float32"
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 def batch_loss(model: Any, batch: Sequence[Example], dtype: torch.dtype) -> torch.Tensor:
@@ -124,13 +128,14 @@ def batch_loss(model: Any, batch: Sequence[Example], dtype: torch.dtype) -> torc
 
 
 @torch.no_grad()
-def mean_loss(model: Any, examples: Sequence[Example], settings: TrainingSettings) -> float:
+def mean_loss(model: Any, examples: Sequence[Example], settings: TinySettings) -> float:
     """Cross-entropy of the reply tokens of `examples`, nats a token."""
     model.eval()
+    dtype = choose_dtype(settings.dtype)
     total, count = 0.0, 0
     for batch in make_batches(examples, settings.batch_tokens, settings.seed):
         tokens = sum(len(example.reply) for example in batch)
-        total += batch_loss(model, batch, settings.dtype).item() * tokens
+        total += batch_loss(model, batch, dtype).item() * tokens
         count += tokens
     return total / count
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mint.config.validation import PROBE_SOURCE, ValidationConfig
-from mint.data.cases import prompt_row, row_messages
-from mint.data.dataset import SCHEMA, PromptRow, read_rows
+from mint.data.dataset import SCHEMA, read_rows
 from mint.data.prompts import PromptConfig
+from mint.data.rows import PromptRow, prompt_row, row_messages
 from mint.evaluation.journal import Journal
 from mint.evaluation.protocols.probes import probe_case
 from mint.evaluation.tagging import tag_missing

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from mint.audit import AuditConfig, main, run
+from mint.audit import AuditConfig, main
 from mint.data.auditing.content import content_cues, degenerate
 from mint.data.auditing.duplicates import missed, near_duplicates, normalised, shared_ngrams
+from mint.data.auditing.files import audit_files
+from mint.data.auditing.findings import Audit
 from mint.data.auditing.language import language
 from mint.data.auditing.personal import luhn, personal_data
-from mint.data.auditing.rows import AuditRow
 from mint.data.dataset import read_rows
+from mint.data.rows import Case
 from mint.prepare import PrepareConfig, prepare
 from mint.shell import cli
 from rewards.errors import ConfigError, DataError
@@ -57,16 +59,17 @@ def write(path: Path, *conversations: dict[str, Any]) -> str:
     return str(path)
 
 
-def row(number: int, text: str, name: str | None = None) -> AuditRow:
-    return AuditRow(
-        number=number,
+def row(number: int, text: str, name: str | None = None) -> Case:
+    return Case(
         conversation_id=name or f"c{number}",
         turn=0,
         history=(Message("seeker", text),),
-        reply=None,
-        source="s",
-        model="m",
+        tags=(),
     )
+
+
+def run(source: str, evaluation: str | list[str] | None = None, shots: str | None = None) -> Audit:
+    return audit_files(Path(source), evaluation, shots, near=0.8)[0]
 
 
 def kinds(result: Any) -> dict[str, list[Any]]:
@@ -82,7 +85,7 @@ def kinds(result: Any) -> dict[str, list[Any]]:
 def test_the_official_file_has_its_known_duplicates(upstream: Path, tmp_path: Path) -> None:
     source = upstream / "data/training/conversations_322.json"
     started = time.process_time()
-    result, _ = run(AuditConfig(input=str(source)))
+    result = run(str(source))
     assert time.process_time() - started < 30
     facts = result.composition
     assert (facts["conversations"], facts["rows"], facts["unique_prompts"]) == (322, 1719, 1687)
@@ -103,11 +106,11 @@ def test_the_official_file_has_its_known_duplicates(upstream: Path, tmp_path: Pa
 def test_the_official_evaluation_is_not_in_the_training_file(upstream: Path) -> None:
     table = upstream / "data/lend_an_ear_eval/lend_an_ear_50_conversations.csv"
     training = upstream / "data/training/conversations_322.json"
-    result, _ = run(AuditConfig(input=str(training), evaluation=str(table)))
+    result = run(str(training), str(table))
     assert result.of("evaluation_overlap") == ()
     assert result.of("shared_passage") == ()
     # ... and a file that is its own evaluation overlaps in every row
-    same, _ = run(AuditConfig(input=str(table), evaluation=[str(table)]))
+    same = run(str(table), [str(table)])
     assert {item.row for item in same.of("evaluation_overlap")} == set(range(len(same.rows)))
 
 
@@ -125,7 +128,7 @@ def test_exact_loose_and_near_duplicates_are_told_apart(tmp_path: Path) -> None:
         talk("d", long, "Hm."),
         talk("e", changed, "Hm."),
     )
-    found = kinds(run(AuditConfig(input=source))[0])
+    found = kinds(run(source))
     assert [(i.row, i.first) for i in found["duplicate_prompt"]] == [(0, True), (2, False)]
     assert [(i.row, i.first) for i in found["loose_duplicate"]] == [
         (0, True),
@@ -183,8 +186,7 @@ def test_leaks_into_evaluation_and_from_few_shots(tmp_path: Path) -> None:
         talk("u", f"{passage} and then we slept.", "Hm."),
     )
     (tmp_path / "shots.txt").write_text(shot)
-    config = AuditConfig(input=source, evaluation=[test], few_shots=str(tmp_path / "shots.txt"))
-    found = kinds(run(config)[0])
+    found = kinds(run(source, [test], str(tmp_path / "shots.txt")))
     (overlap,) = found["evaluation_overlap"]
     assert (overlap.row, overlap.detail) == (0, "100% like test.json 't' turn 0")
     assert [i.row for i in found["shared_passage"]] == [1]
@@ -347,17 +349,29 @@ def test_the_command_writes_what_prepare_leaves_out(tmp_path: Path) -> None:
     rows = read_rows(tmp_path / "data/train.parquet")
     assert [(r.conversation_id, r.turn) for r in rows] == [("a", 0), ("a", 1), ("b", 1), ("d", 0)]
     # prepared rows can be audited too
-    again, _ = run(AuditConfig(input=str(tmp_path / "data/train.parquet")))
+    again = run(str(tmp_path / "data/train.parquet"))
     assert again.of("duplicate_prompt") == ()
     assert again.composition["rows"] == 4
 
 
 def test_bad_records_are_findings(tmp_path: Path) -> None:
     source = write(tmp_path / "in.json", talk("a", "Hi there.", "Hm."), {"conversation_id": "b"})
-    result, _ = run(AuditConfig(input=source))
+    result = run(source)
     (bad,) = result.of("unusable")
     assert (bad.conversation_id, bad.row) == ("b", None)
     assert "record 1: 'conversation' must be a list" in bad.detail
+
+
+def test_a_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "in.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"in\.json: brackets are nested too deeply"):
+        run(str(path))
+    path.write_text('[{"conversation_id": "c", "conversation_history": [], "model_response": ""}]')
+    with pytest.raises(DataError, match="record 0: conversation_history must be a list"):
+        run(str(path))
+    with pytest.raises(ConfigError, match=r"no\.csv cannot be read"):
+        run(str(tmp_path / "no.csv"))
 
 
 @pytest.mark.parametrize(

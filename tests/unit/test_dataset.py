@@ -52,7 +52,7 @@ def test_untagged_turns_are_refused() -> None:
     plain = conversation("c1")
     turns = (plain.turns[0], Turn(message=plain.turns[1].message), *plain.turns[2:])
     broken = Conversation(conversation_id="c9", source="", model="", turns=turns)
-    with pytest.raises(DataError, match="'c9' has a supporter turn without tags"):
+    with pytest.raises(DataError, match="'c9' has untagged supporter turns"):
         build_rows([broken], PROMPTS)
 
 
@@ -84,17 +84,18 @@ def test_a_folder_written_twice_has_the_same_bytes(tmp_path: Path) -> None:
 
 def test_splits_are_disjoint_seeded_and_keep_equal_openings_together() -> None:
     many = [conversation(f"c{i}", opening=f"opening {i // 3}") for i in range(60)]
-    train, val = split_conversations(many, 0.2, 1)
-    assert len(val.conversations) == 12
-    assert not {c.opening for c in train.conversations} & {c.opening for c in val.conversations}
-    assert split_conversations(many, 0.2, 1) == (train, val)
-    assert split_conversations(many, 0.2, 2)[1] != val
+    splits = split_conversations(many, 0.2, 1)
+    train, val = splits["train"], splits["val"]
+    assert len(val) == 12
+    assert not {c.opening for c in train} & {c.opening for c in val}
+    assert split_conversations(many, 0.2, 1) == splits
+    assert split_conversations(many, 0.2, 2)["val"] != val
 
 
 def test_a_split_can_be_small_or_absent_but_not_impossible() -> None:
     few = [conversation("a"), conversation("b")]
-    assert [len(s.conversations) for s in split_conversations(few, 0.01, 0)] == [1, 1]
-    assert [len(s.conversations) for s in split_conversations(few, 0, 0)] == [2, 0]
+    assert list(map(len, split_conversations(few, 0.01, 0).values())) == [1, 1]
+    assert list(map(len, split_conversations(few, 0, 0).values())) == [2, 0]
     with pytest.raises(DataError, match="cannot be split"):
         split_conversations(few[:1], 0.1, 0)
     with pytest.raises(ConfigError, match=r"val_fraction must be in \[0, 1\), got 1"):

@@ -7,8 +7,9 @@ import json
 
 import pytest
 
-from mint.data.cases import prompt_row, read_cases, row_messages
+from mint.data.cases import read_cases
 from mint.data.prompts import PromptConfig, PromptStyle
+from mint.data.rows import prompt_row, row_messages
 from mint.evaluation.journal import Journal
 from mint.evaluation.sources.ready import ReadyReplies, count_tokens
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, Sampling

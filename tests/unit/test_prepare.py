@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,11 @@ def test_a_failing_tagger_stops_it_unless_skipped(tmp_path: Path) -> None:
     assert card["conversations"] == 3
     assert [(s["index"], s["conversation_id"]) for s in card["skipped"]] == [(0, None), (3, "c2")]
     assert card["skipped"][1]["reason"] == "tagger: timeout: no answer"
+
+    (tmp_path / "exclude.jsonl").write_text('{"conversation_id": "c0"}')
+    fewer = replace(config, exclude=str(tmp_path / "exclude.jsonl"), overwrite=True)
+    card = prepare.prepare(fewer, FakeTagger("Reply 2"))
+    assert [s["index"] for s in card["skipped"]] == [0, 3]
 
     strict = PrepareConfig(input=file(tmp_path, raw[1:]), output=str(tmp_path / "strict"))
     with pytest.raises(GraderError, match=r"record 2 \(id 'c2'\): tagger: timeout: no answer"):

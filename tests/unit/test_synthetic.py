@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -151,6 +154,16 @@ def test_the_command_writes_conversations_that_load(
     assert cli.run(SyntheticConfig, main, arguments) == 2
     assert "exists; choose another file, or add --overwrite" in capsys.readouterr().err
     assert cli.run(SyntheticConfig, main, [*arguments, "--overwrite"]) == 0
+
+
+def test_every_process_writes_the_same_file(tmp_path: Path) -> None:
+    for number in ("1", "2"):
+        subprocess.run(
+            [sys.executable, "-m", "mint.synthetic", f"output={tmp_path / number}", "num=5"],
+            env={**os.environ, "PYTHONHASHSEED": number},
+            check=True,
+        )
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 @pytest.mark.parametrize(

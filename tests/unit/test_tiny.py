@@ -14,13 +14,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3
 from mint.data.banks import load_banks
 from mint.data.conversation import save_conversations
 from mint.data.synthetic import generate, split_scenarios
+from mint.policy.settings import TinySettings
 from mint.policy.text import dialogues, encode_turns, gather, load_material
-from mint.policy.tiny import TinySettings, build_tiny, choose_dtype
+from mint.policy.tiny import build_tiny
 from mint.policy.tokenizer import END, START, train_tokenizer
 from mint.policy.warm_start import (
     Example,
-    TrainingSettings,
     batch_loss,
+    choose_dtype,
     make_batches,
     mean_loss,
     train,
@@ -38,9 +39,7 @@ SMALL = TinySettings(
     num_layers=1,
     dtype="float32",
 )
-TRAINING = TrainingSettings(
-    batch_tokens=64, learning_rate=0.01, weight_decay=0.0, dtype=torch.float32, seed=0
-)
+TRAINING = TinySettings(batch_tokens=64, learning_rate=0.01, weight_decay=0.0, dtype="float32")
 
 
 @pytest.fixture(scope="module")

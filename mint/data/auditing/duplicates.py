@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mint.data.auditing.rows import AuditRow
+from mint.data.rows import Case
 from rewards.types import Message
 
 Hashes = NDArray[np.uint64]
@@ -41,6 +41,7 @@ class Pair(NamedTuple):
     """Jaccard similarity of the n-gram sets, in [0, 1]."""
 
 
+@lru_cache(maxsize=200_000)
 def normalised(text: str) -> str:
     """Words in lower case, single spaces, no punctuation.
 
@@ -50,14 +51,14 @@ def normalised(text: str) -> str:
     return " ".join(_WORD.findall(text.casefold()))
 
 
-def exact_key(row: AuditRow) -> tuple[tuple[str, str], ...]:
+def exact_key(row: Case) -> tuple[tuple[str, str], ...]:
     """Equal for rows with the same prompt, letter by letter."""
     return tuple((message.role, message.content) for message in row.history)
 
 
-def loose_key(row: AuditRow) -> tuple[tuple[str, str], ...]:
+def loose_key(row: Case) -> tuple[tuple[str, str], ...]:
     """Equal for rows whose prompts differ in case, punctuation and white space at most."""
-    return tuple((message.role, _loose(message.content)) for message in row.history)
+    return tuple((message.role, normalised(message.content)) for message in row.history)
 
 
 def groups(keys: Iterable[object]) -> list[list[int]]:
@@ -68,7 +69,7 @@ def groups(keys: Iterable[object]) -> list[list[int]]:
     return [group for group in places.values() if len(group) > 1]
 
 
-def near_duplicates(rows: Sequence[AuditRow], threshold: float) -> list[Pair]:
+def near_duplicates(rows: Sequence[Case], threshold: float) -> list[Pair]:
     """Pairs of rows of different conversations with similarity in [threshold, 1), in order.
 
     Rows with equal normalised prompts are left to `groups`.
@@ -81,9 +82,7 @@ def near_duplicates(rows: Sequence[AuditRow], threshold: float) -> list[Pair]:
     ]
 
 
-def near_between(
-    first: Sequence[AuditRow], second: Sequence[AuditRow], threshold: float
-) -> list[Pair]:
+def near_between(first: Sequence[Case], second: Sequence[Case], threshold: float) -> list[Pair]:
     """Pairs of a row of each file with similarity of at least `threshold`."""
     pairs = _similar([*first, *second], threshold)
     split = len(first)
@@ -118,8 +117,11 @@ def _ngrams(text: str, length: int) -> Iterator[str]:
         yield " ".join(words[start : start + length])
 
 
-def _similar(rows: Sequence[AuditRow], threshold: float) -> list[Pair]:
-    sets = [_prompt_shingles(row.history) for row in rows]
+def _similar(rows: Sequence[Case], threshold: float) -> list[Pair]:
+    sets = [
+        np.unique(np.concatenate([_shingles(message.content) for message in row.history]))
+        for row in rows
+    ]
     usable = [number for number, shingles in enumerate(sets) if len(shingles)]
     if len(usable) < 2:
         return []
@@ -137,10 +139,7 @@ def _candidates(signatures: Hashes) -> set[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
     for band in range(_BANDS):
         part = np.ascontiguousarray(signatures[:, band * _ROWS : (band + 1) * _ROWS])
-        buckets: dict[bytes, list[int]] = defaultdict(list)
-        for number, key in enumerate(part):
-            buckets[key.tobytes()].append(number)
-        for members in buckets.values():
+        for members in groups(key.tobytes() for key in part):
             # Everybody says hello; a bucket of thousands would be compared for minutes.
             found.update(combinations(members[:_MAX_BUCKET], 2))
     return found
@@ -151,19 +150,9 @@ def _jaccard(a: Hashes, b: Hashes) -> float:
     return common / (len(a) + len(b) - common)
 
 
-def _prompt_shingles(history: Sequence[Message]) -> Hashes:
-    parts = [_shingles(message.content) for message in history]
-    return np.unique(np.concatenate(parts))
-
-
 def _prompt_signature(history: Sequence[Message]) -> Hashes:
     # The minimum over a union is the minimum of the minima: each message is hashed once.
     return np.min(np.stack([_signature(message.content) for message in history]), axis=0)
-
-
-@lru_cache(maxsize=200_000)
-def _loose(text: str) -> str:
-    return normalised(text)
 
 
 @lru_cache(maxsize=200_000)
@@ -180,8 +169,6 @@ def _shingles(text: str) -> Hashes:
 @lru_cache(maxsize=200_000)
 def _signature(text: str) -> Hashes:
     shingles = _shingles(text)
-    if not len(shingles):
-        return np.full(_PERMUTATIONS, _PRIME, dtype=np.uint64)
     a, b = _multipliers()
     result = np.full(_PERMUTATIONS, _PRIME, dtype=np.uint64)
     for start in range(0, len(shingles), 512):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean, median_high
 from types import MappingProxyType
 from typing import Any
 
@@ -19,8 +20,9 @@ from mint.data.auditing.duplicates import (
 )
 from mint.data.auditing.language import ENGLISH, UNKNOWN, language
 from mint.data.auditing.personal import personal_data
-from mint.data.auditing.rows import AuditRow, Loaded
-from mint.data.conversation import BadRecord
+from mint.data.cases import Loaded
+from mint.data.rows import Case
+from rewards.types import Message
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -43,19 +45,13 @@ KINDS: Mapping[str, str] = MappingProxyType(
 """Kind of finding -> what it is."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditSettings:
-    """What counts."""
-
-    near: float = 0.8
-    """Jaccard similarity of word trigrams from which two prompts are near duplicates, in (0, 1]."""
-    passage_words: int = 13
-    """Words in a row that make a shared passage with an evaluation file."""
-    few_shot_words: int = 8
-    """Words in a row that make a shared passage with the few-shot examples."""
+_PASSAGE_WORDS = 13
+"""Words in a row that make a shared passage with an evaluation file."""
+_FEW_SHOT_WORDS = 8
+"""Words in a row that make a shared passage with the few-shot examples."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """One thing to look at."""
 
@@ -76,7 +72,7 @@ class Finding:
 class Audit:
     """The findings of a file and its make-up."""
 
-    rows: tuple[AuditRow, ...]
+    rows: tuple[Case, ...]
     findings: tuple[Finding, ...]
     unique_prompts: int
     languages: Mapping[str, int] = field(default_factory=dict)
@@ -98,100 +94,82 @@ class Audit:
             "sources": _tally(row.source for row in conversations.values()),
             "models": _tally(f"{row.source}/{row.model}" for row in conversations.values()),
             "languages": dict(self.languages),
-            "turns": _spread(sorted(turns.values())),
-            "seeker_words": _spread(
-                sorted(len(row.history[-1].content.split()) for row in self.rows)
-            ),
+            "turns": _spread(list(turns.values())),
+            "seeker_words": _spread([len(row.history[-1].content.split()) for row in self.rows]),
             "supporter_words": _spread(
-                sorted(len(row.reply.split()) for row in self.rows if row.reply is not None)
+                [len(row.reply.split()) for row in self.rows if row.reply is not None]
             ),
         }
 
 
 def audit(
     loaded: Loaded,
-    evaluation: Mapping[str, Sequence[AuditRow]],
+    evaluation: Mapping[str, Sequence[Case]],
     few_shots: Sequence[str],
-    settings: AuditSettings,
+    near: float,
 ) -> Audit:
     """All findings of a file, by kind in the order of KINDS and then by row.
 
-    `evaluation`: name of a file -> its rows. `few_shots`: texts of the judge's examples.
+    `evaluation`: name of a file -> its rows. `few_shots`: texts of the judge's examples. `near`:
+    Jaccard similarity of word trigrams from which two prompts are near duplicates, in (0, 1].
     """
-    rows = loaded.rows
+    rows = loaded.cases
     languages = [language(row.history[-1].content) for row in rows]
-    found: list[Finding] = [_unusable(bad) for bad in loaded.bad]
-    found += _duplicates(rows, settings)
+    found = [
+        Finding("unusable", None, bad.conversation_id, None, f"record {bad.index}: {bad.reason}")
+        for bad in loaded.bad
+    ]
+    found += _duplicates(rows, near)
     for name, others in evaluation.items():
-        found += _overlap(rows, name, others, settings)
-    found += _few_shots(rows, few_shots, settings)
-    found += _contents(rows)
-    found += _foreign(rows, languages)
+        found += _overlap(rows, name, others, near)
+    shots = shared_ngrams(map(_new_texts, rows), few_shots, _FEW_SHOT_WORDS)
+    found += [_at(rows, number, "few_shot", passage) for number, passage in shots.items()]
+    for number, name in enumerate(languages):
+        found += _contents(rows, number)
+        if name not in (ENGLISH, UNKNOWN):
+            found.append(_at(rows, number, "language", name))
     order = {kind: place for place, kind in enumerate(KINDS)}
     found.sort(key=lambda f: (order[f.kind], -1 if f.row is None else f.row))
     return Audit(
-        rows=rows,
+        rows=tuple(rows),
         findings=tuple(found),
         unique_prompts=len({exact_key(row) for row in rows}),
         languages=_tally(languages),
     )
 
 
-def finding(kind: str, row: AuditRow, detail: str, *, first: bool = False) -> Finding:
-    """A finding at a row."""
-    return Finding(
-        kind=kind,
-        row=row.number,
-        conversation_id=row.conversation_id,
-        turn=row.turn,
-        detail=detail,
-        first=first,
-    )
+def _at(
+    rows: Sequence[Case], number: int, kind: str, detail: str, *, first: bool = False
+) -> Finding:
+    row = rows[number]
+    return Finding(kind, number, row.conversation_id, row.turn, detail, first)
 
 
-def _unusable(bad: BadRecord) -> Finding:
-    return Finding(
-        kind="unusable",
-        row=None,
-        conversation_id=bad.conversation_id,
-        turn=None,
-        detail=f"record {bad.index}: {bad.reason}",
-    )
-
-
-def _duplicates(rows: Sequence[AuditRow], settings: AuditSettings) -> Iterator[Finding]:
+def _duplicates(rows: Sequence[Case], near: float) -> Iterator[Finding]:
     exact = groups(exact_key(row) for row in rows)
-    yield from _grouped("duplicate_prompt", rows, exact)
     known = [set(group) for group in exact]
     loose = [
         group
         for group in groups(loose_key(row) for row in rows)
         if not any(set(group) <= other for other in known)
     ]
-    yield from _grouped("loose_duplicate", rows, loose)
-    for pair in near_duplicates(rows, settings.near):
-        first, second = rows[pair.first], rows[pair.second]
-        detail = (
-            f"{pair.similarity:.0%} like row {first.number} ({first.conversation_id!r} turn "
-            f"{first.turn})"
-        )
-        yield finding("near_duplicate", second, detail)
-
-
-def _grouped(
-    kind: str, rows: Sequence[AuditRow], found: Sequence[Sequence[int]]
-) -> Iterator[Finding]:
-    for group in found:
-        for place, number in enumerate(group):
-            others = ", ".join(str(rows[n].number) for n in group if n != number)
-            yield finding(kind, rows[number], f"same as row {others}", first=place == 0)
+    for kind, found in (("duplicate_prompt", exact), ("loose_duplicate", loose)):
+        for group in found:
+            for number in group:
+                others = ", ".join(str(n) for n in group if n != number)
+                detail = f"same as row {others}"
+                yield _at(rows, number, kind, detail, first=number == group[0])
+    for pair in near_duplicates(rows, near):
+        first = rows[pair.first]
+        where = f"row {pair.first} ({first.conversation_id!r} turn {first.turn})"
+        yield _at(rows, pair.second, "near_duplicate", f"{pair.similarity:.0%} like {where}")
 
 
 def _overlap(
-    rows: Sequence[AuditRow], name: str, others: Sequence[AuditRow], settings: AuditSettings
+    rows: Sequence[Case], name: str, others: Sequence[Case], near: float
 ) -> Iterator[Finding]:
-    best: dict[int, tuple[float, AuditRow]] = {}
-    for pair in near_between(rows, others, settings.near):
+    best: dict[int, tuple[float, Case]] = {}
+    for pair in near_between(rows, others, near):
         if pair.first not in best or pair.similarity > best[pair.first][0]:
             best[pair.first] = (pair.similarity, others[pair.second])
     same = {loose_key(row): row for row in others}
@@ -200,46 +178,38 @@ def _overlap(
             best[number] = (1.0, same[loose_key(row)])
     for number, (similarity, other) in best.items():
         detail = f"{similarity:.0%} like {name} {other.conversation_id!r} turn {other.turn}"
-        yield finding("evaluation_overlap", rows[number], detail)
-    theirs = [m.content for row in others for _, m in row.new_messages]
-    shared = shared_ngrams(map(_new_texts, rows), theirs, settings.passage_words)
-    for number, passage in shared.items():
+        yield _at(rows, number, "evaluation_overlap", detail)
+    theirs = [text for row in others for text in _new_texts(row)]
+    for number, passage in shared_ngrams(map(_new_texts, rows), theirs, _PASSAGE_WORDS).items():
         if number not in best:
-            yield finding("shared_passage", rows[number], f"{name}: {passage}")
+            yield _at(rows, number, "shared_passage", f"{name}: {passage}")
 
 
-def _few_shots(
-    rows: Sequence[AuditRow], few_shots: Sequence[str], settings: AuditSettings
-) -> Iterator[Finding]:
-    shared = shared_ngrams(map(_new_texts, rows), few_shots, settings.few_shot_words)
-    for number, passage in shared.items():
-        yield finding("few_shot", rows[number], passage)
+def _contents(rows: Sequence[Case], number: int) -> Iterator[Finding]:
+    row = rows[number]
+    for position, message in _new_messages(row):
+        found = list(content_cues(message).items())
+        if (wrong := degenerate(position, message, row.history)) is not None:
+            found.append(("degenerate", wrong))
+        for find in personal_data(message.content):
+            found.append(("personal_data", f"{find.kind} {find.redacted}"))
+        for kind, words in found:
+            yield _at(rows, number, kind, f"{message.role}: {words}")
 
 
-def _contents(rows: Sequence[AuditRow]) -> Iterator[Finding]:
-    for row in rows:
-        for position, message in row.new_messages:
-            for kind, words in content_cues(message).items():
-                yield finding(kind, row, f"{message.role}: {words}")
-            if (wrong := degenerate(position, message, row.history)) is not None:
-                yield finding("degenerate", row, f"{message.role}: {wrong}")
-            for found in personal_data(message.content):
-                yield finding(
-                    "personal_data", row, f"{message.role}: {found.kind} {found.redacted}"
-                )
+def _new_messages(row: Case) -> tuple[tuple[int, Message], ...]:
+    """(position, message) of the messages that no earlier row of the conversation has."""
+    last = len(row.history) - 1
+    if row.reply is not None:
+        return (last, row.history[last]), (last + 1, Message("supporter", row.reply))
+    return tuple(enumerate(row.history))[max(0, last - 1) :]
 
 
-def _foreign(rows: Sequence[AuditRow], languages: Sequence[str]) -> Iterator[Finding]:
-    for row, name in zip(rows, languages, strict=True):
-        if name not in (ENGLISH, UNKNOWN):
-            yield finding("language", row, name)
+def _new_texts(row: Case) -> list[str]:
+    return [message.content for _, message in _new_messages(row)]
 
 
-def _new_texts(row: AuditRow) -> list[str]:
-    return [message.content for _, message in row.new_messages]
-
-
-def _tally(names: Any) -> dict[str, int]:
+def _tally(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -247,8 +217,8 @@ def _spread(values: Sequence[int]) -> dict[str, float] | None:
     if not values:
         return None
     return {
-        "min": values[0],
-        "median": values[len(values) // 2],
-        "mean": round(sum(values) / len(values), 2),
-        "max": values[-1],
+        "min": min(values),
+        "median": median_high(values),
+        "mean": round(fmean(values), 2),
+        "max": max(values),
     }

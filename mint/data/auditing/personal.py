@@ -75,10 +75,6 @@ def _phone(text: str) -> bool:
     return 9 + (not international) <= len(digits) <= 15 and years is None
 
 
-def _always(_text: str) -> bool:
-    return True
-
-
 def _email_redacted(text: str) -> str:
     return f"{text[0]}***@***.{text.rsplit('.', 1)[1]}"
 
@@ -97,11 +93,11 @@ def _hidden(text: str) -> str:
 
 
 _KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], bool], Callable[[str], str]], ...] = (
-    ("url_with_id", _URL, _always, _url_redacted),
-    ("email", _EMAIL, _always, _email_redacted),
+    ("url_with_id", _URL, bool, _url_redacted),
+    ("email", _EMAIL, bool, _email_redacted),
     ("card_number", _CARD, _card, _digits_redacted),
-    ("ssn_like", _SSN, _always, _digits_redacted),
-    ("ip_address", _IP, _always, _hidden),
+    ("ssn_like", _SSN, bool, _digits_redacted),
+    ("ip_address", _IP, bool, _hidden),
     ("phone", _PHONE, _phone, _digits_redacted),
-    ("street_address", _ADDRESS, _always, _hidden),
+    ("street_address", _ADDRESS, bool, _hidden),
 )

@@ -15,14 +15,15 @@ WHOLE = frozenset({"language", "code", "jailbreak", "role_play", "task"})
 """Kinds that speak against the conversation and not just one row of it."""
 
 
-def to_json(audit: Audit, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything as JSON values; `facts` come first."""
-    return {
+def json_text(audit: Audit, facts: Mapping[str, Any]) -> str:
+    """Everything as JSON; `facts` come first."""
+    values = {
         **facts,
         "composition": audit.composition,
         "counts": {kind: _count(audit.of(kind)) for kind in KINDS},
         "findings": [asdict(item) for item in audit.findings],
     }
+    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
 
 def markdown(audit: Audit, name: str) -> str:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from mint.data.cases import Case, prompt_row, row_messages
+from mint.data.cases import Case
 from mint.data.dataset import PromptRow
 from mint.data.prompts import PromptConfig, PromptStyle
+from mint.data.rows import prompt_row, row_messages
 from mint.evaluation.generation import Generation
 from mint.evaluation.protocols import lend_an_ear
 from mint.evaluation.protocols.verbalized import draw, instruction, parse, schema

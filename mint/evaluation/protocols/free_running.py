@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mint.data.banks import Scenario
-from mint.data.cases import Case, TurnTags, prompt_row, row_messages
+from mint.data.cases import Case, TurnTags
 from mint.data.dataset import PromptRow
 from mint.data.prompts import PromptConfig
+from mint.data.rows import prompt_row, row_messages
 from mint.evaluation.generation import Generation
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, Unusable

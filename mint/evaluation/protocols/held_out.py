@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
 from mint.config.schema import mint_config
-from mint.data.cases import row_messages
 from mint.data.dataset import PromptRow, read_rows
+from mint.data.rows import row_messages
 from mint.evaluation.generation import Generation, Prompt
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.records import (

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mint.data.cases import row_messages
-from mint.data.dataset import PromptRow
+from mint.data.rows import PromptRow, row_messages
 from mint.evaluation.results import Outcome, unanswered
 from mint.evaluation.runner import Runner, answered
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest

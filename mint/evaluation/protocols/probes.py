@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.data.cases import Case, prompt_row, row_messages
+from mint.data.cases import Case
 from mint.data.prompts import PromptConfig
+from mint.data.rows import prompt_row, row_messages
 from mint.evaluation.generation import Generation
 from mint.evaluation.records import replies_path
 from mint.evaluation.runner import Runner
