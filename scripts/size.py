@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 PACKAGES = ("mint", "rewards")
 PAGE_KIT = Path("mint/pages")
-SKIPPED = {"tests", "outputs", "build", "dist", "__pycache__"}
+SKIPPED = {"tests", "outputs", "build", "dist", "shared", "__pycache__"}
 SHOWN = 5
 
 
@@ -89,7 +89,7 @@ def measure(root: Path) -> Size:
 
 def python_files(folder: Path) -> Iterator[Path]:
     """Python files below a folder, but none of tests, environments, outputs and hidden folders."""
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("*")):
         if path.is_dir():
             hidden = path.name.startswith(".") or path.name in SKIPPED
             if not (hidden or (path / "pyvenv.cfg").exists()):
@@ -150,9 +150,7 @@ def main(arguments: list[str]) -> int:
     """Print the table; returns the exit status."""
     parser = argparse.ArgumentParser(description="How large the code is, by room.")
     parser.add_argument("--check", action="store_true", help="fail when a limit is broken")
-    parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path(__file__).resolve().parents[1]
-    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parents[1])
     given = parser.parse_args(arguments)
     size, limits = measure(given.folder), Limits()
     if not size.files:
