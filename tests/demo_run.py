@@ -66,12 +66,8 @@ def make_run(path: Path, steps: int = NUM_STEPS, evaluated: bool = True) -> RunD
         run.append_metrics(step, _metrics(step, steps, rng))
         run.append_samples(_samples(step, rng))
     if evaluated:
-        replies = {
-            "before": _replies(0.15, random.Random(1)),
-            "after": _replies(0.75, random.Random(2)),
-        }
-        for label, own in replies.items():
-            _write_evaluation(run, label, own)
+        for label, variety, seed in (("before", 0.15, 1), ("after", 0.75, 2)):
+            _write_evaluation(run, label, replies(variety, random.Random(seed)))
         write_comparison(run.evaluation_path, SETTINGS)
     finish_manifest(run)
     return run
@@ -175,15 +171,16 @@ def _samples(step: int, rng: random.Random) -> list[dict]:
     return rows
 
 
-def _replies(variety: float, rng: random.Random) -> list[EvaluatedReply]:
-    replies = []
+def replies(variety: float, rng: random.Random) -> list[EvaluatedReply]:
+    """Replies to 24 conversations; the larger `variety`, in [0, 1], the fewer tactics repeat."""
+    made = []
     for conversation in range(24):
         previous: list[str] = []
         for turn in range(rng.randint(2, 4)):
             for sample in range(4):
-                replies.append(_reply(conversation, turn, sample, previous, variety, rng))
+                made.append(_reply(conversation, turn, sample, previous, variety, rng))
             previous = rng.sample(["validation", "questioning", "paraphrasing", "advice"], 2)
-    return replies
+    return made
 
 
 def _reply(
