@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Threads of torch that wait would otherwise spin, on cores that background runs can use.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI") == "true"
 

@@ -94,7 +94,6 @@ class TrainingQueue:
                 env={
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(paths),
-                    "OMP_WAIT_POLICY": "PASSIVE",  # the cores are shared with the tests
                 },
             )
             try:
