@@ -93,12 +93,8 @@ def _config() -> dict:
 def _graders() -> dict[str, GraderIdentity]:
     details = {"encoder": "sentence-transformers/all-MiniLM-L6-v2", "dtype": "float32"}
     return {
-        "tagger": GraderIdentity(
-            kind="tagger", name="embedded", revision="4f1c9a0d", details=details
-        ),
-        "judge": GraderIdentity(
-            kind="judge", name="embedded", revision="b07d52ee", details=details
-        ),
+        kind: GraderIdentity(kind=kind, name="embedded", revision=revision, details=details)
+        for kind, revision in (("tagger", "4f1c9a0d"), ("judge", "b07d52ee"))
     }
 
 
