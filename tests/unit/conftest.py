@@ -40,6 +40,18 @@ def serve() -> Iterator[Callable]:
         server.stop()
 
 
+@pytest.fixture
+def server() -> loopback_server.GraderServer:
+    """A server of all graders, not listening yet."""
+    return loopback_server.GraderServer()
+
+
+@pytest.fixture
+def url(serve: Callable, server: loopback_server.GraderServer) -> str:
+    """Where `server` listens."""
+    return serve(server).url
+
+
 @pytest.fixture(scope="session")
 def annotations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Annotation files in the form of the released ones, with an input format of our own."""
