@@ -23,11 +23,7 @@ from mint.verl.failure_watch import FailureWatch
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import step_rewards
 from mint.verl.wire import GradedReply
-from rewards.build import (
-    TaggerConfig,
-    check_servers,
-    probe_servers,
-)
+from rewards.build import TaggerConfig, check_servers, probe_servers
 from rewards.errors import ConfigError, DataError
 from rewards.formula import RewardWeights
 from rewards.graders.judge_served import RubricJudge
