@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +45,7 @@ class TrainingQueue:
         self._pool = ThreadPoolExecutor(1)
         self._runs: dict[str, Future[Trained]] = {}
         self._process: subprocess.Popen[str] | None = None
+        self._given_up = False
 
     def path(self, directory: str) -> Path:
         """Where a run directory is while it is in use."""
@@ -68,6 +69,7 @@ class TrainingQueue:
 
     def stop(self) -> None:
         """Give up what has not ended yet."""
+        self._given_up = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._process is not None:
             _interrupt(self._process)
@@ -82,6 +84,8 @@ class TrainingQueue:
     ) -> Trained:
         paths = [str(E2E), *filter(None, [os.environ.get("PYTHONPATH")])]
         with held:
+            if self._given_up:
+                raise CancelledError
             self._process = process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "mint.train", "+recipe=mint_tiny"),
