@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import released_files as released
 import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -75,10 +74,16 @@ def test_a_model_or_layer_that_is_not_there(model, tmp_path):
         bert_score.load(model, 17)
 
 
-def test_the_column_of_the_reproduction(model, tmp_path):
+def test_the_column_of_the_reproduction(model, tmp_path, root):
+    import importlib.util
+
     from mint.reproduction.results import as_json, reproduce
     from mint.reproduction.settings import ReproduceSettings
 
+    path = root / "tests/released_files.py"
+    spec = importlib.util.spec_from_file_location("released_files", path)
+    released = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(released)
     settings = ReproduceSettings(
         upstream=str(released.make_release(tmp_path / "upstream")),
         output=str(tmp_path / "out"),

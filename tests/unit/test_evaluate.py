@@ -387,7 +387,7 @@ def test_evaluate_run_before_and_after(run, model_path, capsys):
 
 
 def test_other_graders_than_in_training_are_refused(run, monkeypatch):
-    other = Graders(FakeTagger(fail_on="x", revision="2"), JUDGE)
+    other = Graders(FakeTagger(revision="2"), FakeJudge())
     monkeypatch.setattr("mint.evaluate.build_graders", lambda *_: other)
     with pytest.raises(ConfigError, match=r"tagger is not the one.*fake/tagger/1.*fake/tagger/2"):
         evaluate_run(run.path, "before")
