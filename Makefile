@@ -11,7 +11,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test quick train data reproduce check format bench fit docker docker-gpu clean
+.PHONY: help install demo test quick train data reproduce check size format bench fit docker docker-gpu clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ check: install  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+size:  ## print how large the code is, by room; ARGS=--check fails when a limit is broken
+	@$(PYTHON) scripts/size.py $(ARGS)
 
 format: install  ## mend what `check` would complain about
 	$(BIN)/ruff check --fix .

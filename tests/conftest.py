@@ -7,22 +7,47 @@ from pathlib import Path
 
 import pytest
 
+# Threads of torch that wait would otherwise spin, on cores that background runs can use.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parents[1]
+IN_CI = os.environ.get("CI") == "true"
 
 
 def missing(what: str) -> None:
     """Skip on a laptop; fail in CI, where nothing may be missing."""
-    if os.environ.get("CI") == "true":
+    if IN_CI:
         pytest.fail(f"{what} (required when CI=true)")
     pytest.skip(what)
 
 
+def find_upstream() -> Path | None:
+    """Folder of the official repository's real data: in, beside or above this checkout."""
+    places = (folder / "shared" / "upstream" / "mint-empathy" for folder in (ROOT, *ROOT.parents))
+    return next((place for place in places if place.is_dir()), None)
+
+
+def pytest_report_header() -> str:
+    found = find_upstream()
+    if found is None:
+        return "real data: none (shared/upstream/mint-empathy); the tests that need it cannot run"
+    return f"real data: {found}"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI nothing may be skipped, whoever skips it."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if IN_CI and reporter is not None and "skipped" in reporter.stats and not session.exitstatus:
+        reporter.write_line("\nerror: tests were skipped, which CI=true does not allow")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def upstream() -> Path:
-    """A checkout of the official MINT repository, or the part of it beside this one."""
-    path = ROOT.parent / "shared" / "upstream" / "mint-empathy"
-    if not path.is_dir():
-        missing(f"real data of the official repository is not at {path}")
+    """A checkout of the official MINT repository, or the part of it that is shared."""
+    path = find_upstream()
+    if path is None:
+        missing(f"shared/upstream/mint-empathy, real data, is not in, beside or above {ROOT}")
     return path
 
 

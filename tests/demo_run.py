@@ -66,12 +66,8 @@ def make_run(path: Path, steps: int = NUM_STEPS, evaluated: bool = True) -> RunD
         run.append_metrics(step, _metrics(step, steps, rng))
         run.append_samples(_samples(step, rng))
     if evaluated:
-        replies = {
-            "before": _replies(0.15, random.Random(1)),
-            "after": _replies(0.75, random.Random(2)),
-        }
-        for label, own in replies.items():
-            _write_evaluation(run, label, own)
+        for label, variety, seed in (("before", 0.15, 1), ("after", 0.75, 2)):
+            _write_evaluation(run, label, replies(variety, random.Random(seed)))
         write_comparison(run.evaluation_path, SETTINGS)
     finish_manifest(run)
     return run
@@ -97,12 +93,8 @@ def _config() -> dict:
 def _graders() -> dict[str, GraderIdentity]:
     details = {"encoder": "sentence-transformers/all-MiniLM-L6-v2", "dtype": "float32"}
     return {
-        "tagger": GraderIdentity(
-            kind="tagger", name="embedded", revision="4f1c9a0d", details=details
-        ),
-        "judge": GraderIdentity(
-            kind="judge", name="embedded", revision="b07d52ee", details=details
-        ),
+        kind: GraderIdentity(kind=kind, name="embedded", revision=revision, details=details)
+        for kind, revision in (("tagger", "4f1c9a0d"), ("judge", "b07d52ee"))
     }
 
 
@@ -175,15 +167,16 @@ def _samples(step: int, rng: random.Random) -> list[dict]:
     return rows
 
 
-def _replies(variety: float, rng: random.Random) -> list[EvaluatedReply]:
-    replies = []
+def replies(variety: float, rng: random.Random) -> list[EvaluatedReply]:
+    """Replies to 24 conversations; the larger `variety`, in [0, 1], the fewer tactics repeat."""
+    made = []
     for conversation in range(24):
         previous: list[str] = []
         for turn in range(rng.randint(2, 4)):
             for sample in range(4):
-                replies.append(_reply(conversation, turn, sample, previous, variety, rng))
+                made.append(_reply(conversation, turn, sample, previous, variety, rng))
             previous = rng.sample(["validation", "questioning", "paraphrasing", "advice"], 2)
-    return replies
+    return made
 
 
 def _reply(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 from pathlib import Path
-from types import ModuleType
+
+import demo_run
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.results import Outcome, Unusable, write_outcomes
@@ -19,24 +19,11 @@ GRADERS = {
 }
 
 
-def load(name: str) -> ModuleType:
-    """A module of the tests' folder."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-demo_run = load("demo_run")
-
-
 def make_evaluation(path: Path, variety: float, seed: int, graders=None, rate: float = 0.8) -> Path:
     """Fixed histories, dialogues, two baselines and probes of a made-up model."""
 
     def replies(variety: float) -> list:
-        return demo_run._replies(variety, random.Random(seed))
+        return demo_run.replies(variety, random.Random(seed))
 
     about = {"graders": graders or GRADERS, "subject": {"kind": "model", "model": path.name}}
     for protocol in ("lend_an_ear", "free_running"):

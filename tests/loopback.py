@@ -109,12 +109,14 @@ class Loopback:
                 try:
                     answer = outer.handler(seen)
                     time.sleep(answer.delay_s)
+                finally:
+                    # Before the answer, upon which the client may send the next request at once.
+                    with outer._lock:
+                        outer._now -= 1
+                try:
                     self._send(answer)
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
-                finally:
-                    with outer._lock:
-                        outer._now -= 1
 
             def _send(self, answer: Answer) -> None:
                 raw = answer.body

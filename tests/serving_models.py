@@ -6,6 +6,8 @@ What they are good for: every number a server returns can be computed again with
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -39,8 +41,9 @@ SIZES = {
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
+@functools.cache
 def make_tokenizer() -> Any:
-    """A small byte-level tokenizer with a chat template; encodes any text."""
+    """A small byte-level tokenizer with a chat template; encodes any text. The same for all."""
     prompts = sorted((ROOT / "rewards" / "graders" / "prompts").iterdir())
     texts = [path.read_text(encoding="utf-8") for path in prompts]
     texts += [f"{tactic.definition} {tactic.example}" for tactic in TACTICS]
@@ -123,15 +126,13 @@ def build_adapters(folder: Path, names: list[str], seed: int = 1) -> Path:
     shapes |= dict.fromkeys(("gate_proj", "up_proj"), (hidden, inner))
     for name in names:
         tensors = {}
-        for layer in range(SIZES["num_hidden_layers"]):
-            for target in LORA_TARGETS:
-                size_in, size_out = shapes[target]
-                block = "self_attn" if target in ("q_proj", "k_proj", "v_proj", "o_proj") else "mlp"
-                stem = f"base_model.model.model.layers.{layer}.{block}.{target}"
-                a = torch.randn(RANK, size_in, generator=generator) / size_in**0.5
-                b = 0.2 * torch.randn(size_out, RANK, generator=generator) / RANK**0.5
-                tensors[f"{stem}.lora_A.weight"] = a
-                tensors[f"{stem}.lora_B.weight"] = b
+        for layer, target in itertools.product(range(SIZES["num_hidden_layers"]), LORA_TARGETS):
+            size_in, size_out = shapes[target]
+            block = "self_attn" if target[0] in "qkvo" else "mlp"
+            stem = f"base_model.model.model.layers.{layer}.{block}.{target}"
+            a = torch.randn(RANK, size_in, generator=generator) / size_in**0.5
+            b = 0.2 * torch.randn(size_out, RANK, generator=generator) / RANK**0.5
+            tensors |= {f"{stem}.lora_A.weight": a, f"{stem}.lora_B.weight": b}
         own = folder / name
         own.mkdir(parents=True)
         save_file(tensors, own / "adapter_model.safetensors", metadata={"format": "pt"})

@@ -55,9 +55,8 @@ def test_platform_is_never_detected_by_itself() -> None:
 
 def test_duplicate_backends_are_merged() -> None:
     code = (
-        "import verl, torch.distributed as d, os\n"
-        "os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT='29561')\n"
-        "d.init_process_group('cpu:gloo,cpu:gloo', rank=0, world_size=1)\n"
+        "import verl, torch.distributed as d\n"
+        "d.init_process_group('cpu:gloo,cpu:gloo', store=d.HashStore(), rank=0, world_size=1)\n"
         "assert d.is_initialized(); d.destroy_process_group()\n"
     )
     run_on_cpu_platform(code)

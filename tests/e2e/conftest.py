@@ -1,30 +1,138 @@
-"""What several real runs share: a tiny policy and data, and graders' servers; made once."""
+"""The real stacks of all tests here: a tiny policy, graders' servers, training runs; made once.
+
+Training runs start with the first test of this folder and go on in the background while other tests
+run; the tests that look at them come last.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import json
-import signal
-import subprocess
-import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-import psutil
 import pytest
+import serving_models
+from grader_servers import FlakyJudge, Serving
+from training_queue import Trained, TrainingQueue
 
 from rewards.tactics import TACTIC_NAMES
 
-START_LIMIT_S = 400
 # Random weights would fill an answer with the white space that JSON allows everywhere.
 COMPACT_JSON = (
     "vllm_args=[--structured-outputs-config.backend=xgrammar,"
     "--structured-outputs-config.disable_any_whitespace=true]"
 )
+SMALL = ("data.train_batch_size=4", "actor_rollout_ref.rollout.n=4")
+VALIDATED = (
+    *SMALL,
+    "trainer.save_freq=100",
+    "trainer.max_actor_ckpt_to_keep=1",
+    "mint.evaluation.resamples=200",
+    "mint.validation.every_steps=1",
+    "mint.validation.max_conversations=4",
+    "mint.validation.probes_per_category=1",
+    "mint.validation.limits.max_truncated=null",
+    "mint.validation.choose={self_stickiness:-1}",
+)
+RUNS = {
+    # Fixture: its run directory and settings. The first three are one run, continued twice.
+    "trained": (
+        "run",
+        *VALIDATED,
+        "trainer.total_training_steps=2",
+        "mint.evaluation.max_prompts=8",
+        "mint.evaluation.samples_per_prompt=2",
+    ),
+    "resumed": (
+        "run",
+        *VALIDATED,
+        "mint.run.resume=true",
+        "trainer.total_training_steps=3",
+        "mint.run.evaluate=false",
+    ),
+    "stopped": (
+        "run",
+        *VALIDATED,
+        "mint.run.resume=true",
+        "trainer.total_training_steps=50",
+        "mint.run.evaluate=false",
+        "mint.collapse.action=stop",
+        "mint.collapse.max_top_opening=0.0",
+        "mint.collapse.window=4",
+    ),
+    "dead": (
+        "dead",
+        *SMALL,
+        "trainer.total_training_steps=2",
+        "mint.run.evaluate=false",
+        "mint.tagger.kind=custom",
+        "mint.tagger.factory=dead_grader:DeadTagger",
+    ),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that wait for training runs go last."""
+    items.sort(key=lambda item: bool(wanted([item])))
+
+
+def wanted(items: list[pytest.Item]) -> set[str]:
+    """Which training runs these tests look at."""
+    runs = {*RUNS, "served"}
+    return {name for item in items for name in getattr(item, "fixturenames", ()) if name in runs}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trainings(request: pytest.FixtureRequest) -> Iterator[TrainingQueue | None]:
+    """The training runs that the selected tests look at, begun with the first test of this folder;
+    None when there is none."""
+    needed = wanted(request.session.items)
+    if not needed:
+        yield None
+        return
+    queue = TrainingQueue(request.getfixturevalue("workplace"))
+    for name, (directory, *overrides) in RUNS.items():
+        if name in needed:
+            queue.add(name, directory, *overrides)
+    yield queue
+    queue.stop()
+
+
+@pytest.fixture(scope="session")
+def trained(trainings: TrainingQueue) -> Trained:
+    """Two steps, both validated, with evaluation before and after."""
+    return ended(trainings.result("trained"))
+
+
+@pytest.fixture(scope="session")
+def resumed(trainings: TrainingQueue, trained: Trained) -> Trained:
+    """The same run continued by one step."""
+    return ended(trainings.result("resumed"))
+
+
+@pytest.fixture(scope="session")
+def stopped(trainings: TrainingQueue, resumed: Trained) -> Trained:
+    """The same run continued until the collapse alarm ends it."""
+    return ended(trainings.result("stopped"), status=3)
+
+
+@pytest.fixture(scope="session")
+def dead(trainings: TrainingQueue) -> Trained:
+    """A run none of whose replies can be graded."""
+    return ended(trainings.result("dead"), status=1)
+
+
+@pytest.fixture(scope="session")
+def served(trainings: TrainingQueue, servers: dict[str, Serving]) -> Trained:
+    """Three steps with graders on servers; some gradings of the third fail."""
+    return ended(trainings.result("served"))
+
+
+def ended(trained: Trained, status: int = 0) -> Trained:
+    """The run, once its exit status is the one expected."""
+    assert trained.status == status, trained.stdout + trained.stderr
+    return trained
 
 
 @pytest.fixture(scope="session")
@@ -41,102 +149,77 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Serving:
-    """One `python -m mint.serve` with what it says about its server."""
-
-    def __init__(self, folder: Path, part: str, *settings: str) -> None:
-        self.part = part
-        self.ready_file = folder / f"{part}.json"
-        self.output = folder / f"{part}.out"
-        common = ("port=0", "kv_cache_gib=0.25", "dtype=float32", "threads=1", "backoff_s=0.5")
-        command = [sys.executable, "-u", "-m", "mint.serve", part, *common, *settings]
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [*command, f"ready_file={self.ready_file}"],
-                cwd=folder,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def wait_ready(self, other_than: int = 0) -> dict[str, Any]:
-        """Facts of the healthy server; `other_than`: process id of the one before a restart."""
-        end = time.monotonic() + START_LIMIT_S
-        while time.monotonic() < end:
-            assert self.process.poll() is None, self.output.read_text()
-            with contextlib.suppress(FileNotFoundError):
-                facts: dict[str, Any] = json.loads(self.ready_file.read_text())
-                if facts["pid"] != other_than:
-                    return facts
-            time.sleep(0.2)
-        raise AssertionError(f"{self.part} is not ready: {self.output.read_text()}")
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return self.wait_ready()
-
-    @property
-    def url(self) -> str:
-        return str(self.facts["url"])
-
-    def family(self) -> list[psutil.Process]:
-        """The command, its server and all of their processes."""
-        own = psutil.Process(self.process.pid)
-        return [own, *own.children(recursive=True)]
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
-
-
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with the tiny models, adapters and the adapters' input format."""
-    build = _serving_models()
     folder = tmp_path_factory.mktemp("models")
-    build.build_tagger_base(folder / "tagger-base")
-    build.build_adapters(folder / "adapters", list(TACTIC_NAMES))
-    build.write_annotations(folder / "annotations")
-    build.build_judge(folder / "tiny-judge")
-    build.build_reward_model(folder / "tiny-reward")
+    serving_models.build_tagger_base(folder / "tagger-base")
+    serving_models.build_adapters(folder / "adapters", list(TACTIC_NAMES))
+    serving_models.write_annotations(folder / "annotations")
+    serving_models.build_judge(folder / "tiny-judge")
+    serving_models.build_reward_model(folder / "tiny-reward")
     (folder / "token").write_text("s3cret-of-the-test\n")
     return folder
 
 
 @pytest.fixture(scope="session")
-def servers(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serving]]:
+def servers_in_use() -> threading.Lock:
+    """Held by who needs all servers or kills one."""
+    return threading.Lock()
+
+
+@pytest.fixture(scope="session")
+def servers(
+    models: Path,
+    trainings: TrainingQueue | None,
+    servers_in_use: threading.Lock,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Serving]]:
     """The three servers, started at the same time; what still runs ends with the tests."""
     folder = tmp_path_factory.mktemp("serve")
-    running = {
-        "tagger": Serving(
-            folder,
-            "tagger",
+    parts = {
+        "tagger": (
             f"model={models / 'tagger-base'}",
             f"adapters={models / 'adapters'}",
             "max_lora_rank=8",
         ),
-        "judge": Serving(folder, "judge", f"model={models / 'tiny-judge'}", COMPACT_JSON),
-        "reward_model": Serving(
-            folder,
-            "reward_model",
-            f"model={models / 'tiny-reward'}",
-            f"token_file={models / 'token'}",
-        ),
+        "judge": (f"model={models / 'tiny-judge'}", COMPACT_JSON),
+        "reward_model": (f"model={models / 'tiny-reward'}", f"token_file={models / 'token'}"),
     }
-    try:
+    running = {part: Serving(folder, part, *settings) for part, settings in parts.items()}
+    with contextlib.ExitStack() as open_now:
+        for server in running.values():
+            open_now.callback(server.stop)
         for server in running.values():
             server.wait_ready()
+        if trainings is not None and "served" in wanted(request.session.items):
+            flaky = FlakyJudge(running["reward_model"].url, trainings.path("served"))
+            open_now.callback(flaky.stop)
+            trainings.add(
+                "served",
+                "served",
+                *running["tagger"].facts["overrides"],
+                *running["reward_model"].facts["overrides"],
+                f"mint.judge.served.urls=[{flaky.url}]",
+                f"mint.tagger.served.prompts={models / 'annotations'}",
+                "mint.run.evaluate=false",
+                "mint.grading.max_failed_fraction=0.9",
+                "mint.grading.max_lost_fraction=0.9",
+                "mint.run.samples_per_step=4",
+                "data.train_batch_size=2",
+                "data.max_response_length=40",
+                "actor_rollout_ref.rollout.n=4",
+                "trainer.total_training_steps=3",
+                held=servers_in_use,
+            )
         yield running
-    finally:
-        for server in running.values():
-            if server.process.poll() is None:
-                server.stop()
 
 
-def _serving_models() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "serving_models.py"
-    spec = importlib.util.spec_from_file_location("serving_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def breakable(
+    servers: dict[str, Serving], servers_in_use: threading.Lock
+) -> Iterator[dict[str, Serving]]:
+    """The servers while no training run depends on them: for a test that kills one."""
+    with servers_in_use:
+        yield servers

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 import threading
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from loopback import Answer, Loopback, chat
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluate import main
@@ -34,19 +32,6 @@ FILES = (
     "baselines_plain_replies.jsonl",
     "probes_replies.jsonl",
 )
-
-
-@pytest.fixture(scope="module")
-def loopback() -> ModuleType:
-    name = "mint_tests_loopback_e2e"
-    path = Path(__file__).resolve().parents[1] / "loopback.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def settings(workplace: Path, output: Path, **subject) -> EvaluateSettings:
@@ -97,9 +82,7 @@ def test_running_again_changes_nothing_and_generates_nothing(
     assert {path.name: path.read_bytes() for path in here.iterdir()} == before
 
 
-def test_the_same_policy_behind_a_server(
-    here: Path, workplace: Path, loopback: ModuleType, tmp_path: Path
-) -> None:
+def test_the_same_policy_behind_a_server(here: Path, workplace: Path, tmp_path: Path) -> None:
     options = EvaluationConfig(samples_per_prompt=1, max_new_tokens=40)
     lock = threading.Lock()
     with ReplyGenerator(workplace / "outputs/tiny-policy", options) as generator:
@@ -110,9 +93,9 @@ def test_the_same_policy_behind_a_server(
                 replies = dict(next(generator.batches([prompt])))
             reply = replies[0][0]
             finish = "length" if reply.truncated else "stop"
-            return loopback.Answer(loopback.chat(reply.raw, finish_reason=finish))
+            return Answer(chat(reply.raw, finish_reason=finish))
 
-        server = loopback.Loopback(handle)
+        server = Loopback(handle)
         try:
             asked = settings(
                 workplace,

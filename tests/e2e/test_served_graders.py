@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 import torch
+from grader_servers import Serving
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
@@ -54,7 +55,7 @@ REPLIES = (
 )
 
 
-def tagger_config(servers: dict[str, Any], models: Path, **settings: Any) -> ServedTaggerConfig:
+def tagger_config(servers: dict[str, Serving], models: Path, **settings: Any) -> ServedTaggerConfig:
     facts = servers["tagger"].facts
     return ServedTaggerConfig(
         urls=[facts["url"]],
@@ -92,7 +93,7 @@ def share_of_one(logprobs: dict[str, float]) -> float:
 
 
 def test_ten_adapters_answer_with_the_servers_own_probabilities(
-    servers: dict[str, Any], models: Path
+    servers: dict[str, Serving], models: Path
 ) -> None:
     tagger = LoraTagger(tagger_config(servers, models))
     asyncio.run(tagger.check())
@@ -115,7 +116,7 @@ def test_ten_adapters_answer_with_the_servers_own_probabilities(
 
 
 def test_adapters_are_applied_as_transformers_applies_them(
-    servers: dict[str, Any], models: Path
+    servers: dict[str, Serving], models: Path
 ) -> None:
     """Base plus scaled B A, merged by hand, gives the probability that the grader reports."""
     tokenizer = AutoTokenizer.from_pretrained(models / "tagger-base")
@@ -157,7 +158,7 @@ def merge_adapter(model: Any, folder: Path) -> None:
 
 
 def test_random_weights_rate_on_schema_when_the_server_constrains_them(
-    servers: dict[str, Any],
+    servers: dict[str, Serving],
 ) -> None:
     config = ServedJudgeConfig(urls=[servers["judge"].url], model="tiny-judge", max_tokens=400)
     judge = RubricJudge(config)
@@ -169,7 +170,7 @@ def test_random_weights_rate_on_schema_when_the_server_constrains_them(
         assert 1 <= rating.aggregate <= 5
 
 
-def test_expected_ratings_lie_between_the_digits(servers: dict[str, Any]) -> None:
+def test_expected_ratings_lie_between_the_digits(servers: dict[str, Serving]) -> None:
     config = ServedJudgeConfig(
         urls=[servers["judge"].url], model="tiny-judge", max_tokens=400, expectation=True
     )
@@ -178,7 +179,7 @@ def test_expected_ratings_lie_between_the_digits(servers: dict[str, Any]) -> Non
     assert any(value != round(value) for value in rating.dimensions.values())
 
 
-def test_what_is_off_schema_never_becomes_a_number(servers: dict[str, Any]) -> None:
+def test_what_is_off_schema_never_becomes_a_number(servers: dict[str, Serving]) -> None:
     """Free random text, and a model that answers every question with <score>0</score>."""
     babbler = ServedJudgeConfig(
         urls=[servers["judge"].url], model="tiny-judge", constrain=False, max_tokens=48
@@ -195,7 +196,7 @@ def test_what_is_off_schema_never_becomes_a_number(servers: dict[str, Any]) -> N
         assert "<score>" in grade.message
 
 
-def test_sigterm_leaves_nothing_of_a_server(servers: dict[str, Any]) -> None:
+def test_sigterm_leaves_nothing_of_a_server(servers: dict[str, Serving]) -> None:
     server = servers["judge"]
     port = int(server.url.rpartition(":")[2])
     family = server.family()
@@ -212,7 +213,7 @@ def test_sigterm_leaves_nothing_of_a_server(servers: dict[str, Any]) -> None:
 # The reward model
 
 
-def reward_config(servers: dict[str, Any], models: Path, **settings: Any) -> ServedJudgeConfig:
+def reward_config(servers: dict[str, Serving], models: Path, **settings: Any) -> ServedJudgeConfig:
     return ServedJudgeConfig(
         urls=[servers["reward_model"].url],
         model="tiny-reward",
@@ -221,7 +222,7 @@ def reward_config(servers: dict[str, Any], models: Path, **settings: Any) -> Ser
     )
 
 
-def test_logits_are_those_of_transformers(servers: dict[str, Any], models: Path) -> None:
+def test_logits_are_those_of_transformers(servers: dict[str, Serving], models: Path) -> None:
     judge = RewardModelJudge(reward_config(servers, models))
     asyncio.run(judge.check())
     endings = ("Go on.", "I hear you!", "Stop that. Now.", "You are not alone in this.", "Why?")
@@ -249,7 +250,7 @@ def test_logits_are_those_of_transformers(servers: dict[str, Any], models: Path)
     assert max(values) > 1, "and below 1"
 
 
-def test_the_token_guards_every_route(servers: dict[str, Any], models: Path) -> None:
+def test_the_token_guards_every_route(servers: dict[str, Serving], models: Path) -> None:
     url = servers["reward_model"].url
     body = {"model": "tiny-reward", "input": "hello"}
     good = {"Authorization": f"Bearer {(models / 'token').read_text().strip()}"}

@@ -6,15 +6,15 @@ import asyncio
 import math
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from grader_servers import Serving
+from training_queue import Trained
 
-from mint.rundir.directory import RunDir
+from mint.rundir.quarantine import read_quarantine
 from rewards.build import (
     EncoderConfig,
     Graders,
@@ -29,7 +29,7 @@ from rewards.serving.settings import ServedJudgeConfig
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import Message, Signals, Status
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]
 
 HISTORY = (Message("seeker", "I lost my job last week."),)
 
@@ -56,17 +56,16 @@ def requests_in_groups(num_groups: int, size: int) -> list[ScoringRequest]:
     ]
 
 
-def test_a_server_killed_in_the_middle_of_a_step(servers: dict[str, Any], models: Path) -> None:
+def test_a_server_killed_in_the_middle_of_a_step(
+    breakable: dict[str, Serving], models: Path
+) -> None:
     num_groups, size = 40, 8
     requests = requests_in_groups(num_groups, size)
-    server = servers["reward_model"]
+    server = breakable["reward_model"]
     before = server.facts
     hasty = graders(reward_config(server.url, models, concurrency=4, retries=0))
-    patient = graders(
-        reward_config(
-            server.url, models, concurrency=4, retries=40, backoff_s=1.0, backoff_cap_s=5.0
-        )
-    )
+    patience = {"retries": 200, "backoff_s": 1.0, "backoff_cap_s": 5.0}
+    patient = graders(reward_config(server.url, models, concurrency=4, **patience))
     check_servers(hasty)
     check_servers(patient)
 
@@ -138,35 +137,14 @@ def graders(judge: ServedJudgeConfig) -> Graders:
 # Training with served graders
 
 
-def test_two_training_steps_with_served_graders(
-    servers: dict[str, Any], models: Path, workplace: Path
+def test_training_steps_with_served_graders(
+    served: Trained, servers: dict[str, Serving], models: Path
 ) -> None:
-    run_path = workplace / "served"
     tagger, judge = servers["tagger"].facts, servers["reward_model"].facts
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "mint.train", "+recipe=mint_tiny"),
-            *tagger["overrides"],
-            *judge["overrides"],
-            f"mint.tagger.served.prompts={models / 'annotations'}",
-            f"mint.run.dir={run_path}",
-            "mint.run.evaluate=false",
-            "data.train_batch_size=2",
-            "data.max_response_length=40",
-            "actor_rollout_ref.rollout.n=4",
-            "trainer.total_training_steps=2",
-        ],
-        cwd=workplace,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    run = RunDir.open(run_path)
+    run = served.run
     rows = run.read_metrics()
-    assert [row["step"] for row in rows] == [1, 2]
-    for row in rows:
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    for row in rows[:2]:
         assert row["group/num"] == 2
         assert row["group/size/min"] == 4
         assert row["grader/num_failed"] == 0
@@ -182,9 +160,23 @@ def test_two_training_steps_with_served_graders(
     assert set(served_as) == {"tagger-base", *TACTIC_NAMES}
     samples = run.read_samples()
     assert {row["rank"] for row in samples} == {"best", "worst"}
+    assert served.leftovers == []
 
 
-def test_the_servers_end_with_their_commands(servers: dict[str, Any]) -> None:
+def test_some_failed_gradings_are_masked_and_counted(served: Trained) -> None:
+    """The judge's server refuses every third reply of the third step."""
+    row = served.run.read_metrics()[2]
+    assert 0 < row["grader/num_failed"] < 8
+    assert row["group/frac_partial"] > 0
+    assert math.isfinite(row["policy/grad_norm"])
+    assert math.isfinite(row["reward/score/mean"])
+    assert "NOT GRADED" in served.stdout
+    kept = read_quarantine(served.run.quarantine_path)
+    assert len(kept) == row["grader/num_failed"]
+    assert {q.failures["judge"].kind for q in kept} == {"client_error"}
+
+
+def test_the_servers_end_with_their_commands(served: Trained, servers: dict[str, Serving]) -> None:
     for name in ("tagger", "reward_model"):
         family = servers[name].family()
         assert servers[name].stop() == 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import string
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import loopback as loopback_server
 import pytest
 
 from rewards.tactics import TACTIC_NAMES
@@ -23,30 +22,34 @@ _WORDS = (
 @pytest.fixture(scope="session")
 def loopback() -> ModuleType:
     """tests/loopback.py."""
-    name = "mint_tests_loopback"
-    path = Path(__file__).resolve().parents[1] / "loopback.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return loopback_server
 
 
 @pytest.fixture
-def serve(loopback: ModuleType) -> Iterator[Callable]:
+def serve() -> Iterator[Callable]:
     """Starts servers that answer with a function of the request; stops them after the test."""
     started = []
 
     def start(handler: Callable) -> object:
-        server = loopback.Loopback(handler)
+        server = loopback_server.Loopback(handler)
         started.append(server)
         return server
 
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def server() -> loopback_server.GraderServer:
+    """A server of all graders, not listening yet."""
+    return loopback_server.GraderServer()
+
+
+@pytest.fixture
+def url(serve: Callable, server: loopback_server.GraderServer) -> str:
+    """Where `server` listens."""
+    return serve(server).url
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
+import evaluation_folders as folders
 import pytest
 
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence, sequences
@@ -16,18 +16,6 @@ from mint.reporting.contestants import load_contestants, systems_of
 from mint.shell import cli
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
-
-TESTS = Path(__file__).resolve().parents[1]
-
-
-def _load(name):
-    spec = importlib.util.spec_from_file_location(name, TESTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-folders = _load("evaluation_folders")
 
 
 @pytest.fixture(scope="module")

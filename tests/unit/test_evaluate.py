@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_graders import FakeJudge, FakeTagger
 from omegaconf import OmegaConf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
@@ -31,10 +32,7 @@ from rewards.types import (
     DIMENSIONS,
     Failure,
     GraderIdentity,
-    Rating,
     ScalarRating,
-    TaggedSentence,
-    Tagging,
 )
 
 TEMPLATE = (
@@ -204,38 +202,6 @@ def test_a_model_that_cannot_be_loaded_is_a_clear_error(tmp_path):
         ReplyGenerator(tmp_path, EvaluationConfig())
 
 
-class FakeTagger:
-    """Tags by keyword; fails on replies that contain an X."""
-
-    def __init__(self, revision: str = "1") -> None:
-        self.identity = GraderIdentity(kind="fake", name="tagger", revision=revision)
-
-    async def tag(self, replies):
-        return [
-            Failure("timeout", "slow")
-            if "x" in reply.text
-            else Tagging(
-                sentences=tuple(
-                    TaggedSentence(s, ("questioning",) if "?" in s else ("validation",), {})
-                    for s in reply.sentences or ()
-                )
-            )
-            for reply in replies
-        ]
-
-
-class FakeJudge:
-    """Rates longer replies higher."""
-
-    identity = GraderIdentity(kind="fake", name="judge", revision="1")
-
-    async def rate(self, replies):
-        return [
-            Rating.from_dimensions(dict.fromkeys(DIMENSIONS, 3.0) | {"advice_giving": 1.0})
-            for _ in replies
-        ]
-
-
 def rows_file(path: Path, num: int = 3) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -278,7 +244,8 @@ def _content(message: dict[str, str]) -> dict[str, str]:
     return {"content": message["content"]}
 
 
-GRADERS = Graders(FakeTagger(), FakeJudge())
+JUDGE = FakeJudge(advice_giving=1.0)
+GRADERS = Graders(FakeTagger(fail_on="x"), JUDGE)
 SETTINGS = EvaluationConfig(max_new_tokens=16, samples_per_prompt=2, resamples=200)
 
 
@@ -293,7 +260,7 @@ def test_failed_replies_are_kept_to_be_graded_again(model_path, tmp_path):
     result = evaluate_model(
         model_path,
         rows_file(tmp_path / "val.parquet"),
-        graders=Graders(TaggerWithATimeout(), FakeJudge()),
+        graders=Graders(TaggerWithATimeout(fail_on="x"), JUDGE),
         weights=RewardWeights(),
         settings=SETTINGS,
         label="before",
@@ -319,7 +286,7 @@ def test_a_reward_model_has_no_empathy_ratings_and_none_become_0(model_path, tmp
     result = evaluate_model(
         model_path,
         rows_file(tmp_path / "val.parquet"),
-        graders=Graders(FakeTagger(), RewardModel()),
+        graders=Graders(FakeTagger(fail_on="x"), RewardModel()),
         weights=RewardWeights(kl=0.0),
         settings=SETTINGS,
         label="before",

@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from fake_graders import FakeTagger
 
 from mint.data.cases import read_cases
 from mint.data.prompts import PromptConfig, PromptStyle
@@ -15,32 +16,10 @@ from mint.evaluation.sources.ready import ReadyReplies, count_tokens
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, Sampling
 from mint.evaluation.tagging import tag_missing
 from rewards.errors import ConfigError, DataError, GraderError
-from rewards.types import Failure, TaggedSentence, Tagging
 
 SAMPLING = Sampling(temperature=0.7, top_p=1.0, max_new_tokens=50, thinking=False, seed=1)
 GOLD = "evaluation/outputs/gold/conversations_tagged.json"
 TABLE = "data/lend_an_ear_eval/lend_an_ear_50_conversations.csv"
-
-
-class Tagger:
-    """Finds a question or validation, and counts what it is asked."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def tag(self, replies):
-        self.asked += len(replies)
-        return [
-            Failure("timeout", "slow")
-            if "fail" in reply.text
-            else Tagging(
-                sentences=tuple(
-                    TaggedSentence(s, ("questioning",) if "?" in s else ("validation",), {})
-                    for s in reply.sentences
-                )
-            )
-            for reply in replies
-        ]
 
 
 def conversations(path, tagged=True, text="Anyone would be tired. Why?"):
@@ -77,7 +56,7 @@ def test_untagged_turns_are_tagged_once_and_kept(tmp_path):
     cases = read_cases(conversations(tmp_path / "c.json", tagged=False))
     with pytest.raises(DataError, match="untagged"):
         prompt_row(cases[1], PromptConfig())
-    tagger = Tagger()
+    tagger = FakeTagger(fail_on="fail")
     for _ in range(2):
         with Journal(tmp_path / "j.jsonl", {}) as journal:
             tagged, number = asyncio.run(tag_missing(cases, tagger, journal))
@@ -92,7 +71,7 @@ def test_a_history_that_cannot_be_tagged_ends_the_evaluation(tmp_path):
         Journal(tmp_path / "j.jsonl", {}) as journal,
         pytest.raises(GraderError, match="turn 0 of conversation 'c0' cannot be tagged: timeout"),
     ):
-        asyncio.run(tag_missing(cases, Tagger(), journal))
+        asyncio.run(tag_missing(cases, FakeTagger(fail_on="fail"), journal))
 
 
 def test_official_gold_has_315_turns_with_their_tags(upstream):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from fake_graders import FakeJudge, FakeTagger
 
 from mint.evaluate import main
 from mint.evaluation.options import PROTOCOLS, EvaluateSettings
@@ -18,41 +19,16 @@ from mint.shell import cli
 from mint.shell.files import read_json_lines
 from rewards.build import Graders
 from rewards.errors import ConfigError, DataError
-from rewards.types import DIMENSIONS, GraderIdentity, Rating, TaggedSentence, Tagging
 
 SEEKER = "Please let me talk about work."
 
 
-class Tagger:
-    identity = GraderIdentity(kind="fake", name="tagger", revision="1")
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def tag(self, replies):
-        self.asked += [reply.text for reply in replies]
-        return [
-            Tagging(
-                sentences=tuple(
-                    TaggedSentence(s, ("questioning",) if "?" in s else ("validation",), {})
-                    for s in reply.sentences
-                )
-            )
-            for reply in replies
-        ]
-
-
-class Judge:
-    identity = GraderIdentity(kind="fake", name="judge", revision="1")
-
-    async def rate(self, replies):
-        return [Rating.from_dimensions(dict.fromkeys(DIMENSIONS, 3.0)) for _ in replies]
-
-
 @pytest.fixture
-def tagger(monkeypatch) -> Tagger:
-    made = Tagger()
-    monkeypatch.setattr("mint.evaluation.subjects.build_graders", lambda *_: Graders(made, Judge()))
+def tagger(monkeypatch) -> FakeTagger:
+    made = FakeTagger()
+    monkeypatch.setattr(
+        "mint.evaluation.subjects.build_graders", lambda *_: Graders(made, FakeJudge())
+    )
     return made
 
 
@@ -112,9 +88,9 @@ def test_ready_replies_are_graded_once(tmp_path, data, tagger, capsys):
     assert found["graders"]["tagger"]["revision"] == "1"
     assert found["data"]["file"] == "data.json"
     first = (tmp_path / "out" / "lend_an_ear_replies.jsonl").read_text()
-    assert len(tagger.asked) == 4
+    assert tagger.asked == 4
     assert run(*arguments) == 0
-    assert len(tagger.asked) == 4
+    assert tagger.asked == 4
     assert (tmp_path / "out" / "lend_an_ear_replies.jsonl").read_text() == first
 
 
@@ -133,10 +109,9 @@ def test_changed_settings_graders_and_data_are_refused(tmp_path, data, tagger, c
     assert run(*arguments) == 2
     assert "subject.sha256" in capsys.readouterr().err
     ready(replies)
-    other = Tagger()
-    other.identity = GraderIdentity(kind="fake", name="tagger", revision="2")
+    other = FakeTagger(revision="2")
     monkeypatch.setattr(
-        "mint.evaluation.subjects.build_graders", lambda *_: Graders(other, Judge())
+        "mint.evaluation.subjects.build_graders", lambda *_: Graders(other, FakeJudge())
     )
     assert run(*arguments) == 2
     assert "tagger.revision" in capsys.readouterr().err
@@ -382,4 +357,4 @@ def test_a_broken_replies_file_is_refused_before_grading(tmp_path, data, tagger)
     settings = EvaluateSettings(replies=str(path), data=str(data), output=str(tmp_path / "o"))
     with pytest.raises(DataError, match=r"r\.jsonl:1"):
         main(settings)
-    assert tagger.asked == []
+    assert tagger.asked == 0

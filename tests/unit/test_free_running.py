@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from fake_graders import FakeJudge, FakeTagger
 from rich.console import Console
 from rich.progress import Progress
 
@@ -23,13 +24,8 @@ from mint.shell.paths import data_dir
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer
 from rewards.types import (
-    DIMENSIONS,
     Failure,
-    GraderIdentity,
     Message,
-    Rating,
-    TaggedSentence,
-    Tagging,
 )
 
 SCENARIOS = load_banks(data_dir()).scenarios
@@ -37,32 +33,12 @@ SETTINGS = EvaluationConfig(resamples=200)
 TAGS = {"Why": "questioning", "Anyone": "validation", "You could": "advice", "I hope": "assistance"}
 
 
-class Tagger:
-    identity = GraderIdentity(kind="fake", name="tagger", revision="1")
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def tag(self, replies):
-        self.asked += len(replies)
-        return [
-            Failure("timeout", "slow")
-            if "broken" in reply.text
-            else Tagging(
-                sentences=tuple(
-                    TaggedSentence(s, tuple(t for k, t in TAGS.items() if s.startswith(k)), {})
-                    for s in reply.sentences
-                )
-            )
-            for reply in replies
-        ]
-
-
-class Judge:
-    identity = GraderIdentity(kind="fake", name="judge", revision="1")
-
-    async def rate(self, replies):
-        return [Rating.from_dimensions(dict.fromkeys(DIMENSIONS, 3.0)) for _ in replies]
+def tagger_of_openings() -> FakeTagger:
+    """Knows a sentence by how it begins."""
+    return FakeTagger(
+        lambda sentence: tuple(t for opening, t in TAGS.items() if sentence.startswith(opening)),
+        fail_on="broken",
+    )
 
 
 class Supporter:
@@ -93,7 +69,7 @@ def run(path, supporter, turns=4, dialogues=3, tagger=None, seeker=None):
     ):
         runner = Runner(
             source=supporter,
-            scorer=ReplyScorer(tagger or Tagger(), Judge()),
+            scorer=ReplyScorer(tagger or tagger_of_openings(), FakeJudge()),
             weights=RewardWeights(),
             sampling=Sampling(temperature=0.7, top_p=1.0, max_new_tokens=9, thinking=False, seed=1),
             journal=journal,
@@ -139,7 +115,7 @@ def test_the_model_sees_the_dialogue_so_far(tmp_path):
 
 def test_an_interrupted_evaluation_goes_on_without_asking_or_grading_twice(tmp_path):
     whole = run(tmp_path / "whole", Supporter(alternating))
-    tagger = Tagger()
+    tagger = tagger_of_openings()
 
     supporter = Supporter(lambda c, t: RuntimeError("power cut") if t == 2 else alternating(c, t))
     with pytest.raises(RuntimeError, match="power cut"):

@@ -32,28 +32,27 @@ ROOMS = (
 """The rooms of `mint/`, lowest first: a room imports only from those before it."""
 
 
-def imported(path: Path) -> set[str]:
-    """Top-level names of every absolute import of a file."""
+def imported(path: Path, root: Path) -> set[str]:
+    """Full names of all that a file below `root` imports: a.b and a.b.c for `from a.b import c`."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.split(".")[0])
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            here = path.relative_to(root).parts[: -node.level] if node.level else ()
+            module = ".".join([*here, *filter(None, [node.module])])
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
     return names
 
 
-def rooms_imported(path: Path) -> set[str]:
-    """Rooms of `mint/`, or commands, that a file imports."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        modules: list[str] = []
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            modules = [f"{node.module}.{alias.name}" for alias in node.names]
-        found |= {module.split(".")[1] for module in modules if module.startswith("mint.")}
-    return found - {"__version__"}
+def packages(names: set[str]) -> set[str]:
+    """Top-level packages of imported names."""
+    return {name.split(".")[0] for name in names}
+
+
+def parts_of_mint(names: set[str]) -> set[str]:
+    """Rooms and commands of `mint/` among imported names."""
+    return {name.split(".")[1] for name in names if name.startswith("mint.")} - {"__version__"}
 
 
 def files(root: Path, package: str) -> list[Path]:
@@ -64,7 +63,7 @@ def files(root: Path, package: str) -> list[Path]:
 
 def test_rewards_knows_no_framework(root: Path) -> None:
     for path in files(root, "rewards"):
-        forbidden = imported(path) & (TRAINING | CONFIGURATION | {"mint"})
+        forbidden = packages(imported(path, root)) & (TRAINING | CONFIGURATION | {"mint"})
         assert not forbidden, f"{path} imports {forbidden}"
 
 
@@ -72,7 +71,7 @@ def test_only_the_seam_knows_verl(root: Path) -> None:
     for path in files(root, "mint"):
         if (root / "mint" / "verl") in path.parents or (root / "mint" / "bench") in path.parents:
             continue
-        forbidden = imported(path) & {"verl", "ray", "transfer_queue", "tensordict"}
+        forbidden = packages(imported(path, root)) & {"verl", "ray", "transfer_queue", "tensordict"}
         assert not forbidden, f"{path} imports {forbidden}"
 
 
@@ -85,22 +84,29 @@ def test_every_room_has_its_place(root: Path) -> None:
 def test_rooms_import_only_from_lower_ones(root: Path, room: str) -> None:
     allowed = set(ROOMS[: ROOMS.index(room) + 1])
     for path in files(root, f"mint/{room}"):
-        forbidden = rooms_imported(path) - allowed
+        forbidden = parts_of_mint(imported(path, root)) - allowed
         assert not forbidden, f"{path} imports mint.{forbidden}, which stands above mint.{room}"
 
 
+def test_commands_are_imported_by_nothing(root: Path) -> None:
+    commands = {path.stem for path in (root / "mint").glob("*.py")} - {"__init__"}
+    assert "train" in commands
+    for path in [*files(root, "mint"), *files(root, "rewards")]:
+        taken = parts_of_mint(imported(path, root)) & commands
+        assert not taken, f"{path} imports the command mint.{taken}"
+
+
 def test_an_import_against_the_order_is_seen(tmp_path: Path) -> None:
-    sample = tmp_path / "sample.py"
+    sample = tmp_path / "mint" / "data" / "sample.py"
+    sample.parent.mkdir(parents=True)
     sample.write_text(
-        "from mint import train\nimport mint.verl.wire\nfrom mint.data.cases import x\n"
+        "import os\nfrom verl.trainer import x\nimport ray.util\nfrom mint import train\n"
+        "import mint.verl.wire\nfrom mint.data.cases import x\nfrom ..pages import svg\n"
+        "from . import cases\n"
     )
-    assert rooms_imported(sample) == {"train", "verl", "data"}
-
-
-def test_the_check_can_fail(tmp_path: Path) -> None:
-    sample = tmp_path / "sample.py"
-    sample.write_text("import os\nfrom verl.trainer import x\nimport ray.util\n")
-    assert imported(sample) & TRAINING == {"verl", "ray"}
+    found = imported(sample, tmp_path)
+    assert packages(found) == {"os", "verl", "ray", "mint"}
+    assert parts_of_mint(found) == {"train", "verl", "data", "pages"}
 
 
 @pytest.mark.parametrize("word", ["os.environ[", "os.getenv", "environ.get"])

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
 import re
 from dataclasses import asdict
 from html.parser import HTMLParser
 from importlib import resources
-from pathlib import Path
 
+import demo_run
 import numpy as np
 import pytest
 
@@ -28,17 +27,6 @@ from rewards.graders.heads import shipped_card
 from rewards.tactics import TACTIC_NAMES
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
-
-
-def _demo_run():
-    path = Path(__file__).resolve().parents[1] / "demo_run.py"
-    spec = importlib.util.spec_from_file_location("demo_run", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-demo_run = _demo_run()
 
 
 class Page(HTMLParser):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import math
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import released_files as released
 
 from mint import reproduce
 from mint.evaluation.statistics.bootstrap import percentile_interval, resample_counts
@@ -27,11 +27,6 @@ from mint.shell import cli
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS
-
-PATH = Path(__file__).resolve().parents[1] / "released_files.py"
-SPEC = importlib.util.spec_from_file_location("released_files", PATH)
-released = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(released)
 
 QUICK = {"resamples": 300, "comparison_resamples": 300, "shuffles": 100, "equal_length": 20}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 import shutil
@@ -10,22 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import released_files as released
 
 from mint.reproduction.experts import read_experts
 from mint.reproduction.panel import build_panel
 from mint.reproduction.read import SystemName, find_systems, parse_name, read_system
 from rewards.errors import ConfigError, DataError
 
-
-def load_helper():
-    path = Path(__file__).resolve().parents[1] / "released_files.py"
-    spec = importlib.util.spec_from_file_location("released_files", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-released = load_helper()
 SYSTEM = released.SYSTEMS[1]
 
 

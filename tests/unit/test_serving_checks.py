@@ -10,56 +10,19 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from grader_configs import DEAD, REPLY, built, judge, lora
 
 from mint import train
 from mint.config import compose, recipes
 from mint.config.schema import mint_config
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import RunFacts, require_same_graders, start_manifest
-from rewards.build import (
-    EncoderConfig,
-    Graders,
-    JudgeConfig,
-    TaggerConfig,
-    build_graders,
-    check_servers,
-)
+from rewards.build import JudgeConfig, check_servers
 from rewards.errors import ConfigError
 from rewards.graders.lora_format import read_formats
 from rewards.graders.tagger_served import LoraTagger
-from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
 from rewards.tactics import TACTIC_NAMES
-from rewards.types import Message, Reply, Tagging
-
-FAST = {"retries": 0, "backoff_s": 0.0}
-REPLY = Reply(history=(Message("seeker", "It hurts."),), text="I hear you. What happened?")
-DEAD = "http://127.0.0.1:9"
-"""The discard port, which nothing here listens on."""
-
-
-def lora(url: str, prompts: Path, **changes: Any) -> TaggerConfig:
-    settings = {"urls": [url], "model": "llama", "prompts": str(prompts), **FAST, **changes}
-    return TaggerConfig(kind="served_lora", served=ServedTaggerConfig(**settings))
-
-
-def judge(url: str, kind: str = "served", **changes: Any) -> JudgeConfig:
-    settings = {"urls": [url], "model": "chat", **FAST, **changes}
-    return JudgeConfig(kind=kind, served=ServedJudgeConfig(**settings))
-
-
-def built(tagger: TaggerConfig, rater: JudgeConfig) -> Graders:
-    return build_graders(EncoderConfig(path="/not/needed"), tagger, rater)
-
-
-@pytest.fixture
-def server(loopback: ModuleType) -> Any:
-    return loopback.GraderServer()
-
-
-@pytest.fixture
-def url(serve: Callable, server: Any) -> str:
-    return serve(server).url
-
+from rewards.types import Tagging
 
 # --- checks before the first step ----------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from grader_configs import DEAD, REPLY, built, judge, lora
 from omegaconf import OmegaConf
 
 from mint import regrade
@@ -22,51 +23,12 @@ from mint.verl.failure_watch import FailureWatch
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import step_rewards
 from mint.verl.wire import GradedReply
-from rewards.build import (
-    EncoderConfig,
-    Graders,
-    JudgeConfig,
-    TaggerConfig,
-    build_graders,
-    check_servers,
-    probe_servers,
-)
+from rewards.build import TaggerConfig, check_servers, probe_servers
 from rewards.errors import ConfigError, DataError
 from rewards.formula import RewardWeights
 from rewards.graders.judge_served import RubricJudge
 from rewards.scorer import ScoringRequest
-from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
-from rewards.types import Failure, Message, Rating, Reply, Signals, Status, Tagging
-
-FAST = {"retries": 0, "backoff_s": 0.0}
-REPLY = Reply(history=(Message("seeker", "It hurts."),), text="I hear you. What happened?")
-DEAD = "http://127.0.0.1:9"
-"""The discard port, which nothing here listens on."""
-
-
-def lora(url: str, prompts: Path, **changes: Any) -> TaggerConfig:
-    settings = {"urls": [url], "model": "llama", "prompts": str(prompts), **FAST, **changes}
-    return TaggerConfig(kind="served_lora", served=ServedTaggerConfig(**settings))
-
-
-def judge(url: str, kind: str = "served", **changes: Any) -> JudgeConfig:
-    settings = {"urls": [url], "model": "chat", **FAST, **changes}
-    return JudgeConfig(kind=kind, served=ServedJudgeConfig(**settings))
-
-
-def built(tagger: TaggerConfig, rater: JudgeConfig) -> Graders:
-    return build_graders(EncoderConfig(path="/not/needed"), tagger, rater)
-
-
-@pytest.fixture
-def server(loopback: ModuleType) -> Any:
-    return loopback.GraderServer()
-
-
-@pytest.fixture
-def url(serve: Callable, server: Any) -> str:
-    return serve(server).url
-
+from rewards.types import Failure, Message, Rating, Signals, Status, Tagging
 
 # --- repeated grading ----------------------------------------------------------------------------
 

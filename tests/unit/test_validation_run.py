@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from fake_graders import FakeTagger
 
 from mint.config.evaluation import EvaluationConfig
 from mint.config.schema import MintConfig
@@ -38,13 +38,8 @@ from rewards.errors import DataError
 from rewards.formula import RewardWeights
 from rewards.types import (
     DIMENSIONS,
-    Failure,
-    GraderIdentity,
-    Reply,
     Signals,
     Status,
-    TaggedSentence,
-    Tagging,
 )
 
 OFF = dict.fromkeys(CATEGORIES, 0.0)
@@ -53,26 +48,6 @@ SENTENCES = (
     "What would help you this evening?",
     "Anyone would be tired after such a week.",
 )
-
-
-class Tagger:
-    """Tags every sentence as a question."""
-
-    identity = GraderIdentity(kind="tagger", name="test", revision="1")
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def tag(self, replies: Sequence[Reply]) -> list[Tagging | Failure]:
-        self.asked += len(replies)
-        return [
-            Tagging(
-                sentences=tuple(
-                    TaggedSentence(s, ("questioning",), {}) for s in reply.sentences or ()
-                )
-            )
-            for reply in replies
-        ]
 
 
 def graded(conversation: int, turn: int, quality: float = 0.5, **changes: object) -> GradedReply:
@@ -145,7 +120,7 @@ def save(run: RunDir, *steps: int) -> None:
 
 def test_prompts_are_whole_conversations_and_a_fixed_set_of_probes(tmp_path: Path) -> None:
     build_demo_data(tmp_path / "data", 40, 0)
-    tagger = Tagger()
+    tagger = FakeTagger()
     settings = ValidationConfig(every_steps=1, max_conversations=3, probes_per_category=2)
     path = tmp_path / "run" / "validation" / "prompts.parquet"
     prompts = PromptConfig(style=PromptStyle("tactics_history"), compact=True)
@@ -365,4 +340,6 @@ def test_an_empty_held_out_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "val.parquet"
     pq.write_table(SCHEMA.empty_table(), path)
     with pytest.raises(DataError, match="has no rows to validate on"):
-        write_prompts(tmp_path / "out.parquet", path, ValidationConfig(), PromptConfig(), Tagger())
+        write_prompts(
+            tmp_path / "out.parquet", path, ValidationConfig(), PromptConfig(), FakeTagger()
+        )

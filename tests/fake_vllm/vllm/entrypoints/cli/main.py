@@ -1,7 +1,7 @@
 """Takes vLLM's place in tests of `mint.serve`: starts in no time and misbehaves on demand.
 
-Flags of its own, given through vllm_args: --fail, --never-healthy, --die-after=S, --hang-after=S,
---orphan (a child in a session of its own), --wrong-name, --dump=FILE.
+Flags of its own, given through vllm_args: --fail, --never-healthy, --die (once it has said what it
+serves), --orphan (a child in a session of its own), --wrong-name, --dump=FILE.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -36,27 +35,23 @@ def names() -> list[str]:
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        hang = option("hang-after")
-        if hang is not None and time.monotonic() - STARTED > float(hang):
-            time.sleep(60)
         healthy = option("never-healthy") is None
         body = json.dumps({"data": [{"id": name} for name in names()]}).encode()
         self.send_response(200 if healthy else 503)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        if option("die") is not None and self.path == "/v1/models":
+            threading.Timer(0.3, die).start()
 
     def log_message(self, *args: object) -> None:
         pass
 
 
-def die(after: float) -> None:
-    time.sleep(after)
+def die() -> None:
     print("CUDA error: an illegal memory access", flush=True)
     os._exit(7)
 
-
-STARTED = time.monotonic()
 
 if __name__ == "__main__":
     if option("fail") is not None:
@@ -73,7 +68,4 @@ if __name__ == "__main__":
         }
         with Path(dump).open("a", encoding="utf-8") as file:
             file.write(json.dumps(facts) + "\n")
-    after = option("die-after")
-    if after is not None:
-        threading.Thread(target=die, args=(float(after),), daemon=True).start()
     ThreadingHTTPServer((value("--host"), int(value("--port"))), Handler).serve_forever()
