@@ -232,10 +232,7 @@ def _write_files(
     conversations = [c for split in splits for c in split.conversations]
     card = {
         **facts,
-        "style": str(prompts.style),
-        "compact": prompts.compact,
-        "max_tokens_hint": prompts.max_tokens_hint,
-        "max_history_turns": prompts.max_history_turns,
+        **prompts.card(),
         **_counts(conversations, everything),
         "splits": {
             split.name: {

@@ -102,7 +102,7 @@ def test_the_command_writes_a_data_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "reason"),
     [
-        ("style=fancy", "style must be one of plain, tactics, tactics_history, got 'fancy'"),
+        ("style=fancy", "style must be one of plain, tactics, tactics_history, file, got 'fancy'"),
         ("val_fraction=2", "val_fraction must be in [0, 1), got 2"),
         ("max_history_turns=0", "max_history_turns must be >= 1"),
         ("stile=plain", "unknown key 'stile'; did you mean 'style'?"),
