@@ -3,22 +3,20 @@
     .venv/bin/python scripts/install.py [--pip-args=ARGS] FILE_OR_FOLDER ...
 
 FILE is a requirements file, FOLDER a package to install afterwards; neither is resolved
-(`--no-deps`). torch comes first, because the build that pip finds by default needs CUDA libraries:
-pip as configured (ARGS are handed to it) where that offers a CPU build, else uv, which knows where
-the CPU builds are. torch must import and be a CPU build before anything else is downloaded.
+(`--no-deps`). torch comes first, because the build that pip takes by default needs CUDA libraries:
+from pip as configured (ARGS are handed to it) where that offers a CPU build, else from uv, which
+knows where the CPU builds are. It must import and be a CPU build before the rest is downloaded.
 Standard library only. Exit status 1 when something could not be installed, 2 for another system.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import re
 import shlex
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 # What `import torch` needs (numpy aside), under the versions that the requirements pin.
@@ -36,6 +34,7 @@ TORCH_NEEDS = {
 SUPPORTED = ("Linux", "x86_64", (3, 11))
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
 ANNOUNCE_EVERY = 50
+GB_A_PACKAGE = 0.012  # mean of requirements/cpu.txt, unpacked
 
 
 class InstallError(Exception):
@@ -66,7 +65,7 @@ def install(sources: list[Path], pip_args: list[str]) -> None:
     pins = {name: line for file in files for name, line in read_pins(file).items()}
     if "torch" in pins:
         install_torch(pins, pip_args)
-    say(f"installing {len(pins)} packages (some minutes)")
+    say(f"installing {len(pins)} packages, about {len(pins) * GB_A_PACKAGE:.1f} GB")
     pip_install([a for file in files for a in ("-r", str(file))], pip_args, len(pins))
     for folder in (source for source in sources if source.is_dir()):
         say(f"installing {folder}")
@@ -89,58 +88,33 @@ def normalise(name: str) -> str:
 
 def install_torch(pins: dict[str, str], pip_args: list[str]) -> None:
     """A CPU build of the pinned torch that imports. Raises InstallError."""
-    wanted = pins["torch"]
+    wanted = f"{pins['torch']}+cpu"
     needs = [pin for name, pin in pins.items() if name in TORCH_NEEDS]
     if needs:
         pip_install(needs, pip_args)
-    if torch_problem(wanted) is None:
+    if not torch_problem(wanted):
         return
-    found, offered = build_offered(wanted, pip_args)
-    if found != "cuda":
-        say(f"installing {wanted}, CPU build (about 200 MB), with pip")
-        pip_install([wanted], pip_args)
-        offered = f"pip's {wanted}: {torch_problem(wanted)}"
-    if found == "cuda" or torch_problem(wanted):
-        say(f"{offered}; installing the CPU build (about 200 MB) with uv")
-        install_with_uv(wanted, pip_args, offered)
-    say(f"torch imports and is a CPU build ({wanted})")
-
-
-def build_offered(wanted: str, pip_args: list[str]) -> tuple[str, str]:
-    """Which build pip would take, without downloading it: cpu, cuda or unknown; and in words."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        command = ["install", "--quiet", "--dry-run", "--no-deps", "--report", str(report)]
-        done = run([*PIP, *command, "--ignore-installed", *pip_args, wanted])
-        if done.returncode != 0:
-            return "cuda", f"pip finds no {wanted} ({last_line(done)})"
-        (item,) = json.loads(report.read_text(encoding="utf-8"))["install"]
-    version = item["metadata"]["version"]
-    label = version.partition("+")[2]
-    needs = item["metadata"]["requires_dist"] if "requires_dist" in item["metadata"] else []
-    if label == "cpu":
-        return "cpu", ""
-    if label or any(re.match(r"(nvidia|cuda)-", need) for need in needs):
-        return "cuda", f"pip offers torch {version}, which is built for a GPU"
-    return "unknown", ""
-
-
-def install_with_uv(wanted: str, pip_args: list[str], offered: str) -> None:
-    """Take torch from where uv knows the CPU builds to be. Raises InstallError."""
-    done = run([*PIP, "install", "--quiet", *pip_args, "uv"])
-    if done.returncode == 0:
-        uv = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
-        done = run([*uv, "--no-deps", "--reinstall", "--torch-backend=cpu", wanted])
-    problem = f"uv: {last_line(done)}" if done.returncode else torch_problem(wanted)
-    if problem:
+    say(f"installing {wanted} (about 200 MB)")
+    # Only the label keeps pip from taking a build that needs CUDA libraries (half a gigabyte).
+    done = run([*PIP, "install", "--quiet", "--no-deps", *pip_args, wanted])
+    problems = [f"pip: {last_line(done)}" if done.returncode else torch_problem(wanted)]
+    if problems[0]:
+        say(f"{problems[0]}; trying uv")
+        done = run([*PIP, "install", "--quiet", *pip_args, "uv"])
+        if done.returncode == 0:
+            uv = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
+            done = run([*uv, "--no-deps", "--reinstall", "--torch-backend=cpu", pins["torch"]])
+        problems.append(f"uv: {last_line(done)}" if done.returncode else torch_problem(wanted))
+    if problems[-1]:
         raise InstallError(
-            f"no CPU build of {wanted} could be installed: {offered}; {problem}. Tell pip where to "
-            'find one: make install PIP_ARGS="--find-links FOLDER" (or --extra-index-url=...)'
+            f"no CPU build of {pins['torch']} could be installed ({'; '.join(problems)}). Tell pip "
+            'where to find one: make install PIP_ARGS="--find-links FOLDER" (or --extra-index-url)'
         )
+    say(f"{wanted} imports and is a CPU build")
 
 
-def torch_problem(wanted: str) -> str | None:
-    """Why the installed torch is not the wanted CPU build; None when it is."""
+def torch_problem(wanted: str) -> str:
+    """Why the installed torch is not the CPU build `wanted`; "" when it is."""
     probe = "import torch; print(torch.__version__, torch.version.cuda, torch.version.hip)"
     done = run([sys.executable, "-W", "ignore", "-c", probe])
     if done.returncode != 0:
@@ -148,9 +122,9 @@ def torch_problem(wanted: str) -> str | None:
     version, *accelerators = done.stdout.split()
     if accelerators != ["None", "None"]:
         return f"torch {version} is built for a GPU"
-    if f"torch=={version.partition('+')[0]}" != wanted:
+    if version.partition("+")[0] != wanted.removeprefix("torch==").partition("+")[0]:
         return f"torch {version} is installed"
-    return None
+    return ""
 
 
 def pip_install(what: list[str], pip_args: list[str], total: int = 0) -> None:
