@@ -3,8 +3,8 @@
     python docs/examples/convert_chats.py CHATS.jsonl CONVERSATIONS.json
 
 In: a JSON object a line, {"messages": [{"role": "user", "content": "..."}, ...]}, roles user,
-assistant and system. System messages are left out, neighbouring messages of one role are joined, and
-a conversation begins with the person and ends with the supporter. A chat without such a part is
+assistant and system. System messages are left out, neighbouring messages of one role are joined,
+and a conversation begins with the person and ends with the supporter. A chat without such a part is
 left out and its line named.
 """
 

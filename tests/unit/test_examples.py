@@ -87,5 +87,5 @@ def test_a_reward_model_is_a_judge_by_two_keys(
 
 
 def test_a_reward_model_that_is_none_is_one_line(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="reward model '.*' cannot be loaded"):
+    with pytest.raises(ConfigError, match=r"reward model '.*' cannot be loaded"):
         example(root, "reward_model_judge").RewardModelJudge(str(tmp_path))
