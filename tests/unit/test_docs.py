@@ -179,7 +179,9 @@ def test_every_setting_that_a_page_names_exists(root: Path) -> None:
             if key.startswith("mint.validation.choose."):
                 continue
             parent, _, last = key.rpartition(".")
-            assert last in (OmegaConf.select(node, parent) or ()), f"{page.relative_to(root)}: {key}"
+            assert last in (OmegaConf.select(node, parent) or ()), (
+                f"{page.relative_to(root)}: {key}"
+            )
 
 
 def test_every_link_leads_somewhere(root: Path) -> None:
