@@ -100,7 +100,7 @@ def install_torch(pins: dict[str, str], pip_args: list[str]) -> None:
     problems = [f"pip: {last_line(done)}" if done.returncode else torch_problem(wanted)]
     if problems[0]:
         say(f"{problems[0]}; trying uv")
-        done = run([*PIP, "install", "--quiet", *pip_args, "uv"])
+        done = run([*PIP, "install", "--quiet", "--no-deps", *pip_args, "uv"])
         if done.returncode == 0:
             uv = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
             done = run([*uv, "--no-deps", "--reinstall", "--torch-backend=cpu", pins["torch"]])

@@ -36,6 +36,7 @@ def wheel(folder: Path, name: str, version: str, files: Mapping[str, str]) -> Pa
     info = f"{name}-{version}.dist-info"
     tags = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    about += "Requires-Dist: not-there\n"  # nothing may be resolved
     contents = {**files, f"{info}/METADATA": about, f"{info}/WHEEL": tags}
     with zipfile.ZipFile(path, "w") as archive:
         for member, text in contents.items():
