@@ -1,5 +1,5 @@
-# `make` alone prints the targets. Variables: RECIPE, ARGS (Hydra overrides), PYTHON, and PIP_ARGS
-# (say, where pip finds the CPU build of torch if your index offers only the CUDA one).
+# `make` alone prints the targets. Variables: RECIPE, ARGS (overrides), PYTHON, VENV, and PIP_ARGS
+# (arguments for pip, say where a CPU build of torch is: scripts/install.py).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -18,11 +18,10 @@ help:  ## print this list
 
 install: $(STAMP)  ## make .venv with the pinned CPU set, mint and the test tools
 
-$(STAMP): requirements/cpu.txt requirements/dev.txt requirements/vllm-name/pyproject.toml pyproject.toml
+$(STAMP): requirements/cpu.txt requirements/dev.txt requirements/vllm-name/pyproject.toml pyproject.toml scripts/install.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -r requirements/cpu.txt -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps ./requirements/vllm-name
-	$(BIN)/python -m pip install --quiet --no-deps -e .
+	$(BIN)/python scripts/install.py --pip-args="$(PIP_ARGS)" requirements/cpu.txt requirements/dev.txt requirements/vllm-name
+	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -e .
 	@touch $@
 
 demo: install  ## build data and a tiny policy, train, evaluate before and after, write a report (10 min)

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mint.config.prompts import PromptConfig, PromptStyle, prompt_style
 from mint.data.conversation import save_conversations
 from mint.data.preparation import load_tagged, summary
-from mint.data.prompts import PromptConfig, PromptStyle
 from mint.shell import cli
 from mint.shell.files import check_output, sha256_file
 from rewards.errors import ConfigError
@@ -24,8 +24,13 @@ class PrepareConfig:
     """JSON file of conversations in the form of the official MINT data."""
     output: str
     """Folder to write; must be new or empty unless --overwrite."""
-    style: str = "tactics_history"
-    """Prompt style: plain, tactics or tactics_history."""
+    style: str = PromptConfig.style.value
+    """Prompt style: plain, tactics, tactics_history, or file (the text of prompt_file)."""
+    prompt_file: str | None = None
+    """Text file with a system prompt of your own, for style=file; {tactics}, {usage} and
+    {max_tokens} in it are filled in."""
+    max_tokens_hint: int = PromptConfig.max_tokens_hint
+    """Reply length that the prompt asks for; see mint.reward.length_target_tokens."""
     val_fraction: float = 0.1
     """Share of the conversations that is held out, in [0, 1); 0 leaves val.parquet empty."""
     seed: int = 0
@@ -76,15 +81,30 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
 
 
 def prompt_config(config: PrepareConfig) -> PromptConfig:
-    """The prompt settings of a command line. Raises ConfigError for an unknown style."""
-    styles = [str(style) for style in PromptStyle]
-    if config.style not in styles:
-        raise ConfigError(f"style must be one of {', '.join(styles)}, got {config.style!r}")
+    """The prompt settings of a command line. Raises ConfigError for wrong ones."""
+    style = prompt_style("style", config.style)
+    if (style is PromptStyle.FILE) != (config.prompt_file is not None):
+        raise ConfigError(
+            "style=file and prompt_file=FILE belong together: got "
+            f"style={style} prompt_file={config.prompt_file}"
+        )
     return PromptConfig(
-        style=PromptStyle(config.style),
+        style=style,
         compact=config.compact,
+        max_tokens_hint=config.max_tokens_hint,
         max_history_turns=config.max_history_turns,
+        template="" if config.prompt_file is None else _template(Path(config.prompt_file)),
     )
+
+
+def _template(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"prompt_file={path} cannot be read: {error}") from error
+    if not text:
+        raise ConfigError(f"prompt_file={path} is empty")
+    return text
 
 
 def main(config: PrepareConfig) -> None:

@@ -50,8 +50,7 @@ def ensure_environment(folder: Path) -> Path:
         raise ConfigError(f"{folder} is in the way: it is not a Python environment")
     say(f"installing TRL in {folder} (a minute or two)")
     _install([sys.executable, "-m", "venv", "--clear", str(folder)])
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps"]
-    _install([*pip, "-r", str(REQUIREMENTS)])
+    _install([str(python), str(ROOT / "scripts" / "install.py"), str(REQUIREMENTS)])
     write_text_atomic(stamp, wanted + "\n")
     return python
 

@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mint.config.evaluation import EvaluationConfig
+from mint.config.prompts import PromptConfig, prompt_style
 from mint.config.validation import CollapseConfig, ValidationConfig
 from mint.shell.cli import make_writable
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
@@ -32,9 +33,10 @@ class DataConfig:
     """Training rows."""
     val_file: str = "${mint.data.dir}/val.parquet"
     """Held-out rows, evaluated before and after training."""
-    style: str = "tactics_history"
-    """Prompt style: plain, tactics or tactics_history. Must match the prepared data."""
-    compact: bool = False
+    style: str = PromptConfig.style.value
+    """Prompt style, as given to `mint.prepare` (plain, tactics, tactics_history or file). Must
+    match the prepared data."""
+    compact: bool = PromptConfig.compact
     """Short system prompts (for small policies). Must match the prepared data."""
     num_conversations: int = 600
     """Conversations to generate when source is synthetic."""
@@ -43,7 +45,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _one_of("mint.data.source", self.source, ("prepared", "synthetic"))
-        _one_of("mint.data.style", self.style, ("plain", "tactics", "tactics_history"))
+        prompt_style("mint.data.style", self.style)
         _positive("mint.data.num_conversations", self.num_conversations)
 
 

@@ -185,10 +185,7 @@ def _write_files(
         pq.write_table(pa.Table.from_pylist(own, schema=SCHEMA), file)
         files[name] = sha256_file(file)
     return {
-        "style": str(prompts.style),
-        "compact": prompts.compact,
-        "max_tokens_hint": prompts.max_tokens_hint,
-        "max_history_turns": prompts.max_history_turns,
+        **prompts.card(),
         **_counts(list(chain(*splits.values())), list(chain(*rows.values()))),
         "splits": {
             name: {

@@ -1,4 +1,4 @@
-"""What the policy reads: system prompts in three styles, and chat messages.
+"""What the policy reads: system prompts in the styles of `mint.config.prompts`, and chat messages.
 
 The five-part prompt follows the design of MINT (arXiv 2604.11742) in our own words. The compact
 form says the same in one or two lines, for policies too small to read definitions.
@@ -7,9 +7,8 @@ form says the same in one or two lines, for policies too small to read definitio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
+from mint.config.prompts import PromptConfig, PromptStyle
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES, TACTICS, count_tactics
 from rewards.types import Message
@@ -18,39 +17,6 @@ TurnTactics = Sequence[Sequence[str]]
 """Tactics of one supporter turn, sentence by sentence."""
 
 _CHAT_ROLES = {"seeker": "user", "supporter": "assistant"}
-
-
-class PromptStyle(StrEnum):
-    """How much the policy is told about tactics."""
-
-    PLAIN = "plain"
-    """Role and length only (the untrained and quality-only baselines)."""
-    TACTICS = "tactics"
-    """Also the ten tactics, and a general wish for variety."""
-    TACTICS_HISTORY = "tactics_history"
-    """Also which tactics the conversation has used (MINT's training prompt)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptConfig:
-    """Everything that decides the text of a prompt."""
-
-    style: PromptStyle = PromptStyle.TACTICS_HISTORY
-    compact: bool = False
-    """One or two lines instead of five sections."""
-    max_tokens_hint: int = 200
-    """Reply length that the prompt asks for; the reward shortens longer replies' scores."""
-    max_history_turns: int | None = None
-    """Seeker turns shown, newest last, with the replies between them; None shows all. The system
-    prompt still reports the tactics of the whole conversation."""
-
-    def __post_init__(self) -> None:
-        if self.max_tokens_hint < 1:
-            raise ConfigError(f"max_tokens_hint must be >= 1, got {self.max_tokens_hint}")
-        if self.max_history_turns is not None and self.max_history_turns < 1:
-            raise ConfigError(
-                f"max_history_turns must be >= 1 or null, got {self.max_history_turns}"
-            )
 
 
 def chat_messages(
@@ -71,7 +37,10 @@ def system_prompt(config: PromptConfig, history_tactics: Sequence[TurnTactics]) 
     """The system prompt for the next supporter turn.
 
     `history_tactics`: earlier supporter turns, oldest first; ignored unless the style reports them.
+    Raises ConfigError for the style `file` without a text.
     """
+    if config.style is PromptStyle.FILE:
+        return _filled_in(config, history_tactics)
     if config.compact:
         return _compact_prompt(config.style, history_tactics)
     sections = [_ROLE]
@@ -101,14 +70,28 @@ _NO_LABELS = (
 )
 
 
+def _filled_in(config: PromptConfig, history_tactics: Sequence[TurnTactics]) -> str:
+    if not config.template:
+        raise ConfigError(
+            "the prompt style `file` needs the text of the prompt: `mint.prepare style=file "
+            "prompt_file=FILE` keeps it in the data set's card.json"
+        )
+    text = config.template.replace("{tactics}", _definitions())
+    text = text.replace("{usage}", _usage(history_tactics))
+    return text.replace("{max_tokens}", str(config.max_tokens_hint))
+
+
 def _tactics_section() -> str:
-    lines = [
-        f'{number}. {tactic.name}: {tactic.definition} Example: "{tactic.example}"'
-        for number, tactic in enumerate(TACTICS, start=1)
-    ]
     return (
         "# Empathy tactics\nTen ways in which a message can support. Draw on different ones from "
-        "message to message.\n" + "\n".join(lines)
+        "message to message.\n" + _definitions()
+    )
+
+
+def _definitions() -> str:
+    return "\n".join(
+        f'{number}. {tactic.name}: {tactic.definition} Example: "{tactic.example}"'
+        for number, tactic in enumerate(TACTICS, start=1)
     )
 
 

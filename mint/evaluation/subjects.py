@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mint.config.prompts import PromptConfig, PromptStyle, prompt_style, prompts_of_card
 from mint.config.schema import mint_config
 from mint.data.dataset import CARD
-from mint.data.prompts import PromptConfig, PromptStyle
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.session import Session
 from mint.evaluation.sources.local import LocalModel
@@ -99,10 +99,7 @@ def _session(
 ) -> Session:
     prompts = defaults.prompts
     if settings.style is not None:
-        if settings.style not in set(PromptStyle):
-            allowed = ", ".join(PromptStyle)
-            raise ConfigError(f"style must be one of {allowed}, got {settings.style!r}")
-        prompts = replace(prompts, style=PromptStyle(settings.style))
+        prompts = replace(prompts, style=prompt_style("style", settings.style))
     if settings.compact is not None:
         prompts = replace(prompts, compact=settings.compact)
     thinking = defaults.thinking if settings.thinking is None else settings.thinking
@@ -129,12 +126,8 @@ def prompts_of(data: str | None, otherwise: PromptConfig) -> PromptConfig:
     if data is None or Path(data).suffix != ".parquet":
         return otherwise
     card = RunDir(Path(data).parent).read_json(CARD)
-    names = ("style", "compact", "max_tokens_hint", "max_history_turns")
-    if not isinstance(card, dict) or not set(names) <= set(card):
-        return otherwise
-    return PromptConfig(
-        style=PromptStyle(card["style"]), **{name: card[name] for name in names[1:]}
-    )
+    own = prompts_of_card(card) if isinstance(card, dict) else None
+    return otherwise if own is None else own
 
 
 def _graders(encoder: EncoderConfig, tagger: TaggerConfig, judge: JudgeConfig) -> Graders:

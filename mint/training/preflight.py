@@ -17,6 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
+from mint.config.prompts import length_note
 from mint.config.schema import MintConfig
 from mint.policy.model_files import ModelFacts, is_local, model_facts
 from mint.shell.cli import nearest
@@ -51,6 +52,8 @@ def check(config: DictConfig, mint: MintConfig, *, require_material: bool = True
         check_model_path(str(config.actor_rollout_ref.model.path))
         check_data(config, mint)
     notes = list(_notes(config, facts))
+    if require_material:
+        notes += _prompt_notes(config, mint)
     if facts is not None:
         check_bucket(config, facts)
         check_memory(config, facts)
@@ -279,6 +282,15 @@ def _notes(config: DictConfig, facts: ModelFacts | None) -> Iterator[str]:
     path = str(config.actor_rollout_ref.model.path)
     if facts is not None and not facts.num_parameters and not is_local(path):
         yield f"{path} is not in the local Hugging Face cache: it will be downloaded"
+
+
+def _prompt_notes(config: DictConfig, mint: MintConfig) -> Iterator[str]:
+    card = Path(str(config.data.train_files)).with_name("card.json")
+    if card.is_file():
+        values = json.loads(card.read_text(encoding="utf-8"))
+        note = length_note(values, mint.reward.length_target_tokens)
+        if note is not None:
+            yield note
 
 
 def _facts(config: DictConfig, mint: MintConfig, facts: ModelFacts | None) -> Iterator[str]:

@@ -294,7 +294,9 @@ def test_environment_is_made_once(tmp_path: Path, installer: list[list[str]]) ->
     folder = tmp_path / "env"
     assert trl.ensure_environment(folder) == folder / "bin" / "python"
     assert len(installer) == 2
-    assert "--no-deps" in installer[1]
+    script, requirements = installer[1][1:]
+    assert (Path(script).name, Path(requirements).name) == ("install.py", "trl.txt")
+    assert Path(script).is_file()
     trl.ensure_environment(folder)
     assert len(installer) == 2
 

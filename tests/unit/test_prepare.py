@@ -103,7 +103,7 @@ def test_the_command_writes_a_data_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "reason"),
     [
-        ("style=fancy", "style must be one of plain, tactics, tactics_history, got 'fancy'"),
+        ("style=fancy", "style must be one of plain, tactics, tactics_history, file, got 'fancy'"),
         ("val_fraction=2", "val_fraction must be in [0, 1), got 2"),
         ("max_history_turns=0", "max_history_turns must be >= 1"),
         ("stile=plain", "unknown key 'stile'; did you mean 'style'?"),
@@ -218,3 +218,28 @@ def test_missing_input_is_named(tmp_path: Path) -> None:
     config = PrepareConfig(input=str(tmp_path / "no.json"), output=str(tmp_path / "out"))
     with pytest.raises(ConfigError, match=r"no\.json cannot be read"):
         prepare.prepare(config)
+
+
+def test_a_prompt_of_a_file_and_its_length_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompt = tmp_path / "coach.txt"
+    prompt.write_text("Fewer than {max_tokens} tokens, coach.\n", encoding="utf-8")
+    arguments = [f"input={file(tmp_path, records(4))}", f"output={tmp_path / 'out'}"]
+    style = ["style=file", f"prompt_file={prompt}", "max_tokens_hint=80"]
+    assert run(*arguments, *style) == 0
+    card = json.loads((tmp_path / "out/card.json").read_text())
+    assert (card["style"], card["max_tokens_hint"]) == ("file", 80)
+    assert card["template"] == "Fewer than {max_tokens} tokens, coach."
+    rows = read_rows(tmp_path / "out/train.parquet")
+    assert {row.system for row in rows} == {"Fewer than 80 tokens, coach."}
+
+    prompt.write_text(" \n", encoding="utf-8")
+    for wrong, reason in (
+        (style[:1], "style=file and prompt_file=FILE belong together"),
+        (style[1:2], "style=file and prompt_file=FILE belong together"),
+        (style, "is empty"),
+        ([style[0], f"prompt_file={tmp_path}"], "cannot be read"),
+    ):
+        assert run(*arguments, "--overwrite", *wrong) == 2
+        assert reason in capsys.readouterr().err

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mint.data.prompts import PromptConfig, PromptStyle, chat_messages, system_prompt
+from mint.config.prompts import PromptConfig, PromptStyle, length_note, prompts_of_card
+from mint.config.schema import DataConfig
+from mint.data.prompts import chat_messages, system_prompt
+from mint.prepare import PrepareConfig
+from mint.shell.cli import field_docs
 from rewards.errors import ConfigError
 from rewards.shaping import leaks_labels
 from rewards.tactics import TACTIC_NAMES
@@ -24,7 +28,9 @@ def sections(prompt: str) -> list[str]:
 
 def test_each_style_has_its_sections() -> None:
     plain, tactics, history = (
-        sections(system_prompt(PromptConfig(style=style), [])) for style in PromptStyle
+        sections(system_prompt(PromptConfig(style=style), []))
+        for style in PromptStyle
+        if style is not PromptStyle.FILE
     )
     assert plain == ["# Role", "# Form", "# Length"]
     assert tactics == ["# Role", "# Empathy tactics", "# Variety", "# Form", "# Length"]
@@ -115,3 +121,42 @@ def test_bad_settings_are_refused() -> None:
 def test_the_prompt_forbids_what_the_leak_detector_finds() -> None:
     assert "Never name them" in system_prompt(FULL, [])
     assert not leaks_labels("That sounds like a long week. What helped you through it?")
+
+
+def test_a_style_of_a_file_is_filled_in() -> None:
+    text = "Be a coach {name}.\n{tactics}\n{usage}\nFewer than {max_tokens} tokens."
+    config = PromptConfig(style=PromptStyle.FILE, template=text, max_tokens_hint=60, compact=True)
+    prompt = system_prompt(config, [[["advice"]]])
+    assert prompt.startswith("Be a coach {name}.\n1. ")
+    assert "previous message used: advice (1x)" in prompt
+    assert prompt.endswith("Fewer than 60 tokens.")
+    with pytest.raises(ConfigError, match="the prompt style `file` needs the text"):
+        system_prompt(PromptConfig(style=PromptStyle.FILE), [])
+
+
+def test_a_card_gives_the_settings_back() -> None:
+    for config in (
+        PromptConfig(compact=True, max_history_turns=2, max_tokens_hint=7),
+        PromptConfig(style=PromptStyle.FILE, template="Be kind."),
+    ):
+        assert prompts_of_card(config.card()) == config
+    assert "template" not in FULL.card()
+    assert prompts_of_card({"style": "plain"}) is None
+
+
+def test_every_style_is_one_for_data_and_training() -> None:
+    for style in PromptStyle:
+        assert DataConfig(style=style.value).style == style
+        assert style in field_docs(PrepareConfig)["style"]
+    with pytest.raises(ConfigError, match=r"mint\.data\.style must be one of plain, .*, got 'x'"):
+        DataConfig(style="x")
+
+
+def test_a_length_that_prompt_and_reward_disagree_about_is_told() -> None:
+    note = length_note(PromptConfig(max_tokens_hint=200).card(), 50)
+    assert note is not None
+    assert "fewer than 200 tokens" in note
+    assert "max_tokens_hint=50" in note
+    assert length_note(PromptConfig(max_tokens_hint=50).card(), 50) is None
+    assert length_note(PromptConfig(compact=True).card(), 50) is None
+    assert length_note({}, 50) is None

@@ -26,7 +26,8 @@ from rewards.types import Failure
 
 NAME = "baselines"
 VERBALIZED = "verbalized_"
-CONDITIONS = (*(style.value for style in PromptStyle), *(VERBALIZED + s.value for s in PromptStyle))
+_STYLES = tuple(style.value for style in PromptStyle if style is not PromptStyle.FILE)
+CONDITIONS = (*_STYLES, *(VERBALIZED + style for style in _STYLES))
 
 
 class Verbalized(NamedTuple):

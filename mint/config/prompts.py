@@ -1,0 +1,86 @@
+"""Settings that decide the text of a prompt. `PromptStyle` is the only list of styles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from rewards.errors import ConfigError
+
+
+class PromptStyle(StrEnum):
+    """How much the policy is told about tactics."""
+
+    PLAIN = "plain"
+    """Role and length only (the untrained and quality-only baselines)."""
+    TACTICS = "tactics"
+    """Also the ten tactics, and a general wish for variety."""
+    TACTICS_HISTORY = "tactics_history"
+    """Also which tactics the conversation has used (MINT's training prompt)."""
+    FILE = "file"
+    """A text of your own: `PromptConfig.template`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """Everything that decides the text of a prompt."""
+
+    style: PromptStyle = PromptStyle.TACTICS_HISTORY
+    compact: bool = False
+    """One or two lines instead of five sections."""
+    max_tokens_hint: int = 200
+    """Reply length that the prompt asks for; the reward shortens longer replies' scores."""
+    max_history_turns: int | None = None
+    """Seeker turns shown, newest last, with the replies between them; None shows all. The system
+    prompt still reports the tactics of the whole conversation."""
+    template: str = ""
+    """System prompt of the style `file`, in which {tactics} (the ten definitions), {usage} (what
+    the conversation has used so far) and {max_tokens} are filled in."""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens_hint < 1:
+            raise ConfigError(f"max_tokens_hint must be >= 1, got {self.max_tokens_hint}")
+        if self.max_history_turns is not None and self.max_history_turns < 1:
+            raise ConfigError(
+                f"max_history_turns must be >= 1 or null, got {self.max_history_turns}"
+            )
+
+    def card(self) -> dict[str, Any]:
+        """These settings for a data set's card."""
+        values = asdict(self) | {"style": str(self.style)}
+        if self.style is not PromptStyle.FILE:
+            del values["template"]
+        return values
+
+
+def prompts_of_card(card: Mapping[str, Any]) -> PromptConfig | None:
+    """The settings that `PromptConfig.card` wrote; None for a card that lacks them."""
+    names = ("compact", "max_tokens_hint", "max_history_turns")
+    if not {"style", *names} <= set(card):
+        return None
+    values = {name: card[name] for name in (*names, "template") if name in card}
+    return PromptConfig(style=prompt_style("style", card["style"]), **values)
+
+
+def prompt_style(key: str, value: str) -> PromptStyle:
+    """The style named `value`. ConfigError that names `key` for an unknown one."""
+    if value not in set(PromptStyle):
+        raise ConfigError(f"{key} must be one of {', '.join(PromptStyle)}, got {value!r}")
+    return PromptStyle(value)
+
+
+def length_note(card: Mapping[str, Any], target: int) -> str | None:
+    """What to say when a data set's prompts ask for longer replies than the reward wants.
+
+    `target`: `mint.reward.length_target_tokens`. None when they agree or name no length.
+    """
+    prompts = prompts_of_card(card)
+    if prompts is None or prompts.compact or prompts.max_tokens_hint <= target:
+        return None
+    return (
+        f"the prompts ask for fewer than {prompts.max_tokens_hint} tokens, but "
+        f"mint.reward.length_target_tokens={target} scales the reward of longer replies down; "
+        f"prepare the data again with max_tokens_hint={target}"
+    )

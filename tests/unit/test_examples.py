@@ -1,0 +1,91 @@
+"""The files of docs/examples do what the pages that show them say."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mint.data.conversation import load_conversations
+from rewards.build import JudgeConfig, build_judge
+from rewards.errors import ConfigError
+from rewards.types import Failure, Message, Reply, ScalarRating
+
+
+def example(root: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, root / f"docs/examples/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_chats_become_conversations(root: Path, tmp_path: Path) -> None:
+    said = ["system", "assistant", "user", "user", "assistant", "user"]
+    chats = [[{"role": r, "content": f"{r} {i}"} for i, r in enumerate(said)], []]
+    source, target = tmp_path / "chats.jsonl", tmp_path / "out.json"
+    lines = [json.dumps({"messages": messages}) for messages in chats]
+    source.write_text("\n".join(lines), encoding="utf-8")
+    script = str(root / "docs/examples/convert_chats.py")
+    done = subprocess.run(
+        [sys.executable, script, str(source), str(target)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"1 conversations in {target}; lines left out: [2]\n"
+    (conversation,) = load_conversations(target).conversations
+    assert conversation.conversation_id == "chats-1"
+    assert [(t.message.role, t.message.content) for t in conversation.turns] == [
+        ("seeker", "user 2\n\nuser 3"),
+        ("supporter", "assistant 4"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def reward_model(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sequence classifier with one output and a chat template."""
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("reward-model")
+    config = BertConfig.from_pretrained(tiny_encoder, num_labels=1)
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    tokenizer.chat_template = (
+        "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+    )
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_reward_model_is_a_judge_by_two_keys(
+    root: Path, reward_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (root / "docs/examples/reward_model_judge.py").read_text(encoding="utf-8")
+    edited = text.replace("PATH/TO/REWARD_MODEL", str(reward_model))
+    assert edited != text
+    (tmp_path / "my_judge.py").write_text(edited, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    judge = build_judge(JudgeConfig(kind="custom", factory="my_judge:judge"), pytest.fail)
+    assert (judge.identity.kind, judge.identity.name) == ("custom", str(reward_model))
+    history = (Message("seeker", "i am tired of my job"),)
+    texts = ["it sounds hard", "try a walk", "tired " * 5000]
+    answers = asyncio.run(judge.rate([Reply(history=history, text=t) for t in texts]))
+    first, second, long = answers
+    assert isinstance(first, ScalarRating)
+    assert isinstance(second, ScalarRating)
+    assert first.value != second.value
+    assert isinstance(long, Failure)
+    assert long.kind == "too_long"
+
+
+def test_a_reward_model_that_is_none_is_one_line(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"reward model '.*' cannot be loaded"):
+        example(root, "reward_model_judge").RewardModelJudge(str(tmp_path))
