@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from mint.config.evaluation import EvaluationConfig
 from mint.config.schema import mint_config
 from mint.data.dataset import PromptRow, read_rows
-from mint.evaluation.generate import Generation, Prompt, ReplyGenerator
+from mint.evaluation.generation import Generation, Prompt
 from mint.evaluation.options import HELD_OUT, EvaluateSettings
 from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request
 from mint.evaluation.session import run_session
@@ -90,6 +90,9 @@ def evaluate_model(
     Writes OUT_DIR/<label>.json and OUT_DIR/<label>_replies.jsonl, and the replies that could not
     be graded to OUT_DIR/<label>_quarantine.jsonl.
     """
+    # Imported here: torch and transformers take seconds, which --help should not wait for.
+    from mint.evaluation.generate import ReplyGenerator
+
     rows = read_rows(rows_path)[: settings.max_prompts]
     if not rows:
         raise DataError(f"{rows_path} has no rows to evaluate on")

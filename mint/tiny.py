@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, fields
 
-from mint.policy.tiny import TinySettings, build_tiny
+from mint.policy.settings import TinySettings
 from mint.shell import cli
 
 
@@ -21,6 +21,9 @@ class TinyConfig(TinySettings):
 
 def main(config: TinyConfig) -> None:
     """Entry point."""
+    # Imported here: torch and transformers take seconds, which --help should not wait for.
+    from mint.policy.tiny import build_tiny
+
     own = {f.name: getattr(config, f.name) for f in fields(TinySettings)}
     card = build_tiny(config.output, TinySettings(**own), overwrite=config.overwrite)
     for sample in card["samples"]:

@@ -11,37 +11,20 @@ import gc
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.generation import Generation, Prompt
 from mint.shell.console import progress_bar
 from rewards.errors import ConfigError
 from rewards.quiet import quiet_loading
 from rewards.text import visible_reply
 
 _THINK = "<think>"
-
-
-class Prompt(NamedTuple):
-    """One prompt: chat messages and a key that names it across runs."""
-
-    key: str
-    messages: tuple[dict[str, str], ...]
-
-
-class Generation(NamedTuple):
-    """One generated reply."""
-
-    raw: str
-    """Decoded without special tokens; thinking kept."""
-    num_tokens: int
-    """Length of the visible reply in the model's tokens."""
-    truncated: bool
-    """Whether it was cut at max_new_tokens instead of ending by itself."""
 
 
 class ReplyGenerator:

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations, permutations
 from typing import NamedTuple
 
-from sklearn.metrics import cohen_kappa_score
-
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.rating_sheets import Choice
 from mint.evaluation.summary import Estimate, clustered_mean
@@ -106,4 +104,7 @@ def _kappa(
     both = [(u[first], u[second]) for u in units.values() if first in u and second in u]
     if not both or len({value for pair in both for value in pair}) < 2:
         return None
+    # Imported here: two seconds that exporting sheets should not wait for.
+    from sklearn.metrics import cohen_kappa_score
+
     return float(cohen_kappa_score([a for a, _ in both], [b for _, b in both]))

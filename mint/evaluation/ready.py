@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.sources import ReplyKey, ReplyRequest, Sampling
 from mint.shell.files import sha256_file
 from rewards.errors import ConfigError, DataError

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mint.data.dataset import PromptRow
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from rewards.errors import DataError
 from rewards.formula import RewardWeights, raw_reward
 from rewards.scorer import ScoringRequest

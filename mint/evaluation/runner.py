@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.progress import Progress, TaskID
 
 from mint.data.dataset import PromptRow
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal
 from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request
 from mint.evaluation.sources import ReplyKey, ReplyRequest, ReplySource, Sampling, SubjectError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mint.data.banks import Scenario
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.ready import count_tokens
 from mint.evaluation.seeker import Dialogue
 from mint.evaluation.sources import ReplyRequest, Sampling

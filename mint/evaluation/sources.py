@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.generate import Generation, Prompt, ReplyGenerator
+from mint.evaluation.generation import Generation, Prompt
 from mint.policy.model_files import is_local
 from mint.shell.files import sha256_file
 from rewards.errors import ConfigError, MintError
 from rewards.types import Failure
+
+if TYPE_CHECKING:
+    from mint.evaluation.generate import ReplyGenerator
 
 
 class SubjectError(MintError, RuntimeError):
@@ -126,6 +129,9 @@ class LocalModel:
             self._generator = None
 
     def _load(self, sampling: Sampling) -> ReplyGenerator:
+        # Imported here: torch and transformers take seconds, and no other source needs them.
+        from mint.evaluation.generate import ReplyGenerator
+
         settings = EvaluationConfig(
             samples_per_prompt=1,
             temperature=sampling.temperature,

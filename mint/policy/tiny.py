@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
+from mint.policy.settings import TinySettings
 from mint.policy.text import (
     Dialogue,
     dialogues,
@@ -35,54 +36,7 @@ from mint.policy.tokenizer import train_tokenizer
 from mint.policy.warm_start import TrainingResult, TrainingSettings, mean_loss, train
 from rewards.errors import ConfigError
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _TOKENIZER_DIALOGUES = 6000
-
-
-@dataclass(frozen=True, kw_only=True)
-class TinySettings:
-    """What the tiny policy is made of."""
-
-    seed: int = 0
-    """Seed of text, initial weights and batch order."""
-    data: str | None = None
-    """Text to learn: a folder with sentences/ and scenarios/, or a JSON file of tagged
-    conversations; null uses the shipped folder."""
-    reply_tokens: int = 450_000
-    """Tokens of the first phase, replies without a conversation: how supporters write."""
-    turn_tokens: int = 400_000
-    """Tokens of the second phase, replies to conversations: what to say when."""
-    batch_tokens: int = 1024
-    """Tokens of a batch."""
-    learning_rate: float = 4e-3
-    """Peak learning rate."""
-    weight_decay: float = 0.1
-    """Weight decay of the matrices."""
-    dtype: str = "auto"
-    """float32, bfloat16 (mixed precision), or auto: bfloat16 where the processor computes in it."""
-    num_threads: int = 2
-    """Threads of torch while training."""
-    vocab_size: int = 4096
-    """Most tokens of the tokenizer."""
-    hidden_size: int = 256
-    """Width of the model."""
-    num_layers: int = 4
-    """Layers of the model."""
-    max_length: int = 1024
-    """Longest prompt and reply together, tokens."""
-
-    def __post_init__(self) -> None:
-        for name in ("turn_tokens", "batch_tokens", "num_threads", "hidden_size", "num_layers"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.reply_tokens < 0:
-            raise ConfigError(f"reply_tokens must be >= 0, got {self.reply_tokens}")
-        if self.hidden_size % 64:
-            raise ConfigError(f"hidden_size must be a multiple of 64, got {self.hidden_size}")
-        if self.vocab_size < 300:
-            raise ConfigError(f"vocab_size must be >= 300 (bytes and marks), got {self.vocab_size}")
-        if self.dtype not in ("auto", *_DTYPES):
-            raise ConfigError(f"dtype must be auto, {', '.join(_DTYPES)}, got {self.dtype!r}")
 
 
 def build_tiny(
@@ -196,7 +150,8 @@ def choose_dtype(name: str) -> torch.dtype:
         # Emulated bfloat16 is slower than float32, native is about 1.5 times as fast.
         native = "avx512_bf16" in _cpu_flags()
         name = "bfloat16" if native else "float32"
-    return _DTYPES[name]
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 @torch.no_grad()

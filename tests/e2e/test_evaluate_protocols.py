@@ -90,7 +90,7 @@ def test_running_again_changes_nothing_and_generates_nothing(
     def refuse(*_: object) -> None:
         raise AssertionError("a model was loaded although everything is in the journal")
 
-    monkeypatch.setattr("mint.evaluation.sources.ReplyGenerator", refuse)
+    monkeypatch.setattr("mint.evaluation.generate.ReplyGenerator", refuse)
     before = {path.name: path.read_bytes() for path in here.iterdir()}
     assert main(settings(workplace, here, model=str(workplace / "outputs/tiny-policy"))) == 0
     assert {path.name: path.read_bytes() for path in here.iterdir()} == before

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from mint.data.cases import Case, prompt_row, row_messages
 from mint.data.dataset import PromptRow
 from mint.data.prompts import PromptConfig, PromptStyle
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.protocols import lend_an_ear
 from mint.evaluation.ready import count_tokens
 from mint.evaluation.results import Outcome, Unusable, unanswered

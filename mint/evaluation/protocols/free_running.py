@@ -15,7 +15,7 @@ from mint.data.banks import Scenario
 from mint.data.cases import Case, TurnTags, prompt_row, row_messages
 from mint.data.dataset import PromptRow
 from mint.data.prompts import PromptConfig
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, Unusable
 from mint.evaluation.runner import Runner, ToGrade

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mint.data.cases import Case, prompt_row, row_messages
 from mint.data.prompts import PromptConfig
-from mint.evaluation.generate import Generation
+from mint.evaluation.generation import Generation
 from mint.evaluation.runner import Runner
 from mint.evaluation.sources import ReplyKey, ReplyRequest
 from mint.evaluation.tagging import tag_missing
