@@ -185,7 +185,7 @@ def test_resume_without_checkpoint_is_refused(tmp_path: Path) -> None:
     config = compose.compose_config(
         ["+recipe=mint_tiny", f"mint.run.dir={tmp_path}/none", "mint.run.resume=true"]
     )
-    train.finalise(config, recipe="mint_tiny", run_dir="unused")
+    compose.finalise(config, recipe="mint_tiny", run_dir="unused")
     from mint.config.schema import mint_config
     from mint.training import pipeline
 
