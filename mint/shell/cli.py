@@ -76,10 +76,8 @@ def _check_key(settings: type, key: str, value: str) -> None:
             return
         hints = get_type_hints(owner)
         if part not in hints:
-            siblings = [".".join([*parts[:depth], name]) for name in hints]
-            raise ConfigError(
-                f"unknown key {key!r}{nearest('.'.join(parts[: depth + 1]), siblings)}"
-            )
+            prefix = "".join(f"{parent}." for parent in parts[:depth])
+            raise ConfigError(f"unknown key {key!r}{nearest(part, hints, prefix=prefix)}")
         owner = hints[part]
     if is_dataclass(owner) and not value.startswith("{"):
         inner = next(key_names(owner))  # type: ignore[arg-type]
@@ -122,12 +120,15 @@ def make_writable(node: Any) -> None:
             make_writable(child)
 
 
-def nearest(key: str, known: Any, cutoff: float = 0.5) -> str:
-    """'; did you mean ...?' for the closest known key, else the allowed keys (when few)."""
+def nearest(key: str, known: Any, cutoff: float = 0.5, prefix: str = "") -> str:
+    """'; did you mean ...?' for the closest known key, else the allowed keys (when few).
+
+    `prefix` stands before every key that is shown.
+    """
     close = difflib.get_close_matches(key, list(known), n=1, cutoff=cutoff)
     if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; allowed: {', '.join(known)}" if len(known) <= 12 else ""
+        return f"; did you mean {prefix + close[0]!r}?"
+    return f"; allowed: {', '.join(prefix + name for name in known)}" if len(known) <= 12 else ""
 
 
 def run(

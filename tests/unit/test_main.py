@@ -16,7 +16,7 @@ import pytest
 from mint import __version__
 from mint.__main__ import main
 from mint.shell import cli
-from mint.shell.commands import COMMANDS, summary
+from mint.shell.commands import COMMANDS, STAGES, summary
 from mint.shell.completion import SCRIPTS, candidates
 from rewards.errors import ConfigError
 
@@ -60,6 +60,18 @@ def test_the_list_of_commands_is_complete(root: Path, capsys: pytest.CaptureFixt
         assert line[1] == summary(module)
         assert len(line[0]) <= 100
         assert "`" not in line[1]
+
+
+def test_the_page_of_commands_is_complete(root: Path) -> None:
+    page = (root / "docs/commands.md").read_text(encoding="utf-8")
+    rows = [
+        f"| {stage} | `{name}` | `{module}` | {summary(module)} |"
+        for stage, commands in STAGES.items()
+        for name, module in commands.items()
+    ]
+    assert "\n".join(rows) in page
+    for shell in SCRIPTS:
+        assert f"mint --completion {shell}" in page
 
 
 def test_listing_imports_no_library() -> None:
