@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mint.filters.files import open_answers, read_requests
-from mint.filters.lines import Answered, checked_text, clean_stdout, reply_field, run_filter
+from mint.filters.command import FilterSettings, Grade, grade_lines
+from mint.filters.lines import Answered, checked_text, reply_field
 from mint.shell import cli
-from rewards.build import EncoderConfig, JudgeConfig, build_encoder, build_judge
+from rewards.build import JudgeConfig, build_judge
 from rewards.errors import DataError
-from rewards.types import Failure, Message, Rating, Reply, ScalarRating
+from rewards.protocols import Encoder
+from rewards.types import Message, Rating, Reply, ScalarRating
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeFilterConfig:
+class JudgeFilterConfig(FilterSettings):
     """Rates the empathy of replies: JSON lines on stdin, one line each on stdout.
 
     In:   {"history": [{"role": "seeker", "content": "I lost my job."}], "reply": "I hear you."}
@@ -31,35 +31,14 @@ class JudgeFilterConfig:
     answered {"error": "..."} and the rest go on. Exit status 0 when all of the input was read.
     """
 
-    input: str | None = None
-    """File of JSON lines, or of conversations, whose supporter turns are rated; null: stdin."""
-    output: str | None = None
-    """File for the answers; null: stdout."""
-    pretty: bool = False
-    """Show a table with a bar for each dimension instead of JSON lines."""
-    encoder: str | None = None
-    """Folder of the sentence encoder; null: the installed package or the hub."""
-    weights: str | None = None
-    """Fitted heads (.npz of python -m rewards.fit); null: the shipped ones."""
-
 
 def main(config: JudgeFilterConfig) -> int:
     """Exit status of the command."""
-    requests = read_requests(config.input)
-    # Files first: what cannot be written should not wait for the encoder.
-    with (
-        clean_stdout() as stdout,
-        open_answers(config.output, config.pretty, stdout, _show) as take,
-    ):
-        encoder = EncoderConfig(path=config.encoder)
-        judge = build_judge(JudgeConfig(weights=config.weights), lambda: build_encoder(encoder))
 
-        def answer(replies: list[Reply]) -> list[dict[str, Any]]:
-            return [_row(rating) for rating in asyncio.run(judge.rate(replies))]
+    def build(encoder: Callable[[], Encoder]) -> Grade:
+        return build_judge(JudgeConfig(weights=config.weights), encoder).rate
 
-        for answers in run_filter(parse_request, answer, requests):
-            take(answers)
-    return 0
+    return grade_lines(config, parse_request, build, _row, _show)
 
 
 def parse_request(row: Mapping[str, Any]) -> Reply:
@@ -75,9 +54,7 @@ def parse_request(row: Mapping[str, Any]) -> Reply:
     return Reply(history=history, text=text)
 
 
-def _row(rating: Rating | ScalarRating | Failure) -> dict[str, Any]:
-    if isinstance(rating, Failure):
-        return {"error": f"{rating.kind}: {rating.message}"}
+def _row(rating: Rating | ScalarRating) -> dict[str, Any]:
     if isinstance(rating, ScalarRating):
         return {"error": "this judge gives one number, not the six dimensions"}
     ratings = {name: round(value, 4) for name, value in rating.dimensions.items()}

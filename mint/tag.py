@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mint.filters.files import open_answers, read_requests
-from mint.filters.lines import Answered, checked_text, clean_stdout, reply_field, run_filter
+from mint.filters.command import FilterSettings, Grade, grade_lines
+from mint.filters.lines import Answered, checked_text, reply_field
 from mint.shell import cli
-from rewards.build import EncoderConfig, TaggerConfig, build_encoder, build_tagger
+from rewards.build import TaggerConfig, build_tagger
 from rewards.errors import DataError
-from rewards.types import Failure, Reply, Tagging
+from rewards.protocols import Encoder
+from rewards.types import Reply, Tagging
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagConfig:
+class TagConfig(FilterSettings):
     """Finds the empathy tactics of replies: JSON lines on stdin, one line each on stdout.
 
     In:   {"reply": "I hear you. What happened?", "sentences": ["I hear you.", "What happened?"]}
@@ -28,35 +28,14 @@ class TagConfig:
     go on. Exit status 0 when all of the input was read.
     """
 
-    input: str | None = None
-    """File of JSON lines, or of conversations, whose supporter turns are tagged; null: stdin."""
-    output: str | None = None
-    """File for the answers; null: stdout."""
-    pretty: bool = False
-    """Show a table with coloured tactics instead of JSON lines."""
-    encoder: str | None = None
-    """Folder of the sentence encoder; null: the installed package or the hub."""
-    weights: str | None = None
-    """Fitted heads (.npz of python -m rewards.fit); null: the shipped ones."""
-
 
 def main(config: TagConfig) -> int:
     """Exit status of the command."""
-    requests = read_requests(config.input)
-    # Files first: what cannot be written should not wait for the encoder.
-    with (
-        clean_stdout() as stdout,
-        open_answers(config.output, config.pretty, stdout, _show) as take,
-    ):
-        encoder = EncoderConfig(path=config.encoder)
-        tagger = build_tagger(TaggerConfig(weights=config.weights), lambda: build_encoder(encoder))
 
-        def answer(replies: list[Reply]) -> list[dict[str, Any]]:
-            return [_row(tagging) for tagging in asyncio.run(tagger.tag(replies))]
+    def build(encoder: Callable[[], Encoder]) -> Grade:
+        return build_tagger(TaggerConfig(weights=config.weights), encoder).tag
 
-        for answers in run_filter(parse_request, answer, requests):
-            take(answers)
-    return 0
+    return grade_lines(config, parse_request, build, _row, _show)
 
 
 def parse_request(row: Mapping[str, Any]) -> Reply:
@@ -73,9 +52,7 @@ def parse_request(row: Mapping[str, Any]) -> Reply:
     return Reply(history=(), text=text, sentences=checked)
 
 
-def _row(tagging: Tagging | Failure) -> dict[str, Any]:
-    if isinstance(tagging, Failure):
-        return {"error": f"{tagging.kind}: {tagging.message}"}
+def _row(tagging: Tagging) -> dict[str, Any]:
     return {
         "sentences": [
             {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,22 @@ def searchpath_override() -> str:
 
 def compose_config(overrides: Sequence[str]) -> DictConfig:
     """The composed and key-checked configuration of one job."""
-    config = _compose(overrides)
+    return compose_configs([overrides])[0]
+
+
+def compose_configs(jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
+    """The same of several jobs. Raises ConfigError for the first that cannot be composed."""
     base = _compose([])
-    check_keys(config, base, overrides)
-    return config
+    known = dict(_leaves(base))
+    configs = []
+    for overrides in jobs:
+        try:
+            config = _compose(overrides)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(_explain(error, overrides, known)) from error
+        check_keys(config, known, overrides)
+        configs.append(config)
+    return configs
 
 
 def expand_sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
@@ -99,10 +111,13 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         raise ConfigError(_first_line(error)) from error
 
 
-def check_keys(config: DictConfig, base: DictConfig, overrides: Sequence[str]) -> None:
-    """Refuse keys that nothing reads and keys that verl accepts but ignores."""
-    known, given = dict(_leaves(base)), dict(_leaves(config))
-    valid = set(known) | {parent for key in known for parent in _parents(key)}
+def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Refuse keys that nothing reads and keys that verl accepts but ignores.
+
+    `known` holds every key with its value before a recipe or override changes it.
+    """
+    given = dict(_leaves(config))
+    valid = _with_parents(known)
     for key in given:
         if key in valid or _is_open(key):
             continue
@@ -118,22 +133,18 @@ def check_keys(config: DictConfig, base: DictConfig, overrides: Sequence[str]) -
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:
-    try:
-        with initialize_config_module(CONFIG_MODULE, version_base=None):
-            return compose(CONFIG_NAME, overrides=[searchpath_override(), *overrides])
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_explain(error, overrides)) from error
+    with initialize_config_module(CONFIG_MODULE, version_base=None):
+        return compose(CONFIG_NAME, overrides=[searchpath_override(), *overrides])
 
 
-def _explain(error: Exception, overrides: Sequence[str]) -> str:
+def _explain(error: Exception, overrides: Sequence[str], known: Iterable[str]) -> str:
     text = str(error)
     cause = str(error.__cause__ or "")
     for pattern in (r"Could not override '([^']+)'", r"full_key: (\S+)", r"Key '([^']+)'"):
         match = re.search(pattern, text) or re.search(pattern, cause)
         if match and ("not in" in text + cause or "Could not override" in text):
             key = match.group(1)
-            base = _compose([])
-            valid = {k for leaf, _ in _leaves(base) for k in (leaf, *_parents(leaf))}
+            valid = _with_parents(known)
             if key not in valid:
                 return f"unknown key {key!r}{nearest(key, valid, 0.6)} ({_source(key, overrides)})"
     detail = _first_line(error.__cause__ or error)
@@ -156,10 +167,10 @@ def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield path, value
 
 
-def _parents(key: str) -> Iterator[str]:
-    parts = key.split(".")
-    for end in range(1, len(parts)):
-        yield ".".join(parts[:end])
+def _with_parents(keys: Iterable[str]) -> set[str]:
+    """The keys and every node they stand in."""
+    parts = [key.split(".") for key in keys]
+    return {".".join(key[:end]) for key in parts for end in range(1, len(key) + 1)}
 
 
 def _is_open(key: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from mint.config.schema import MintConfig
-from mint.shell.cli import field_docs
+from mint.shell.usage import field_docs
 
 _INTRO = """# Configuration
 

@@ -29,6 +29,8 @@ def read_requests(path: str | None) -> Iterable[Sequence[bytes]]:
     cannot be read, DataError when it is neither.
     """
     if path is None:
+        if sys.stdin.isatty():
+            print("reading JSON lines from the terminal; Ctrl-D ends", file=sys.stderr)
         return available_lines(sys.stdin.fileno())
     try:
         content = Path(path).read_bytes()

@@ -8,25 +8,25 @@ list field may take the arguments without key: `field(metadata=POSITIONAL)`.
 
 from __future__ import annotations
 
-import ast
 import difflib
-import inspect
-import itertools
+import os
 import sys
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
+from mint.shell.usage import FLAG, key_names, kind_of, program, usage
 from rewards.errors import ConfigError, MintError
 
 T = TypeVar("T")
 
 POSITIONAL = {"positional": True}
 """Metadata of the list field that takes arguments without a key."""
+PRINT_KEYS = "--print-keys"
+"""Prints what can follow on the command line, for the shell's completion."""
 
 
 def parse(settings: type[T], argv: Sequence[str]) -> T:
@@ -45,8 +45,9 @@ def parse(settings: type[T], argv: Sequence[str]) -> T:
             continue
         if not sep and not argument.startswith("--"):
             raise ConfigError(f"expected key=value, got {argument!r}; keys: {', '.join(known)}")
-        if key.split(".")[0] not in known:
-            raise ConfigError(f"unknown key {key!r}{nearest(key, known)}")
+        _check_key(settings, key, value)
+        if not sep and kind_of(settings, key) and FLAG not in kind_of(settings, key):
+            raise ConfigError(f"{argument} needs a value: {key}=...")
         parsed = OmegaConf.create(f"v: {value}").v if sep and value[:1] in "[{" else value
         _place(given, key, parsed if sep else True)
     missing = [
@@ -62,7 +63,39 @@ def parse(settings: type[T], argv: Sequence[str]) -> T:
         node = OmegaConf.merge(schema, OmegaConf.create(given))
         return OmegaConf.to_object(node)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
+        raise ConfigError(_explain(settings, given, error)) from error
+
+
+def _check_key(settings: type, key: str, value: str) -> None:
+    """Raise ConfigError, naming the nearest key, unless each part of `key` is a field and the last
+    one takes a value."""
+    owner: Any = settings
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if not is_dataclass(owner):
+            return
+        hints = get_type_hints(owner)
+        if part not in hints:
+            prefix = "".join(f"{parent}." for parent in parts[:depth])
+            raise ConfigError(f"unknown key {key!r}{nearest(part, hints, prefix=prefix)}")
+        owner = hints[part]
+    if is_dataclass(owner) and not value.startswith("{"):
+        inner = next(key_names(owner))  # type: ignore[arg-type]
+        raise ConfigError(f"{key} takes no value but has keys of its own, such as {key}.{inner}=")
+
+
+def _explain(settings: type, given: Mapping[str, Any], error: OmegaConfBaseException) -> str:
+    """One line that names the key and, for a value of a wrong type, what it takes."""
+    first, key = str(error).splitlines()[0], error.full_key
+    if not key:
+        return first
+    value: Any = given
+    for part in key.split("."):
+        value = value[part] if isinstance(value, Mapping) and part in value else None
+    kind = kind_of(settings, key.split("[")[0])
+    if isinstance(error, ValidationError) and kind:
+        return f"{key} must be {kind}, got {value!r}"
+    return f"{key}: {first}"
 
 
 def _place(given: dict[str, Any], key: str, value: Any) -> None:
@@ -87,30 +120,58 @@ def make_writable(node: Any) -> None:
             make_writable(child)
 
 
-def nearest(key: str, known: Any, cutoff: float = 0.5) -> str:
-    """'; did you mean ...?' for the closest known key, else the allowed keys (when few)."""
+def nearest(key: str, known: Any, cutoff: float = 0.5, prefix: str = "") -> str:
+    """'; did you mean ...?' for the closest known key, else the allowed keys (when few).
+
+    `prefix` stands before every key that is shown.
+    """
     close = difflib.get_close_matches(key, list(known), n=1, cutoff=cutoff)
     if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; allowed: {', '.join(known)}" if len(known) <= 12 else ""
+        return f"; did you mean {prefix + close[0]!r}?"
+    return f"; allowed: {', '.join(prefix + name for name in known)}" if len(known) <= 12 else ""
 
 
 def run(
-    settings: type[T], main: Callable[[T], int | None], argv: Sequence[str] | None = None
+    settings: type[T],
+    main: Callable[[T], int | None],
+    argv: Sequence[str] | None = None,
+    part: str = "",
 ) -> int:
-    """Parse, run `main`, turn a MintError into one line on stderr.
+    """Parse, run `main`, turn an error into one line on stderr; returns the exit status.
 
-    Returns the exit status: 2 for bad input, 1 for what broke although the input was good.
+    `part` is what the command line names before the keys. See `guarded`.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(arguments):
-        print(usage(settings))
+        print(usage(settings, part))
         return 0
+    if PRINT_KEYS in arguments:
+        print("\n".join(f"{name}=" for name in key_names(settings)))
+        return 0
+    return guarded(lambda: main(parse(settings, arguments)))
+
+
+def guarded(work: Callable[[], int | None]) -> int:
+    """Exit status of `work`, with one line on stderr for what went wrong.
+
+    2 for bad input, 1 for what broke although the input was good, 130 after Ctrl-C. A file that
+    cannot be read or written counts as bad input, and is named.
+    """
     try:
-        return main(parse(settings, arguments)) or 0
+        return work() or 0
     except MintError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1 if isinstance(error, RuntimeError) else 2
+    except BrokenPipeError:
+        # Whoever read the output went away (`| head`); the rest of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        # A rename names two files, and the first one is only temporary.
+        name = error.filename2 or error.filename
+        where = "" if name is None else f"{name}: "
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return 1 if name is None else 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -126,54 +187,15 @@ def run_parts(
 
     Each part has settings of its own.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(f"{doc.strip()}\n\nParts: {', '.join(parts)}; `PART --help` lists its keys.")
-        return 0 if arguments else 2
-    name, *rest = arguments
+    name, *rest = [*(sys.argv[1:] if argv is None else argv), ""]
+    if name in ("", "-h", "--help"):
+        print(f"usage: {program()} PART [key=value ...]\n\n{doc.strip()}\n")
+        print(f"Parts: {', '.join(parts)}; `PART --help` lists its keys.")
+        return 0 if name else 2
+    if name == PRINT_KEYS:
+        print("\n".join(parts))
+        return 0
     if name not in parts:
         print(f"error: unknown part {name!r}{nearest(name, parts)}", file=sys.stderr)
         return 2
-    return run(parts[name], main, rest)
-
-
-def usage(settings: type) -> str:
-    """Help text made of the dataclass: docstring, keys, defaults, field documentation."""
-    docs = field_docs(settings)
-    lines = [inspect.getdoc(settings) or "", "", "Keys (key=value):"]
-    for f in fields(settings):
-        default = "required"
-        if f.default is not MISSING:
-            default = f"default {f.default}"
-        elif f.default_factory is not MISSING:
-            made = f.default_factory()
-            default = "see docs/configuration.md" if is_dataclass(made) else f"default {made}"
-        text = f"{docs[f.name] if f.name in docs else ''} ({default})"
-        lines.append(
-            textwrap.fill(text, 96, initial_indent=f"  {f.name:<16} ", subsequent_indent=" " * 19)
-        )
-    return "\n".join(lines)
-
-
-def field_docs(settings: type) -> dict[str, str]:
-    """Field name -> the string literal written under it, in the class or the one it inherits."""
-    docs: dict[str, str] = {}
-    for owner in reversed(settings.__mro__):
-        if is_dataclass(owner):
-            docs |= _own_field_docs(owner)
-    return docs
-
-
-def _own_field_docs(settings: type) -> dict[str, str]:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(settings)))
-    body = tree.body[0].body  # type: ignore[attr-defined]
-    docs = {}
-    for field, literal in itertools.pairwise(body):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(literal, ast.Expr)
-            and isinstance(literal.value, ast.Constant)
-        ):
-            docs[field.target.id] = " ".join(str(literal.value.value).split())
-    return docs
+    return run(parts[name], main, rest[:-1], name)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from rewards.errors import ConfigError, GraderError
 from rewards.graders.adapter import Adapter
+from rewards.graders.cache import ReplyCache
 from rewards.graders.windows import Window, make_windows, plan_batches
 from rewards.protocols import EncodedReply, SplitReply
 from rewards.quiet import quiet_loading
@@ -26,40 +26,12 @@ from rewards.types import GraderIdentity
 if TYPE_CHECKING:
     import torch
 
+    from rewards.graders.bert import WordPieces
+
 DTYPES = ("auto", "float32", "bfloat16")
 POOLED_VECTORS = 3
 """A pooled reply is mean, maximum over sentences, and [CLS], one after the other."""
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-
-
-class ReplyCache:
-    """Least-recently-used store of encoded replies, at most `size` of them. Not thread-safe."""
-
-    def __init__(self, size: int) -> None:
-        if size < 0:
-            raise ConfigError(f"mint.encoder.cache_size must be >= 0 replies, got {size}")
-        self._size = size
-        self._known: OrderedDict[SplitReply, EncodedReply] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def lookup(
-        self,
-        replies: Sequence[SplitReply],
-        compute: Callable[[list[SplitReply]], list[EncodedReply]],
-    ) -> list[EncodedReply]:
-        """One result a reply; `compute` is called once with the distinct unknown ones."""
-        known = {reply: self._known[reply] for reply in replies if reply in self._known}
-        new = [reply for reply in dict.fromkeys(replies) if reply not in known]
-        if new:
-            known.update(zip(new, compute(new), strict=True))
-        self._known.update(known)
-        for reply in known:
-            self._known.move_to_end(reply)
-        while len(self._known) > self._size:
-            self._known.popitem(last=False)
-        return [known[reply] for reply in replies]
 
 
 class ContextEncoder:
@@ -100,11 +72,16 @@ class ContextEncoder:
                 f"{adapter.encoder_sha256[:12]}, but {name} with {revision[:12]} is in use; "
                 "set mint.encoder.path to that model, or fit anew with python -m rewards.fit"
             )
+        # Imported here: torch takes a second, and `rewards` is also used without any encoder.
+        import torch
+
         chosen = resolve_dtype(dtype)
-        self._tokenizer, self._model = load_model(Path(path), num_threads)
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        self._words, self._model = _load(Path(path))
         if adapter is not None:
             adapter.apply(self._model)
-        cast(self._model, chosen)
+        self._model.to(getattr(torch, chosen))
         self._dim = int(self._model.config.hidden_size)
         self._identity = GraderIdentity(
             kind="encoder",
@@ -154,17 +131,16 @@ class ContextEncoder:
         """The token windows of all replies, in order."""
         texts = [text for reply in replies for text in (reply.seeker_turn, *reply.sentences)]
         distinct = list(dict.fromkeys(texts))
-        ids = self._tokenizer(distinct, add_special_tokens=False, verbose=False)["input_ids"]
-        tokens = dict(zip(distinct, ids, strict=True))
-        unknown = [self._tokenizer.unk_token_id]
+        tokens = dict(zip(distinct, self._words.encode(distinct), strict=True))
+        unknown = [self._words.unknown]
         windows = []
         for position, reply in enumerate(replies):
             windows += make_windows(
                 position,
                 tokens[reply.seeker_turn],
                 [tokens[text] or unknown for text in reply.sentences],
-                cls=self._tokenizer.cls_token_id,
-                sep=self._tokenizer.sep_token_id,
+                cls=self._words.cls,
+                sep=self._words.sep,
             )
         return windows
 
@@ -259,13 +235,6 @@ def padded(windows: Sequence[Window]) -> dict[str, torch.Tensor]:
     return {"input_ids": tokens, "token_type_ids": segments, "attention_mask": mask}
 
 
-def cast(model: torch.nn.Module, dtype: str) -> None:
-    """Turn the weights of `model` into float32 or bfloat16."""
-    import torch
-
-    model.to(getattr(torch, dtype))
-
-
 def resolve_dtype(dtype: str) -> str:
     """float32 or bfloat16; "auto" is bfloat16 where the processor computes in it natively."""
     if dtype != "auto":
@@ -288,6 +257,17 @@ def weights_hash(folder: Path) -> str:
         f"no sentence-transformers model in {folder}: it has none of {', '.join(_WEIGHT_FILES)}; "
         "set the encoder's path to a model folder"
     )
+
+
+def _load(folder: Path) -> tuple[WordPieces, Any]:
+    """Tokenizer and model, the quick way where the folder allows it. See `load_model`."""
+    from rewards.graders.bert import load_bert, word_pieces
+
+    plain = load_bert(folder)
+    if plain is not None:
+        return plain
+    tokenizer, model = load_model(folder, None)
+    return word_pieces(tokenizer), model
 
 
 def load_model(path: Path, num_threads: int | None) -> tuple[Any, Any]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rewards.build import EncoderConfig, build_encoder
+from rewards.build import EncoderConfig, build_encoder, find_encoder
 from rewards.errors import ConfigError, GraderError
 from rewards.graders.adapter import LowRank, load_adapter, save_adapter
-from rewards.graders.encoder import (
-    ContextEncoder,
-    HashingEncoder,
-    ReplyCache,
-    load_model,
-    weights_hash,
-)
+from rewards.graders.bert import load_bert
+from rewards.graders.cache import ReplyCache
+from rewards.graders.encoder import ContextEncoder, HashingEncoder, load_model, weights_hash
 from rewards.graders.windows import (
     REPLY_TOKENS,
     SEEKER_TOKENS,
@@ -108,6 +109,86 @@ def test_vectors_are_means_of_the_right_tokens(folder: Path) -> None:
     mean = hidden[first:-1].mean(axis=0)
     wanted = np.concatenate([mean, np.max(rows, axis=0), hidden[0]])
     assert np.allclose(found.pooled, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shipped", [False, True])
+def test_the_quick_way_gives_the_librarys_vectors(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, shipped: bool
+) -> None:
+    texts = ("Crème brûlée, ﬁne 💛", "日本 [SEP] a\tb", "x" * 300, "walk " * 700, "...")
+    replies = [SplitReply(text, (text, *texts[:n])) for n, text in enumerate(texts)]
+    place: dict[str, object] = {"dtype": dtype, "batch_tokens": 512}
+    if shipped:
+        config = EncoderConfig()
+        folder = find_encoder(config)
+        place |= {"name": config.name, "adapter": load_adapter(None)}
+    quick = encoder(folder, **place)
+    assert type(quick._model).__module__ == "rewards.graders.bert"
+    monkeypatch.setattr("rewards.graders.bert.load_bert", lambda path: None)
+    slow = encoder(folder, **place)
+    assert type(slow._model).__module__.startswith("transformers.")
+    assert quick.identity == slow.identity
+    for mine, theirs in zip(quick.encode(replies), slow.encode(replies), strict=True):
+        assert np.allclose(mine.sentences_SD, theirs.sentences_SD, rtol=0, atol=1e-6)
+        assert np.allclose(mine.pooled, theirs.pooled, rtol=0, atol=1e-6)
+
+
+def changed(folder: Path, name: str, **changes: object) -> None:
+    """Set keys of a JSON file of the folder."""
+    path = folder / name
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps({**content, **changes}), encoding="utf-8")
+
+
+def as_pickle(folder: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: changed(folder, "config.json", hidden_act="gelu_new"),
+        lambda folder: changed(folder, "tokenizer_config.json", do_lower_case=False),
+        lambda folder: (folder / "tokenizer.json").unlink(),
+        as_pickle,
+    ],
+)
+def test_other_forms_are_left_to_the_library(
+    folder: Path, tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    assert load_bert(other) is not None
+    change(other)
+    assert load_bert(other) is None
+    loaded = encoder(other)
+    assert type(loaded._model).__module__.startswith("transformers.")
+    assert loaded.encode([REPLY])[0].pooled.shape == (96,)
+
+
+def test_a_transformer_in_a_subfolder_is_left_to_the_library(folder: Path, tmp_path: Path) -> None:
+    module = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "modules.json").write_text(json.dumps([module]), encoding="utf-8")
+    assert load_bert(tmp_path) is not None
+    (tmp_path / "modules.json").write_text(json.dumps([{**module, "path": "0"}]), encoding="utf-8")
+    assert load_bert(tmp_path) is None
+
+
+def test_the_shipped_encoder_needs_torch_alone() -> None:
+    code = (
+        "import sys\n"
+        "from rewards.build import EncoderConfig, build_encoder\n"
+        "build_encoder(EncoderConfig())\n"
+        "print({'transformers', 'sentence_transformers', 'sklearn', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_context_changes_a_sentence(folder: Path) -> None:

@@ -360,3 +360,19 @@ def test_the_example_runs(root: Path, tmp_path: Path) -> None:
     assert all(0 <= value <= 5 for value in novelty)
     assert novelty[2] > novelty[1]  # the second turn repeats the first one's moves, the third not
     assert "could not be graded" not in done.stdout
+
+
+def test_a_person_at_the_terminal_is_told_what_is_awaited() -> None:
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mint.tag"],
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    os.close(slave)
+    os.write(master, b"\x04")
+    out, err = process.communicate(timeout=60)
+    os.close(master)
+    assert (process.returncode, out) == (0, b"")
+    assert b"reading JSON lines from the terminal" in err

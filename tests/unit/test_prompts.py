@@ -8,7 +8,7 @@ from mint.config.prompts import PromptConfig, PromptStyle, length_note, prompts_
 from mint.config.schema import DataConfig
 from mint.data.prompts import chat_messages, system_prompt
 from mint.prepare import PrepareConfig
-from mint.shell.cli import field_docs
+from mint.shell.usage import field_docs
 from rewards.errors import ConfigError
 from rewards.shaping import leaks_labels
 from rewards.tactics import TACTIC_NAMES

@@ -51,6 +51,12 @@ def test_wrong_recipe_suggests_and_lists(capsys: pytest.CaptureFixture[str]) -> 
     assert "  mint_tiny " in text
 
 
+def test_a_recipe_without_plus_is_told_to_take_one(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = run(capsys, "recipe=mint_tiny", "--dry-run")
+    assert status == 2
+    assert text == "error: recipe=mint_tiny lacks a plus: write +recipe=mint_tiny\n"
+
+
 def test_a_layer_is_not_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     status, text = run(capsys, "+recipe=base")
     assert status == 2
@@ -73,6 +79,7 @@ def test_a_layer_is_not_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
         ("mint.reward.kl=0,1", "a sweep (comma-separated values) needs -m"),
         ("--wrong-flag", "unknown option '--wrong-flag'"),
         ("justaword", "justaword"),
+        ("--dry", "unknown option '--dry'; did you mean '--dry-run'?"),
     ],
 )
 def test_bad_overrides_are_one_clear_line(
@@ -171,6 +178,29 @@ def test_cfg_job_prints_the_composed_configuration() -> None:
     assert "kl: 0.25" in done.stdout
 
 
+def test_hydras_own_help_needs_no_recipe() -> None:
+    command = [sys.executable, "-m", "mint.train", "--hydra-help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--multirun" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--help"], 0), (["+recipe=no"], 2), (["+recipe=mint_tiny", "mint.kll=1"], 2)],
+)
+def test_what_is_known_at_once_is_said_without_models(arguments: list[str], status: int) -> None:
+    code = (
+        "import sys\n"
+        "from mint.train import main\n"
+        f"status = main({arguments!r})\n"
+        "heavy = {'torch', 'transformers', 'sklearn', 'verl', 'ray', 'vllm', 'pyarrow'}\n"
+        "print(status, sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"{status} []"
+
+
 def test_existing_run_directory_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,7 +215,7 @@ def test_resume_without_checkpoint_is_refused(tmp_path: Path) -> None:
     config = compose.compose_config(
         ["+recipe=mint_tiny", f"mint.run.dir={tmp_path}/none", "mint.run.resume=true"]
     )
-    train.finalise(config, recipe="mint_tiny", run_dir="unused")
+    compose.finalise(config, recipe="mint_tiny", run_dir="unused")
     from mint.config.schema import mint_config
     from mint.training import pipeline
 
