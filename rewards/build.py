@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rewards.errors import ConfigError
-from rewards.graders.adapter import load_adapter
+from rewards.graders.embedded.adapter import load_adapter
+from rewards.graders.embedded.judge import EmbeddedJudge
+from rewards.graders.embedded.tagger import EmbeddedTagger
 from rewards.graders.encoder import ContextEncoder
-from rewards.graders.judge_embedded import EmbeddedJudge
-from rewards.graders.judge_reward_model import GetRewardJudge, RewardModelJudge
-from rewards.graders.judge_served import RubricJudge
-from rewards.graders.tagger_embedded import EmbeddedTagger
-from rewards.graders.tagger_served import LoraTagger, ZeroShotTagger
+from rewards.graders.served.judge import RubricJudge
+from rewards.graders.served.reward_model import GetRewardJudge, RewardModelJudge
+from rewards.graders.served.tagger import LoraTagger, ZeroShotTagger
 from rewards.protocols import EmpathyJudge, Encoder, ServedGrader, TacticTagger
 from rewards.serving.health import probe
 from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig

@@ -26,17 +26,17 @@ from typing import Any
 
 from rewards.build import DEFAULT_ENCODER, EncoderConfig, find_encoder
 from rewards.errors import ConfigError, MintError
-from rewards.graders.corpus import (
+from rewards.fitting.corpus import (
     agreement,
     read_authored_replies,
     read_expert_ratings,
     read_human_replies,
     read_replies,
 )
-from rewards.graders.crossfit import cross_fit
-from rewards.graders.fitting import FitSettings, Fitter
-from rewards.graders.publish import publish
-from rewards.graders.training import TrainingSettings
+from rewards.fitting.crossfit import cross_fit
+from rewards.fitting.finetune import TrainingSettings
+from rewards.fitting.fitter import FitSettings, Fitter
+from rewards.fitting.publish import publish
 
 _log = logging.getLogger(__name__)
 _PACKAGE_WEIGHTS = Path(__file__).parent / "graders" / "weights"

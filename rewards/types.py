@@ -90,7 +90,7 @@ class Rating:
     uncertainty: float | None = None
     """Standard deviation of the error that the judge expects of its aggregate; None if unknown."""
     tricks: tuple[str, ...] = ()
-    """Tricks of the reply that held its rating down (see `rewards.graders.guard`)."""
+    """Tricks of the reply that held its rating down (see `rewards.graders.embedded.guard`)."""
     repeat_std: float | None = None
     """Standard deviation of the aggregate over repeated gradings; None: graded once."""
 

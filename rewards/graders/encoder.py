@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError, GraderError
-from rewards.graders.adapter import Adapter
-from rewards.graders.windows import Window, make_windows, plan_batches
+from rewards.graders.embedded.adapter import Adapter
+from rewards.graders.embedded.windows import Window, make_windows, plan_batches
 from rewards.protocols import EncodedReply, SplitReply
 from rewards.quiet import quiet_loading
 from rewards.types import GraderIdentity

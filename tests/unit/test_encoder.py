@@ -10,20 +10,20 @@ import pytest
 
 from rewards.build import EncoderConfig, build_encoder
 from rewards.errors import ConfigError, GraderError
-from rewards.graders.adapter import LowRank, load_adapter, save_adapter
+from rewards.graders.embedded.adapter import LowRank, load_adapter, save_adapter
+from rewards.graders.embedded.windows import (
+    REPLY_TOKENS,
+    SEEKER_TOKENS,
+    SENTENCE_TOKENS,
+    make_windows,
+    plan_batches,
+)
 from rewards.graders.encoder import (
     ContextEncoder,
     HashingEncoder,
     ReplyCache,
     load_model,
     weights_hash,
-)
-from rewards.graders.windows import (
-    REPLY_TOKENS,
-    SEEKER_TOKENS,
-    SENTENCE_TOKENS,
-    make_windows,
-    plan_batches,
 )
 from rewards.protocols import EncodedReply, SplitReply
 

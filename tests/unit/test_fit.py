@@ -11,8 +11,7 @@ import pytest
 
 from rewards.errors import ConfigError, DataError
 from rewards.fit import main, parse
-from rewards.graders.adapter import load_adapter
-from rewards.graders.corpus import (
+from rewards.fitting.corpus import (
     CorpusReply,
     HumanReply,
     read_authored_replies,
@@ -20,16 +19,17 @@ from rewards.graders.corpus import (
     read_human_replies,
     read_replies,
 )
-from rewards.graders.crossfit import FOLDS, HeldOut, assign_groups, cross_fit
-from rewards.graders.degenerate import labelled, probes
+from rewards.fitting.crossfit import FOLDS, HeldOut, assign_groups, cross_fit
+from rewards.fitting.degenerate import labelled, probes
+from rewards.fitting.finetune import TrainingSettings
+from rewards.fitting.fitter import Fit, FitSettings, Fitter, calibrate, sigmoid
+from rewards.fitting.metrics import best_thresholds, grouped_spearman, spearman, tactic_scores
+from rewards.fitting.publish import calibration_error, publish
+from rewards.fitting.validation import coverage, partial_spearman, tagging_card
+from rewards.graders.embedded.adapter import load_adapter
+from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge
+from rewards.graders.embedded.tagger import EmbeddedTagger
 from rewards.graders.encoder import ContextEncoder
-from rewards.graders.fitting import Fit, FitSettings, Fitter, calibrate, sigmoid
-from rewards.graders.judge_embedded import OUTPUTS, EmbeddedJudge
-from rewards.graders.metrics import best_thresholds, grouped_spearman, spearman, tactic_scores
-from rewards.graders.publish import calibration_error, publish
-from rewards.graders.tagger_embedded import EmbeddedTagger
-from rewards.graders.training import TrainingSettings
-from rewards.graders.validation import coverage, partial_spearman, tagging_card
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, Message, Rating, Reply, Tagging
 

@@ -18,16 +18,16 @@ from rewards.build import (
     build_graders,
 )
 from rewards.errors import ConfigError
-from rewards.graders.corpus import read_human_replies, read_replies
-from rewards.graders.crossfit import as_reply
+from rewards.fitting.corpus import read_human_replies, read_replies
+from rewards.fitting.crossfit import as_reply
+from rewards.fitting.metrics import spearman
+from rewards.fitting.publish import human_figures
+from rewards.graders.embedded.heads import Heads, load_heads, save_heads, shipped_card
+from rewards.graders.embedded.judge import FEATURES as REPLY_FEATURES
+from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge, judge_features
+from rewards.graders.embedded.tagger import FEATURES as SENTENCE_FEATURES
+from rewards.graders.embedded.tagger import EmbeddedTagger
 from rewards.graders.encoder import ContextEncoder, HashingEncoder
-from rewards.graders.heads import Heads, load_heads, save_heads, shipped_card
-from rewards.graders.judge_embedded import FEATURES as REPLY_FEATURES
-from rewards.graders.judge_embedded import OUTPUTS, EmbeddedJudge, judge_features
-from rewards.graders.metrics import spearman
-from rewards.graders.publish import human_figures
-from rewards.graders.tagger_embedded import FEATURES as SENTENCE_FEATURES
-from rewards.graders.tagger_embedded import EmbeddedTagger
 from rewards.protocols import EmpathyJudge, EncodedReply, SplitReply, TacticTagger
 from rewards.scorer import ReplyScorer, ScoringRequest
 from rewards.tactics import TACTIC_NAMES

@@ -25,8 +25,8 @@ from rewards.build import (
     check_servers,
 )
 from rewards.errors import ConfigError
-from rewards.graders.lora_format import read_formats
-from rewards.graders.tagger_served import LoraTagger
+from rewards.graders.served.lora_format import read_formats
+from rewards.graders.served.tagger import LoraTagger
 from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import Message, Reply, Tagging

@@ -33,7 +33,7 @@ from rewards.build import (
 )
 from rewards.errors import ConfigError, DataError
 from rewards.formula import RewardWeights
-from rewards.graders.judge_served import RubricJudge
+from rewards.graders.served.judge import RubricJudge
 from rewards.scorer import ScoringRequest
 from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
 from rewards.types import Failure, Message, Rating, Reply, Signals, Status, Tagging

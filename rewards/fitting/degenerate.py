@@ -11,8 +11,8 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rewards.graders.corpus import CorpusReply
-from rewards.graders.cues import words as cue_words
+from rewards.fitting.corpus import CorpusReply
+from rewards.graders.embedded.cues import words as cue_words
 from rewards.text import split_sentences
 from rewards.types import DIMENSIONS, aggregate_empathy
 
@@ -66,7 +66,7 @@ class Degenerate(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A degenerate reply with ratings in the order of `judge_embedded.OUTPUTS`."""
+    """A degenerate reply with ratings in the order of `embedded.judge.OUTPUTS`."""
 
     reply: Degenerate
     ratings: tuple[float, ...]

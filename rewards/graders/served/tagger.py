@@ -11,8 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rewards.graders.lora_format import read_formats
-from rewards.graders.served import (
+from rewards.graders.served.base import (
     ServedBase,
     json_answer,
     mean_grades,
@@ -23,6 +22,7 @@ from rewards.graders.served import (
     tagging,
     text_hash,
 )
+from rewards.graders.served.lora_format import read_formats
 from rewards.serving.cassette import Request
 from rewards.serving.formats import (
     TOP_LOGPROBS,

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import cohen_kappa_score
 
-from rewards.graders.judge_embedded import OUTPUTS
-from rewards.graders.metrics import (
+from rewards.fitting.metrics import (
     Bools,
     Floats,
     grouped_spearman,
@@ -19,6 +18,7 @@ from rewards.graders.metrics import (
     spearman,
     tactic_scores,
 )
+from rewards.graders.embedded.judge import OUTPUTS
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 
 NEIGHBOURS = (

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError
-from rewards.graders.files import content_hash, write_atomically
+from rewards.graders.embedded.files import content_hash, write_atomically
 from rewards.protocols import Encoder
 
 _ARRAYS = (

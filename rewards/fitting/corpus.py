@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rewards.errors import DataError
-from rewards.graders.judge_embedded import OUTPUTS
+from rewards.graders.embedded.judge import OUTPUTS
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.text import split_sentences
 from rewards.types import DIMENSIONS
@@ -50,7 +50,7 @@ class CorpusReply:
     tactics: tuple[frozenset[str], ...] | None
     """Released tactics a sentence; None when their number is not that of `sentences`."""
     ratings: tuple[float, ...] | None
-    """In the order of `judge_embedded.OUTPUTS`, each in [1, 5]; None when one is missing."""
+    """In the order of `embedded.judge.OUTPUTS`, each in [1, 5]; None when one is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rewards.errors import ConfigError, GraderError
-from rewards.graders.served import (
+from rewards.graders.served.base import (
     CHAT_ROLES,
     ServedBase,
     chat_history,

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import GraderError
-from rewards.graders.adapter import SHIPPED, save_adapter
-from rewards.graders.cards import base_card, judge_figures, residual_spread
-from rewards.graders.corpus import CorpusReply, HumanReply
-from rewards.graders.crossfit import HeldOut, Tagged, judge_heads
-from rewards.graders.fitting import Fit, FitSettings, calibrate, indicator, sigmoid, stack
-from rewards.graders.heads import Heads, save_heads
-from rewards.graders.judge_embedded import WEIGHTS as JUDGE_WEIGHTS
-from rewards.graders.metrics import Bools, Floats, best_thresholds, rounded
-from rewards.graders.tagger_embedded import FEATURES as SENTENCE_FEATURES
-from rewards.graders.tagger_embedded import WEIGHTS as TAGGER_WEIGHTS
-from rewards.graders.validation import tagging_card
+from rewards.fitting.cards import base_card, judge_figures, residual_spread
+from rewards.fitting.corpus import CorpusReply, HumanReply
+from rewards.fitting.crossfit import HeldOut, Tagged, judge_heads
+from rewards.fitting.fitter import Fit, FitSettings, calibrate, indicator, sigmoid, stack
+from rewards.fitting.metrics import Bools, Floats, best_thresholds, rounded
+from rewards.fitting.validation import tagging_card
+from rewards.graders.embedded.adapter import SHIPPED, save_adapter
+from rewards.graders.embedded.heads import Heads, save_heads
+from rewards.graders.embedded.judge import WEIGHTS as JUDGE_WEIGHTS
+from rewards.graders.embedded.tagger import FEATURES as SENTENCE_FEATURES
+from rewards.graders.embedded.tagger import WEIGHTS as TAGGER_WEIGHTS
 from rewards.protocols import Encoder, SplitReply
 from rewards.tactics import NUM_TACTICS, TACTIC_NAMES
 

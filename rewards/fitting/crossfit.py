@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import GraderError
-from rewards.graders.corpus import CorpusReply
-from rewards.graders.degenerate import Degenerate, probes
+from rewards.fitting.corpus import CorpusReply
+from rewards.fitting.degenerate import Degenerate, probes
+from rewards.fitting.fitter import Fit, Fitter, Linear, split, stack
+from rewards.fitting.metrics import Floats
+from rewards.graders.embedded.heads import Heads, save_heads
+from rewards.graders.embedded.judge import FEATURES as REPLY_FEATURES
+from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge
 from rewards.graders.encoder import ContextEncoder
-from rewards.graders.fitting import Fit, Fitter, Linear, split, stack
-from rewards.graders.heads import Heads, save_heads
-from rewards.graders.judge_embedded import FEATURES as REPLY_FEATURES
-from rewards.graders.judge_embedded import OUTPUTS, EmbeddedJudge
-from rewards.graders.metrics import Floats
 from rewards.types import DIMENSIONS, Message, Rating, Reply
 
 FOLDS = 4

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from rewards.graders.served import (
+from rewards.graders.served.base import (
     ServedBase,
     json_answer,
     mean_grades,

@@ -1,6 +1,6 @@
 """Fitting of the embedded graders: one adapted encoder, heads for tactics and for ratings.
 
-`Fitter.fit` learns from some replies; `rewards.graders.crossfit` measures such fits on others.
+`Fitter.fit` learns from some replies; `rewards.fitting.crossfit` measures such fits on others.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from rewards.graders.adapter import Adapter, save_adapter
-from rewards.graders.corpus import CorpusReply
-from rewards.graders.degenerate import Labelled, labelled
+from rewards.fitting.corpus import CorpusReply
+from rewards.fitting.degenerate import Labelled, labelled
+from rewards.fitting.finetune import Example, TrainingSettings, fine_tune
+from rewards.fitting.metrics import Bools, Floats
+from rewards.graders.embedded.adapter import Adapter, save_adapter
+from rewards.graders.embedded.judge import judge_features
 from rewards.graders.encoder import ContextEncoder, load_model, weights_hash
-from rewards.graders.judge_embedded import judge_features
-from rewards.graders.metrics import Bools, Floats
-from rewards.graders.training import Example, TrainingSettings, fine_tune
 from rewards.protocols import EncodedReply, SplitReply
 from rewards.tactics import TACTIC_NAMES
 

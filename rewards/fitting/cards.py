@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score
 
-from rewards.graders.corpus import CorpusReply, agreement
-from rewards.graders.crossfit import FOLDS, HeldOut, Judged
-from rewards.graders.cues import is_question, words
-from rewards.graders.fitting import FitSettings
-from rewards.graders.metrics import Floats, rounded, spearman
-from rewards.graders.validation import coverage, judge_card, partial_spearman
+from rewards.fitting.corpus import CorpusReply, agreement
+from rewards.fitting.crossfit import FOLDS, HeldOut, Judged
+from rewards.fitting.fitter import FitSettings
+from rewards.fitting.metrics import Floats, rounded, spearman
+from rewards.fitting.validation import coverage, judge_card, partial_spearman
+from rewards.graders.embedded.cues import is_question, words
 from rewards.types import DIMENSIONS, GraderIdentity
 
 ORDINARY = "gold"

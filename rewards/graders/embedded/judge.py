@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rewards.graders.cues import reply_cues
-from rewards.graders.guard import guarded, tricks
-from rewards.graders.heads import load_heads
-from rewards.graders.identity import embedded_identity
-from rewards.graders.split import split_reply
+from rewards.graders.embedded.cues import reply_cues
+from rewards.graders.embedded.guard import guarded, tricks
+from rewards.graders.embedded.heads import load_heads
+from rewards.graders.embedded.identity import embedded_identity
+from rewards.graders.embedded.split import split_reply
 from rewards.protocols import EncodedReply, Encoder, SplitReply
 from rewards.types import DIMENSIONS, Failure, GraderIdentity, Rating, Reply
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rewards.graders.heads import load_heads
-from rewards.graders.identity import embedded_identity
-from rewards.graders.split import split_reply
+from rewards.graders.embedded.heads import load_heads
+from rewards.graders.embedded.identity import embedded_identity
+from rewards.graders.embedded.split import split_reply
 from rewards.protocols import Encoder
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import Failure, GraderIdentity, Reply, TaggedSentence, Tagging
