@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 
 from rewards.tactics import NUM_TACTICS, Counts, count_vector
 
@@ -105,18 +106,11 @@ def _ngram_surprisal(
         context_totals[ngram[:-1]] += count
     surprisals = []
     for start in range(len(sentence_tactics) - order + 1):
-        for ngram in _products(sentence_tactics[start : start + order]):
+        for ngram in product(*sentence_tactics[start : start + order]):
             seen = history.get(ngram, 0.0)
             total = context_totals[ngram[:-1]]
             surprisals.append(-math.log((seen + alpha) / (total + NUM_TACTICS * alpha)))
     return sum(surprisals) / len(surprisals) if surprisals else 0.0
-
-
-def _products(windows: Sequence[Collection[str]]) -> list[Ngram]:
-    ngrams: list[Ngram] = [()]
-    for tactics in windows:
-        ngrams = [(*ngram, tactic) for ngram in ngrams for tactic in tactics]
-    return ngrams
 
 
 def _smooth(counts: Sequence[float], alpha: float) -> list[float]:

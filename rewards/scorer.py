@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from rewards.diversity import (
     bigram_surprisal,
@@ -15,6 +15,7 @@ from rewards.diversity import (
     trigram_surprisal,
 )
 from rewards.errors import GraderError
+from rewards.formula import SURPRISALS
 from rewards.protocols import EmpathyJudge, TacticTagger
 from rewards.shaping import leaks_labels
 from rewards.text import VisibleReply, split_sentences, visible_reply
@@ -61,9 +62,17 @@ class ScoringRequest(NamedTuple):
 class ReplyScorer:
     """Turns replies into `Signals` with a tagger and a judge, which run at the same time."""
 
-    def __init__(self, tagger: TacticTagger, judge: EmpathyJudge) -> None:
+    def __init__(
+        self,
+        tagger: TacticTagger,
+        judge: EmpathyJudge,
+        *,
+        surprisals: Collection[str] = SURPRISALS,
+    ) -> None:
+        """`surprisals`: which of bigram and trigram to compute; the others stay None."""
         self._tagger = tagger
         self._judge = judge
+        self._surprisals = frozenset(surprisals)
 
     async def score(self, requests: Sequence[ScoringRequest]) -> list[Signals]:
         """Signals of each request, in order.
@@ -87,7 +96,7 @@ class ReplyScorer:
         return [
             _ungraded(request, seen)
             if seen.status is not Status.OK
-            else _signals(request, seen.text, *next(grades))
+            else self._signals(request, seen.text, *next(grades))
             for request, seen in zip(requests, visible, strict=True)
         ]
 
@@ -100,6 +109,45 @@ class ReplyScorer:
             _checked("tagger", self._tagger.tag(replies), len(replies)),
             _checked("judge", self._judge.rate(replies), len(replies)),
         )
+
+    def _signals(
+        self,
+        request: ScoringRequest,
+        text: str,
+        tagging: Tagging | Failure,
+        rating: Judgement | Failure,
+    ) -> Signals:
+        rating = _usable(rating)
+        if isinstance(tagging, Failure) or isinstance(rating, Failure):
+            grades = {"tagger": tagging, "judge": rating}
+            failures = {name: g for name, g in grades.items() if isinstance(g, Failure)}
+            return failed_signals(request, failures)
+        counts = tagging.counts
+        return Signals(
+            status=Status.OK,
+            quality=quality_of(rating),
+            quality_is_logit=isinstance(rating, ScalarRating),
+            kl=kl_divergence(request.previous_counts, counts),
+            entropy=entropy(counts),
+            num_tokens=request.num_tokens,
+            label_leak=leaks_labels(text),
+            truncated=request.truncated,
+            counts=counts,
+            tagging=tagging,
+            rating=rating,
+            **self._surprisal(request, tagging),
+        )
+
+    def _surprisal(self, request: ScoringRequest, tagging: Tagging) -> dict[str, Any]:
+        sentences = [sentence.tactics for sentence in tagging.sentences]
+        return {
+            name: surprisal(history_ngrams(request.history_tactics, order), sentences)
+            for name, order, surprisal in (
+                ("bigram", 2, bigram_surprisal),
+                ("trigram", 3, trigram_surprisal),
+            )
+            if name in self._surprisals
+        }
 
 
 async def _checked(
@@ -120,33 +168,6 @@ def _ungraded(request: ScoringRequest, seen: VisibleReply) -> Signals:
         reason=_REASONS[seen.status],
         num_tokens=request.num_tokens,
         truncated=request.truncated,
-    )
-
-
-def _signals(
-    request: ScoringRequest, text: str, tagging: Tagging | Failure, rating: Judgement | Failure
-) -> Signals:
-    rating = _usable(rating)
-    if isinstance(tagging, Failure) or isinstance(rating, Failure):
-        grades = {"tagger": tagging, "judge": rating}
-        failures = {name: g for name, g in grades.items() if isinstance(g, Failure)}
-        return failed_signals(request, failures)
-    sentences = [sentence.tactics for sentence in tagging.sentences]
-    counts = tagging.counts
-    return Signals(
-        status=Status.OK,
-        quality=quality_of(rating),
-        quality_is_logit=isinstance(rating, ScalarRating),
-        kl=kl_divergence(request.previous_counts, counts),
-        entropy=entropy(counts),
-        bigram=bigram_surprisal(history_ngrams(request.history_tactics, 2), sentences),
-        trigram=trigram_surprisal(history_ngrams(request.history_tactics, 3), sentences),
-        num_tokens=request.num_tokens,
-        label_leak=leaks_labels(text),
-        truncated=request.truncated,
-        counts=counts,
-        tagging=tagging,
-        rating=rating,
     )
 
 
