@@ -180,7 +180,7 @@ def _judge(
 
 def _rate(judge: EmbeddedJudge, replies: Sequence[Reply]) -> list[Rating]:
     ratings = []
-    for rating in judge.rate_now(replies):
+    for rating in judge.grade_now(replies):
         if not isinstance(rating, Rating):
             raise GraderError(f"the judge could not rate a held-out reply: {rating.message}")
         ratings.append(rating)

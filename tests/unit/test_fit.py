@@ -189,11 +189,11 @@ def test_graders_learn_and_are_written(
     encoder = ContextEncoder(folder, name=NAME, adapter=adapter)
     history = (Message("seeker", "I am tired."),)
     replies = [Reply(history=history, text=t) for t in (WARM.format(1), ADVICE.format(2))]
-    good, bad = EmbeddedJudge(encoder, str(tmp_path / "judge.npz")).rate_now(replies)
+    good, bad = EmbeddedJudge(encoder, str(tmp_path / "judge.npz")).grade_now(replies)
     assert isinstance(good, Rating)
     assert isinstance(bad, Rating)
     assert good.aggregate > bad.aggregate + 0.5
-    (tagging, _) = EmbeddedTagger(encoder, str(tmp_path / "tagger.npz")).tag_now(replies)
+    (tagging, _) = EmbeddedTagger(encoder, str(tmp_path / "tagger.npz")).grade_now(replies)
     assert isinstance(tagging, Tagging)
     assert tagging.sentences[0].tactics == ("validation",)
 

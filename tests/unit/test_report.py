@@ -22,7 +22,7 @@ from mint.reporting.measures import MEASURES, verdict
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_lines, write_json_lines
 from rewards.errors import ConfigError
-from rewards.graders.embedded.files import content_hash
+from rewards.graders.embedded.arrays import content_hash
 from rewards.graders.embedded.heads import shipped_card
 from rewards.tactics import TACTIC_NAMES
 

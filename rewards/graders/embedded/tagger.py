@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rewards.graders.embedded.base import EmbeddedGrader
 from rewards.graders.embedded.heads import load_heads
-from rewards.graders.embedded.identity import embedded_identity
-from rewards.graders.embedded.split import split_reply
-from rewards.protocols import Encoder
+from rewards.protocols import Encoder, SplitReply
 from rewards.tactics import TACTIC_NAMES
-from rewards.types import Failure, GraderIdentity, Reply, TaggedSentence, Tagging
+from rewards.types import Failure, Reply, TaggedSentence, Tagging
 
 WEIGHTS = "tagger.npz"
 FEATURES = "sentence-2"
 """What the heads look at; raise the number with every change, fitted weights depend on it."""
 
 
-class EmbeddedTagger:
+class EmbeddedTagger(EmbeddedGrader[Tagging]):
     """Tags the sentences of replies on the CPU; several tactics a sentence are possible."""
 
     def __init__(self, encoder: Encoder, weights: str | None = None) -> None:
@@ -28,39 +27,21 @@ class EmbeddedTagger:
 
         Raises ConfigError when the weights are missing or were fitted for another encoder.
         """
-        self._encoder = encoder
-        self._heads = load_heads(weights, WEIGHTS, TACTIC_NAMES, FEATURES, encoder)
-
-    @property
-    def identity(self) -> GraderIdentity:
-        """Hash of the heads, with name and hashes of the encoder."""
-        return embedded_identity("tagger", self._heads.revision, self._encoder.identity)
+        heads = load_heads(weights, WEIGHTS, TACTIC_NAMES, FEATURES, encoder)
+        super().__init__("tagger", encoder, heads)
 
     async def tag(self, replies: Sequence[Reply]) -> list[Tagging | Failure]:
-        """A Tagging for each reply, in order; Failure "empty" for one without a sentence."""
-        return await asyncio.to_thread(self.tag_now, replies)
+        """As `grade_now`, in another thread."""
+        return await asyncio.to_thread(self.grade_now, replies)
 
-    def tag_now(self, replies: Sequence[Reply]) -> list[Tagging | Failure]:
-        """As `tag`, in the calling thread."""
-        split = [split_reply(reply) for reply in replies]
-        known = [reply for reply in split if reply.sentences]
-        encoded = self._encoder.encode(known) if known else []
+    def _grade(self, replies: Sequence[SplitReply]) -> Iterator[Tagging]:
         # Head by head on all sentences at once; a reply's rows are cut out again below.
-        rows = [e.sentences_SD for e in encoded]
-        probabilities = iter(self._probabilities(np.concatenate(rows)) if rows else ())
-        return [
-            Tagging(
-                sentences=tuple(self._tagged(text, next(probabilities)) for text in r.sentences)
+        vectors_SD = np.concatenate([e.sentences_SD for e in self._encoder.encode(replies)])
+        rows = iter(self._heads.probabilities(vectors_SD))
+        for reply in replies:
+            yield Tagging(
+                sentences=tuple(self._tagged(text, next(rows)) for text in reply.sentences)
             )
-            if r.sentences
-            else Failure("empty", "the reply has no sentence")
-            for r in split
-        ]
-
-    def _probabilities(self, vectors_SD: NDArray[np.float32]) -> NDArray[np.float64]:
-        scores_SK = self._heads.scores(vectors_SD).astype(np.float64)
-        result: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-scores_SK))
-        return result
 
     def _tagged(self, text: str, probabilities_K: NDArray[np.float64]) -> TaggedSentence:
         present_K = probabilities_K >= self._heads.thresholds
