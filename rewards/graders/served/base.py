@@ -1,51 +1,47 @@
-"""What all served graders share: identity, checks, prompts, and the mean of repeated gradings."""
+"""What all served graders share: identity, checks, prompts, and repeated gradings."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from rewards.serving.cassette import Request
 from rewards.serving.client import GraderClient
-from rewards.serving.formats import off_schema
+from rewards.serving.formats import ChatAnswer, off_schema, read_chat
 from rewards.serving.health import probe, served_models
-from rewards.serving.settings import EndpointConfig
-from rewards.tactics import TACTIC_NAMES
-from rewards.text import split_sentences, visible_reply
-from rewards.types import (
-    DIMENSIONS,
-    Failure,
-    GraderIdentity,
-    Message,
-    Rating,
-    Reply,
-    ScalarRating,
-    ServerHealth,
-    Status,
-    TaggedSentence,
-    Tagging,
-)
+from rewards.serving.settings import EndpointConfig, ServedJudgeConfig
+from rewards.text import visible_reply
+from rewards.types import Failure, GraderIdentity, Reply, ServerHealth, Status
 
 GradeT = TypeVar("GradeT")
 
-CHAT_ROLES = {"seeker": "user", "supporter": "assistant"}
 UNPINNED = "unpinned"
 """Revision of a grader whose weights the configuration does not name."""
 
 
 class ServedBase:
-    """Client, identity and health of one served grader."""
+    """Client, identity, health and repeats of one served grader."""
 
-    def __init__(self, config: EndpointConfig, kind: str, name: str, parts: Mapping[str, Any]):
+    _config: Any
+
+    def __init__(
+        self,
+        config: EndpointConfig,
+        kind: str,
+        name: str,
+        parts: Mapping[str, Any],
+        settings: Sequence[str] = (),
+    ):
         """`kind` is tagger or judge, `name` the way of grading; `parts` is what else decides a
-        grade, e.g. the hash of the prompts."""
+        grade, e.g. the hash of the prompts, and `settings` names fields of `config` that do."""
         self._config = config
         self._kind = kind
         self._name = name
-        self._parts = {**parts, "repeats": config.repeats}
+        chosen = {field: getattr(config, field) for field in settings}
+        self._parts = {**parts, **chosen, "repeats": config.repeats}
         self._served_as: dict[str, str] = {}
         self.client = GraderClient(config)
 
@@ -72,6 +68,62 @@ class ServedBase:
         """See `rewards.protocols.ServedGrader`; nothing to probe in a replay."""
         return probe(self._config)
 
+    def sampling(self, sample: int) -> dict[str, Any]:
+        """Chat parameters of one grading; gradings of the same reply differ in their seed."""
+        config = self._config
+        return {
+            "temperature": config.temperature,
+            "seed": config.seed + sample,
+            "max_tokens": config.max_tokens,
+        }
+
+    async def repeated(
+        self,
+        grade: Callable[[int], Awaitable[Sequence[GradeT | Failure]]],
+        mean: Callable[[Sequence[GradeT]], GradeT],
+    ) -> list[GradeT | Failure]:
+        """What `grade(sample)` says of some replies: once, or the mean over all repeats.
+
+        A reply with a failed repeat is that Failure.
+        """
+        async with self.client.session():
+            runs = [await grade(sample) for sample in range(self._config.repeats)]
+        if len(runs) == 1:
+            return list(runs[0])
+        means: list[GradeT | Failure] = []
+        for grades in zip(*runs, strict=True):
+            failed = [grade for grade in grades if isinstance(grade, Failure)]
+            good = [grade for grade in grades if not isinstance(grade, Failure)]
+            means.append(failed[0] if failed else mean(good))
+        return means
+
+
+class ServedJudge(ServedBase, Generic[GradeT]):
+    """Asks once about each reply; subclasses say what, and how answers are read and averaged."""
+
+    _config: ServedJudgeConfig
+
+    async def rate(self, replies: Sequence[Reply]) -> list[GradeT | Failure]:
+        """A rating for each reply, in order; a Failure when its answer cannot be used."""
+
+        async def once(sample: int) -> list[GradeT | Failure]:
+            return await self.ask([self._request(reply, sample) for reply in replies])
+
+        return await self.repeated(once, self._mean)
+
+    async def ask(self, requests: Sequence[Request]) -> list[GradeT | Failure]:
+        """What the answers say, in order."""
+        return await self.client.ask_all(requests, [self._read] * len(requests))
+
+    def _request(self, reply: Reply, sample: int) -> Request:
+        raise NotImplementedError
+
+    def _read(self, answer: Any) -> GradeT | Failure:
+        raise NotImplementedError
+
+    def _mean(self, ratings: Sequence[GradeT]) -> GradeT:
+        raise NotImplementedError
+
 
 def text_hash(*texts: str) -> str:
     """Hex SHA-256 of several texts, where each ends included."""
@@ -83,14 +135,13 @@ def prompt_text(name: str) -> str:
     return resources.files("rewards.graders").joinpath("prompts", name).read_text(encoding="utf-8")
 
 
-def sentences_of(reply: Reply) -> list[str]:
-    """The reply's sentences, as given or split."""
-    return split_sentences(reply.text) if reply.sentences is None else list(reply.sentences)
-
-
-def chat_history(history: Sequence[Message]) -> list[dict[str, str]]:
-    """Messages in chat roles."""
-    return [{"role": CHAT_ROLES[m.role], "content": m.content} for m in history]
+def read_chat_object(answer: Any) -> tuple[ChatAnswer, dict[str, Any]] | Failure:
+    """A chat answer and the JSON object that it consists of."""
+    chat = read_chat(answer)
+    if isinstance(chat, Failure):
+        return chat
+    found = read_object(chat.text)
+    return found if isinstance(found, Failure) else (chat, found)
 
 
 def read_object(text: str) -> dict[str, Any] | Failure:
@@ -129,68 +180,3 @@ def json_answer(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
     }
     form = {"name": name, "strict": True, "schema": schema}
     return {"response_format": {"type": "json_schema", "json_schema": form}}
-
-
-def tagging(
-    sentences: Sequence[str], probabilities: Sequence[Mapping[str, float]], threshold: float
-) -> Tagging:
-    """A Tagging with the tactics whose probability reaches the threshold."""
-    return Tagging(
-        sentences=tuple(
-            TaggedSentence(
-                text=text,
-                tactics=tuple(name for name in TACTIC_NAMES if row[name] >= threshold),
-                probabilities=dict(row),
-            )
-            for text, row in zip(sentences, probabilities, strict=True)
-        )
-    )
-
-
-def mean_grades(
-    runs: Sequence[Sequence[GradeT | Failure]], mean: Callable[[Sequence[GradeT]], GradeT]
-) -> list[GradeT | Failure]:
-    """The mean of each reply's repeated grades; a reply with a failed repeat is that Failure."""
-    if len(runs) == 1:
-        return list(runs[0])
-    means: list[GradeT | Failure] = []
-    for number in range(len(runs[0])):
-        grades = [run[number] for run in runs]
-        failed = [grade for grade in grades if isinstance(grade, Failure)]
-        good = [grade for grade in grades if not isinstance(grade, Failure)]
-        means.append(failed[0] if failed else mean(good))
-    return means
-
-
-def mean_tagging(taggings: Sequence[Tagging], threshold: float) -> Tagging:
-    """Mean probabilities, tactics anew from the threshold, and how much the gradings differ."""
-    rows, spreads = [], []
-    for sentence in zip(*(t.sentences for t in taggings), strict=True):
-        row = {}
-        for name in TACTIC_NAMES:
-            row[name], std = mean_std([s.probabilities[name] for s in sentence])
-            spreads.append(std)
-        rows.append(row)
-    merged = tagging([s.text for s in taggings[0].sentences], rows, threshold)
-    return Tagging(sentences=merged.sentences, repeat_std=sum(spreads) / len(spreads))
-
-
-def mean_rating(ratings: Sequence[Rating]) -> Rating:
-    """Mean of each dimension and of the aggregate."""
-    dimensions = {
-        name: mean_std([rating.dimensions[name] for rating in ratings])[0] for name in DIMENSIONS
-    }
-    aggregate, std = mean_std([rating.aggregate for rating in ratings])
-    return Rating(dimensions=dimensions, aggregate=aggregate, repeat_std=std)
-
-
-def mean_scalar(ratings: Sequence[ScalarRating]) -> ScalarRating:
-    """Mean of the values."""
-    value, std = mean_std([rating.value for rating in ratings])
-    return ScalarRating(value=value, repeat_std=std)
-
-
-def mean_std(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation (of the population) of at least one value."""
-    mean = sum(values) / len(values)
-    return mean, math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
