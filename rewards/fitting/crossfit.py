@@ -21,7 +21,7 @@ from rewards.fitting.corpus import CorpusReply
 from rewards.fitting.degenerate import Degenerate, probes
 from rewards.fitting.fitter import Fit, Fitter, Linear, split, stack
 from rewards.fitting.metrics import Floats
-from rewards.graders.embedded.heads import Heads, save_heads
+from rewards.graders.embedded.heads import Heads, new_heads, save_heads
 from rewards.graders.embedded.judge import FEATURES as REPLY_FEATURES
 from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge
 from rewards.graders.encoder import ContextEncoder
@@ -114,16 +114,8 @@ def assign_groups(replies: Sequence[CorpusReply], seed: int) -> Groups:
 
 def judge_heads(ratings: Linear, residual: Floats, encoder: ContextEncoder) -> Heads:
     """The heads of `EmbeddedJudge`; `residual` [outputs] is the spread of held-out errors."""
-    return Heads(
-        outputs=OUTPUTS,
-        coef=ratings.coef.astype(np.float32),
-        intercept=ratings.intercept.astype(np.float32),
-        thresholds=np.zeros(len(OUTPUTS), np.float32),
-        residual=residual.astype(np.float32),
-        features=REPLY_FEATURES,
-        encoder_name=encoder.identity.name,
-        encoder_adapter=str(encoder.identity.details["adapter"]),
-        encoder_dim=encoder.dim,
+    return new_heads(
+        encoder, OUTPUTS, REPLY_FEATURES, ratings.coef, ratings.intercept, residual=residual
     )
 
 

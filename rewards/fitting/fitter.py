@@ -202,6 +202,11 @@ def indicator(tactics: Sequence[frozenset[str]]) -> Bools:
     return np.array([[name in found for name in TACTIC_NAMES] for found in tactics], bool)
 
 
+def tactic_labels(replies: Sequence[CorpusReply], rows: NDArray[np.int64]) -> Bools:
+    """[sentences, tactics] of the replies in `rows`, which all have tactics."""
+    return np.concatenate([indicator(replies[i].tactics or ()) for i in rows])
+
+
 def stack(encoded: Sequence[EncodedReply]) -> NDArray[np.float32]:
     """[all sentences, dim]."""
     return np.concatenate([reply.sentences_SD for reply in encoded])
@@ -217,10 +222,4 @@ def calibrate(truth: Bools, scores: Floats) -> Floats:
         if truth[:, k].any() and not truth[:, k].all():
             model = LogisticRegression(C=1e4).fit(scores[:, k : k + 1], truth[:, k])
             result[k] = max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
-    return result
-
-
-def sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x))."""
-    result: Floats = 1.0 / (1.0 + np.exp(-x))
     return result
