@@ -83,32 +83,46 @@ def cross_fit(
     `progress(name)` gives the function that is told how far a fit is.
     """
     groups = assign_groups(replies, fitter.settings.seed)
-    folds = []
+    judged: dict[str, list[Judged]] = {"conversation": [], "system": [], "both": []}
+    tagged: dict[str, list[Tagged]] = {"conversation": [], "system": []}
+    probed: list[tuple[Degenerate, float]] = []
     for fold in range(FOLDS):
-        seen = (groups.conversation != fold) & (groups.system != fold)
-        own = [reply for reply, inside in zip(replies, seen, strict=True) if inside]
+        other, strange = groups.conversation == fold, groups.system == fold
+        own = [replies[i] for i in np.flatnonzero(~other & ~strange)]
         fit = fitter.fit(own, authored, progress(f"fold {fold + 1} of {FOLDS}"))
-        folds.append(_grade(fit, replies, groups, fold, fitter.settings.seed))
+        judge = _judge_of(fit)
+        judged["conversation"].append(_judge(judge, replies, other & ~strange))
+        judged["system"].append(_judge(judge, replies, strange & ~other))
+        judged["both"].append(_judge(judge, replies, other & strange))
+        tagged["conversation"].append(_tag(fit, replies, other))
+        tagged["system"].append(_tag(fit, replies, strange & ~other))
+        outside = [replies[i] for i in np.flatnonzero(other)]
+        made = probes(outside, PROBES, fitter.settings.seed + fold)
+        scores = [rating.aggregate for rating in _rate(judge, [as_reply(probe) for probe in made])]
+        probed += zip(made, scores, strict=True)
         _log.info("fold %d of %d: graded what it had not seen", fold + 1, FOLDS)
     return HeldOut(
         groups=groups,
         judged={
-            name: _join_judged([f.judged[name] for f in folds])
-            for name in ("conversation", "system", "both")
+            name: Judged(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            for name, parts in judged.items()
         },
-        tagged={
-            name: _join_tagged([f.tagged[name] for f in folds], replies)
-            for name in ("conversation", "system")
-        },
-        probes=[probe for fold in folds for probe in fold.probes],
+        tagged={name: _join_tagged(parts, replies) for name, parts in tagged.items()},
+        probes=probed,
     )
 
 
 def assign_groups(replies: Sequence[CorpusReply], seed: int) -> Groups:
     """Groups drawn at random, of equal size but for the remainder."""
+
+    def groups(names: Sequence[str]) -> NDArray[np.int64]:
+        known, place = np.unique(names, return_inverse=True)
+        order = np.random.default_rng(seed).permutation(len(known))
+        return (np.argsort(order) % FOLDS)[place]
+
     return Groups(
-        _groups([reply.conversation_id for reply in replies], seed),
-        _groups([reply.system for reply in replies], seed),
+        groups([reply.conversation_id for reply in replies]),
+        groups([reply.system for reply in replies]),
     )
 
 
@@ -126,33 +140,12 @@ def as_reply(reply: CorpusReply | Degenerate) -> Reply:
     return Reply(history=history, text=text, sentences=reply.sentences)
 
 
-class _Fold(NamedTuple):
-    judged: dict[str, Judged]
-    tagged: dict[str, Tagged]
-    probes: list[tuple[Degenerate, float]]
-
-
-def _grade(fit: Fit, replies: Sequence[CorpusReply], groups: Groups, fold: int, seed: int) -> _Fold:
-    other, strange = groups.conversation == fold, groups.system == fold
+def _judge_of(fit: Fit) -> EmbeddedJudge:
+    """The judge as it will be shipped: read from a file, guard included."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "judge.npz"
         save_heads(judge_heads(fit.ratings, np.zeros(len(OUTPUTS)), fit.encoder), {}, path)
-        judge = EmbeddedJudge(fit.encoder, str(path))
-    outside = [reply for reply, is_other in zip(replies, other, strict=True) if is_other]
-    made = probes([r for r in outside if r.system != "authored"], PROBES, seed + fold)
-    scores = [rating.aggregate for rating in _rate(judge, [as_reply(probe) for probe in made])]
-    return _Fold(
-        judged={
-            "conversation": _judge(judge, replies, other & ~strange),
-            "system": _judge(judge, replies, strange & ~other),
-            "both": _judge(judge, replies, other & strange),
-        },
-        tagged={
-            "conversation": _tag(fit, replies, other),
-            "system": _tag(fit, replies, strange & ~other),
-        },
-        probes=list(zip(made, scores, strict=True)),
-    )
+        return EmbeddedJudge(fit.encoder, str(path))
 
 
 def _judge(
@@ -189,10 +182,6 @@ def _tag(fit: Fit, replies: Sequence[CorpusReply], chosen: NDArray[np.bool_]) ->
     return Tagged(rows, fit.tactics.scores(vectors))
 
 
-def _join_judged(parts: Sequence[Judged]) -> Judged:
-    return Judged(*(np.concatenate([part[i] for part in parts]) for i in range(3)))
-
-
 def _join_tagged(parts: Sequence[Tagged], replies: Sequence[CorpusReply]) -> Tagged:
     pieces = []
     for part in parts:
@@ -203,10 +192,3 @@ def _join_tagged(parts: Sequence[Tagged], replies: Sequence[CorpusReply]) -> Tag
         np.array([row for row, _ in pieces], dtype=np.int64),
         np.concatenate([scores for _, scores in pieces]),
     )
-
-
-def _groups(names: Sequence[str], seed: int) -> NDArray[np.int64]:
-    known = sorted(set(names))
-    order = np.random.default_rng(seed).permutation(len(known))
-    group = {known[position]: rank % FOLDS for rank, position in enumerate(order)}
-    return np.array([group[name] for name in names], dtype=np.int64)
