@@ -116,22 +116,17 @@ class Fitter:
     ) -> list[Example]:
         rated = np.array([r.ratings for r in replies if r.ratings is not None])
         mean, scale = rated.mean(axis=0), rated.std(axis=0) + 1e-6
-
-        def standardised(ratings: tuple[float, ...] | None) -> NDArray[np.float32] | None:
-            if ratings is None:
-                return None
-            result: NDArray[np.float32] = ((np.array(ratings) - mean) / scale).astype(np.float32)
-            return result
-
+        known = [
+            *((split(r), r.tactics, r.ratings, 1.0) for r in replies),
+            *((split(r), r.tactics, None, self.settings.authored_weight) for r in authored),
+            *((_split_bad(item), None, item.ratings, 1.0) for item in bad),
+        ]
         examples: list[Example] = []
-        for reply in replies:
-            examples += self._of(split(reply), reply.tactics, standardised(reply.ratings), 1.0)
-        for reply in authored:
-            weight = self.settings.authored_weight
-            examples += self._of(split(reply), reply.tactics, None, weight)
-        for item in bad:
-            text = SplitReply(item.reply.seeker_turn, item.reply.sentences)
-            examples += self._of(text, None, standardised(item.ratings), 1.0)
+        for reply, tactics, ratings, weight in known:
+            wanted = None
+            if ratings is not None:
+                wanted = ((np.array(ratings) - mean) / scale).astype(np.float32)
+            examples += self._of(reply, tactics, wanted, weight)
         return examples
 
     def _of(
@@ -165,15 +160,11 @@ class Fitter:
     ) -> Linear:
         rated = [reply for reply in replies if reply.ratings is not None]
         x = rating_features(encoder, [split(reply) for reply in rated])
-        x_bad = rating_features(
-            encoder, [SplitReply(i.reply.seeker_turn, i.reply.sentences) for i in bad]
-        )
+        x_bad = rating_features(encoder, [_split_bad(item) for item in bad])
         y = np.array([reply.ratings for reply in rated])
         y_bad = np.array([item.ratings for item in bad]).reshape(-1, y.shape[1])
         mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-3
-        names = sorted({reply.conversation_id for reply in rated})
-        place = {name: i for i, name in enumerate(names)}
-        member = np.array([place[reply.conversation_id] for reply in rated])
+        names, member = np.unique([r.conversation_id for r in rated], return_inverse=True)
         rng = np.random.default_rng(self.settings.seed)
         coefs, intercepts = [], []
         for _ in range(self.settings.members):
@@ -190,6 +181,10 @@ class Fitter:
 def split(reply: CorpusReply) -> SplitReply:
     """The reply as the encoder reads it."""
     return SplitReply(reply.seeker_turn.strip(), reply.sentences)
+
+
+def _split_bad(item: Labelled) -> SplitReply:
+    return SplitReply(item.reply.seeker_turn, item.reply.sentences)
 
 
 def rating_features(encoder: ContextEncoder, replies: Sequence[SplitReply]) -> Floats:
