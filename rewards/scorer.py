@@ -8,17 +8,16 @@ from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from rewards.diversity import (
-    bigram_surprisal,
     entropy,
     history_ngrams,
     kl_divergence,
-    trigram_surprisal,
+    ngram_surprisal,
 )
 from rewards.errors import GraderError
 from rewards.formula import SURPRISALS
 from rewards.protocols import EmpathyJudge, TacticTagger
 from rewards.shaping import leaks_labels
-from rewards.text import VisibleReply, split_sentences, visible_reply
+from rewards.text import split_sentences, visible_reply
 from rewards.types import (
     Failure,
     Message,
@@ -32,6 +31,7 @@ from rewards.types import (
 
 LOWEST_RATING, HIGHEST_RATING = 1.0, 5.0
 
+_ORDERS = {"bigram": 2, "trigram": 3}
 _REASONS = {
     Status.EMPTY: "nothing visible: no letter or digit outside <think>",
     Status.TRUNCATED_THINK: "the reply ends inside an unclosed <think> block",
@@ -94,7 +94,12 @@ class ReplyScorer:
         taggings, ratings = await self._grade(replies)
         grades = iter(zip(taggings, ratings, strict=True))
         return [
-            _ungraded(request, seen)
+            Signals(
+                status=seen.status,
+                reason=_REASONS[seen.status],
+                num_tokens=request.num_tokens,
+                truncated=request.truncated,
+            )
             if seen.status is not Status.OK
             else self._signals(request, seen.text, *next(grades))
             for request, seen in zip(requests, visible, strict=True)
@@ -140,12 +145,10 @@ class ReplyScorer:
 
     def _surprisal(self, request: ScoringRequest, tagging: Tagging) -> dict[str, Any]:
         sentences = [sentence.tactics for sentence in tagging.sentences]
+        turns = request.history_tactics
         return {
-            name: surprisal(history_ngrams(request.history_tactics, order), sentences)
-            for name, order, surprisal in (
-                ("bigram", 2, bigram_surprisal),
-                ("trigram", 3, trigram_surprisal),
-            )
+            name: ngram_surprisal(history_ngrams(turns, order), sentences, order)
+            for name, order in _ORDERS.items()
             if name in self._surprisals
         }
 
@@ -160,15 +163,6 @@ async def _checked(
     if len(grades) != expected:
         raise GraderError(f"{grader} answered {len(grades)} grades for {expected} replies")
     return grades
-
-
-def _ungraded(request: ScoringRequest, seen: VisibleReply) -> Signals:
-    return Signals(
-        status=seen.status,
-        reason=_REASONS[seen.status],
-        num_tokens=request.num_tokens,
-        truncated=request.truncated,
-    )
 
 
 def quality_of(rating: Judgement) -> float:
@@ -191,12 +185,8 @@ def failed_signals(request: ScoringRequest, failures: Mapping[str, Failure]) -> 
 
 def _usable(rating: Judgement | Failure) -> Judgement | Failure:
     """The rating, or a Failure when its aggregate is no number in [1, 5], its value not finite."""
-    if isinstance(rating, Failure):
-        return rating
-    if isinstance(rating, ScalarRating):
-        if math.isfinite(rating.value):
-            return rating
+    if isinstance(rating, ScalarRating) and not math.isfinite(rating.value):
         return Failure("out_of_range", f"a scalar rating must be finite, got {rating.value}")
-    if math.isfinite(rating.aggregate) and LOWEST_RATING <= rating.aggregate <= HIGHEST_RATING:
-        return rating
-    return Failure("out_of_range", f"aggregate must be in [1, 5], got {rating.aggregate}")
+    if isinstance(rating, Rating) and not LOWEST_RATING <= rating.aggregate <= HIGHEST_RATING:
+        return Failure("out_of_range", f"aggregate must be in [1, 5], got {rating.aggregate}")
+    return rating
