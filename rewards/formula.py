@@ -34,8 +34,8 @@ Suffix _G: one entry a reply of the group, siblings in their given order.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -45,17 +45,21 @@ from rewards.tactics import NUM_TACTICS
 from rewards.types import Signals, Status
 
 COMPONENTS: tuple[str, ...] = ("quality", "kl", "entropy", "bigram", "trigram")
+SURPRISALS: tuple[str, ...] = ("bigram", "trigram")
+"""Components that `rewards.scorer` leaves out (None) unless they are asked for."""
 FLAT_VALUE = 0.5
 INVALID = (Status.EMPTY, Status.TRUNCATED_THINK)
 
-_MAX_SURPRISAL = 5.0
-_RAW_SCALE = {
-    "quality": 1.0,
-    "kl": KL_CAP,
-    "entropy": math.log(NUM_TACTICS),
-    "bigram": _MAX_SURPRISAL,
-    "trigram": _MAX_SURPRISAL,
-}
+_TOPS = (1.0, KL_CAP, math.log(NUM_TACTICS), 5.0, 5.0)
+_RAW_SCALE = dict(zip(COMPONENTS, _TOPS, strict=True))
+_RULES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
+    ((*COMPONENTS, "diversity"), "be >= 0 and finite", lambda value: 0 <= value < math.inf),
+    (("length_target_tokens", "invalid_margin"), "be > 0", lambda value: value > 0),
+    (("label_leak_penalty",), "be <= 0", lambda value: value <= 0),
+    (("min_scored_fraction",), "be in (0, 1]", lambda value: 0 < value <= 1),
+    (("flat_range",), "be >= 0", lambda value: value >= 0),
+)
+"""Fields of `RewardWeights`, what their values must be, and whether one is."""
 
 
 class Mode(StrEnum):
@@ -99,26 +103,10 @@ class RewardWeights:
     def __post_init__(self) -> None:
         _require(self.mode in list(Mode), "mode", "be one of " + ", ".join(Mode), self.mode)
         object.__setattr__(self, "mode", Mode(self.mode))
-        for name in (*COMPONENTS, "diversity"):
-            value = getattr(self, name)
-            _require(0 <= value < math.inf, name, "be >= 0 and finite", value)
-        _require(
-            self.length_target_tokens > 0,
-            "length_target_tokens",
-            "be > 0",
-            self.length_target_tokens,
-        )
-        _require(
-            self.label_leak_penalty <= 0, "label_leak_penalty", "be <= 0", self.label_leak_penalty
-        )
-        _require(self.invalid_margin > 0, "invalid_margin", "be > 0", self.invalid_margin)
-        _require(
-            0 < self.min_scored_fraction <= 1,
-            "min_scored_fraction",
-            "be in (0, 1]",
-            self.min_scored_fraction,
-        )
-        _require(self.flat_range >= 0, "flat_range", "be >= 0", self.flat_range)
+        for names, rule, holds in _RULES:
+            for name in names:
+                value = getattr(self, name)
+                _require(holds(value), name, rule, value)
         used = self.active_components()
         _require(any(used.values()), "/".join(used), "not all be 0 in mode " + self.mode, 0)
         if self.mode == Mode.MULTIPLY:
@@ -134,6 +122,11 @@ class RewardWeights:
         elif self.mode == Mode.DIVERSITY_ONLY:
             names = COMPONENTS[1:]
         return {name: getattr(self, name) for name in names}
+
+    def used_surprisals(self) -> tuple[str, ...]:
+        """Those of `SURPRISALS` that the reward depends on."""
+        used = self.active_components().items()
+        return tuple(name for name, weight in used if name in SURPRISALS and weight > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +150,7 @@ class RewardBreakdown:
 
     def as_row(self) -> dict[str, float | str | None]:
         """Field -> value, ready for JSON."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        return asdict(self)
 
 
 class GroupReward(NamedTuple):
@@ -199,12 +192,13 @@ def group_rewards(
     lost = len(signals_G) - num_failed < needed
 
     normalised = {
-        name: normalise_in_group([_value(signals_G[i], name) for i in scored], weights.flat_range)
+        name: normalise_in_group(values, weights.flat_range)
         for name in COMPONENTS
+        if (values := _values([signals_G[i] for i in scored], name, weights)) is not None
     }
     replies: list[RewardBreakdown | None] = [None] * len(signals_G)
     for position, index in enumerate(scored):
-        norm = {name: normalised[name].values_G[position] for name in COMPONENTS}
+        norm = {name: component.values_G[position] for name, component in normalised.items()}
         replies[index] = _combine(signals_G[index], norm, weights)
 
     floor = min([0.0, *(r.score for r in replies if r is not None)]) - weights.invalid_margin
@@ -213,22 +207,17 @@ def group_rewards(
             replies[i] = RewardBreakdown(score=floor, status=s.status)
     known = [r.score for r in replies if r is not None]
     mean = sum(known) / len(known) if known else 0.0
-    filled = [
-        r if r is not None else RewardBreakdown(score=mean, status=Status.FAILED) for r in replies
-    ]
+    filled = [r or RewardBreakdown(score=mean, status=Status.FAILED) for r in replies]
     if lost:
-        filled = [_with_score(r, 0.0) for r in filled]
+        filled = [replace(r, score=0.0) for r in filled]
     scores = [r.score for r in filled]
+    active = weights.active_components()
     return GroupReward(
         replies=tuple(filled),
         flat=not scores or max(scores) - min(scores) <= weights.flat_range,
         partial=0 < num_failed < len(signals_G),
         lost=lost,
-        flat_components=tuple(
-            name
-            for name, weight in weights.active_components().items()
-            if weight > 0 and normalised[name].flat
-        ),
+        flat_components=tuple(n for n, w in active.items() if w > 0 and normalised[n].flat),
     )
 
 
@@ -264,15 +253,19 @@ def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float 
         return None
     if signals.status in INVALID:
         return -weights.invalid_margin
-    scaled = {name: min(1.0, _value(signals, name) / _RAW_SCALE[name]) for name in COMPONENTS}
-    if signals.quality_is_logit:
-        scaled["quality"] = 0.5 + 0.5 * math.tanh(0.5 * _value(signals, "quality"))
+    scaled = {
+        name: min(1.0, values[0] / _RAW_SCALE[name])
+        for name in COMPONENTS
+        if (values := _values([signals], name, weights)) is not None
+    }
+    if signals.quality_is_logit and signals.quality is not None:
+        scaled["quality"] = 0.5 + 0.5 * math.tanh(0.5 * signals.quality)
     return _combine(signals, scaled, weights).score
 
 
 def _combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -> RewardBreakdown:
     quality = weights.quality * norm["quality"]
-    diversity = sum(getattr(weights, name) * norm[name] for name in COMPONENTS[1:])
+    diversity = sum(getattr(weights, name) * norm[name] for name in COMPONENTS[1:] if name in norm)
     combined = {
         Mode.ADD: quality + weights.diversity * diversity,
         Mode.MULTIPLY: quality * diversity,
@@ -287,20 +280,19 @@ def _combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -
         status=signals.status,
         length_scale=scale,
         penalty=penalty,
-        **{name: _value(signals, name) for name in COMPONENTS},
-        **{f"{name}_norm": norm[name] for name in COMPONENTS},
+        **{name: getattr(signals, name) for name in norm},
+        **{f"{name}_norm": value for name, value in norm.items()},
     )
 
 
-def _value(signals: Signals, name: str) -> float:
-    value = getattr(signals, name)
-    if value is None:
-        raise ValueError(f"a reply with status {signals.status} needs {name}, got None")
-    return float(value)
-
-
-def _with_score(reply: RewardBreakdown, score: float) -> RewardBreakdown:
-    return RewardBreakdown(**{**reply.as_row(), "score": score})  # type: ignore[arg-type]
+def _values(signals_G: Sequence[Signals], name: str, weights: RewardWeights) -> list[float] | None:
+    """A component of scored replies; None for a surprisal that is unused and was left out."""
+    values = [getattr(signals, name) for signals in signals_G]
+    if None not in values:
+        return values
+    if name in SURPRISALS and name not in weights.used_surprisals():
+        return None
+    raise ValueError(f"a reply with status {Status.OK} needs {name}, got None")
 
 
 def _require(condition: bool, name: str, rule: str, got: object) -> None:

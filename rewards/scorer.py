@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from rewards.diversity import (
-    bigram_surprisal,
     entropy,
     history_ngrams,
     kl_divergence,
-    trigram_surprisal,
+    ngram_surprisal,
 )
 from rewards.errors import GraderError
+from rewards.formula import SURPRISALS
 from rewards.protocols import EmpathyJudge, TacticTagger
 from rewards.shaping import leaks_labels
-from rewards.text import VisibleReply, split_sentences, visible_reply
+from rewards.text import split_sentences, visible_reply
 from rewards.types import (
     Failure,
     Message,
@@ -31,6 +31,7 @@ from rewards.types import (
 
 LOWEST_RATING, HIGHEST_RATING = 1.0, 5.0
 
+_ORDERS = {"bigram": 2, "trigram": 3}
 _REASONS = {
     Status.EMPTY: "nothing visible: no letter or digit outside <think>",
     Status.TRUNCATED_THINK: "the reply ends inside an unclosed <think> block",
@@ -61,9 +62,17 @@ class ScoringRequest(NamedTuple):
 class ReplyScorer:
     """Turns replies into `Signals` with a tagger and a judge, which run at the same time."""
 
-    def __init__(self, tagger: TacticTagger, judge: EmpathyJudge) -> None:
+    def __init__(
+        self,
+        tagger: TacticTagger,
+        judge: EmpathyJudge,
+        *,
+        surprisals: Collection[str] = SURPRISALS,
+    ) -> None:
+        """`surprisals`: which of bigram and trigram to compute; the others stay None."""
         self._tagger = tagger
         self._judge = judge
+        self._surprisals = frozenset(surprisals)
 
     async def score(self, requests: Sequence[ScoringRequest]) -> list[Signals]:
         """Signals of each request, in order.
@@ -85,9 +94,14 @@ class ReplyScorer:
         taggings, ratings = await self._grade(replies)
         grades = iter(zip(taggings, ratings, strict=True))
         return [
-            _ungraded(request, seen)
+            Signals(
+                status=seen.status,
+                reason=_REASONS[seen.status],
+                num_tokens=request.num_tokens,
+                truncated=request.truncated,
+            )
             if seen.status is not Status.OK
-            else _signals(request, seen.text, *next(grades))
+            else self._signals(request, seen.text, *next(grades))
             for request, seen in zip(requests, visible, strict=True)
         ]
 
@@ -101,6 +115,43 @@ class ReplyScorer:
             _checked("judge", self._judge.rate(replies), len(replies)),
         )
 
+    def _signals(
+        self,
+        request: ScoringRequest,
+        text: str,
+        tagging: Tagging | Failure,
+        rating: Judgement | Failure,
+    ) -> Signals:
+        rating = _usable(rating)
+        if isinstance(tagging, Failure) or isinstance(rating, Failure):
+            grades = {"tagger": tagging, "judge": rating}
+            failures = {name: g for name, g in grades.items() if isinstance(g, Failure)}
+            return failed_signals(request, failures)
+        counts = tagging.counts
+        return Signals(
+            status=Status.OK,
+            quality=quality_of(rating),
+            quality_is_logit=isinstance(rating, ScalarRating),
+            kl=kl_divergence(request.previous_counts, counts),
+            entropy=entropy(counts),
+            num_tokens=request.num_tokens,
+            label_leak=leaks_labels(text),
+            truncated=request.truncated,
+            counts=counts,
+            tagging=tagging,
+            rating=rating,
+            **self._surprisal(request, tagging),
+        )
+
+    def _surprisal(self, request: ScoringRequest, tagging: Tagging) -> dict[str, Any]:
+        sentences = [sentence.tactics for sentence in tagging.sentences]
+        turns = request.history_tactics
+        return {
+            name: ngram_surprisal(history_ngrams(turns, order), sentences, order)
+            for name, order in _ORDERS.items()
+            if name in self._surprisals
+        }
+
 
 async def _checked(
     grader: str, answers: Awaitable[Sequence[GradeT]], expected: int
@@ -112,42 +163,6 @@ async def _checked(
     if len(grades) != expected:
         raise GraderError(f"{grader} answered {len(grades)} grades for {expected} replies")
     return grades
-
-
-def _ungraded(request: ScoringRequest, seen: VisibleReply) -> Signals:
-    return Signals(
-        status=seen.status,
-        reason=_REASONS[seen.status],
-        num_tokens=request.num_tokens,
-        truncated=request.truncated,
-    )
-
-
-def _signals(
-    request: ScoringRequest, text: str, tagging: Tagging | Failure, rating: Judgement | Failure
-) -> Signals:
-    rating = _usable(rating)
-    if isinstance(tagging, Failure) or isinstance(rating, Failure):
-        grades = {"tagger": tagging, "judge": rating}
-        failures = {name: g for name, g in grades.items() if isinstance(g, Failure)}
-        return failed_signals(request, failures)
-    sentences = [sentence.tactics for sentence in tagging.sentences]
-    counts = tagging.counts
-    return Signals(
-        status=Status.OK,
-        quality=quality_of(rating),
-        quality_is_logit=isinstance(rating, ScalarRating),
-        kl=kl_divergence(request.previous_counts, counts),
-        entropy=entropy(counts),
-        bigram=bigram_surprisal(history_ngrams(request.history_tactics, 2), sentences),
-        trigram=trigram_surprisal(history_ngrams(request.history_tactics, 3), sentences),
-        num_tokens=request.num_tokens,
-        label_leak=leaks_labels(text),
-        truncated=request.truncated,
-        counts=counts,
-        tagging=tagging,
-        rating=rating,
-    )
 
 
 def quality_of(rating: Judgement) -> float:
@@ -170,12 +185,8 @@ def failed_signals(request: ScoringRequest, failures: Mapping[str, Failure]) -> 
 
 def _usable(rating: Judgement | Failure) -> Judgement | Failure:
     """The rating, or a Failure when its aggregate is no number in [1, 5], its value not finite."""
-    if isinstance(rating, Failure):
-        return rating
-    if isinstance(rating, ScalarRating):
-        if math.isfinite(rating.value):
-            return rating
+    if isinstance(rating, ScalarRating) and not math.isfinite(rating.value):
         return Failure("out_of_range", f"a scalar rating must be finite, got {rating.value}")
-    if math.isfinite(rating.aggregate) and LOWEST_RATING <= rating.aggregate <= HIGHEST_RATING:
-        return rating
-    return Failure("out_of_range", f"aggregate must be in [1, 5], got {rating.aggregate}")
+    if isinstance(rating, Rating) and not LOWEST_RATING <= rating.aggregate <= HIGHEST_RATING:
+        return Failure("out_of_range", f"aggregate must be in [1, 5], got {rating.aggregate}")
+    return rating

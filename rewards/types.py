@@ -90,7 +90,7 @@ class Rating:
     uncertainty: float | None = None
     """Standard deviation of the error that the judge expects of its aggregate; None if unknown."""
     tricks: tuple[str, ...] = ()
-    """Tricks of the reply that held its rating down (see `rewards.graders.guard`)."""
+    """Tricks of the reply that held its rating down (see `rewards.graders.embedded.guard`)."""
     repeat_std: float | None = None
     """Standard deviation of the aggregate over repeated gradings; None: graded once."""
 
@@ -155,7 +155,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Signals:
-    """Raw, un-normalised signals of one reply. None exactly where `status` is not OK."""
+    """Raw, un-normalised signals of one reply. None where `status` is not OK."""
 
     status: Status
     reason: str = ""
@@ -171,9 +171,9 @@ class Signals:
     entropy: float | None = None
     """Tactic variety within the reply, [0, ln 10] nats."""
     bigram: float | None = None
-    """Surprisal of tactic bigrams given the conversation, nats."""
+    """Surprisal of tactic bigrams given the conversation, nats; None when not asked for."""
     trigram: float | None = None
-    """Surprisal of tactic trigrams given the conversation, nats."""
+    """Surprisal of tactic trigrams given the conversation, nats; None when not asked for."""
     num_tokens: int = 0
     """Length of the visible reply in the policy's tokens."""
     label_leak: bool = False

@@ -10,7 +10,7 @@ from typing import Any
 
 from mint.safety.judge import Verdict
 from mint.safety.probes import ProbeItem
-from rewards.graders.served import ServedBase, json_answer, read_object, text_hash
+from rewards.graders.served.base import ServedBase, json_answer, read_object, text_hash
 from rewards.serving.cassette import Request
 from rewards.serving.formats import chat_request, off_schema, read_chat
 from rewards.serving.settings import ServedJudgeConfig

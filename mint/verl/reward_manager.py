@@ -44,7 +44,7 @@ class SignalRewardManager(RewardManagerBase):
         self._mint = mint_config(config)
         self._max_tokens = int(config.data.max_response_length)
         graders = build_graders(self._mint.encoder, self._mint.tagger, self._mint.judge)
-        self._scorer = ReplyScorer(graders.tagger, graders.judge)
+        self._scorer = ReplyScorer(*graders, surprisals=self._mint.reward.used_surprisals())
         self._batcher: MicroBatcher[ScoringRequest, tuple[Signals, float]] = MicroBatcher(
             self._score_timed,
             max_batch=self._mint.grading.max_batch,

@@ -1,0 +1,1 @@
+"""Taggers and judges behind the two seams of `rewards.protocols`."""

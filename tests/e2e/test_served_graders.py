@@ -26,10 +26,10 @@ from transformers import (
     AutoTokenizer,
 )
 
-from rewards.graders.judge_reward_model import RewardModelJudge
-from rewards.graders.judge_served import RubricJudge
-from rewards.graders.lora_format import read_formats
-from rewards.graders.tagger_served import LoraTagger
+from rewards.graders.served.judge import RubricJudge
+from rewards.graders.served.lora_format import read_formats
+from rewards.graders.served.reward_model import RewardModelJudge
+from rewards.graders.served.tagger import LoraTagger
 from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import (

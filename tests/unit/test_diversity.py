@@ -8,11 +8,10 @@ import pytest
 
 from rewards.diversity import (
     KL_CAP,
-    bigram_surprisal,
     entropy,
     history_ngrams,
     kl_divergence,
-    trigram_surprisal,
+    ngram_surprisal,
 )
 from rewards.errors import DataError
 from rewards.tactics import TACTIC_NAMES
@@ -93,24 +92,24 @@ def test_counts_that_are_no_counts_are_refused(counts: object) -> None:
 
 def test_bigram_golden_values() -> None:
     history = {("validation", "advice"): 2}
-    assert bigram_surprisal(history, [{"validation"}, {"advice"}]) == pytest.approx(
+    assert ngram_surprisal(history, [{"validation"}, {"advice"}], order=2) == pytest.approx(
         0.356675, abs=1e-6
     )
     mixed = [{"validation"}, {"questioning", "advice"}]
-    assert bigram_surprisal(history, mixed) == pytest.approx(1.878936, abs=1e-6)
-    assert bigram_surprisal({}, [{"validation"}, {"advice"}]) == pytest.approx(math.log(10))
+    assert ngram_surprisal(history, mixed, order=2) == pytest.approx(1.878936, abs=1e-6)
+    assert ngram_surprisal({}, [{"validation"}, {"advice"}], order=2) == pytest.approx(math.log(10))
 
 
 @pytest.mark.parametrize("sentences", [[], [{"advice"}], [{"advice"}, set(), {"advice"}]])
 def test_no_neighbouring_pair_gives_no_surprisal(sentences: list[set[str]]) -> None:
-    assert bigram_surprisal({}, sentences) == 0.0
-    assert trigram_surprisal({}, sentences) == 0.0
+    assert ngram_surprisal({}, sentences, order=2) == 0.0
+    assert ngram_surprisal({}, sentences, order=3) == 0.0
 
 
 def test_trigram_conditions_on_both_earlier_sentences() -> None:
     history = {("validation", "advice", "questioning"): 3}
-    seen = trigram_surprisal(history, [{"validation"}, {"advice"}, {"questioning"}])
-    other = trigram_surprisal(history, [{"advice"}, {"advice"}, {"questioning"}])
+    seen = ngram_surprisal(history, [{"validation"}, {"advice"}, {"questioning"}], order=3)
+    other = ngram_surprisal(history, [{"advice"}, {"advice"}, {"questioning"}], order=3)
     assert seen == pytest.approx(-math.log(3.1 / 4.0))
     assert other == pytest.approx(math.log(10))
 

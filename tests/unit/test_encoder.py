@@ -12,14 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rewards.graders.embedded.encoder import (
+    ContextEncoder,
+    HashingEncoder,
+    load_model,
+    weights_hash,
+)
 
 from rewards.build import EncoderConfig, build_encoder, find_encoder
 from rewards.errors import ConfigError, GraderError
-from rewards.graders.adapter import LowRank, load_adapter, save_adapter
-from rewards.graders.bert import load_bert
-from rewards.graders.cache import ReplyCache
-from rewards.graders.encoder import ContextEncoder, HashingEncoder, load_model, weights_hash
-from rewards.graders.windows import (
+from rewards.graders.embedded.adapter import LowRank, load_adapter, save_adapter
+from rewards.graders.embedded.bert import load_bert
+from rewards.graders.embedded.cache import ReplyCache
+from rewards.graders.embedded.windows import (
     REPLY_TOKENS,
     SEEKER_TOKENS,
     SENTENCE_TOKENS,
@@ -124,8 +129,8 @@ def test_the_quick_way_gives_the_librarys_vectors(
         folder = find_encoder(config)
         place |= {"name": config.name, "adapter": load_adapter(None)}
     quick = encoder(folder, **place)
-    assert type(quick._model).__module__ == "rewards.graders.bert"
-    monkeypatch.setattr("rewards.graders.bert.load_bert", lambda path: None)
+    assert type(quick._model).__module__ == "rewards.graders.embedded.bert"
+    monkeypatch.setattr("rewards.graders.embedded.bert.load_bert", lambda path: None)
     slow = encoder(folder, **place)
     assert type(slow._model).__module__.startswith("transformers.")
     assert quick.identity == slow.identity

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rewards.graders.embedded.encoder import ContextEncoder
+from scipy.special import expit
 
 from rewards.errors import ConfigError, DataError
 from rewards.fit import main, parse
-from rewards.graders.adapter import load_adapter
-from rewards.graders.corpus import (
+from rewards.fitting.corpus import (
+    Corpus,
     CorpusReply,
     HumanReply,
     read_authored_replies,
@@ -20,16 +22,24 @@ from rewards.graders.corpus import (
     read_human_replies,
     read_replies,
 )
-from rewards.graders.crossfit import FOLDS, HeldOut, assign_groups, cross_fit
-from rewards.graders.degenerate import labelled, probes
-from rewards.graders.encoder import ContextEncoder
-from rewards.graders.fitting import Fit, FitSettings, Fitter, calibrate, sigmoid
-from rewards.graders.judge_embedded import OUTPUTS, EmbeddedJudge
-from rewards.graders.metrics import best_thresholds, grouped_spearman, spearman, tactic_scores
-from rewards.graders.publish import calibration_error, publish
-from rewards.graders.tagger_embedded import EmbeddedTagger
-from rewards.graders.training import TrainingSettings
-from rewards.graders.validation import coverage, partial_spearman, tagging_card
+from rewards.fitting.crossfit import FOLDS, HeldOut, assign_groups, cross_fit
+from rewards.fitting.degenerate import labelled, probes
+from rewards.fitting.finetune import TrainingSettings
+from rewards.fitting.fitter import Fit, FitSettings, Fitter, calibrate
+from rewards.fitting.metrics import (
+    best_thresholds,
+    calibration_error,
+    coverage,
+    grouped_spearman,
+    partial_spearman,
+    spearman,
+    tactic_scores,
+)
+from rewards.fitting.publish import publish
+from rewards.fitting.tagger_card import tagging_card
+from rewards.graders.embedded.adapter import load_adapter
+from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge
+from rewards.graders.embedded.tagger import EmbeddedTagger
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, Message, Rating, Reply, Tagging
 
@@ -170,7 +180,8 @@ def test_fits_see_only_what_they_are_given(folder: Path, monkeypatch: pytest.Mon
 def test_graders_learn_and_are_written(
     fit: Fit, held_out: HeldOut, folder: Path, tmp_path: Path
 ) -> None:
-    publish(fit, held_out, corpus(), AUTHORED, PEOPLE, EXPERTS, SETTINGS, tmp_path)
+    everything = Corpus(corpus(), AUTHORED, PEOPLE, EXPERTS)
+    publish(fit, held_out, everything, SETTINGS, tmp_path)
     names = {"adapter.npz", "judge.json", "judge.npz", "tagger.json", "tagger.npz"}
     assert {file.name for file in tmp_path.iterdir()} == names
     card = json.loads((tmp_path / "tagger.json").read_text())
@@ -189,11 +200,11 @@ def test_graders_learn_and_are_written(
     encoder = ContextEncoder(folder, name=NAME, adapter=adapter)
     history = (Message("seeker", "I am tired."),)
     replies = [Reply(history=history, text=t) for t in (WARM.format(1), ADVICE.format(2))]
-    good, bad = EmbeddedJudge(encoder, str(tmp_path / "judge.npz")).rate_now(replies)
+    good, bad = EmbeddedJudge(encoder, str(tmp_path / "judge.npz")).grade_now(replies)
     assert isinstance(good, Rating)
     assert isinstance(bad, Rating)
     assert good.aggregate > bad.aggregate + 0.5
-    (tagging, _) = EmbeddedTagger(encoder, str(tmp_path / "tagger.npz")).tag_now(replies)
+    (tagging, _) = EmbeddedTagger(encoder, str(tmp_path / "tagger.npz")).grade_now(replies)
     assert isinstance(tagging, Tagging)
     assert tagging.sentences[0].tactics == ("validation",)
 
@@ -212,14 +223,14 @@ def test_progress_tells_how_far_a_fit_is(fit: Fit, steps: list[tuple[int, int]])
 def test_calibration_turns_scores_into_frequencies() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(4000, 2)) * 3
-    truth = rng.random((4000, 2)) < sigmoid(0.4 * scores - 1)
+    truth = rng.random((4000, 2)) < expit(0.4 * scores - 1)
     truth[:, 1] = False
     (slope, shift), untouched = calibrate(truth, scores)
     assert (slope, shift) == pytest.approx((0.4, -1), abs=0.1)
     assert untouched.tolist() == [1, 0]
-    good = sigmoid(scores[:, :1] * slope + shift)
+    good = expit(scores[:, :1] * slope + shift)
     assert calibration_error(truth[:, :1], good) < 0.02
-    assert calibration_error(truth[:, :1], sigmoid(scores[:, :1])) > 0.1
+    assert calibration_error(truth[:, :1], expit(scores[:, :1])) > 0.1
 
 
 @pytest.fixture(scope="module")

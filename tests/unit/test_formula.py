@@ -13,6 +13,7 @@ import pytest
 from rewards.errors import ConfigError
 from rewards.formula import (
     COMPONENTS,
+    SURPRISALS,
     Mode,
     RewardWeights,
     group_rewards,
@@ -200,6 +201,32 @@ def test_empty_group() -> None:
 def test_scored_reply_without_a_signal_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="needs kl"):
         group_rewards([replace(ok(), kl=None)])
+
+
+@pytest.mark.parametrize(
+    ("weights", "used"),
+    [
+        (RewardWeights(), ()),
+        (RewardWeights(trigram=0.5), ("trigram",)),
+        (RewardWeights(bigram=0.5, diversity=0.0), ()),
+        (RewardWeights(mode="quality_only", bigram=0.5), ()),
+    ],
+)
+def test_a_surprisal_may_be_left_out_only_where_it_is_not_used(
+    weights: RewardWeights, used: tuple[str, ...]
+) -> None:
+    assert weights.used_surprisals() == used
+    full = [ok(0.1, 2.0), ok(0.9, 1.0)]
+    bare = [replace(s, **dict.fromkeys(set(SURPRISALS) - set(used), None)) for s in full]
+    assert group_rewards(bare, weights).scores == group_rewards(full, weights).scores
+    assert raw_reward(bare[0], weights) == raw_reward(full[0], weights)
+    assert (
+        group_rewards(bare, weights).replies[0].as_row().keys()
+        == vars(group_rewards(full, weights).replies[0]).keys()
+    )
+    if used:
+        with pytest.raises(ValueError, match="needs trigram"):
+            group_rewards([replace(s, trigram=None) for s in full], weights)
 
 
 def test_breakdown_is_a_flat_row() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rewards.graders.embedded.encoder import ContextEncoder, HashingEncoder
 
 from rewards.build import (
     EncoderConfig,
@@ -18,16 +19,15 @@ from rewards.build import (
     build_graders,
 )
 from rewards.errors import ConfigError
-from rewards.graders.corpus import read_human_replies, read_replies
-from rewards.graders.crossfit import as_reply
-from rewards.graders.encoder import ContextEncoder, HashingEncoder
-from rewards.graders.heads import Heads, load_heads, save_heads, shipped_card
-from rewards.graders.judge_embedded import FEATURES as REPLY_FEATURES
-from rewards.graders.judge_embedded import OUTPUTS, EmbeddedJudge, judge_features
-from rewards.graders.metrics import spearman
-from rewards.graders.publish import human_figures
-from rewards.graders.tagger_embedded import FEATURES as SENTENCE_FEATURES
-from rewards.graders.tagger_embedded import EmbeddedTagger
+from rewards.fitting.corpus import read_human_replies, read_replies
+from rewards.fitting.crossfit import as_reply
+from rewards.fitting.metrics import spearman
+from rewards.fitting.tagger_card import human_figures
+from rewards.graders.embedded.heads import Heads, load_heads, save_heads, shipped_card
+from rewards.graders.embedded.judge import FEATURES as REPLY_FEATURES
+from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge, judge_features
+from rewards.graders.embedded.tagger import FEATURES as SENTENCE_FEATURES
+from rewards.graders.embedded.tagger import EmbeddedTagger
 from rewards.protocols import EmpathyJudge, EncodedReply, SplitReply, TacticTagger
 from rewards.scorer import ReplyScorer, ScoringRequest
 from rewards.tactics import TACTIC_NAMES
@@ -103,7 +103,7 @@ def test_saved_heads_come_back(tagger_file: Path) -> None:
     heads = load_heads(str(tagger_file), "", TACTIC_NAMES, SENTENCE_FEATURES, encoder)
     assert heads.outputs == TACTIC_NAMES
     assert f'"sha256": "{heads.revision}"' in tagger_file.with_suffix(".json").read_text()
-    tagging = EmbeddedTagger(encoder, str(tagger_file)).tag_now([Reply(history=(), text="A b.")])
+    tagging = EmbeddedTagger(encoder, str(tagger_file)).grade_now([Reply(history=(), text="A b.")])
     assert not isinstance(tagging[0], Failure)
     assert list(tagging[0].sentences[0].probabilities) == list(TACTIC_NAMES)
     assert sorted(p.name for p in tagger_file.parent.iterdir()) == ["tagger.json", "tagger.npz"]
@@ -215,7 +215,7 @@ def test_tagger_card_is_true(encoder: ContextEncoder, upstream: Path) -> None:
 def test_judge_agrees_with_the_released_ratings(encoder: ContextEncoder, upstream: Path) -> None:
     replies = [reply for reply in read_replies(upstream) if reply.ratings is not None]
     sample = [reply for reply in replies if reply.turn_index == 3][::12]
-    ratings = EmbeddedJudge(encoder).rate_now([as_reply(reply) for reply in sample])
+    ratings = EmbeddedJudge(encoder).grade_now([as_reply(reply) for reply in sample])
     found = [rating.aggregate for rating in ratings if isinstance(rating, Rating)]
     truth = [reply.ratings[-1] for reply in sample if reply.ratings is not None]
     card = shipped_card("judge.json")["unseen_conversation"]["spearman"]["aggregate"]
@@ -228,9 +228,9 @@ def test_number_formats_agree(encoder: ContextEncoder, upstream: Path) -> None:
     tags, scores = [], []
     for dtype in ("float32", "bfloat16"):
         other = build_encoder(EncoderConfig(dtype=dtype))
-        taggings = EmbeddedTagger(other).tag_now(replies)
+        taggings = EmbeddedTagger(other).grade_now(replies)
         tags.append([s.tactics for t in taggings if isinstance(t, Tagging) for s in t.sentences])
-        ratings = EmbeddedJudge(other).rate_now(replies)
+        ratings = EmbeddedJudge(other).grade_now(replies)
         scores.append([r.aggregate for r in ratings if isinstance(r, Rating)])
         assert other.identity.details["dtype"] == dtype
     decisions = [(n in a) == (n in b) for a, b in zip(*tags, strict=True) for n in TACTIC_NAMES]
@@ -249,7 +249,7 @@ def test_obvious_sentences_get_their_tactic(encoder: ContextEncoder) -> None:
     }
     tagger = EmbeddedTagger(encoder)
     for text, name in expected.items():
-        (tagging,) = tagger.tag_now([Reply(history=(), text=text)])
+        (tagging,) = tagger.grade_now([Reply(history=(), text=text)])
         assert isinstance(tagging, Tagging)
         (sentence,) = tagging.sentences
         assert name in sentence.tactics
@@ -270,7 +270,7 @@ def test_obvious_sentences_get_their_tactic(encoder: ContextEncoder) -> None:
 )
 def test_judge_prefers_an_ordinary_good_reply(encoder: ContextEncoder, bad: str) -> None:
     judge = EmbeddedJudge(encoder)
-    good, other = judge.rate_now([Reply(history=TIRED, text=GOOD), Reply(history=TIRED, text=bad)])
+    good, other = judge.grade_now([Reply(history=TIRED, text=GOOD), Reply(history=TIRED, text=bad)])
     assert isinstance(good, Rating)
     assert isinstance(other, Rating)
     assert good.aggregate > other.aggregate

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rewards.graders.corpus import read_replies
-from rewards.graders.cues import distinct, overlap, reply_cues, words
-from rewards.graders.fitting import split
-from rewards.graders.guard import CEILING, guarded, tricks
+from rewards.fitting.corpus import read_replies
+from rewards.fitting.fitter import split
+from rewards.graders.embedded.cues import distinct, overlap, reply_cues, words
+from rewards.graders.embedded.guard import CEILING, guarded, tricks
 from rewards.protocols import SplitReply
 from rewards.text import split_sentences
 from rewards.types import DIMENSIONS, NEGATIVE_DIMENSIONS, Rating

@@ -22,8 +22,8 @@ from mint.reporting.measures import MEASURES, verdict
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_lines, write_json_lines
 from rewards.errors import ConfigError
-from rewards.graders.files import content_hash
-from rewards.graders.heads import shipped_card
+from rewards.graders.embedded.arrays import content_hash
+from rewards.graders.embedded.heads import shipped_card
 from rewards.tactics import TACTIC_NAMES
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}

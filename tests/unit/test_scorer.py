@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from rewards.errors import GraderError
+from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer, ScoringRequest
 from rewards.types import (
     DIMENSIONS,
@@ -230,3 +231,15 @@ def test_a_logit_that_is_no_number_is_a_failure(value: float) -> None:
         "tagger": "timeout",
         "judge": "out_of_range",
     }
+
+
+def test_only_the_surprisals_asked_for_are_computed() -> None:
+    async def scenario(surprisals: tuple[str, ...]) -> Signals:
+        scorer = ReplyScorer(Tagger(), Judge(), surprisals=surprisals)
+        (signals,) = await scorer.score([request("Rest. Walk.")])
+        return signals
+
+    signals = asyncio.run(scenario(("bigram",)))
+    assert (signals.bigram, signals.trigram) == (pytest.approx(math.log(10)), None)
+    signals = asyncio.run(scenario(RewardWeights().used_surprisals()))
+    assert (signals.bigram, signals.trigram) == (None, None)

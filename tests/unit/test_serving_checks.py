@@ -19,8 +19,8 @@ from mint.rundir.directory import RunDir
 from mint.rundir.manifest import RunFacts, require_same_graders, start_manifest
 from rewards.build import JudgeConfig, check_servers
 from rewards.errors import ConfigError
-from rewards.graders.lora_format import read_formats
-from rewards.graders.tagger_served import LoraTagger
+from rewards.graders.served.lora_format import read_formats
+from rewards.graders.served.tagger import LoraTagger
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import Tagging
 

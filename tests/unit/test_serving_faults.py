@@ -22,9 +22,9 @@ from mint.verl.group_reward import StepReward, step_rewards
 from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply, pack, unpack
 from rewards.formula import RewardWeights, group_rewards
-from rewards.graders.judge_reward_model import RewardModelJudge
-from rewards.graders.judge_served import RubricJudge
-from rewards.graders.tagger_served import LoraTagger, ZeroShotTagger
+from rewards.graders.served.judge import RubricJudge
+from rewards.graders.served.reward_model import RewardModelJudge
+from rewards.graders.served.tagger import LoraTagger, ZeroShotTagger
 from rewards.scorer import ReplyScorer, ScoringRequest
 from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
 from rewards.tactics import TACTIC_NAMES

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from rewards.graders.judge_reward_model import are_raw_logits
-from rewards.graders.judge_served import (
+from rewards.graders.served.base import prompt_text
+from rewards.graders.served.judge import (
     judge_examples,
     opening_messages,
     question_text,
     read_expected_rating,
     read_rating,
 )
-from rewards.graders.served import prompt_text
-from rewards.graders.tagger_served import read_score, read_tactics
+from rewards.graders.served.reward_model import are_raw_logits
+from rewards.graders.served.tagger import read_score, read_tactics
 from rewards.serving.formats import read_chat, read_pooled, read_rewards
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, Failure, Message, Rating

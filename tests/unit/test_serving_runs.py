@@ -26,7 +26,7 @@ from mint.verl.wire import GradedReply
 from rewards.build import TaggerConfig, check_servers, probe_servers
 from rewards.errors import ConfigError, DataError
 from rewards.formula import RewardWeights
-from rewards.graders.judge_served import RubricJudge
+from rewards.graders.served.judge import RubricJudge
 from rewards.scorer import ScoringRequest
 from rewards.types import Failure, Message, Rating, Signals, Status, Tagging
 

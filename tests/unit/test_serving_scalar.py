@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rewards.errors import GraderError
-from rewards.graders.judge_reward_model import GetRewardJudge, RewardModelJudge
+from rewards.graders.served.reward_model import GetRewardJudge, RewardModelJudge
 from rewards.serving.settings import ServedJudgeConfig
 from rewards.types import Message, Reply
 

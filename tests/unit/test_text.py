@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards.graders.corpus import agreement, read_replies
+from rewards.fitting.corpus import agreement, read_replies
 from rewards.text import split_sentences, visible_reply
 from rewards.types import Status
 

@@ -17,13 +17,12 @@ import csv
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rewards.errors import DataError
-from rewards.graders.judge_embedded import OUTPUTS
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.text import split_sentences
 from rewards.types import DIMENSIONS
@@ -33,6 +32,7 @@ _HUMAN_INPUT = re.compile(
     r"(?P<sentence>.*?)\n\s*### Response:",
     re.DOTALL,
 )
+KeyT = TypeVar("KeyT")
 _SCORE = re.compile(r"<score>([01])</score>")
 
 
@@ -50,7 +50,7 @@ class CorpusReply:
     tactics: tuple[frozenset[str], ...] | None
     """Released tactics a sentence; None when their number is not that of `sentences`."""
     ratings: tuple[float, ...] | None
-    """In the order of `judge_embedded.OUTPUTS`, each in [1, 5]; None when one is missing."""
+    """In the order of `embedded.judge.OUTPUTS`, each in [1, 5]; None when one is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,28 @@ class HumanReply:
 
     sentences: tuple[str, ...]
     tactics: tuple[frozenset[str], ...]
+
+
+class Corpus(NamedTuple):
+    """Everything that graders are fitted and measured on."""
+
+    replies: list[CorpusReply]
+    """Released."""
+    authored: list[CorpusReply]
+    """The project's own, unrated."""
+    people: list[HumanReply]
+    experts: list[dict[str, tuple[float, ...]]]
+    """For each expert the ratings of conversations, in the order of DIMENSIONS."""
+
+
+def read_corpus(upstream: Path, authored: Path) -> Corpus:
+    """All of it. Raises DataError, naming the file, for one that is missing or broken."""
+    return Corpus(
+        read_replies(upstream),
+        read_authored_replies(authored),
+        read_human_replies(upstream),
+        read_expert_ratings(upstream),
+    )
 
 
 def read_replies(upstream: Path) -> list[CorpusReply]:
@@ -112,18 +134,11 @@ def read_expert_ratings(upstream: Path) -> list[dict[str, tuple[float, ...]]]:
     files = sorted(folder.glob("expert*_ratings.csv"))
     if not files:
         raise DataError(f"no expert*_ratings.csv in {folder}; set upstream=PATH")
-    experts = []
-    for file in files:
-        ratings = {}
-        with file.open(encoding="utf-8", newline="") as stream:
-            for number, row in enumerate(csv.DictReader(stream), 2):
-                try:
-                    values = tuple(float(row[name]) for name in DIMENSIONS)
-                    ratings[row["conversation_id"]] = values
-                except (KeyError, TypeError, ValueError) as error:
-                    raise DataError(f"{file}:{number}: {error!r}") from error
-        experts.append(ratings)
-    return experts
+
+    def read(row: dict[str, str]) -> tuple[str, tuple[float, ...]]:
+        return row["conversation_id"], tuple(float(row[name]) for name in DIMENSIONS)
+
+    return [_read_table(file, read) for file in files]
 
 
 def agreement(replies: Sequence[CorpusReply]) -> float:
@@ -169,18 +184,28 @@ def _read_ratings(folder: Path) -> dict[tuple[str, int], tuple[float, ...]]:
     if len(files) != 1:
         raise DataError(f"{folder} must hold one *_ratings.csv, found {len(files)}")
     columns = (*DIMENSIONS, "aggregated_empathy")
-    assert len(columns) == len(OUTPUTS)
-    ratings = {}
-    with files[0].open(encoding="utf-8", newline="") as stream:
+
+    def read(row: dict[str, str]) -> tuple[tuple[str, int], tuple[float, ...]]:
+        values = tuple(float(row[column] or "nan") for column in columns)
+        return (row["conversation_id"], int(row["turn_index"])), values
+
+    ratings = _read_table(files[0], read)
+    return {key: values for key, values in ratings.items() if all(map(math.isfinite, values))}
+
+
+def _read_table(
+    file: Path, read: Callable[[dict[str, str]], tuple[KeyT, tuple[float, ...]]]
+) -> dict[KeyT, tuple[float, ...]]:
+    """What `read` makes of each line; DataError with file and line where it cannot."""
+    found = {}
+    with file.open(encoding="utf-8", newline="") as stream:
         for number, row in enumerate(csv.DictReader(stream), 2):
             try:
-                values = tuple(float(row[column] or "nan") for column in columns)
-                key = (row["conversation_id"], int(row["turn_index"]))
+                key, values = read(row)
             except (KeyError, TypeError, ValueError) as error:
-                raise DataError(f"{files[0]}:{number}: {error!r}") from error
-            if all(math.isfinite(value) for value in values):
-                ratings[key] = values
-    return ratings
+                raise DataError(f"{file}:{number}: {error!r}") from error
+            found[key] = values
+    return found
 
 
 class _Label(NamedTuple):

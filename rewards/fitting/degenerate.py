@@ -11,8 +11,8 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rewards.graders.corpus import CorpusReply
-from rewards.graders.cues import words as cue_words
+from rewards.fitting.corpus import CorpusReply
+from rewards.graders.embedded.cues import words as cue_words
 from rewards.text import split_sentences
 from rewards.types import DIMENSIONS, aggregate_empathy
 
@@ -66,7 +66,7 @@ class Degenerate(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A degenerate reply with ratings in the order of `judge_embedded.OUTPUTS`."""
+    """A degenerate reply with ratings in the order of `embedded.judge.OUTPUTS`."""
 
     reply: Degenerate
     ratings: tuple[float, ...]
@@ -78,15 +78,15 @@ def labelled(replies: Sequence[CorpusReply], number: int, seed: int) -> list[Lab
     questions = _questions(replies)
     made = []
     for reply in _sample(rng, replies, number):
+        turn = reply.seeker_turn
         sentence = rng.choice(reply.sentences)
         made += [
-            _copy(reply),
+            _copy(turn),
             _shuffled(rng, reply),
-            _salad(rng, _content_words(reply), reply.seeker_turn),
-            Degenerate("repeated_sentence", (sentence,) * rng.randint(4, 12), reply.seeker_turn),
+            _salad(rng, _content_words(reply), turn),
+            Degenerate("repeated_sentence", (sentence,) * rng.randint(4, 12), turn),
+            *_interrogation(rng, questions, turn),
         ]
-        if questions:
-            made.append(_interrogation(rng, questions, reply.seeker_turn))
     return [Labelled(item, _with_aggregate(_RATINGS[item.kind])) for item in made]
 
 
@@ -103,7 +103,7 @@ def probes(replies: Sequence[CorpusReply], number: int, seed: int) -> list[Degen
         turn = reply.seeker_turn
         injection = rng.choice(_INJECTIONS)
         made += [
-            _copy(reply),
+            _copy(turn),
             Degenerate("repeated_sentence", (rng.choice(_STOCK),) * 10, turn),
             _salad(rng, _KEYWORDS.split(), turn),
             _shuffled(rng, reply),
@@ -111,9 +111,8 @@ def probes(replies: Sequence[CorpusReply], number: int, seed: int) -> list[Degen
             Degenerate("injection_alone", (injection,), turn),
             Degenerate("injection_after_reply", (*reply.sentences, injection), turn),
             _endless(rng, everything, turn),
+            *_interrogation(rng, questions, turn),
         ]
-        if questions:
-            made.append(_interrogation(rng, questions, turn))
     return made
 
 
@@ -126,9 +125,8 @@ def _questions(replies: Sequence[CorpusReply]) -> list[str]:
     return sorted({s for reply in replies for s in reply.sentences if s.endswith("?")})
 
 
-def _copy(reply: CorpusReply) -> Degenerate:
-    sentences = tuple(split_sentences(reply.seeker_turn))
-    return Degenerate("copied_seeker", sentences, reply.seeker_turn)
+def _copy(seeker_turn: str) -> Degenerate:
+    return Degenerate("copied_seeker", tuple(split_sentences(seeker_turn)), seeker_turn)
 
 
 def _shuffled(rng: random.Random, reply: CorpusReply) -> Degenerate:
@@ -158,9 +156,10 @@ def _endless(rng: random.Random, sentences: Sequence[str], seeker_turn: str) -> 
     return Degenerate("endless", tuple(chosen), seeker_turn)
 
 
-def _interrogation(rng: random.Random, questions: list[str], seeker_turn: str) -> Degenerate:
+def _interrogation(rng: random.Random, questions: list[str], seeker_turn: str) -> list[Degenerate]:
+    """Ten questions; nothing where the corpus has none."""
     chosen = rng.sample(questions, min(10, len(questions)))
-    return Degenerate("ten_questions", tuple(chosen), seeker_turn)
+    return [Degenerate("ten_questions", tuple(chosen), seeker_turn)] if chosen else []
 
 
 def _with_aggregate(dimensions: tuple[float, ...]) -> tuple[float, ...]:

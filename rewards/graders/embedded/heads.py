@@ -15,12 +15,9 @@ Arrays of a file (m = members of an ensemble, d = features, o = outputs):
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError
-from rewards.graders.files import content_hash, write_atomically
+from rewards.graders.embedded.arrays import (
+    content_hash,
+    read_arrays,
+    require_finite,
+    shipped,
+    write_arrays,
+    write_atomically,
+)
 from rewards.protocols import Encoder
 
-_ARRAYS = (
-    "outputs",
-    "coef",
-    "intercept",
-    "thresholds",
-    "residual",
-    "features",
-    "encoder_name",
-    "encoder_adapter",
-    "encoder_dim",
-)
+_NUMBERS = ("coef", "intercept", "thresholds", "residual")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +64,11 @@ class Heads:
         result: NDArray[np.float32] = scaled + self.intercept.mean(axis=0)
         return result
 
+    def probabilities(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """float64 [n, outputs] in [0, 1], of heads that are classifiers."""
+        result: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-self.scores(x).astype(np.float64)))
+        return result
+
     def spread(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """float32 [n, outputs]: expected error, from the members' disagreement and `residual`."""
         members = np.einsum("nd,mod->mno", self._check(x), self.coef) + self.intercept[:, None]
@@ -84,6 +83,31 @@ class Heads:
         return x
 
 
+def new_heads(
+    encoder: Encoder,
+    outputs: Sequence[str],
+    features: str,
+    coef: NDArray[Any],
+    intercept: NDArray[Any],
+    *,
+    thresholds: NDArray[Any] | None = None,
+    residual: NDArray[Any] | None = None,
+) -> Heads:
+    """Heads fitted on the vectors of `encoder`; `thresholds` or `residual` None are zeros."""
+    zeros = np.zeros(len(outputs))
+    return Heads(
+        outputs=tuple(outputs),
+        coef=coef.astype(np.float32),
+        intercept=intercept.astype(np.float32),
+        thresholds=(zeros if thresholds is None else thresholds).astype(np.float32),
+        residual=(zeros if residual is None else residual).astype(np.float32),
+        features=features,
+        encoder_name=encoder.identity.name,
+        encoder_adapter=str(encoder.identity.details["adapter"]),
+        encoder_dim=encoder.dim,
+    )
+
+
 def load_heads(
     path: str | None, default: str, outputs: Sequence[str], features: str, encoder: Encoder
 ) -> Heads:
@@ -92,90 +116,59 @@ def load_heads(
     Raises ConfigError when the file is missing or broken, lacks an array, or was fitted for other
     outputs, another output order, other features or another encoder.
     """
-    where = path or f"shipped weights {default}"
-    try:
-        data = Path(path).read_bytes() if path else _shipped(default)
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"no grader weights at {where}; make them with python -m rewards.fit"
-        ) from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"cannot read grader weights {where}: {error}") from error
-    heads = _from_arrays(arrays, where, content_hash(arrays))
-    _require_same(where, "outputs", heads.outputs, tuple(outputs))
-    _require_same(where, "features", heads.features, features)
-    _require_same(where, "encoder", heads.encoder_name, encoder.identity.name)
-    _require_same(where, "encoder dimension", heads.encoder_dim, encoder.dim)
-    adapter = encoder.identity.details["adapter"]
-    _require_same(where, "encoder adapter", heads.encoder_adapter, adapter)
+    arrays, where = read_arrays(path, default, "grader weights")
+    heads = _from_arrays(arrays, where)
+    for what, found, needed in (
+        ("outputs", heads.outputs, tuple(outputs)),
+        ("features", heads.features, features),
+        ("encoder", heads.encoder_name, encoder.identity.name),
+        ("encoder dimension", heads.encoder_dim, encoder.dim),
+        ("encoder adapter", heads.encoder_adapter, encoder.identity.details["adapter"]),
+    ):
+        if found != needed:
+            raise ConfigError(
+                f"{where} were fitted for {what} {found}, but {needed} is in use; "
+                "choose matching weights or fit them with python -m rewards.fit"
+            )
     return heads
 
 
 def save_heads(heads: Heads, card: Mapping[str, Any], path: Path) -> None:
     """Writes `path` (.npz) and its metric card (.json beside it), each in one rename."""
-    arrays = {
-        "outputs": np.array(heads.outputs),
-        "coef": heads.coef.astype(np.float32),
-        "intercept": heads.intercept.astype(np.float32),
-        "thresholds": heads.thresholds.astype(np.float32),
-        "residual": heads.residual.astype(np.float32),
-        "features": np.array(heads.features),
-        "encoder_name": np.array(heads.encoder_name),
-        "encoder_adapter": np.array(heads.encoder_adapter),
-        "encoder_dim": np.array(heads.encoder_dim),
-    }
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    arrays = {name: np.array(getattr(heads, name)) for name in _array_names()}
     full_card = {**card, "sha256": content_hash(arrays)}
-    write_atomically(path, buffer.getvalue())
-    write_atomically(
-        path.with_suffix(".json"),
-        (json.dumps(full_card, indent=1, allow_nan=False) + "\n").encode(),
-    )
+    write_arrays(path, arrays)
+    text = json.dumps(full_card, indent=1, allow_nan=False) + "\n"
+    write_atomically(path.with_suffix(".json"), text.encode())
 
 
 def shipped_card(name: str) -> dict[str, Any]:
     """The metric card of shipped weights, e.g. `shipped_card("tagger.json")`."""
-    card: dict[str, Any] = json.loads(_shipped(name))
+    card: dict[str, Any] = json.loads(shipped(name))
     return card
 
 
-def _shipped(name: str) -> bytes:
-    return (resources.files("rewards.graders") / "weights" / name).read_bytes()
+def _array_names() -> list[str]:
+    return [field.name for field in fields(Heads) if field.name != "revision"]
 
 
-def _from_arrays(arrays: Mapping[str, NDArray[Any]], where: str, revision: str) -> Heads:
-    missing = [name for name in _ARRAYS if name not in arrays]
+def _from_arrays(arrays: Mapping[str, NDArray[Any]], where: str) -> Heads:
+    missing = [name for name in _array_names() if name not in arrays]
     if missing:
-        raise ConfigError(f"grader weights {where} lack {', '.join(missing)}")
+        raise ConfigError(f"{where} lack {', '.join(missing)}")
     heads = Heads(
         outputs=tuple(str(name) for name in arrays["outputs"]),
-        coef=arrays["coef"],
-        intercept=arrays["intercept"],
-        thresholds=arrays["thresholds"],
-        residual=arrays["residual"],
+        **{name: arrays[name] for name in _NUMBERS},
         features=str(arrays["features"]),
         encoder_name=str(arrays["encoder_name"]),
         encoder_adapter=str(arrays["encoder_adapter"]),
         encoder_dim=int(arrays["encoder_dim"]),
-        revision=revision,
+        revision=content_hash(arrays),
     )
     count = len(heads.outputs)
     shapes = heads.coef.shape[1:2], heads.intercept.shape[1:], heads.thresholds.shape
     fits = heads.coef.ndim == 3 and heads.coef.shape[0] == heads.intercept.shape[0]
     if not fits or any(shape != (count,) for shape in (*shapes, heads.residual.shape)):
-        raise ConfigError(f"grader weights {where} have arrays that do not fit {count} outputs")
-    numbers = heads.coef, heads.intercept, heads.thresholds, heads.residual
-    if not all(np.isfinite(array).all() for array in numbers):
-        raise ConfigError(f"grader weights {where} hold numbers that are not finite")
+        raise ConfigError(f"{where} have arrays that do not fit {count} outputs")
+    require_finite(where, *(arrays[name] for name in _NUMBERS))
     return heads
-
-
-def _require_same(where: str, what: str, found: object, needed: object) -> None:
-    if found != needed:
-        raise ConfigError(
-            f"grader weights {where} were fitted for {what} {found}, but {needed} is in use; "
-            "choose matching weights or fit them with python -m rewards.fit"
-        )

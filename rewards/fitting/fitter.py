@@ -1,6 +1,6 @@
 """Fitting of the embedded graders: one adapted encoder, heads for tactics and for ratings.
 
-`Fitter.fit` learns from some replies; `rewards.graders.crossfit` measures such fits on others.
+`Fitter.fit` learns from some replies; `rewards.fitting.crossfit` measures such fits on others.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from rewards.graders.adapter import Adapter, save_adapter
-from rewards.graders.corpus import CorpusReply
-from rewards.graders.degenerate import Labelled, labelled
-from rewards.graders.encoder import ContextEncoder, load_model, weights_hash
-from rewards.graders.judge_embedded import judge_features
-from rewards.graders.metrics import Bools, Floats
-from rewards.graders.training import Example, TrainingSettings, fine_tune
+from rewards.fitting.corpus import CorpusReply
+from rewards.fitting.degenerate import Labelled, labelled
+from rewards.fitting.finetune import Example, TrainingSettings, fine_tune
+from rewards.fitting.metrics import Bools, Floats
+from rewards.graders.embedded.adapter import Adapter, save_adapter
+from rewards.graders.embedded.encoder import ContextEncoder, load_model, weights_hash
+from rewards.graders.embedded.judge import judge_features
 from rewards.protocols import EncodedReply, SplitReply
 from rewards.tactics import TACTIC_NAMES
 
@@ -116,22 +116,17 @@ class Fitter:
     ) -> list[Example]:
         rated = np.array([r.ratings for r in replies if r.ratings is not None])
         mean, scale = rated.mean(axis=0), rated.std(axis=0) + 1e-6
-
-        def standardised(ratings: tuple[float, ...] | None) -> NDArray[np.float32] | None:
-            if ratings is None:
-                return None
-            result: NDArray[np.float32] = ((np.array(ratings) - mean) / scale).astype(np.float32)
-            return result
-
+        known = [
+            *((split(r), r.tactics, r.ratings, 1.0) for r in replies),
+            *((split(r), r.tactics, None, self.settings.authored_weight) for r in authored),
+            *((_split_bad(item), None, item.ratings, 1.0) for item in bad),
+        ]
         examples: list[Example] = []
-        for reply in replies:
-            examples += self._of(split(reply), reply.tactics, standardised(reply.ratings), 1.0)
-        for reply in authored:
-            weight = self.settings.authored_weight
-            examples += self._of(split(reply), reply.tactics, None, weight)
-        for item in bad:
-            text = SplitReply(item.reply.seeker_turn, item.reply.sentences)
-            examples += self._of(text, None, standardised(item.ratings), 1.0)
+        for reply, tactics, ratings, weight in known:
+            wanted = None
+            if ratings is not None:
+                wanted = ((np.array(ratings) - mean) / scale).astype(np.float32)
+            examples += self._of(reply, tactics, wanted, weight)
         return examples
 
     def _of(
@@ -165,15 +160,11 @@ class Fitter:
     ) -> Linear:
         rated = [reply for reply in replies if reply.ratings is not None]
         x = rating_features(encoder, [split(reply) for reply in rated])
-        x_bad = rating_features(
-            encoder, [SplitReply(i.reply.seeker_turn, i.reply.sentences) for i in bad]
-        )
+        x_bad = rating_features(encoder, [_split_bad(item) for item in bad])
         y = np.array([reply.ratings for reply in rated])
         y_bad = np.array([item.ratings for item in bad]).reshape(-1, y.shape[1])
         mean, scale = x.mean(axis=0), x.std(axis=0) + 1e-3
-        names = sorted({reply.conversation_id for reply in rated})
-        place = {name: i for i, name in enumerate(names)}
-        member = np.array([place[reply.conversation_id] for reply in rated])
+        names, member = np.unique([r.conversation_id for r in rated], return_inverse=True)
         rng = np.random.default_rng(self.settings.seed)
         coefs, intercepts = [], []
         for _ in range(self.settings.members):
@@ -192,6 +183,10 @@ def split(reply: CorpusReply) -> SplitReply:
     return SplitReply(reply.seeker_turn.strip(), reply.sentences)
 
 
+def _split_bad(item: Labelled) -> SplitReply:
+    return SplitReply(item.reply.seeker_turn, item.reply.sentences)
+
+
 def rating_features(encoder: ContextEncoder, replies: Sequence[SplitReply]) -> Floats:
     """[replies, features] of the judge."""
     return judge_features(encoder.encode(replies), replies).astype(np.float64)
@@ -200,6 +195,11 @@ def rating_features(encoder: ContextEncoder, replies: Sequence[SplitReply]) -> F
 def indicator(tactics: Sequence[frozenset[str]]) -> Bools:
     """[sentences, tactics]: which sentence carries which tactic."""
     return np.array([[name in found for name in TACTIC_NAMES] for found in tactics], bool)
+
+
+def tactic_labels(replies: Sequence[CorpusReply], rows: NDArray[np.int64]) -> Bools:
+    """[sentences, tactics] of the replies in `rows`, which all have tactics."""
+    return np.concatenate([indicator(replies[i].tactics or ()) for i in rows])
 
 
 def stack(encoded: Sequence[EncodedReply]) -> NDArray[np.float32]:
@@ -217,10 +217,4 @@ def calibrate(truth: Bools, scores: Floats) -> Floats:
         if truth[:, k].any() and not truth[:, k].all():
             model = LogisticRegression(C=1e4).fit(scores[:, k : k + 1], truth[:, k])
             result[k] = max(float(model.coef_[0, 0]), 1e-3), float(model.intercept_[0])
-    return result
-
-
-def sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x))."""
-    result: Floats = 1.0 / (1.0 + np.exp(-x))
     return result

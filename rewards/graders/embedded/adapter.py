@@ -12,11 +12,8 @@ W + scale * B A with A [r, in] and B [r, ...]. Arrays of a file (.npz, no pickle
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError
-from rewards.graders.files import content_hash, write_atomically
+from rewards.graders.embedded.arrays import (
+    content_hash,
+    read_arrays,
+    require_finite,
+    write_arrays,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -79,62 +81,43 @@ def load_adapter(path: str | None) -> Adapter:
     >>> load_adapter(None).encoder_name
     'sentence-transformers/all-MiniLM-L6-v2'
     """
-    where = path or f"shipped weights {SHIPPED}"
-    try:
-        data = (
-            Path(path).read_bytes()
-            if path
-            else (resources.files("rewards.graders") / "weights" / SHIPPED).read_bytes()
-        )
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"no encoder adapter at {where}; make one with python -m rewards.fit"
-        ) from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"cannot read encoder adapter {where}: {error}") from error
-    return _from_arrays(arrays, where, content_hash(arrays))
+    arrays, where = read_arrays(path, SHIPPED, "encoder adapter")
+    return _from_arrays(arrays, where)
 
 
 def save_adapter(
     modules: Mapping[str, LowRank], scale: float, encoder_name: str, encoder_sha256: str, path: Path
 ) -> Adapter:
     """Write `path` in one rename and give back what was written."""
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = {
+        "scale": np.float32(scale),
+        "encoder_name": np.array(encoder_name),
+        "encoder_sha256": np.array(encoder_sha256),
+    }
     for name, change in modules.items():
         arrays[f"{name}.A"] = change.a.astype(np.float16)
         arrays[f"{name}.B"] = change.b.astype(np.float16)
-    np.savez(
-        buffer,
-        scale=np.float32(scale),
-        encoder_name=np.array(encoder_name),
-        encoder_sha256=np.array(encoder_sha256),
-        **arrays,
-    )
-    write_atomically(path, buffer.getvalue())
+    write_arrays(path, arrays)
     return load_adapter(str(path))
 
 
-def _from_arrays(arrays: Mapping[str, NDArray[Any]], where: str, revision: str) -> Adapter:
+def _from_arrays(arrays: Mapping[str, NDArray[Any]], where: str) -> Adapter:
     missing = [name for name in _FACTS if name not in arrays]
     names = sorted({name[:-2] for name in arrays if name.endswith((".A", ".B"))})
     missing += [
         f"{name}.{half}" for name in names for half in "AB" if f"{name}.{half}" not in arrays
     ]
     if missing:
-        raise ConfigError(f"encoder adapter {where} lacks {', '.join(missing)}")
+        raise ConfigError(f"{where} lacks {', '.join(missing)}")
     modules = {name: LowRank(arrays[f"{name}.A"], arrays[f"{name}.B"]) for name in names}
     for name, change in modules.items():
         if change.a.ndim != 2 or change.b.ndim != 2 or change.a.shape[0] != change.b.shape[1]:
-            raise ConfigError(f"encoder adapter {where}: {name} has shapes that do not multiply")
-        if not (np.isfinite(change.a).all() and np.isfinite(change.b).all()):
-            raise ConfigError(f"encoder adapter {where}: {name} holds numbers that are not finite")
+            raise ConfigError(f"{where}: {name} has shapes that do not multiply")
+        require_finite(f"{where}: {name}", change.a, change.b)
     return Adapter(
         modules=modules,
         scale=float(arrays["scale"]),
         encoder_name=str(arrays["encoder_name"]),
         encoder_sha256=str(arrays["encoder_sha256"]),
-        revision=revision,
+        revision=content_hash(arrays),
     )

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rewards.graders.cues import reply_cues
-from rewards.graders.guard import guarded, tricks
-from rewards.graders.heads import load_heads
-from rewards.graders.identity import embedded_identity
-from rewards.graders.split import split_reply
+from rewards.graders.embedded.base import EmbeddedGrader
+from rewards.graders.embedded.cues import reply_cues
+from rewards.graders.embedded.guard import guarded, tricks
+from rewards.graders.embedded.heads import load_heads
 from rewards.protocols import EncodedReply, Encoder, SplitReply
-from rewards.types import DIMENSIONS, Failure, GraderIdentity, Rating, Reply
+from rewards.types import DIMENSIONS, Failure, Rating, Reply
 
 WEIGHTS = "judge.npz"
 FEATURES = "reply-2"
@@ -24,7 +23,7 @@ OUTPUTS = (*DIMENSIONS, AGGREGATE)
 LOWEST, HIGHEST = 1.0, 5.0
 
 
-class EmbeddedJudge:
+class EmbeddedJudge(EmbeddedGrader[Rating]):
     """Rates replies on the CPU; the aggregate has heads of its own, fitted on the aggregate."""
 
     def __init__(self, encoder: Encoder, weights: str | None = None) -> None:
@@ -32,39 +31,21 @@ class EmbeddedJudge:
 
         Raises ConfigError when the weights are missing or were fitted for another encoder.
         """
-        self._encoder = encoder
-        self._heads = load_heads(weights, WEIGHTS, OUTPUTS, FEATURES, encoder)
-
-    @property
-    def identity(self) -> GraderIdentity:
-        """Hash of the heads, with name and hashes of the encoder."""
-        return embedded_identity("judge", self._heads.revision, self._encoder.identity)
+        super().__init__("judge", encoder, load_heads(weights, WEIGHTS, OUTPUTS, FEATURES, encoder))
 
     async def rate(self, replies: Sequence[Reply]) -> list[Rating | Failure]:
-        """A Rating for each reply, in order; Failure "empty" for one without a sentence."""
-        return await asyncio.to_thread(self.rate_now, replies)
+        """As `grade_now`, in another thread."""
+        return await asyncio.to_thread(self.grade_now, replies)
 
-    def rate_now(self, replies: Sequence[Reply]) -> list[Rating | Failure]:
-        """As `rate`, in the calling thread."""
-        split = [split_reply(reply) for reply in replies]
-        known = [reply for reply in split if reply.sentences]
-        ratings = iter(self._rate(known)) if known else iter(())
-        return [
-            next(ratings) if reply.sentences else Failure("empty", "the reply has no sentence")
-            for reply in split
-        ]
-
-    def _rate(self, replies: Sequence[SplitReply]) -> list[Rating]:
+    def _grade(self, replies: Sequence[SplitReply]) -> Iterator[Rating]:
         x = judge_features(self._encoder.encode(replies), replies)
         scores = np.clip(self._heads.scores(x).astype(np.float64), LOWEST, HIGHEST)
         spread = self._heads.spread(x)[:, OUTPUTS.index(AGGREGATE)]
-        rated = []
         for reply, row, uncertainty in zip(replies, scores.tolist(), spread.tolist(), strict=True):
             named = dict(zip(OUTPUTS, row, strict=True))
             aggregate = named.pop(AGGREGATE)
             rating = Rating(dimensions=named, aggregate=aggregate, uncertainty=uncertainty)
-            rated.append(guarded(rating, tricks(reply)))
-        return rated
+            yield guarded(rating, tricks(reply))
 
 
 def judge_features(

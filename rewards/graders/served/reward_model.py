@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean, pstdev
 from typing import Any
 
 from rewards.errors import ConfigError, GraderError
-from rewards.graders.served import (
-    CHAT_ROLES,
-    ServedBase,
-    chat_history,
-    mean_grades,
-    mean_scalar,
-    text_hash,
-)
+from rewards.graders.served.base import ServedJudge, text_hash
 from rewards.serving.cassette import Request
 from rewards.serving.formats import GET_REWARD, read_pooled, read_rewards
 from rewards.serving.settings import ServedJudgeConfig
 from rewards.types import Failure, Message, Reply, ScalarRating
 
+_CHAT_ROLES = {"seeker": "user", "supporter": "assistant"}
 _SAME = 1e-3
 _DATE = "26 Jul 2024"
 """What Llama 3.1's template says without a clock."""
@@ -28,29 +23,19 @@ _PROBES = (
 )
 
 
-class _ScalarJudge(ServedBase):
+class _ScalarJudge(ServedJudge[ScalarRating]):
     """Asks once a reply and reads one number."""
 
-    _config: ServedJudgeConfig
+    def _read(self, answer: Any) -> ScalarRating | Failure:
+        value = self._read_number(answer)
+        return value if isinstance(value, Failure) else ScalarRating(value=value)
 
-    async def rate(self, replies: Sequence[Reply]) -> list[ScalarRating | Failure]:
-        """A ScalarRating for each reply, in order, or a Failure in its place."""
-        async with self.client.session():
-            runs = [await self._rate_once(replies, n) for n in range(self._config.repeats)]
-        return mean_grades(runs, mean_scalar)
-
-    async def _rate_once(
-        self, replies: Sequence[Reply], sample: int
-    ) -> list[ScalarRating | Failure]:
-        requests = [self._request(reply, sample) for reply in replies]
-        values = await self.client.ask_all(requests, [self._read] * len(requests))
-        return [v if isinstance(v, Failure) else ScalarRating(value=v) for v in values]
-
-    def _request(self, reply: Reply, sample: int) -> Request:
+    def _read_number(self, answer: Any) -> float | Failure:
         raise NotImplementedError
 
-    def _read(self, answer: Any) -> float | Failure:
-        raise NotImplementedError
+    def _mean(self, ratings: Sequence[ScalarRating]) -> ScalarRating:
+        values = [rating.value for rating in ratings]
+        return ScalarRating(value=fmean(values), repeat_std=pstdev(values))
 
 
 class RewardModelJudge(_ScalarJudge):
@@ -95,10 +80,11 @@ class RewardModelJudge(_ScalarJudge):
             for r in (self._request(reply, 0) for reply in _PROBES)
             for on in (False, True)
         ]
-        values = await self.client.ask_all(requests, [self._read] * len(requests))
-        known = [value for value in values if not isinstance(value, Failure)]
-        if len(known) != len(values):
-            return next(value for value in values if isinstance(value, Failure))
+        known = []
+        for rating in await self.ask(requests):
+            if isinstance(rating, Failure):
+                return rating
+            known.append(rating.value)
         raw, activated = known[::2], known[1::2]
         if not are_raw_logits(raw, activated):
             return (
@@ -111,7 +97,7 @@ class RewardModelJudge(_ScalarJudge):
         return ""
 
     def _request(self, reply: Reply, sample: int) -> Request:
-        messages = [*chat_history(reply.history), {"role": "assistant", "content": reply.text}]
+        messages = [*_chat(reply.history), {"role": "assistant", "content": reply.text}]
         body: dict[str, Any] = {
             "model": self._config.model,
             "messages": messages,
@@ -122,7 +108,7 @@ class RewardModelJudge(_ScalarJudge):
             body["task"] = "classify"
         return Request(f"/{self._config.route}", body, sample)
 
-    def _read(self, answer: Any) -> float | Failure:
+    def _read_number(self, answer: Any) -> float | Failure:
         return read_pooled(answer)
 
 
@@ -158,7 +144,7 @@ class GetRewardJudge(_ScalarJudge):
 
     async def check(self) -> None:
         """The server gives a number. Raises ConfigError otherwise."""
-        value = await self.client.ask(self._request(_PROBES[0], 0), self._read)
+        (value,) = await self.ask([self._request(_PROBES[0], 0)])
         if isinstance(value, Failure):
             raise ConfigError(
                 f"mint.judge.served: no usable get_reward server at "
@@ -166,7 +152,7 @@ class GetRewardJudge(_ScalarJudge):
             )
 
     def _request(self, reply: Reply, sample: int) -> Request:
-        flat = "\n".join(f"{CHAT_ROLES[m.role]}: {m.content}" for m in reply.history)
+        flat = "\n".join(f"{m['role']}: {m['content']}" for m in _chat(reply.history))
         messages = [
             {"role": "user", "content": flat},
             {"role": "assistant", "content": reply.text},
@@ -175,8 +161,12 @@ class GetRewardJudge(_ScalarJudge):
         text = self._tokenizer.apply_chat_template(messages, tokenize=False, date_string=_DATE)
         return Request(GET_REWARD, {"query": [text]}, sample)
 
-    def _read(self, answer: Any) -> float | Failure:
+    def _read_number(self, answer: Any) -> float | Failure:
         return read_rewards(answer)
+
+
+def _chat(history: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": _CHAT_ROLES[m.role], "content": m.content} for m in history]
 
 
 def _load_tokenizer(name: str) -> Any:

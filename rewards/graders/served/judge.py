@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean, pstdev
 from typing import Any
 
-from rewards.graders.served import (
-    ServedBase,
+from rewards.graders.served.base import (
+    ServedJudge,
     json_answer,
-    mean_grades,
-    mean_rating,
     prompt_text,
-    read_object,
+    read_chat_object,
     text_hash,
 )
 from rewards.serving.cassette import Request
@@ -27,7 +26,6 @@ from rewards.serving.formats import (
     chat_request,
     digit_probabilities,
     off_schema,
-    read_chat,
 )
 from rewards.serving.settings import ServedJudgeConfig
 from rewards.types import DIMENSIONS, Failure, Message, Rating, Reply
@@ -37,41 +35,19 @@ _EXAMPLES = "judge_examples.json"
 _SCALE = "12345"
 
 
-class RubricJudge(ServedBase):
+class RubricJudge(ServedJudge[Rating]):
     """Any chat model as judge, with a rubric and worked examples."""
-
-    _config: ServedJudgeConfig
 
     def __init__(self, config: ServedJudgeConfig) -> None:
         """Raises ConfigError for missing settings."""
         config.require("urls", "model")
         self._opening = opening_messages()
-        parts = {
-            "prompts": text_hash(*(text for m in self._opening for text in m.values())),
-            "temperature": config.temperature,
-            "constrain": config.constrain,
-            "expectation": config.expectation,
-        }
-        super().__init__(config, "judge", "served", parts)
-
-    async def rate(self, replies: Sequence[Reply]) -> list[Rating | Failure]:
-        """A Rating for each reply, in order; a Failure when its answer cannot be used."""
-        async with self.client.session():
-            runs = [await self._rate_once(replies, n) for n in range(self._config.repeats)]
-        return mean_grades(runs, mean_rating)
-
-    async def _rate_once(self, replies: Sequence[Reply], sample: int) -> list[Rating | Failure]:
-        requests = [self._request(reply, sample) for reply in replies]
-        reader = read_expected_rating if self._config.expectation else read_rating
-        return await self.client.ask_all(requests, [reader] * len(requests))
+        prompts = text_hash(*(text for m in self._opening for text in m.values()))
+        settings = ("temperature", "constrain", "expectation")
+        super().__init__(config, "judge", "served", {"prompts": prompts}, settings)
 
     def _request(self, reply: Reply, sample: int) -> Request:
-        config = self._config
-        parameters: dict[str, Any] = {
-            "temperature": config.temperature,
-            "seed": config.seed + sample,
-            "max_tokens": config.max_tokens,
-        }
+        config, parameters = self._config, self.sampling(sample)
         if config.expectation:
             parameters |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
         if config.constrain:
@@ -80,6 +56,17 @@ class RubricJudge(ServedBase):
             parameters |= json_answer("ratings", dict.fromkeys(DIMENSIONS, number))
         question = {"role": "user", "content": question_text(reply.history, reply.text)}
         return chat_request(config.model, [*self._opening, question], parameters, sample)
+
+    def _read(self, answer: Any) -> Rating | Failure:
+        return (read_expected_rating if self._config.expectation else read_rating)(answer)
+
+    def _mean(self, ratings: Sequence[Rating]) -> Rating:
+        aggregates = [rating.aggregate for rating in ratings]
+        return Rating(
+            dimensions={name: fmean(r.dimensions[name] for r in ratings) for name in DIMENSIONS},
+            aggregate=fmean(aggregates),
+            repeat_std=pstdev(aggregates),
+        )
 
 
 def opening_messages() -> list[dict[str, str]]:
@@ -113,10 +100,7 @@ def question_text(history: Sequence[Message], reply: str) -> str:
 def read_rating(answer: Any) -> Rating | Failure:
     """The rating of an answer {"validating_emotions": 4, ...}: six whole numbers, 1 to 5."""
     read = _read(answer)
-    if isinstance(read, Failure):
-        return read
-    _, found = read
-    return Rating.from_dimensions({name: float(found[name]) for name in DIMENSIONS})
+    return read if isinstance(read, Failure) else Rating.from_dimensions(read[1])
 
 
 def read_expected_rating(answer: Any) -> Rating | Failure:
@@ -125,10 +109,10 @@ def read_expected_rating(answer: Any) -> Rating | Failure:
     if isinstance(read, Failure):
         return read
     chat, _ = read
+    # After the thinking, which may weigh several ratings.
+    start = max(chat.text.rfind("</think>"), 0)
     means = {}
     for name in DIMENSIONS:
-        # After the thinking, which may weigh several ratings.
-        start = max(chat.text.rfind("</think>"), 0)
         (match,) = re.compile(rf'"{name}"\s*:\s*([1-5])').finditer(chat.text, start)
         probabilities = digit_probabilities(chat, match.start(1), _SCALE)
         if probabilities is None:
@@ -141,13 +125,11 @@ def read_expected_rating(answer: Any) -> Rating | Failure:
     return Rating.from_dimensions(means)
 
 
-def _read(answer: Any) -> tuple[ChatAnswer, dict[str, int]] | Failure:
-    chat = read_chat(answer)
-    if isinstance(chat, Failure):
-        return chat
-    found = read_object(chat.text)
-    if isinstance(found, Failure):
-        return found
+def _read(answer: Any) -> tuple[ChatAnswer, Mapping[str, float]] | Failure:
+    read = read_chat_object(answer)
+    if isinstance(read, Failure):
+        return read
+    chat, found = read
     if set(found) != set(DIMENSIONS):
         wrong = sorted(set(DIMENSIONS) ^ set(found))
         return off_schema(f"expected exactly the six ratings, wrong are {', '.join(wrong)}", found)
@@ -156,4 +138,4 @@ def _read(answer: Any) -> tuple[ChatAnswer, dict[str, int]] | Failure:
             return off_schema(f"{name} must be a whole number", value)
         if not 1 <= value <= 5:
             return Failure("out_of_range", f"{name} must be in [1, 5], got {value}")
-    return chat, found
+    return chat, {name: float(found[name]) for name in DIMENSIONS}

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from rewards.graders.adapter import LowRank
-from rewards.graders.encoder import POOLED_VECTORS, padded
-from rewards.graders.windows import Window, plan_batches
+from rewards.graders.embedded.adapter import LowRank
+from rewards.graders.embedded.encoder import POOLED_VECTORS, padded
+from rewards.graders.embedded.windows import Window, plan_batches
 from rewards.tactics import NUM_TACTICS
 
 TARGETS = ("query", "key", "value", "dense")

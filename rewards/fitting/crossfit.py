@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import GraderError
-from rewards.graders.corpus import CorpusReply
-from rewards.graders.degenerate import Degenerate, probes
-from rewards.graders.encoder import ContextEncoder
-from rewards.graders.fitting import Fit, Fitter, Linear, split, stack
-from rewards.graders.heads import Heads, save_heads
-from rewards.graders.judge_embedded import FEATURES as REPLY_FEATURES
-from rewards.graders.judge_embedded import OUTPUTS, EmbeddedJudge
-from rewards.graders.metrics import Floats
+from rewards.fitting.corpus import CorpusReply
+from rewards.fitting.degenerate import Degenerate, probes
+from rewards.fitting.fitter import Fit, Fitter, Linear, split, stack
+from rewards.fitting.metrics import Floats
+from rewards.graders.embedded.encoder import ContextEncoder
+from rewards.graders.embedded.heads import Heads, new_heads, save_heads
+from rewards.graders.embedded.judge import FEATURES as REPLY_FEATURES
+from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge
 from rewards.types import DIMENSIONS, Message, Rating, Reply
 
 FOLDS = 4
@@ -83,47 +83,53 @@ def cross_fit(
     `progress(name)` gives the function that is told how far a fit is.
     """
     groups = assign_groups(replies, fitter.settings.seed)
-    folds = []
+    judged: dict[str, list[Judged]] = {"conversation": [], "system": [], "both": []}
+    tagged: dict[str, list[Tagged]] = {"conversation": [], "system": []}
+    probed: list[tuple[Degenerate, float]] = []
     for fold in range(FOLDS):
-        seen = (groups.conversation != fold) & (groups.system != fold)
-        own = [reply for reply, inside in zip(replies, seen, strict=True) if inside]
+        other, strange = groups.conversation == fold, groups.system == fold
+        own = [replies[i] for i in np.flatnonzero(~other & ~strange)]
         fit = fitter.fit(own, authored, progress(f"fold {fold + 1} of {FOLDS}"))
-        folds.append(_grade(fit, replies, groups, fold, fitter.settings.seed))
+        judge = _judge_of(fit)
+        judged["conversation"].append(_judge(judge, replies, other & ~strange))
+        judged["system"].append(_judge(judge, replies, strange & ~other))
+        judged["both"].append(_judge(judge, replies, other & strange))
+        tagged["conversation"].append(_tag(fit, replies, other))
+        tagged["system"].append(_tag(fit, replies, strange & ~other))
+        outside = [replies[i] for i in np.flatnonzero(other)]
+        made = probes(outside, PROBES, fitter.settings.seed + fold)
+        scores = [rating.aggregate for rating in _rate(judge, [as_reply(probe) for probe in made])]
+        probed += zip(made, scores, strict=True)
         _log.info("fold %d of %d: graded what it had not seen", fold + 1, FOLDS)
     return HeldOut(
         groups=groups,
         judged={
-            name: _join_judged([f.judged[name] for f in folds])
-            for name in ("conversation", "system", "both")
+            name: Judged(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            for name, parts in judged.items()
         },
-        tagged={
-            name: _join_tagged([f.tagged[name] for f in folds], replies)
-            for name in ("conversation", "system")
-        },
-        probes=[probe for fold in folds for probe in fold.probes],
+        tagged={name: _join_tagged(parts, replies) for name, parts in tagged.items()},
+        probes=probed,
     )
 
 
 def assign_groups(replies: Sequence[CorpusReply], seed: int) -> Groups:
     """Groups drawn at random, of equal size but for the remainder."""
+
+    def groups(names: Sequence[str]) -> NDArray[np.int64]:
+        known, place = np.unique(names, return_inverse=True)
+        order = np.random.default_rng(seed).permutation(len(known))
+        return (np.argsort(order) % FOLDS)[place]
+
     return Groups(
-        _groups([reply.conversation_id for reply in replies], seed),
-        _groups([reply.system for reply in replies], seed),
+        groups([reply.conversation_id for reply in replies]),
+        groups([reply.system for reply in replies]),
     )
 
 
 def judge_heads(ratings: Linear, residual: Floats, encoder: ContextEncoder) -> Heads:
     """The heads of `EmbeddedJudge`; `residual` [outputs] is the spread of held-out errors."""
-    return Heads(
-        outputs=OUTPUTS,
-        coef=ratings.coef.astype(np.float32),
-        intercept=ratings.intercept.astype(np.float32),
-        thresholds=np.zeros(len(OUTPUTS), np.float32),
-        residual=residual.astype(np.float32),
-        features=REPLY_FEATURES,
-        encoder_name=encoder.identity.name,
-        encoder_adapter=str(encoder.identity.details["adapter"]),
-        encoder_dim=encoder.dim,
+    return new_heads(
+        encoder, OUTPUTS, REPLY_FEATURES, ratings.coef, ratings.intercept, residual=residual
     )
 
 
@@ -134,33 +140,12 @@ def as_reply(reply: CorpusReply | Degenerate) -> Reply:
     return Reply(history=history, text=text, sentences=reply.sentences)
 
 
-class _Fold(NamedTuple):
-    judged: dict[str, Judged]
-    tagged: dict[str, Tagged]
-    probes: list[tuple[Degenerate, float]]
-
-
-def _grade(fit: Fit, replies: Sequence[CorpusReply], groups: Groups, fold: int, seed: int) -> _Fold:
-    other, strange = groups.conversation == fold, groups.system == fold
+def _judge_of(fit: Fit) -> EmbeddedJudge:
+    """The judge as it will be shipped: read from a file, guard included."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "judge.npz"
         save_heads(judge_heads(fit.ratings, np.zeros(len(OUTPUTS)), fit.encoder), {}, path)
-        judge = EmbeddedJudge(fit.encoder, str(path))
-    outside = [reply for reply, is_other in zip(replies, other, strict=True) if is_other]
-    made = probes([r for r in outside if r.system != "authored"], PROBES, seed + fold)
-    scores = [rating.aggregate for rating in _rate(judge, [as_reply(probe) for probe in made])]
-    return _Fold(
-        judged={
-            "conversation": _judge(judge, replies, other & ~strange),
-            "system": _judge(judge, replies, strange & ~other),
-            "both": _judge(judge, replies, other & strange),
-        },
-        tagged={
-            "conversation": _tag(fit, replies, other),
-            "system": _tag(fit, replies, strange & ~other),
-        },
-        probes=list(zip(made, scores, strict=True)),
-    )
+        return EmbeddedJudge(fit.encoder, str(path))
 
 
 def _judge(
@@ -180,7 +165,7 @@ def _judge(
 
 def _rate(judge: EmbeddedJudge, replies: Sequence[Reply]) -> list[Rating]:
     ratings = []
-    for rating in judge.rate_now(replies):
+    for rating in judge.grade_now(replies):
         if not isinstance(rating, Rating):
             raise GraderError(f"the judge could not rate a held-out reply: {rating.message}")
         ratings.append(rating)
@@ -197,10 +182,6 @@ def _tag(fit: Fit, replies: Sequence[CorpusReply], chosen: NDArray[np.bool_]) ->
     return Tagged(rows, fit.tactics.scores(vectors))
 
 
-def _join_judged(parts: Sequence[Judged]) -> Judged:
-    return Judged(*(np.concatenate([part[i] for part in parts]) for i in range(3)))
-
-
 def _join_tagged(parts: Sequence[Tagged], replies: Sequence[CorpusReply]) -> Tagged:
     pieces = []
     for part in parts:
@@ -211,10 +192,3 @@ def _join_tagged(parts: Sequence[Tagged], replies: Sequence[CorpusReply]) -> Tag
         np.array([row for row, _ in pieces], dtype=np.int64),
         np.concatenate([scores for _, scores in pieces]),
     )
-
-
-def _groups(names: Sequence[str], seed: int) -> NDArray[np.int64]:
-    known = sorted(set(names))
-    order = np.random.default_rng(seed).permutation(len(known))
-    group = {known[position]: rank % FOLDS for rank, position in enumerate(order)}
-    return np.array([group[name] for name in names], dtype=np.int64)

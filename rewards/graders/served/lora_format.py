@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,9 @@ def _messages(row: Mapping[str, Any]) -> tuple[str, str]:
 
 def _template(users: list[str], path: Path) -> dict[str, str]:
     """What all user messages share: beginning, middle and end, in whole lines."""
-    start = _common_start(users)
+    start = commonprefix(users)  # noqa: RUF071 - characters are meant, not folders
     start = start[: start.rfind("\n") + 1]
-    end = _common_start([user[len(start) :][::-1] for user in users])[::-1]
+    end = commonprefix([user[len(start) :][::-1] for user in users])[::-1]  # noqa: RUF071
     end = end[end.find("\n") :] if "\n" in end else ""
     inputs = [user[len(start) : len(user) - len(end)] for user in users]
     shared = set.intersection(*(set(text.split("\n")) for text in inputs)) if inputs else set()
@@ -109,15 +110,6 @@ def _template(users: list[str], path: Path) -> dict[str, str]:
             f"the input format is another one; {_ADVICE}"
         )
     return {"before_reply": start, "before_sentence": middle, "after_sentence": end}
-
-
-def _common_start(texts: list[str]) -> str:
-    """The longest beginning that all texts share."""
-    first, last = min(texts, default=""), max(texts, default="")
-    length = 0
-    while length < len(first) and first[length : length + 1] == last[length : length + 1]:
-        length += 1
-    return first[:length]
 
 
 def _around(text: str, heading: str) -> str:

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
+from statistics import fmean, pstdev
 from typing import Any, NamedTuple
 
-from rewards.graders.lora_format import read_formats
-from rewards.graders.served import (
+from rewards.graders.served.base import (
     ServedBase,
     json_answer,
-    mean_grades,
-    mean_tagging,
     prompt_text,
-    read_object,
-    sentences_of,
-    tagging,
+    read_chat_object,
     text_hash,
 )
+from rewards.graders.served.lora_format import read_formats
 from rewards.serving.cassette import Request
+from rewards.serving.client import Parser
 from rewards.serving.formats import (
     TOP_LOGPROBS,
     chat_request,
@@ -33,7 +33,8 @@ from rewards.serving.formats import (
 )
 from rewards.serving.settings import ServedTaggerConfig
 from rewards.tactics import TACTIC_NAMES, TACTICS
-from rewards.types import Failure, Reply, Tagging
+from rewards.text import split_sentences
+from rewards.types import Failure, Reply, TaggedSentence, Tagging
 
 _SCORE = re.compile(r"\s*<score>\s*([01])\s*</score>\s*")
 _SCORE_TOKENS = 16
@@ -44,67 +45,87 @@ Row = Mapping[str, float]
 
 
 class _Question(NamedTuple):
-    """One request, and which sentences of which reply it is about."""
+    """One request, which sentences of which reply it is about, and how its answer is read."""
 
     request: Request
     reply: int
     sentences: tuple[int, ...]
-    tactics: tuple[str, ...]
+    read: Parser[list[Row]]
+    """One Row a sentence, or a Failure."""
 
 
 class _ServedTagger(ServedBase):
-    """Asks, repeats and puts the answers together; subclasses say what is asked and read it."""
+    """Asks, repeats and puts the answers together; subclasses say what is asked."""
 
     _config: ServedTaggerConfig
 
     async def tag(self, replies: Sequence[Reply]) -> list[Tagging | Failure]:
         """A Tagging for each reply, in order; a Failure when any request about it failed."""
-        async with self.client.session():
-            runs = [await self._tag_once(replies, n) for n in range(self._config.repeats)]
-        return mean_grades(runs, lambda found: mean_tagging(found, self._config.threshold))
+        texts = [
+            split_sentences(reply.text) if reply.sentences is None else list(reply.sentences)
+            for reply in replies
+        ]
 
-    async def _tag_once(self, replies: Sequence[Reply], sample: int) -> list[Tagging | Failure]:
-        texts = [sentences_of(reply) for reply in replies]
-        questions = self._questions(replies, texts, sample)
+        async def once(sample: int) -> list[Tagging | Failure]:
+            return await self._tag_once(texts, self._questions(replies, texts, sample))
+
+        return await self.repeated(once, self._mean)
+
+    async def _tag_once(
+        self, texts: Sequence[Sequence[str]], questions: Sequence[_Question]
+    ) -> list[Tagging | Failure]:
         answers = await self.client.ask_all(
-            [q.request for q in questions], [self._reader(q) for q in questions]
+            [q.request for q in questions], [q.read for q in questions]
         )
         rows: list[list[dict[str, float]]] = [[{} for _ in sentences] for sentences in texts]
-        failed: list[list[Failure]] = [[] for _ in replies]
+        failed: list[list[Failure]] = [[] for _ in texts]
         for question, answer in zip(questions, answers, strict=True):
             if isinstance(answer, Failure):
                 failed[question.reply].append(answer)
                 continue
             for sentence, row in zip(question.sentences, answer, strict=True):
                 rows[question.reply][sentence].update(row)
-        asked = [0] * len(replies)
-        for question in questions:
-            asked[question.reply] += 1
-        return [
-            self._grade(sentences, own, bad, number)
-            for sentences, own, bad, number in zip(texts, rows, failed, asked, strict=True)
-        ]
+        asked = Counter(question.reply for question in questions)
+        return [self._grade(texts[i], rows[i], bad, asked[i]) for i, bad in enumerate(failed)]
 
     def _grade(
-        self, sentences: list[str], rows: list[dict[str, float]], failed: list[Failure], asked: int
+        self, sentences: Sequence[str], rows: Sequence[Row], failed: Sequence[Failure], asked: int
     ) -> Tagging | Failure:
         if not sentences:
             return Failure("empty", "the reply has no sentence")
         if failed:
             part = f"{len(failed)} of {asked} requests failed: " if asked > 1 else ""
             return Failure(failed[0].kind, part + failed[0].message)
-        return tagging(sentences, rows, self._config.threshold)
+        return self._tagged(sentences, rows)
 
-    def _sampling(self, sample: int) -> dict[str, Any]:
-        return {"temperature": self._config.temperature, "seed": self._config.seed + sample}
+    def _tagged(
+        self, sentences: Sequence[str], rows: Sequence[Row], repeat_std: float | None = None
+    ) -> Tagging:
+        """The tactics whose probability reaches the threshold."""
+        tagged = (
+            TaggedSentence(
+                text=text,
+                tactics=tuple(n for n in TACTIC_NAMES if row[n] >= self._config.threshold),
+                probabilities=dict(row),
+            )
+            for text, row in zip(sentences, rows, strict=True)
+        )
+        return Tagging(sentences=tuple(tagged), repeat_std=repeat_std)
+
+    def _mean(self, taggings: Sequence[Tagging]) -> Tagging:
+        """Mean probabilities, tactics anew from the threshold, and how much the gradings differ."""
+        rows: list[Row] = []
+        spreads: list[float] = []
+        for sentence in zip(*(t.sentences for t in taggings), strict=True):
+            values = {name: [s.probabilities[name] for s in sentence] for name in TACTIC_NAMES}
+            rows.append({name: fmean(given) for name, given in values.items()})
+            spreads += [pstdev(given) for given in values.values()]
+        texts = [sentence.text for sentence in taggings[0].sentences]
+        return self._tagged(texts, rows, fmean(spreads))
 
     def _questions(
         self, replies: Sequence[Reply], texts: Sequence[Sequence[str]], sample: int
     ) -> list[_Question]:
-        raise NotImplementedError
-
-    def _reader(self, question: _Question) -> Any:
-        """The function that reads the answer: one Row a sentence, or a Failure."""
         raise NotImplementedError
 
 
@@ -121,13 +142,9 @@ class LoraTagger(_ServedTagger):
             for part in self._formats[name].messages("{reply}", "{sentence}")
             for text in part.values()
         ]
-        parts = {
-            "prompts": text_hash(*templates),
-            "temperature": config.temperature,
-            "threshold": config.threshold,
-            "constrain": config.constrain,
-        }
-        super().__init__(config, "tagger", "served_lora", parts)
+        settings = ("temperature", "threshold", "constrain")
+        parts = {"prompts": text_hash(*templates)}
+        super().__init__(config, "tagger", "served_lora", parts, settings)
 
     @property
     def model_names(self) -> tuple[str, ...]:
@@ -138,41 +155,26 @@ class LoraTagger(_ServedTagger):
         self, replies: Sequence[Reply], texts: Sequence[Sequence[str]], sample: int
     ) -> list[_Question]:
         parameters = {
-            **self._sampling(sample),
+            **self.sampling(sample),
             "max_tokens": min(self._config.max_tokens, _SCORE_TOKENS),
             "logprobs": True,
             "top_logprobs": TOP_LOGPROBS,
         }
         if self._config.constrain:
             parameters["structured_outputs"] = {"regex": "<score>[01]</score>"}
+
+        def question(name: str, reply: int, sentence: int) -> _Question:
+            messages = self._formats[name].messages(replies[reply].text, texts[reply][sentence])
+            request = chat_request(name, messages, parameters, sample)
+            return _Question(request, reply, (sentence,), partial(_read_row, name=name))
+
         # Tactic by tactic: an adapter's requests share the beginning that the server has cached.
         return [
-            _Question(
-                chat_request(
-                    name,
-                    self._formats[name].messages(replies[number].text, sentence),
-                    parameters,
-                    sample,
-                ),
-                number,
-                (place,),
-                (name,),
-            )
+            question(name, reply, sentence)
             for name in TACTIC_NAMES
-            for number, sentences in enumerate(texts)
-            for place, sentence in enumerate(sentences)
+            for reply, sentences in enumerate(texts)
+            for sentence in range(len(sentences))
         ]
-
-    def _reader(self, question: _Question) -> Any:
-        name = question.tactics[0]
-
-        def read(answer: Any) -> list[Row] | Failure:
-            probability = read_score(answer)
-            if isinstance(probability, Failure):
-                return probability
-            return [{name: probability}]
-
-        return read
 
 
 class ZeroShotTagger(_ServedTagger):
@@ -183,14 +185,9 @@ class ZeroShotTagger(_ServedTagger):
         config.require("urls", "model")
         listed = "\n".join(f"- {t.name}: {t.definition} Example: {t.example}" for t in TACTICS)
         self._system = prompt_text(_PROMPT).replace("{tactics}", listed)
-        parts = {
-            "prompts": text_hash(self._system),
-            "unit": config.unit,
-            "temperature": config.temperature,
-            "threshold": config.threshold,
-            "constrain": config.constrain,
-        }
-        super().__init__(config, "tagger", "served_zero_shot", parts)
+        parts = {"prompts": text_hash(self._system)}
+        settings = ("unit", "temperature", "threshold", "constrain")
+        super().__init__(config, "tagger", "served_zero_shot", parts, settings)
 
     def _questions(
         self, replies: Sequence[Reply], texts: Sequence[Sequence[str]], sample: int
@@ -198,13 +195,12 @@ class ZeroShotTagger(_ServedTagger):
         questions = []
         for number, sentences in enumerate(texts):
             places = range(len(sentences))
-            groups = [tuple(places)] if self._config.unit == "reply" else [(p,) for p in places]
-            for group in groups:
-                if not group:
-                    continue
+            whole = [tuple(places)] if sentences else []
+            for group in whole if self._config.unit == "reply" else [(p,) for p in places]:
                 chosen = {str(place + 1): sentences[place] for place in group}
                 request = self._request(replies[number], chosen, sample)
-                questions.append(_Question(request, number, group, TACTIC_NAMES))
+                read = partial(read_tactics, numbers=list(chosen))
+                questions.append(_Question(request, number, group, read))
         return questions
 
     def _request(self, reply: Reply, chosen: Mapping[str, str], sample: int) -> Request:
@@ -214,15 +210,11 @@ class ZeroShotTagger(_ServedTagger):
             {"role": "system", "content": self._system},
             {"role": "user", "content": json.dumps(content, ensure_ascii=False, indent=1)},
         ]
-        parameters = {**self._sampling(sample), "max_tokens": self._config.max_tokens}
+        parameters = self.sampling(sample)
         if self._config.constrain:
             item = {"type": "array", "items": {"type": "string", "enum": list(TACTIC_NAMES)}}
             parameters |= json_answer("tactics", dict.fromkeys(chosen, item))
         return chat_request(self._config.model, messages, parameters, sample)
-
-    def _reader(self, question: _Question) -> Any:
-        numbers = [str(place + 1) for place in question.sentences]
-        return lambda answer: read_tactics(answer, numbers)
 
 
 def read_score(answer: Any) -> float | Failure:
@@ -240,14 +232,17 @@ def read_score(answer: Any) -> float | Failure:
     return float(match[1]) if probabilities is None else probabilities["1"]
 
 
+def _read_row(answer: Any, name: str) -> list[Row] | Failure:
+    probability = read_score(answer)
+    return probability if isinstance(probability, Failure) else [{name: probability}]
+
+
 def read_tactics(answer: Any, numbers: Sequence[str]) -> list[Row] | Failure:
     """A Row for each sentence number of {"1": ["advice"], "2": []}; exactly those keys."""
-    chat = read_chat(answer)
-    if isinstance(chat, Failure):
-        return chat
-    found = read_object(chat.text)
-    if isinstance(found, Failure):
-        return found
+    read = read_chat_object(answer)
+    if isinstance(read, Failure):
+        return read
+    _, found = read
     if set(found) != set(numbers):
         return off_schema(f"expected the sentences {', '.join(numbers)}", sorted(found))
     rows: list[Row] = []

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError, GraderError
-from rewards.graders.adapter import Adapter
-from rewards.graders.cache import ReplyCache
-from rewards.graders.windows import Window, make_windows, plan_batches
+from rewards.graders.embedded.adapter import Adapter
+from rewards.graders.embedded.cache import ReplyCache
+from rewards.graders.embedded.windows import Window, make_windows, plan_batches
 from rewards.protocols import EncodedReply, SplitReply
 from rewards.quiet import quiet_loading
 from rewards.types import GraderIdentity
@@ -26,7 +26,7 @@ from rewards.types import GraderIdentity
 if TYPE_CHECKING:
     import torch
 
-    from rewards.graders.bert import WordPieces
+    from rewards.graders.embedded.bert import WordPieces
 
 DTYPES = ("auto", "float32", "bfloat16")
 POOLED_VECTORS = 3
@@ -261,7 +261,7 @@ def weights_hash(folder: Path) -> str:
 
 def _load(folder: Path) -> tuple[WordPieces, Any]:
     """Tokenizer and model, the quick way where the folder allows it. See `load_model`."""
-    from rewards.graders.bert import load_bert, word_pieces
+    from rewards.graders.embedded.bert import load_bert, word_pieces
 
     plain = load_bert(folder)
     if plain is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from rewards.graders.cues import distinct, is_question, overlap, words
+from rewards.graders.embedded.cues import distinct, is_question, overlap, words
 from rewards.protocols import SplitReply
 from rewards.types import NEGATIVE_DIMENSIONS, Rating
 

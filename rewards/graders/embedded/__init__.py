@@ -1,0 +1,1 @@
+"""What grades on the CPU: one adapted encoder, heads for tactics and ratings, a guard."""

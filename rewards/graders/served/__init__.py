@@ -1,0 +1,1 @@
+"""What grades on servers: taggers and judges on chat models, reward models."""
