@@ -6,18 +6,15 @@ come from the jackknife, which leaves out one conversation at a time.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
+from mint.evaluation.metrics.wording import OPENING_WORDS, words_as_written
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Floats
-
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
-OPENING_WORDS = 4
 
 Item = tuple[str, ...]
 
@@ -27,7 +24,9 @@ def distinct_2(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) 
 
     Falls with the length and number of replies, so compare it between equal numbers of replies.
     """
-    return _leave_one_out(replies, conversations, lambda text: pairwise(_words(text)), _different)
+    return _leave_one_out(
+        replies, conversations, lambda text: pairwise(words_as_written(text)), _different
+    )
 
 
 def top_opening(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) -> Floats:
@@ -35,13 +34,9 @@ def top_opening(replies: Sequence[EvaluatedReply], conversations: Sequence[str])
     each conversation. Near 1 means that a template has been learnt."""
 
     def opening(text: str) -> list[Item]:
-        return [tuple(_words(text)[:OPENING_WORDS])]
+        return [tuple(words_as_written(text)[:OPENING_WORDS])]
 
     return _leave_one_out(replies, conversations, opening, lambda counts: max(counts.values()))
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
 
 
 def _different(counts: Counter[Item]) -> int:
