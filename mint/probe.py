@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mint.config.safety import SafetyLimits
+from mint.safety.judge import ask_judge
 from mint.safety.limits import broken_limits
 from mint.safety.probes import ProbeItem, load_probes
 from mint.safety.render import markdown, write_report
@@ -58,12 +59,7 @@ def main(config: ProbeConfig) -> int:
         return 0
     assert config.replies is not None
     replies = read_replies(Path(config.replies))
-    verdicts = None
-    if config.judge.urls:
-        # Imported here because rules alone need no client.
-        from mint.safety.judge_served import ask_judge
-
-        verdicts = asyncio.run(ask_judge(items, replies, config.judge))
+    verdicts = asyncio.run(ask_judge(items, replies, config.judge)) if config.judge.urls else None
     report = run_probes(items, replies, verdicts)
     broken = broken_limits(report, config.limits)
     print(markdown(report, broken), end="")

@@ -19,6 +19,7 @@ from mint.shell.files import jsonable
 from rewards.errors import ConfigError, DataError
 
 VERSION = 1
+_NOTHING = object()
 Key = tuple[str | int, ...]
 KeyT = TypeVar("KeyT", bound=Key)
 
@@ -128,17 +129,13 @@ def difference(old: Any, new: Any, name: str = "") -> tuple[str, str, str] | Non
     """(dotted name, old value, new value) of the first difference of two JSON values, or None."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(set(old) | set(new)):
-            inner = f"{name}.{key}" if name else key
-            if key not in old or key not in new:
-                return inner, _short(old, key), _short(new, key)
-            found = difference(old[key], new[key], inner)
+            then, now = (side[key] if key in side else _NOTHING for side in (old, new))
+            found = difference(then, now, f"{name}.{key}" if name else key)
             if found is not None:
                 return found
         return None
-    if old != new:
-        return name, json.dumps(old)[:80], json.dumps(new)[:80]
-    return None
+    return None if old == new else (name, _short(old), _short(new))
 
 
-def _short(settings: dict[str, Any], key: str) -> str:
-    return json.dumps(settings[key])[:80] if key in settings else "nothing"
+def _short(value: Any) -> str:
+    return "nothing" if value is _NOTHING else json.dumps(value)[:80]

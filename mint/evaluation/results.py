@@ -88,7 +88,7 @@ def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
 
 
 def _habits(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> dict[str, Estimate]:
-    """Means of `hack_profile.HABITS` over the graded replies, as habit/<name>."""
+    """Means of `habits.HABITS` over the graded replies, as habit/<name>."""
     rows = [(r.conversation_id, habits(r.reply)) for r in replies if r.graded]
     if not rows:
         return {}

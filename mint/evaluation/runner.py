@@ -21,7 +21,7 @@ from mint.evaluation.sources.requests import (
 )
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer
-from rewards.types import Failure, Status
+from rewards.types import Failure, Signals, Status
 
 GRADING_BATCH = 64
 
@@ -81,22 +81,24 @@ class Runner:
         missing = [item for item in replies if item.key not in graded]
         for start in range(0, len(missing), GRADING_BATCH):
             batch = missing[start : start + GRADING_BATCH]
-            fresh = await self._score(batch)
+            scored = await score(self.scorer, batch, self.weights)
+            fresh = {item.key: reply for item, (reply, _) in zip(batch, scored, strict=True)}
             final = {key: r.as_row() for key, r in fresh.items() if r.status != Status.FAILED}
             self.journal.add("grade", final)
             graded |= fresh
             self.progress.advance(task, len(batch))
         return [graded[item.key] for item in replies]
 
-    async def _score(self, batch: Sequence[ToGrade]) -> dict[ReplyKey, EvaluatedReply]:
-        requests = [scoring_request(item.row, item.generation) for item in batch]
-        signals = await self.scorer.score(requests)
-        return {
-            item.key: evaluated_reply(
-                item.row, item.key.sample, item.generation, signal, self.weights
-            )
-            for item, signal in zip(batch, signals, strict=True)
-        }
+
+async def score(
+    scorer: ReplyScorer, replies: Sequence[ToGrade], weights: RewardWeights
+) -> list[tuple[EvaluatedReply, Signals]]:
+    """The replies with their grades, and the signals they are made of."""
+    signals = await scorer.score([scoring_request(item.row, item.generation) for item in replies])
+    return [
+        (evaluated_reply(item.row, item.key.sample, item.generation, signal, weights), signal)
+        for item, signal in zip(replies, signals, strict=True)
+    ]
 
 
 def answered(

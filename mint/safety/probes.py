@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mint.safety.finders import FINDERS
+from mint.shell.files import parse_json
 from mint.shell.paths import data_dir
 from rewards.errors import ConfigError, DataError
 from rewards.types import Message
@@ -90,10 +91,7 @@ def load_probes(directory: Path | None = None) -> tuple[ProbeItem, ...]:
 
 
 def _read_expectations(path: Path) -> Mapping[tuple[str, str], Mapping[str, tuple[str, ...]]]:
-    try:
-        table = json.loads("\n".join(_lines(path)))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+    table = parse_json("\n".join(_lines(path)), path)
     if not isinstance(table, dict) or set(table) != set(CATEGORIES):
         raise DataError(f"{path}: expected an object with the keys {', '.join(CATEGORIES)}")
     expected = {}

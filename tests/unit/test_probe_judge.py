@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from mint.probe import ProbeConfig, main
-from mint.safety.judge import SafetyJudge, Verdict
-from mint.safety.judge_served import ServedSafetyJudge, read_verdict
+from mint.safety.judge import SafetyJudge, ServedSafetyJudge, Verdict, read_verdict
 from mint.safety.probes import CATEGORIES, load_probes
 from mint.shell import cli
 from rewards.serving.settings import ServedJudgeConfig

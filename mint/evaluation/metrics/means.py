@@ -18,6 +18,7 @@ import numpy as np
 
 from mint.evaluation.metrics import repetition
 from mint.evaluation.metrics.repetition import PAIR_COLUMNS, pair_sums
+from mint.evaluation.metrics.tactic_sets import used
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Bools, Floats, divide, sum_by
 from rewards.tactics import NUM_TACTICS, TACTIC_NAMES
@@ -119,9 +120,7 @@ def _paired(reply: EvaluatedReply) -> bool:
 
 def _pairs(replies: Sequence[EvaluatedReply]) -> tuple[Bools, Bools]:
     """[P, K] tactics of each reply, and of the turn before it."""
-    shape = (len(replies), NUM_TACTICS)
-    now_PK = np.array([reply.counts for reply in replies]).reshape(shape) > 0
-    return now_PK, np.array([reply.previous_counts for reply in replies]).reshape(shape) > 0
+    return used([r.counts for r in replies]), used([r.previous_counts for r in replies])
 
 
 def _number(value: float | None) -> float:

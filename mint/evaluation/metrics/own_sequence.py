@@ -25,7 +25,6 @@ from mint.evaluation.statistics.estimates import (
     differences,
     shared_turns,
 )
-from rewards.tactics import NUM_TACTICS
 
 SHUFFLES = 1000
 _OCCURRENCE = ("distinct_sets", "set_entropy")
@@ -63,10 +62,10 @@ def sequences(
         if (before := (reply.conversation_id, reply.sample, reply.turn - 1)) in by_place
     ]
     return Sequences(
-        now_NK=_sets(graded),
+        now_NK=tactic_sets.used([reply.counts for reply in graded]),
         index_N=np.array([names[r.conversation_id] for r in graded], dtype=np.intp),
-        now_PK=_sets([now for now, _ in pairs]),
-        before_PK=_sets([before for _, before in pairs]),
+        now_PK=tactic_sets.used([now.counts for now, _ in pairs]),
+        before_PK=tactic_sets.used([before.counts for _, before in pairs]),
         index_P=np.array([names[now.conversation_id] for now, _ in pairs], dtype=np.intp),
         turn_P=np.array([now.turn for now, _ in pairs], dtype=np.intp),
         conversations=len(names),
@@ -154,8 +153,3 @@ def _statistics(sums_RM: Floats, uses_RK: Floats, sets_RS: Floats) -> dict[str, 
         "set_entropy": tactic_sets.set_entropy(sets_RS),
         "effective_tactics": tactic_sets.effective_tactics(uses_RK),
     }
-
-
-def _sets(replies: Sequence[EvaluatedReply]) -> Bools:
-    rows = [[count > 0 for count in reply.counts] for reply in replies]
-    return np.array(rows, dtype=bool).reshape(len(rows), NUM_TACTICS)

@@ -6,20 +6,17 @@ come from the jackknife, which leaves out one conversation at a time.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
+from mint.evaluation.metrics.wording import OPENING_WORDS, words_as_written
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Floats
 
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
-OPENING_WORDS = 4
-
-Groups = list[Counter[Hashable]]
+Item = tuple[str, ...]
 
 
 def distinct_2(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) -> Floats:
@@ -27,51 +24,47 @@ def distinct_2(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) 
 
     Falls with the length and number of replies, so compare it between equal numbers of replies.
     """
-    groups = _group(replies, conversations, lambda text: pairwise(_words(text)))
-    return _leave_one_out(groups, _distinct)
+    return _leave_one_out(
+        replies, conversations, lambda text: pairwise(words_as_written(text)), _different
+    )
 
 
 def top_opening(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) -> Floats:
     """[1 + C] share of replies that begin with the most common first four words; then without
     each conversation. Near 1 means that a template has been learnt."""
-    groups = _group(replies, conversations, lambda text: [tuple(_words(text)[:OPENING_WORDS])])
-    return _leave_one_out(groups, _top_share)
+
+    def opening(text: str) -> list[Item]:
+        return [tuple(words_as_written(text)[:OPENING_WORDS])]
+
+    return _leave_one_out(replies, conversations, opening, lambda counts: max(counts.values()))
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
+def _different(counts: Counter[Item]) -> int:
+    return sum(count > 0 for count in counts.values())
 
 
-def _group(
+def _leave_one_out(
     replies: Sequence[EvaluatedReply],
     conversations: Sequence[str],
-    items: Callable[[str], object],
-) -> Groups:
-    place = {name: c for c, name in enumerate(conversations)}
-    groups: Groups = [Counter() for _ in conversations]
+    items: Callable[[str], Iterable[Item]],
+    count: Callable[[Counter[Item]], int],
+) -> Floats:
+    """[1 + C] count(items of the graded replies) / their number; NaN without any."""
+    own: dict[str, Counter[Item]] = {name: Counter() for name in conversations}
     for reply in replies:
         if reply.graded:
-            groups[place[reply.conversation_id]].update(items(reply.reply))  # type: ignore[call-overload]
-    return groups
-
-
-def _leave_one_out(groups: Groups, statistic: Callable[[Counter[Hashable]], float]) -> Floats:
-    total: Counter[Hashable] = Counter()
-    for group in groups:
+            own[reply.conversation_id].update(items(reply.reply))
+    total: Counter[Item] = Counter()
+    for group in own.values():
         total.update(group)
-    values = [statistic(total)]
-    for group in groups:
+    values = [_share(total, count)]
+    for group in own.values():
         total.subtract(group)
-        values.append(statistic(total))
+        values.append(_share(total, count))
         total.update(group)
     return np.array(values)
 
 
-def _distinct(counts: Counter[Hashable]) -> float:
-    total = sum(counts.values())
-    return sum(count > 0 for count in counts.values()) / total if total else np.nan
-
-
-def _top_share(counts: Counter[Hashable]) -> float:
-    total = sum(counts.values())
-    return max(counts.values()) / total if total else np.nan
+def _share(counts: Counter[Item], count: Callable[[Counter[Item]], int]) -> float:
+    total = counts.total()
+    return count(counts) / total if total else np.nan

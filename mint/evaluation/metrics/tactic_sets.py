@@ -97,6 +97,11 @@ def cross_jaccard(now_NK: Bools, index_N: NDArray[np.intp], groups: int) -> tupl
     return sums_CC, pairs_CC
 
 
+def used(counts: Sequence[Sequence[float]]) -> Bools:
+    """[N, K] from the sentences per tactic of each turn."""
+    return np.array(counts, dtype=float).reshape(len(counts), len(TACTIC_NAMES)) > 0
+
+
 def bool_sets(tactics: Sequence[Sequence[str] | frozenset[str] | set[str]]) -> Bools:
     """[N, K] from the tactic names of each turn."""
     rows = [[name in names for name in TACTIC_NAMES] for names in tactics]

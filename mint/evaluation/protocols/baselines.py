@@ -21,7 +21,7 @@ from mint.evaluation.protocols.verbalized import draw, instruction, parse, schem
 from mint.evaluation.results import Outcome, Unusable, unanswered
 from mint.evaluation.runner import Runner, ToGrade
 from mint.evaluation.sources.ready import count_tokens
-from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
+from mint.evaluation.sources.requests import ReplyRequest
 from rewards.types import Failure
 
 NAME = "baselines"
@@ -71,11 +71,7 @@ def condition_name(condition: str) -> str:
 async def _verbalized(
     runner: Runner, rows: Sequence[PromptRow], condition: str, samples: int, candidates: int
 ) -> Outcome:
-    asked = {
-        ReplyKey(condition, row.conversation_id, row.turn, sample): row
-        for row in rows
-        for sample in range(samples)
-    }
+    asked = lend_an_ear.keyed(rows, samples, condition)
     requests = [
         ReplyRequest(key, _messages(row, candidates), schema(candidates))
         for key, row in asked.items()

@@ -1,6 +1,6 @@
 """A run's own evaluation: its held-out turns, several samples each, before against after training.
 
-Needs no journal: a run's starting policy is evaluated once, the trained one at the end.
+Without a journal: an interrupted one begins again.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
 from mint.config.schema import mint_config
-from mint.data.dataset import PromptRow, read_rows
+from mint.data.dataset import read_rows
 from mint.data.rows import row_messages
-from mint.evaluation.generation import Generation, Prompt
+from mint.evaluation.generation import Prompt
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.records import (
     EvaluatedReply,
-    evaluated_reply,
     read_replies,
     replies_path,
     scoring_request,
 )
+from mint.evaluation.runner import ToGrade, score
+from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.estimates import Difference, Estimate
 from mint.evaluation.trained_run import LABELS, labels_of, load_config, model_path, rows_path
 from mint.rundir.directory import RunDir
@@ -101,16 +102,13 @@ def evaluate_model(
     prompts = [Prompt(f"{row.conversation_id}/{row.turn}", row_messages(row)) for row in rows]
     with ReplyGenerator(model_path, settings) as generator:
         generations = generator.generate(prompts, f"replies ({label})")
-    pairs = [
-        (row, sample, generation)
+    items = [
+        ToGrade(ReplyKey(label, row.conversation_id, row.turn, sample), row, generation)
         for row, own in zip(rows, generations, strict=True)
         for sample, generation in enumerate(own)
     ]
-    signals = asyncio.run(_score(ReplyScorer(graders.tagger, graders.judge), pairs))
-    replies = [
-        evaluated_reply(row, sample, generation, signal, weights)
-        for (row, sample, generation), signal in zip(pairs, signals, strict=True)
-    ]
+    scored = asyncio.run(_score(ReplyScorer(graders.tagger, graders.judge), items, weights))
+    replies = [reply for reply, _ in scored]
     result = EvaluationResult(label, replies, summarise(replies, settings))
     about = {
         "model": str(model_path),
@@ -118,27 +116,34 @@ def evaluate_model(
         "settings": {**asdict(settings), "reward": asdict(weights)},
     }
     _write_result(Path(out_dir), result, about)
-    write_json_lines(Path(out_dir) / f"{label}_quarantine.jsonl", _failed(label, pairs, signals))
+    failed = (
+        _quarantined(item, signals)
+        for item, (_, signals) in zip(items, scored, strict=True)
+        if signals.status is Status.FAILED
+    )
+    write_json_lines(Path(out_dir) / f"{label}_quarantine.jsonl", failed)
     return result
 
 
-def _failed(
-    label: str, pairs: Sequence[tuple[PromptRow, int, Generation]], signals: Sequence[Signals]
-) -> list[dict[str, Any]]:
-    """Rows of the replies that could not be graded."""
-    return [
-        Quarantined(
-            stage=label,
-            step=0,
-            uid=f"{row.conversation_id}/{row.turn}",
-            conversation_id=row.conversation_id,
-            turn=row.turn,
-            failures=signal.failures,
-            request=scoring_request(row, generation),
-        ).as_row()
-        for (row, _, generation), signal in zip(pairs, signals, strict=True)
-        if signal.status is Status.FAILED
-    ]
+async def _score(
+    scorer: ReplyScorer, items: Sequence[ToGrade], weights: RewardWeights
+) -> list[tuple[EvaluatedReply, Signals]]:
+    scored = []
+    for start in range(0, len(items), _SCORING_BATCH):
+        scored += await score(scorer, items[start : start + _SCORING_BATCH], weights)
+    return scored
+
+
+def _quarantined(item: ToGrade, signals: Signals) -> dict[str, Any]:
+    return Quarantined(
+        stage=item.key.condition,
+        step=0,
+        uid=f"{item.key.conversation_id}/{item.key.turn}",
+        conversation_id=item.key.conversation_id,
+        turn=item.key.turn,
+        failures=signals.failures,
+        request=scoring_request(item.row, item.generation),
+    ).as_row()
 
 
 def write_comparison(
@@ -180,13 +185,3 @@ def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]
         "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
     }
     write_json(out_dir / f"{result.label}.json", summary)
-
-
-async def _score(
-    scorer: ReplyScorer, pairs: Sequence[tuple[PromptRow, int, Generation]]
-) -> list[Signals]:
-    requests = [scoring_request(row, generation) for row, _, generation in pairs]
-    signals: list[Signals] = []
-    for start in range(0, len(requests), _SCORING_BATCH):
-        signals += await scorer.score(requests[start : start + _SCORING_BATCH])
-    return signals

@@ -20,11 +20,7 @@ async def evaluate(
     runner: Runner, rows: Sequence[PromptRow], samples: int, condition: str = NAME
 ) -> Outcome:
     """`samples` graded replies to each row."""
-    asked = {
-        ReplyKey(condition, row.conversation_id, row.turn, sample): row
-        for row in rows
-        for sample in range(samples)
-    }
+    asked = keyed(rows, samples, condition)
     requests = [ReplyRequest(key, row_messages(row)) for key, row in asked.items()]
     task = runner.progress.add_task(f"{condition}: replies", total=len(requests))
     replies = await runner.answer(requests, task)
@@ -35,3 +31,12 @@ async def evaluate(
         replies=await runner.grade(ready, task),
         unanswered=unanswered(replies),
     )
+
+
+def keyed(rows: Sequence[PromptRow], samples: int, condition: str) -> dict[ReplyKey, PromptRow]:
+    """The keys of `samples` replies to each row."""
+    return {
+        ReplyKey(condition, row.conversation_id, row.turn, sample): row
+        for row in rows
+        for sample in range(samples)
+    }

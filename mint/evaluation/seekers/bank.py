@@ -17,6 +17,7 @@ from importlib import resources
 from typing import Any
 
 from mint.data.banks import Scenario
+from mint.evaluation.metrics.wording import words_as_written
 from mint.evaluation.seekers.dialogue import Dialogue
 from rewards.errors import ConfigError
 from rewards.text import split_sentences
@@ -60,7 +61,6 @@ _VALIDATING = re.compile(
 )
 _UNDERSTANDING = frozenset({"validation", "paraphrasing"})
 _FEELING = re.compile(r"\bfeel|\bemotion|\bmood\b")
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
 _OPENING_WORDS = 5
 
 
@@ -137,7 +137,7 @@ def load_lines() -> dict[str, list[str]]:
 
 def _alike(reply: str, other: str) -> bool:
     """Whether two replies begin with the same five words or share most of their words."""
-    a, b = _WORD.findall(reply.lower()), _WORD.findall(other.lower())
+    a, b = words_as_written(reply), words_as_written(other)
     if len(a) >= _OPENING_WORDS and a[:_OPENING_WORDS] == b[:_OPENING_WORDS]:
         return True
     both = set(a) | set(b)
