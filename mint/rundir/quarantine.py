@@ -11,6 +11,7 @@ A row of RUN/quarantine.jsonl:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,9 +97,5 @@ def request_from_row(row: Mapping[str, Any]) -> ScoringRequest:
 
 def summary(failures: Sequence[Mapping[str, Failure]]) -> dict[str, int]:
     """ "grader: kind" -> how often, the most frequent first."""
-    counts: dict[str, int] = {}
-    for row in failures:
-        for grader, failure in row.items():
-            key = f"{grader}: {failure.kind}"
-            counts[key] = counts.setdefault(key, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+    kinds = (f"{grader}: {f.kind}" for row in failures for grader, f in row.items())
+    return dict(Counter(kinds).most_common())

@@ -50,12 +50,23 @@ def write_text_atomic(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_json(path: Path, value: Any) -> Path:
+    """Write `value`, made plain by `jsonable`, as indented JSON; returns the path."""
+    write_text_atomic(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
 def read_json(path: Path) -> Any:
     """Parsed JSON file. Raises DataError naming file, line and column."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}:{error.colno}: {error.msg}") from error
+
+
+def read_json_if_there(path: Path) -> Any | None:
+    """Parsed JSON file, None when there is none. Raises DataError as `read_json` does."""
+    return read_json(path) if path.exists() else None
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
