@@ -19,7 +19,7 @@ from mint.config.schema import mint_config
 from mint.shell import cli
 from mint.shell.console import say
 from mint.shell.files import utc_now, write_text_atomic
-from mint.training import pipeline
+from mint.training import material
 from rewards.errors import ConfigError
 
 PARTS = ("all", "step", "graders", "bootstrap", "trl")
@@ -109,7 +109,7 @@ def _measure(
         report["bootstrap"] = bootstrap.measure(settings.upstream)
         lines += ["", *table.bootstrap_table(report["bootstrap"])]
     if python is not None:
-        pipeline.build_material(config, mint)
+        material.build(config, mint)
         columns += trl.measure(trl.make_spec(config, mint, settings.steps), python, work)
         report["trl"] = columns[-len(trl.PRECISIONS) :]
     if columns:

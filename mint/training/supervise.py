@@ -12,7 +12,6 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -57,8 +56,7 @@ def supervise(
     on_step: Callable[[dict[str, Any]], None],
 ) -> None:
     """Run `command` to its end. Raises GraderError, ConfigError or TrainingError when it fails."""
-    error_path = run.path / "logs" / "error.json"
-    error_path.unlink(missing_ok=True)
+    run.error_path.unlink(missing_ok=True)
     log_start = run.log_path.stat().st_size if run.log_path.exists() else 0
     rows = len(read_json_lines(run.metrics_path))
     with run.log_path.open("ab") as log:
@@ -72,21 +70,21 @@ def supervise(
         )
     watch = _Watch(run, process, limits, on_step, log_start, rows)
     try:
-        stuck = _follow(watch, error_path)
+        stuck = _follow(watch)
     finally:
         end_family(watch.family, process)
     if stuck or process.returncode != 0:
-        raise _failure(watch, error_path, stuck)
+        raise _failure(watch, stuck)
 
 
-def _follow(watch: _Watch, error_path: Path) -> str:
+def _follow(watch: _Watch) -> str:
     """Until the process ends; returns why it is considered stuck, or ""."""
     while watch.process.poll() is None:
         time.sleep(0.2)
         _remember_family(watch)
         _report_steps(watch)
         now = time.monotonic()
-        if error_path.exists():
+        if watch.run.error_path.exists():
             watch.error_seen = watch.error_seen or now
             if now - watch.error_seen > watch.limits.exit_s:
                 return "it reported an error and did not end"
@@ -117,10 +115,10 @@ def _remember_family(watch: _Watch) -> None:
         pass
 
 
-def _failure(watch: _Watch, error_path: Path, stuck: str) -> MintError:
+def _failure(watch: _Watch, stuck: str) -> MintError:
     log = f"(log: {watch.run.log_path})"
-    if error_path.exists():
-        report = read_json(error_path)
+    if watch.run.error_path.exists():
+        report = read_json(watch.run.error_path)
         message = f"{report['message']} {log}"
         if report["kind"] == "GraderError":
             return GraderError(message)

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from mint.rundir.directory import RunDir
+
 _KV_CACHE_GIB = "1"  # ample for the sequences a CPU can decode; vLLM's default is half the memory
 
 
 def training_environment(config: DictConfig) -> dict[str, str]:
     """What the training process needs on top of the current environment."""
+    run = RunDir(Path(config.mint.run.dir))
     env = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",
@@ -22,8 +25,8 @@ def training_environment(config: DictConfig) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "HYDRA_FULL_ERROR": "1",
         "PYTHONUNBUFFERED": "1",
-        "TENSORBOARD_DIR": str(Path(config.mint.run.dir) / "tensorboard"),
-        "WANDB_DIR": str(config.mint.run.dir),
+        "TENSORBOARD_DIR": str(run.tensorboard_path),
+        "WANDB_DIR": str(run.path),
     }
     if Path(config.actor_rollout_ref.model.path).is_dir():
         env["HF_HUB_OFFLINE"] = "1"

@@ -27,9 +27,12 @@ from mint.validation.prompts import chosen_probes
 from mint.validation.record import COLLAPSE, PATIENCE, Stopped, ValidationRecord, write_stopped
 from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply
-from rewards.formula import RewardWeights, raw_reward
+from rewards.formula import COMPONENTS, RewardWeights, raw_reward
 from rewards.text import visible_reply
 from rewards.types import Rating, Status
+
+_AS_IS = ("reason", "num_tokens", "truncated", "label_leak", *COMPONENTS[1:])
+"""Fields of `Signals` that `EvaluatedReply` has too."""
 
 
 class ValidationReply(NamedTuple):
@@ -153,23 +156,16 @@ def evaluated(graded: GradedReply, weights: RewardWeights) -> EvaluatedReply:
         seeker=graded.seeker,
         reply=visible_reply(graded.reply).text,
         status=signals.status.value,
-        reason=signals.reason,
         previous_counts=graded.previous_counts,
         has_previous=graded.turn > 0,
-        num_tokens=signals.num_tokens,
-        truncated=signals.truncated,
         composite=raw_reward(signals, weights),
         empathy=None if rating is None else rating.aggregate,
         judge_logit=signals.quality if signals.quality_is_logit else None,
         dimensions={} if rating is None else dict(rating.dimensions),
-        kl=signals.kl,
-        entropy=signals.entropy,
-        bigram=signals.bigram,
-        trigram=signals.trigram,
-        label_leak=signals.label_leak,
         sentences=graded.sentences,
         tactics=graded.tactics,
         counts=signals.counts if ok else (),
+        **{name: getattr(signals, name) for name in _AS_IS},
     )
 
 
@@ -181,5 +177,5 @@ def _probe_row(result: ProbeResult, said: dict[str, str]) -> dict[str, Any]:
         "outcome": str(result.outcome),
         "reason": result.reason,
         "broken": [check.name for check in result.failed_checks],
-        "reply": said[name] if name in said else None,
+        "reply": said.get(name),
     }

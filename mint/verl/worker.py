@@ -1,4 +1,4 @@
-"""The training process: `python -m mint.verl.worker RUN_DIR`, started by `mint.training.supervise`.
+"""The training process: `python -m mint.verl.worker RUN_DIR`, started by `mint.training.pipeline`.
 
 Reads RUN/config.yaml, checks that verl sees mint's plug-in, trains, and leaves RUN/logs/error.json
 when it fails. Everything it prints (verl, Ray, vLLM) goes to RUN/logs/verl.log.
@@ -13,6 +13,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from mint.rundir.directory import RunDir
+from mint.shell.files import write_json
 from rewards.errors import ConfigError, MintError
 
 
@@ -24,7 +25,7 @@ def main(run_path: str) -> int:
         assert isinstance(config, DictConfig)
         _train(config)
     except BaseException as error:
-        run.write_json("logs/error.json", describe(error))
+        write_json(run.error_path, describe(error))
         traceback.print_exc()
         return 1
     return 0
