@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,13 +43,13 @@ def vllm_command(settings: ServerSettings, plan: Plan) -> list[str]:
     command += ["--load-format", "safetensors"]
     # A line for each of thousands of requests a step would bury the log.
     command += ["--uvicorn-log-level", "warning"]
-    if plan.cpu:
-        kv_cache = settings.kv_cache_gib or CPU_KV_CACHE_GIB
-        command += ["--kv-cache-memory-bytes", str(int(kv_cache * GIB)), "--enforce-eager"]
-    elif settings.kv_cache_gib is not None:
-        command += ["--kv-cache-memory-bytes", str(int(settings.kv_cache_gib * GIB))]
+    kv_cache = settings.kv_cache_gib or (CPU_KV_CACHE_GIB if plan.cpu else None)
+    if kv_cache is not None:
+        command += ["--kv-cache-memory-bytes", str(int(kv_cache * GIB))]
     else:
         command += ["--gpu-memory-utilization", str(settings.memory_share)]
+    if plan.cpu:
+        command.append("--enforce-eager")
     if plan.token is not None:
         command += ["--middleware", GUARD]
     if settings.chat_template is not None:
@@ -112,13 +112,8 @@ def model_path(settings: ServerSettings) -> str:
 def overrides(settings: ServerSettings, url: str, revision: str) -> list[str]:
     """The overrides of `mint.train` that make a run use this server."""
     part = "tagger" if isinstance(settings, TaggerServer) else "judge"
-    kinds: Mapping[str, str] = {
-        "tagger": "served_lora",
-        "judge": "served",
-        "reward_model": "reward_model",
-    }
     served = f"mint.{part}.served"
-    lines = [f"mint.{part}.kind={kinds[settings.part]}", f"{served}.urls=[{url}]"]
+    lines = [f"mint.{part}.kind={settings.kind}", f"{served}.urls=[{url}]"]
     lines.append(f"{served}.model={settings.served_name}")
     if revision:
         lines.append(f"{served}.revision={revision}")

@@ -7,9 +7,13 @@ import json
 import urllib.request
 from typing import Any
 
-from mint.serving.errors import ServerError
+from rewards.errors import MintError
 
 _TIMEOUT_S = 10.0
+
+
+class ServerError(MintError, RuntimeError):
+    """A server did not start, died too often, or is not the expected one."""
 
 
 def is_healthy(url: str) -> bool:
