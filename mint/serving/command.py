@@ -78,28 +78,36 @@ def _part_arguments(settings: ServerSettings) -> list[str]:
 
 def vllm_environment(settings: ServerSettings, plan: Plan, scratch: Path) -> dict[str, str]:
     """Switches of vLLM and its libraries for the server process; `scratch` is its own /tmp."""
-    environment = {
+    threads = settings.threads or len(os.sched_getaffinity(0))
+    environment = vllm_switches(settings.model, threads if plan.cpu else None)
+    environment["TMPDIR"] = str(scratch)
+    if plan.token is not None:
+        environment["VLLM_API_KEY"] = plan.token
+    return environment
+
+
+def vllm_switches(model: str, cpu_threads: int | None) -> dict[str, str]:
+    """Switches of vLLM and its libraries in every process; `cpu_threads` None: it runs on a GPU."""
+    switches = {
         "VLLM_NO_USAGE_STATS": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
-        "TMPDIR": str(scratch),
     }
-    if is_local(settings.model):
-        environment["HF_HUB_OFFLINE"] = "1"
-    if plan.token is not None:
-        environment["VLLM_API_KEY"] = plan.token
-    if plan.cpu:
-        threads = settings.threads or len(os.sched_getaffinity(0))
-        environment |= {
-            # Servers and trainer share the cores; binding would give each a fixed one.
+    if is_local(model):
+        switches["HF_HUB_OFFLINE"] = "1"
+    if cpu_threads is not None:
+        switches |= {
+            # All share the cores (servers and trainer; trainer and rollout take turns); binding
+            # would give each a fixed one.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "OMP_NUM_THREADS": str(threads),
-            # vLLM compiles a few sampler functions on first use, which needs a C++ compiler and
-            # half a minute.
+            "OMP_NUM_THREADS": str(cpu_threads),
+            # vLLM compiles a few sampler functions on first use: half a minute and a C++ compiler
+            # for nothing at this size.
             "TORCHDYNAMO_DISABLE": "1",
+            # A dozen processes with an arena a thread never give freed memory back.
             "MALLOC_ARENA_MAX": "2",
         }
-    return environment
+    return switches
 
 
 def model_path(settings: ServerSettings) -> str:
