@@ -24,6 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
 from mint.shell.files import (
     append_json_lines,
     read_json_if_there,
@@ -121,6 +125,18 @@ class RunDir:
     def read_json(self, name: str) -> Any | None:
         """Content of RUN/<name>, None when there is no such file."""
         return read_json_if_there(self.path / name)
+
+    def read_config(self) -> DictConfig:
+        """The run's configuration. Raises ConfigError when it is missing or broken."""
+        if not self.config_path.exists():
+            raise ConfigError(f"{self.config_path} is missing; it is written when training starts")
+        try:
+            config = OmegaConf.load(self.config_path)
+        except (OmegaConfBaseException, YAMLError, OSError) as error:
+            raise ConfigError(f"{self.config_path}: {str(error).splitlines()[0]}") from error
+        if not isinstance(config, DictConfig) or "mint" not in config:
+            raise ConfigError(f"{self.config_path} has no node 'mint'")
+        return config
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """One row a step, ascending; a step logged twice (resumed run) keeps the later values."""

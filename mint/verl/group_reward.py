@@ -72,9 +72,13 @@ def _reward_metrics(
         "reward/label_leak/frac": _mean([row.signals.label_leak for row in rows]),
     }
     for name in COMPONENTS:
-        norm = [getattr(b, f"{name}_norm") for b in breakdowns]
-        metrics |= _spread(f"reward/{name}", [getattr(b, name) for b in breakdowns])
-        metrics[f"reward/{name}_norm/mean"] = _mean(norm)
+        values = [getattr(b, name) for b in breakdowns]
+        if getattr(weights, name) == 0 and not any(value is not None for value in values):
+            continue  # not computed
+        metrics |= _spread(f"reward/{name}", values)
+        metrics[f"reward/{name}_norm/mean"] = _mean(
+            [getattr(b, f"{name}_norm") for b in breakdowns]
+        )
     return metrics
 
 

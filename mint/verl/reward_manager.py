@@ -7,7 +7,6 @@ is not applied here (siblings do not meet): `mint.verl.trainer` does it on whole
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -19,14 +18,14 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE
+from mint.rundir.quarantine import turn_request
 from mint.verl.wire import GradedReply, pack
 from rewards.batching import MicroBatcher
 from rewards.build import build_graders
 from rewards.errors import GraderError
 from rewards.formula import raw_reward
 from rewards.scorer import ReplyScorer, ScoringRequest, failed_signals
-from rewards.text import visible_reply
-from rewards.types import Failure, Message, Rating, Signals, Status
+from rewards.types import Failure, Rating, Signals, Status
 
 
 class SignalRewardManager(RewardManagerBase):
@@ -81,17 +80,10 @@ class SignalRewardManager(RewardManagerBase):
         length = int(item.non_tensor_batch["response_len"])
         tokens = item.batch["responses"][:length].tolist()
         raw = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        text = visible_reply(raw).text
-        info = item.non_tensor_batch["extra_info"]
-        return ScoringRequest(
-            raw_reply=raw,
-            history=tuple(Message.parse(m) for m in json.loads(info["history"])),
-            previous_counts=tuple(float(c) for c in info["previous_counts"]),
-            history_tactics=tuple(
-                tuple(tuple(tactics) for tactics in turn)
-                for turn in json.loads(info["history_tactics"])
-            ),
-            num_tokens=len(self.tokenizer.encode(text, add_special_tokens=False)),
+        return turn_request(
+            item.non_tensor_batch["extra_info"],
+            raw,
+            lambda text: len(self.tokenizer.encode(text, add_special_tokens=False)),
             truncated=length >= self._max_tokens and not self._ends(tokens),
         )
 

@@ -10,7 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_json
@@ -21,9 +21,7 @@ def main(run_path: str) -> int:
     """Train the run in `run_path`; 0 when it finished."""
     run = RunDir(Path(run_path))
     try:
-        config = OmegaConf.load(run.config_path)
-        assert isinstance(config, DictConfig)
-        _train(config)
+        _train(run.read_config())
     except BaseException as error:
         write_json(run.error_path, describe(error))
         traceback.print_exc()
