@@ -19,7 +19,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE
 from mint.rundir.quarantine import turn_request
-from mint.verl.wire import GradedReply, pack
+from mint.verl.wire import KEY, GradedReply, pack
 from rewards.batching import MicroBatcher
 from rewards.build import build_graders
 from rewards.errors import GraderError
@@ -56,7 +56,10 @@ class SignalRewardManager(RewardManagerBase):
         request = self._request(item)
         info = item.non_tensor_batch["extra_info"]
         if str(item.non_tensor_batch["data_source"]) == PROBE_SOURCE:
-            return _not_graded(request, info)
+            # A safety probe of a validation: the trainer checks its reply by rules.
+            reason = "a probe: checked by rules, not graded"
+            signals = replace(failed_signals(request, {}), reason=reason)
+            return _answer(None, _graded(request, signals, info, 0.0)._replace(request=None))
         try:
             signals, seconds = await self._batcher.submit(request)
         except GraderError as error:
@@ -65,10 +68,7 @@ class SignalRewardManager(RewardManagerBase):
             signals = failed_signals(request, {"grader": Failure("exception", str(error))})
             seconds = 0.0
         score = raw_reward(signals, self._mint.reward)
-        return {
-            "reward_score": math.nan if score is None else score,
-            "reward_extra_info": pack(_graded(request, signals, info, seconds)),
-        }
+        return _answer(score, _graded(request, signals, info, seconds))
 
     async def _score_timed(self, requests: Sequence[ScoringRequest]) -> list[tuple[Signals, float]]:
         started = time.perf_counter()
@@ -91,11 +91,8 @@ class SignalRewardManager(RewardManagerBase):
         return bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
 
 
-def _not_graded(request: ScoringRequest, info: Any) -> dict[str, Any]:
-    """A safety probe of a validation: the trainer checks its reply by rules."""
-    signals = replace(failed_signals(request, {}), reason="a probe: checked by rules, not graded")
-    row = _graded(request, signals, info, 0.0)._replace(request=None)
-    return {"reward_score": math.nan, "reward_extra_info": pack(row)}
+def _answer(score: float | None, graded: GradedReply) -> dict[str, Any]:
+    return {"reward_score": math.nan if score is None else score, KEY: pack(graded)}
 
 
 def _graded(request: ScoringRequest, signals: Signals, info: Any, seconds: float) -> GradedReply:

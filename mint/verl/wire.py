@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 from mint.rundir.quarantine import request_from_row, request_row
+from mint.shell.files import jsonable
 from rewards.formula import COMPONENTS
 from rewards.scorer import ScoringRequest
 from rewards.types import DIMENSIONS, Failure, Signals, Status
@@ -52,7 +53,7 @@ def pack(graded: GradedReply) -> dict[str, float | str]:
     numbers |= {name: _wired(graded.dimensions.get(name)) for name in DIMENSIONS}
     request = None if graded.request is None else request_row(graded.request)
     whole = {**graded._asdict(), "signals": signals, "request": request}
-    return {**numbers, WHOLE: json.dumps(whole)}
+    return {**numbers, WHOLE: json.dumps(jsonable(whole))}
 
 
 def unpack(wire: Mapping[str, Any]) -> GradedReply:
@@ -75,6 +76,7 @@ def unpack(wire: Mapping[str, Any]) -> GradedReply:
             "previous_counts": tuple(row["previous_counts"]),
             "sentences": tuple(row["sentences"]),
             "tactics": tuple(map(tuple, row["tactics"])),
+            "dimensions": {n: value for n, value in row["dimensions"].items() if value is not None},
             "request": None if row["request"] is None else request_from_row(row["request"]),
         }
     )
