@@ -101,6 +101,10 @@ class RunDir:
             )
         return run
 
+    def validated_path(self, step: int, what: str) -> Path:
+        """The "replies" or "probes" of the validation after a step, one JSON object a line."""
+        return self.validation_path / f"step_{step}_{what}.jsonl"
+
     def append_metrics(self, step: int, values: Mapping[str, Any]) -> None:
         """Append one step's metrics. NaN and infinity become null, named under "nonfinite"."""
         row: dict[str, Any] = {"step": int(step), "time": utc_now()}

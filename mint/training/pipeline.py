@@ -84,7 +84,25 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
     for note in ready.report.notes:
         say(f"note: {note}")
     _fill_verl_keys(config, mint)
+    run_dir = _open(config, mint, graders, overrides)
+    say(f"run directory {mint.run.dir}")
+    try:
+        if mint.validation.every_steps is not None:
+            prepare_validation(config, mint, run_dir, graders)
+        status = _stages(config, mint, run_dir)
+    except BaseException as error:
+        finish_manifest(run_dir, error)
+        raise
+    finish_manifest(run_dir)
+    write_report(run_dir)
+    say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
+    return status
 
+
+def _open(
+    config: DictConfig, mint: MintConfig, graders: Graders, overrides: Sequence[str]
+) -> RunDir:
+    """The run directory with configuration and manifest."""
     run_dir = RunDir.open(mint.run.dir) if mint.run.resume else RunDir.create(mint.run.dir)
     if mint.run.resume:
         require_same_graders(run_dir, identities(graders))
@@ -104,18 +122,7 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
             recipe=mint.run.name,
         ),
     )
-    say(f"run directory {mint.run.dir}")
-    try:
-        if mint.validation.every_steps is not None:
-            prepare_validation(config, mint, run_dir, graders)
-        status = _stages(config, mint, run_dir)
-    except BaseException as error:
-        finish_manifest(run_dir, error)
-        raise
-    finish_manifest(run_dir)
-    write_report(run_dir)
-    say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
-    return status
+    return run_dir
 
 
 def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> int:

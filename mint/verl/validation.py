@@ -124,15 +124,14 @@ class TrainingValidation:
             if reply.source == PROBE_SOURCE
         }
         probes = measure_probes(chosen_probes(settings.probes_per_category), said, settings.safety)
-        path = self._run.validation_path / f"step_{step}_probes.jsonl"
-        write_json_lines(path, (_probe_row(r, said) for r in probes.report.results))
+        rows = (_probe_row(result, said) for result in probes.report.results)
+        write_json_lines(self._run.validated_path(step, "probes"), rows)
         return assess(step, {**metrics, **probes.metrics}, probes.broken_safety, settings)
 
     def _keep_replies(
         self, step: int, turns: Sequence[ValidationReply], rows: Sequence[EvaluatedReply]
     ) -> None:
-        path = self._run.validation_path / f"step_{step}_replies.jsonl"
-        write_json_lines(path, (row.as_row() for row in rows))
+        write_json_lines(self._run.validated_path(step, "replies"), (row.as_row() for row in rows))
         failed = quarantine_rows(
             step, [t.graded for t in turns], [t.uid for t in turns], stage="validate"
         )
