@@ -105,7 +105,6 @@ class TaggerServer(ServerSettings):
     max_lora_rank: int = 64
     """Size of the adapter slots; at least the largest rank among the adapters."""
     port: int = 8100
-    """Port to listen on; 0 takes any free one."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,7 +119,6 @@ class JudgeServer(ServerSettings):
     kind = "served"
 
     port: int = 8101
-    """Port to listen on; 0 takes any free one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +131,6 @@ class RewardModelServer(ServerSettings):
     part = kind = "reward_model"
 
     port: int = 8102
-    """Port to listen on; 0 takes any free one."""
 
 
 PARTS: dict[str, type[ServerSettings]] = {
