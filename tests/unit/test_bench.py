@@ -74,6 +74,7 @@ def test_spread_is_median_and_range() -> None:
     assert spread([3.0, 1.0, 10.0]) == Spread(3.0, 1.0, 10.0, 3)
     with pytest.raises(DataError, match="nothing was measured"):
         spread([])
+    assert spread([1.0, 2.0, 4.0]).rate(8) == Spread(4.0, 2.0, 8.0, 3)
 
 
 def test_parts_of_a_step_add_up_and_the_first_is_left_out() -> None:
