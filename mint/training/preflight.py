@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Collection, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
@@ -20,7 +20,7 @@ from mint.data.dataset import CARD
 from mint.policy.model_files import ModelFacts, is_local, model_facts, model_folder
 from mint.rundir.manifest import package_version
 from mint.shell.cli import nearest
-from mint.shell.files import read_json
+from mint.shell.files import read_json_if_there
 from mint.training.material import DATA, POLICY
 from mint.training.memory import check_bucket, check_memory, cpu_memory_gib, gpu_total_gib
 from mint.validation.measure import check_validation
@@ -165,17 +165,19 @@ def check_data(config: DictConfig, mint: MintConfig) -> None:
             raise ConfigError(
                 f"{path} has {rows} rows, data.train_batch_size={needed} needs at least {needed}"
             )
-    card_path = Path(str(config.data.train_files)).with_name(CARD)
-    if not card_path.is_file():
-        return
-    card = read_json(card_path)
+    card = data_card(config)
     for name in ("style", "compact"):
         wanted = getattr(mint.data, name)
         if name in card and card[name] != wanted:
             raise ConfigError(
-                f"{card_path.parent} was prepared with {name}={card[name]}, the run says "
+                f"{Path(str(config.data.train_files)).parent} was prepared with {name}={card[name]}, the run says "
                 f"mint.data.{name}={wanted}; prepare it again or change the key"
             )
+
+
+def data_card(config: DictConfig) -> dict[str, Any]:
+    """What `python -m mint.prepare` noted of the training data; {} for data without a card."""
+    return read_json_if_there(Path(str(config.data.train_files)).with_name(CARD)) or {}
 
 
 def _notes(config: DictConfig, facts: ModelFacts | None) -> Iterator[str]:
