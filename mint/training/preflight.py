@@ -170,8 +170,9 @@ def check_data(config: DictConfig, mint: MintConfig) -> None:
         wanted = getattr(mint.data, name)
         if name in card and card[name] != wanted:
             raise ConfigError(
-                f"{Path(str(config.data.train_files)).parent} was prepared with {name}={card[name]}, the run says "
-                f"mint.data.{name}={wanted}; prepare it again or change the key"
+                f"{Path(str(config.data.train_files)).parent} was prepared with "
+                f"{name}={card[name]}, the run says mint.data.{name}={wanted}; prepare it again or "
+                "change the key"
             )
 
 
