@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from omegaconf import DictConfig, OmegaConf
 
 from mint.config.schema import MintConfig, mint_config
 from mint.rundir.directory import RunDir
-from mint.rundir.manifest import require_same_graders
-from mint.rundir.quarantine import Quarantined, read_quarantine, summary
+from mint.rundir.manifest import identities, require_same_graders
+from mint.rundir.quarantine import read_quarantine
+from mint.rundir.regrading import format_result, regrade
 from mint.shell import cli
-from mint.shell.console import progress_bar
 from mint.shell.files import write_json_lines
-from rewards.build import Graders, build_graders, check_servers
-from rewards.errors import ConfigError
-from rewards.formula import RewardWeights, raw_reward
-from rewards.scorer import ReplyScorer
-from rewards.types import Signals, Status
-
-_BATCH = 64
+from rewards.build import build_graders, check_servers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,88 +36,19 @@ class RegradeSettings:
     """Addresses of the judge's servers now; null: those of the run."""
 
 
-class Regraded(NamedTuple):
-    """A failed reply and what grading it again has given."""
-
-    failed: Quarantined
-    signals: Signals
-
-    def as_row(self, weights: RewardWeights) -> dict[str, Any]:
-        """Ready for JSON."""
-        row, signals = self.failed, self.signals
-        return {
-            "stage": row.stage,
-            "step": row.step,
-            "uid": row.uid,
-            "conversation_id": row.conversation_id,
-            "turn": row.turn,
-            "reply": row.request.raw_reply,
-            "status": str(signals.status),
-            "was": {name: f._asdict() for name, f in row.failures.items()},
-            "failures": {name: f._asdict() for name, f in signals.failures.items()},
-            "quality": signals.quality,
-            "kl": signals.kl,
-            "entropy": signals.entropy,
-            "composite": raw_reward(signals, weights),
-        }
-
-
-def regrade(rows: Sequence[Quarantined], graders: Graders) -> list[Regraded]:
-    """Each reply with its signals now, in order."""
-    return asyncio.run(_regrade(rows, ReplyScorer(graders.tagger, graders.judge)))
-
-
-async def _regrade(rows: Sequence[Quarantined], scorer: ReplyScorer) -> list[Regraded]:
-    done: list[Regraded] = []
-    with progress_bar(transient=True) as bar:
-        task = bar.add_task("grading again", total=len(rows))
-        for start in range(0, len(rows), _BATCH):
-            batch = rows[start : start + _BATCH]
-            signals = await scorer.score([row.request for row in batch])
-            done += [Regraded(row, s) for row, s in zip(batch, signals, strict=True)]
-            bar.update(task, advance=len(batch))
-    return done
-
-
-def format_result(done: Sequence[Regraded], output: Path) -> str:
-    """A few lines for people."""
-    works = sum(result.signals.status is not Status.FAILED for result in done)
-    lines = [f"{len(done)} failed replies, {works} can be graded now, {len(done) - works} cannot"]
-    for title, failures in (
-        ("failed then", [result.failed.failures for result in done]),
-        ("failing now", [result.signals.failures for result in done]),
-    ):
-        lines += [f"  {title:<12} {what:<28} {n:>5}" for what, n in summary(failures).items()]
-    still = [r.signals.reason for r in done if r.signals.status is Status.FAILED]
-    if still:
-        lines.append(f"  for example  {still[0]}")
-    lines.append(f"written to {output}")
-    return "\n".join(lines)
-
-
 def main(settings: RegradeSettings) -> int:
     """Exit status of the command: 0 when every reply can be graded now, else 1."""
     run = RunDir.open(settings.run)
-    path = Path(settings.quarantine) if settings.quarantine else run.quarantine_path
-    rows = read_quarantine(path)
-    mint = _moved(_run_config(run), settings)
+    rows = read_quarantine(Path(settings.quarantine or run.quarantine_path))
+    mint = _moved(mint_config(run.read_config()), settings)
     graders = build_graders(mint.encoder, mint.tagger, mint.judge)
     check_servers(graders)
-    require_same_graders(run, {"tagger": graders.tagger.identity, "judge": graders.judge.identity})
+    require_same_graders(run, identities(graders))
     done = regrade(rows, graders)
-    output = Path(settings.output) if settings.output else run.path / "regraded.jsonl"
+    output = Path(settings.output or run.regraded_path)
     write_json_lines(output, [result.as_row(mint.reward) for result in done])
     print(format_result(done, output))
-    return int(any(result.signals.status is Status.FAILED for result in done))
-
-
-def _run_config(run: RunDir) -> MintConfig:
-    if not run.config_path.exists():
-        raise ConfigError(f"{run.config_path} is missing; it is written when training starts")
-    config = OmegaConf.load(run.config_path)
-    if not isinstance(config, DictConfig) or "mint" not in config:
-        raise ConfigError(f"{run.config_path} has no node 'mint'")
-    return mint_config(config)
+    return int(not all(result.works for result in done))
 
 
 def _moved(mint: MintConfig, settings: RegradeSettings) -> MintConfig:

@@ -112,14 +112,24 @@ def served_graders(graders: Graders) -> list[ServedGrader]:
 def check_servers(graders: Graders) -> None:
     """Ask all servers whether they are there and the right ones; nothing without served graders.
 
-    Afterwards the identities hold what the servers say they serve. Raises ConfigError.
+    Afterwards the identities hold what the servers say they serve. Raises one ConfigError with all
+    that is wrong, the tagger's servers first.
     """
 
-    async def check_all() -> None:
-        await asyncio.gather(*(grader.check() for grader in served_graders(graders)))
+    served = served_graders(graders)
+    if not served:
+        return
 
-    if served_graders(graders):
-        asyncio.run(check_all())
+    async def check_all() -> list[BaseException | None]:
+        checks = (grader.check() for grader in served)
+        return await asyncio.gather(*checks, return_exceptions=True)
+
+    found = [error for error in asyncio.run(check_all()) if error is not None]
+    for error in found:
+        if not isinstance(error, ConfigError):
+            raise error
+    if found:
+        raise ConfigError("; ".join(str(error) for error in found))
 
 
 def probe_servers(tagger: TaggerConfig, judge: JudgeConfig) -> list[ServerHealth]:

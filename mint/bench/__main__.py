@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 
 from mint.bench import bootstrap, graders, machine, step, table, trl
 from mint.bench.stats import StepFigures
+from mint.config.rules import Rule, check, one_of
 from mint.config.schema import mint_config
 from mint.shell import cli
 from mint.shell.console import say
 from mint.shell.files import utc_now, write_text_atomic
-from mint.training import pipeline
-from rewards.errors import ConfigError
+from mint.training import material
 
 PARTS = ("all", "step", "graders", "bootstrap", "trl")
 
@@ -54,10 +54,8 @@ class BenchConfig:
     """Checkout of the official repository for the bootstrap's systems; made-up ones when empty."""
 
     def __post_init__(self) -> None:
-        if self.part not in PARTS:
-            raise ConfigError(f"part must be one of {', '.join(PARTS)}, got {self.part!r}")
-        if self.steps < 2:
-            raise ConfigError(f"steps must be >= 2 (the first one warms up), got {self.steps}")
+        enough = Rule(">= 2 (the first one warms up)", lambda steps: steps >= 2)
+        check(self, {"part": one_of(*PARTS), "steps": enough})
 
 
 def main(settings: BenchConfig) -> int:
@@ -109,7 +107,7 @@ def _measure(
         report["bootstrap"] = bootstrap.measure(settings.upstream)
         lines += ["", *table.bootstrap_table(report["bootstrap"])]
     if python is not None:
-        pipeline.build_material(config, mint)
+        material.build(config, mint)
         columns += trl.measure(trl.make_spec(config, mint, settings.steps), python, work)
         report["trl"] = columns[-len(trl.PRECISIONS) :]
     if columns:
@@ -122,8 +120,8 @@ def _measure(
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """The report as indented JSON."""
-    return json.dumps(table.as_json(report), indent=2) + "\n"
+    """The report as indented JSON; figures are objects, so that the file explains itself."""
+    return json.dumps(report, indent=2, default=asdict) + "\n"
 
 
 if __name__ == "__main__":

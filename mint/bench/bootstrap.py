@@ -6,14 +6,14 @@ differences from the same draws; before anything is timed, their results are com
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mint.bench.stats import Spread, spread
+from mint.bench.stats import Spread, seconds, spread
 from mint.evaluation.statistics.arrays import Floats
 from mint.evaluation.statistics.bootstrap import resample_counts
 from mint.reproduction.panel import Panel, Replies, Turns, build_panel
@@ -30,7 +30,8 @@ _REPEATS = 3
 _CONVERSATIONS, _TURNS = 50, 6
 
 
-class BootstrapFigures(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class BootstrapFigures:
     """Seconds for 10,000 resamples of one paired comparison."""
 
     data: str
@@ -63,9 +64,9 @@ def measure(upstream: str) -> BootstrapFigures:
     drawn_RC = resample_counts(len(panel.turns.conversations), RESAMPLES, seed=0)
     turns = [_plain_turns(panel, system) for system in pair]
     _check_equal(loop(turns, drawn_RC[:5]), matrix(panel, pair, drawn_RC[:5]))
-    looped = _timed(lambda: loop(turns, drawn_RC[:LOOPED]))
-    loop_s = spread([seconds * RESAMPLES / LOOPED for seconds in looped])
-    matrix_s = spread(_timed(lambda: matrix(panel, pair, drawn_RC)))
+    looped = [seconds(loop, turns, drawn_RC[:LOOPED]) for _ in range(_REPEATS)]
+    loop_s = spread([each * RESAMPLES / LOOPED for each in looped])
+    matrix_s = spread([seconds(matrix, panel, pair, drawn_RC) for _ in range(_REPEATS)])
     return BootstrapFigures(
         data="released files" if upstream else "made-up systems",
         conversations=len(panel.turns.conversations),
@@ -136,14 +137,9 @@ def _plain_turns(panel: Panel, system: Replies) -> list[list[_Turn]]:
     gold = [frozenset(np.flatnonzero(row).tolist()) for row in panel.reference.tactics_NK]
     found: list[list[_Turn]] = [[] for _ in turns.conversations]
     for n, empathy in enumerate(system.aggregate_N.tolist()):
-        previous = before[n] if n in before else None
-        turn = _Turn(
-            empathy,
-            own[n],
-            None if previous is None else gold[previous],
-            None if previous is None else own[previous],
-        )
-        found[int(turns.index_N[n])].append(turn)
+        previous = before.get(n)
+        earlier = (None, None) if previous is None else (gold[previous], own[previous])
+        found[int(turns.index_N[n])].append(_Turn(empathy, own[n], *earlier))
     return found
 
 
@@ -151,15 +147,6 @@ def _check_equal(first: dict[str, Floats], second: dict[str, Floats]) -> None:
     for name in HEADLINE:
         if not np.allclose(first[name], second[name], atol=1e-9, equal_nan=True):
             raise DataError(f"{name}: the loop gives {first[name]}, the matrices {second[name]}")
-
-
-def _timed(work: Callable[[], object]) -> list[float]:
-    seconds = []
-    for _ in range(_REPEATS):
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    return seconds
 
 
 def _released(upstream: Path) -> Panel:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from typing import Any
 
-from mint.bench.stats import Spread, spread
+from mint.bench.stats import Spread, seconds, spread
 from mint.config.schema import MintConfig
 from mint.data.banks import Banks, fill, load_banks
 from mint.shell.console import say
@@ -26,7 +26,8 @@ PLAIN_BATCH = 64
 _PATIENCE = 1000
 
 
-class Shape(NamedTuple):
+@dataclass(frozen=True)
+class Shape:
     """How many replies a training step has to grade, and how long they are."""
 
     name: str
@@ -47,7 +48,8 @@ DEMO = Shape("demo step", 8, 8, 3)
 PAPER = Shape("paper step", 24, 8, 9)
 
 
-class ShapeFigures(NamedTuple):
+@dataclass(frozen=True)
+class ShapeFigures:
     """Seconds to grade one training step of a shape."""
 
     shape: Shape
@@ -59,7 +61,8 @@ class ShapeFigures(NamedTuple):
     """sentence-transformers alone on as many unseen sentences, without splitting or grading."""
 
 
-class GraderFigures(NamedTuple):
+@dataclass(frozen=True)
+class GraderFigures:
     """Speed of the graders in this process; texts are new to the cache unless "warm"."""
 
     sentences_tagged_per_s: Spread
@@ -88,23 +91,15 @@ def measure(mint: MintConfig, repeats: int = REPEATS) -> GraderFigures:
         say(f"grading a {shape.name}: {shape.replies} replies, {shape.sentences} sentences")
         shapes.append(_measure_shape(shape, graders, encode, texts, repeats))
     say("tagging and judging by themselves")
-    tag, judge = graders.tagger.tag, graders.judge.rate
-    tagged = [
-        _seconds(lambda r: asyncio.run(tag(r)), _replies(PAPER, texts)) for _ in range(repeats)
-    ]
-    judged = [
-        _seconds(lambda r: asyncio.run(judge(r)), _replies(PAPER, texts)) for _ in range(repeats)
-    ]
-    plain = shapes[-1].plain_encode
+
+    def alone(grade: Callable[[list[Reply]], Coroutine[Any, Any, object]]) -> Spread:
+        batches = (_replies(PAPER, texts) for _ in range(repeats))
+        return spread([seconds(lambda r: asyncio.run(grade(r)), batch) for batch in batches])
+
     return GraderFigures(
-        sentences_tagged_per_s=spread([PAPER.sentences / s for s in tagged]),
-        replies_judged_per_s=spread([PAPER.replies / s for s in judged]),
-        plain_sentences_per_s=Spread(
-            PAPER.sentences / plain.median,
-            PAPER.sentences / plain.high,
-            PAPER.sentences / plain.low,
-            plain.repeats,
-        ),
+        sentences_tagged_per_s=alone(graders.tagger.tag).rate(PAPER.sentences),
+        replies_judged_per_s=alone(graders.judge.rate).rate(PAPER.replies),
+        plain_sentences_per_s=shapes[-1].plain_encode.rate(PAPER.sentences),
         shapes=shapes,
         threads=torch.get_num_threads(),
     )
@@ -121,9 +116,9 @@ def _measure_shape(
     cold, warm, plain = [], [], []
     for _ in range(repeats):
         requests = make_requests(shape, texts)
-        cold.append(_seconds(lambda r: _score(scorer, r), requests))
-        warm.append(_seconds(lambda r: _score(scorer, r), requests))
-        plain.append(_seconds(encode, take(texts, shape.sentences)))
+        cold.append(seconds(_score, scorer, requests))
+        warm.append(seconds(_score, scorer, requests))
+        plain.append(seconds(encode, take(texts, shape.sentences)))
     return ShapeFigures(shape, spread(cold), spread(warm), spread(plain))
 
 
@@ -191,9 +186,3 @@ def _plain_encoder(mint: MintConfig) -> Callable[[list[str]], object]:
 
     model = SentenceTransformer(str(find_encoder(mint.encoder)), device="cpu")
     return lambda texts: model.encode(texts, batch_size=PLAIN_BATCH, show_progress_bar=False)
-
-
-def _seconds(work: Callable[[list], object], argument: list) -> float:
-    started = time.perf_counter()
-    work(argument)
-    return time.perf_counter() - started

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mint.bench.stats import Spread, StepFigures, rates, spread
+from mint.bench.stats import Step, StepFigures, step_figures
 from mint.config import compose, recipes
 from mint.rundir.directory import RunDir
 from mint.training import pipeline
@@ -25,7 +25,6 @@ _PARTS = {
     "update": "time/update_s",
     "weight push": "time/push_s",
 }
-_GRADERS = "graders, during generation"
 
 
 def compose_run(overrides: Sequence[str], run_dir: Path, steps: int) -> DictConfig:
@@ -51,45 +50,29 @@ def measure(config: DictConfig, overrides: Sequence[str]) -> StepFigures:
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], system: str) -> StepFigures:
-    """Figures of a run's metrics rows, the first left out: it warms caches up.
+    """Figures of a run's metrics rows. DataError for fewer than two, or without their numbers."""
+    return step_figures(system, rows, _step)
 
-    DataError when fewer than two steps were logged or a row lacks its time.
-    """
-    if len(rows) < 2:
-        raise DataError(f"a measurement needs 2 steps or more, the run logged {len(rows)}")
-    measured = [_seconds_of(row) for row in rows[1:]]
-    names = list(measured[0])
-    steps = [sum(seconds.values()) for seconds in measured]
-    lengths = [_number(row, "reply/response_tokens/mean") for row in rows[1:]]
-    replies = [_number(row, "reply/num") for row in rows[1:]]
-    both = [rates(n, t, s) for n, t, s in zip(replies, lengths, steps, strict=True)]
-    return StepFigures(
-        system=system,
-        parts={name: spread([seconds[name] for seconds in measured]) for name in names},
-        overlapping=_overlapping(rows[1:]),
-        step=spread(steps),
-        replies_per_s=spread([rate[0] for rate in both]),
-        tokens_per_s=spread([rate[1] for rate in both]),
-        reply_tokens=spread(lengths),
-        reward=spread([_number(row, "reward/raw/mean") for row in rows[1:]]),
+
+def _step(row: Mapping[str, Any]) -> Step:
+    """One step without its checkpoint; the part "other" completes it."""
+    parts = {name: _number(row, key) for name, key in _PARTS.items() if key in row}
+    if "advantages" in parts and "group rewards" in parts:
+        parts["advantages"] -= parts["group rewards"]  # measured within
+    checkpoint = _number(row, "time/checkpoint_s") if "time/checkpoint_s" in row else 0.0
+    whole = _number(row, "time/step_s") - checkpoint
+    return Step(
+        seconds=whole,
+        parts={**parts, "other": whole - sum(parts.values())},
+        replies=_number(row, "reply/num"),
+        reply_tokens=_number(row, "reply/response_tokens/mean"),
+        reward=_number(row, "reward/raw/mean"),
+        overlapping={"graders, during generation": _number(row, "time/grade_busy_s")},
     )
 
 
-def _seconds_of(row: Mapping[str, Any]) -> dict[str, float]:
-    """Part -> seconds of one step without its checkpoint; "other" completes the step."""
-    seconds = {name: _number(row, key) for name, key in _PARTS.items() if key in row}
-    if "advantages" in seconds and "group rewards" in seconds:
-        seconds["advantages"] -= seconds["group rewards"]  # measured within
-    checkpoint = _number(row, "time/checkpoint_s") if "time/checkpoint_s" in row else 0.0
-    seconds["other"] = _number(row, "time/step_s") - checkpoint - sum(seconds.values())
-    return seconds
-
-
-def _overlapping(rows: Sequence[Mapping[str, Any]]) -> dict[str, Spread]:
-    return {_GRADERS: spread([_number(row, "time/grade_busy_s") for row in rows])}
-
-
 def _number(row: Mapping[str, Any], key: str) -> float:
-    if key not in row or row[key] is None:
+    value = row.get(key)
+    if value is None:
         raise DataError(f"step {row['step']} of the run has no {key}")
-    return float(row[key])
+    return float(value)

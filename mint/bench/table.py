@@ -34,27 +34,26 @@ def header(report: Mapping[str, Any]) -> list[str]:
 
 def step_table(figures: Sequence[StepFigures]) -> list[str]:
     """One column a system: seconds a step part by part, then rates."""
-    repeats = figures[0].step.repeats
+
+    def line(label: str, values: Sequence[Spread | None]) -> str:
+        return _row(label, ["-" if value is None else _spread(value) for value in values])
+
     names = list(dict.fromkeys(name for f in figures for name in f.parts))
     if "other" in names:  # last, although not every system has it
         names = [*(name for name in names if name != "other"), "other"]
     overlapping = list(dict.fromkeys(name for f in figures for name in f.overlapping))
-    lines = [
+    repeats = figures[0].step.repeats
+    return [
         _row("", [f.system for f in figures]),
         f"seconds a step: median (lowest-highest) of {repeats} after one to warm up",
+        *(line(f"  {name}", [f.parts.get(name) for f in figures]) for name in names),
+        line("  whole step", [f.step for f in figures]),
+        *(line(f"  ({name})", [f.overlapping.get(name) for f in figures]) for name in overlapping),
+        line("replies a second", [f.replies_per_s for f in figures]),
+        line("generated tokens a second", [f.tokens_per_s for f in figures]),
+        line("tokens a reply", [f.reply_tokens for f in figures]),
+        line("reward", [f.reward for f in figures]),
     ]
-    lines += [_row(f"  {name}", [_cell(f.parts, name) for f in figures]) for name in names]
-    lines += [_row("  whole step", [_spread(f.step) for f in figures])]
-    lines += [
-        _row(f"  ({name})", [_cell(f.overlapping, name) for f in figures]) for name in overlapping
-    ]
-    lines += [
-        _row("replies a second", [_spread(f.replies_per_s) for f in figures]),
-        _row("generated tokens a second", [_spread(f.tokens_per_s) for f in figures]),
-        _row("tokens a reply", [_spread(f.reply_tokens) for f in figures]),
-        _row("reward", [_spread(f.reward) for f in figures]),
-    ]
-    return [line.rstrip() for line in lines]
 
 
 def grader_table(figures: GraderFigures) -> list[str]:
@@ -66,22 +65,22 @@ def grader_table(figures: GraderFigures) -> list[str]:
         _row("  plain encode, sentences a second", [_spread(figures.plain_sentences_per_s)]),
         _row("seconds to grade", ["new texts", "same texts again", "plain encode, new"]),
     ]
-    for shape, cold, warm, plain in figures.shapes:
+    for each in figures.shapes:
+        shape, times = each.shape, (each.cold, each.warm, each.plain_encode)
         label = f"  {shape.name}: {shape.replies} x {shape.sentences_per_reply}"
-        lines.append(_row(label, [_spread(cold), _spread(warm), _spread(plain)]))
-    return [line.rstrip() for line in lines]
+        lines.append(_row(label, [_spread(time) for time in times]))
+    return lines
 
 
 def bootstrap_table(figures: BootstrapFigures) -> list[str]:
     """Seconds of the loop and of the matrix products, and how many times faster they are."""
-    lines = [
+    return [
         f"paired bootstrap of {figures.data}, {figures.conversations} conversations, "
         f"{figures.turns} turns: seconds for {RESAMPLES:,} resamples, median (lowest-highest)",
         _row("  plain Python loop", [_spread(figures.loop_s)]),
         _row("  matrix products", [_spread(figures.matrix_s)]),
         f"loop / matrix products = {figures.ratio:.0f}",
     ]
-    return [line.rstrip() for line in lines]
 
 
 def ratio_line(mint: StepFigures, trl: StepFigures) -> str:
@@ -93,24 +92,9 @@ def ratio_line(mint: StepFigures, trl: StepFigures) -> str:
     )
 
 
-def as_json(figures: Any) -> Any:
-    """Named tuples as objects, so that the file explains itself."""
-    if hasattr(figures, "_asdict"):
-        return {name: as_json(value) for name, value in figures._asdict().items()}
-    if isinstance(figures, Mapping):
-        return {name: as_json(value) for name, value in figures.items()}
-    if isinstance(figures, list | tuple):
-        return [as_json(value) for value in figures]
-    return figures
-
-
 def _row(label: str, cells: Sequence[str]) -> str:
     # A label that is too long pushes the cells, but never runs into them.
-    return f"{label:<{_LABEL}} " + "".join(f"{cell:<{_WIDTH}}" for cell in cells)
-
-
-def _cell(parts: Mapping[str, Spread], name: str) -> str:
-    return _spread(parts[name]) if name in parts else "-"
+    return f"{label:<{_LABEL}} {''.join(f'{cell:<{_WIDTH}}' for cell in cells)}".rstrip()
 
 
 def _spread(value: Spread) -> str:

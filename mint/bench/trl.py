@@ -15,12 +15,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mint.bench.stats import StepFigures, rates, spread
+from mint.bench.stats import Step, StepFigures, step_figures
 from mint.config.schema import MintConfig
 from mint.shell.console import say
-from mint.shell.files import write_text_atomic
+from mint.shell.files import write_json, write_text_atomic
 from rewards.build import JudgeConfig, TaggerConfig
-from rewards.errors import ConfigError, DataError, MintError
+from rewards.errors import ConfigError, MintError
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements" / "trl.txt"
@@ -97,37 +97,30 @@ def _in_process(grader: TaggerConfig | JudgeConfig) -> dict[str, Any]:
 def measure(spec: Mapping[str, Any], python: Path, work: Path) -> list[StepFigures]:
     """TRL's steps in each number format, the fastest first. Raises TrlError when a run fails."""
     work.mkdir(parents=True, exist_ok=True)
-    figures = []
-    for precision in PRECISIONS:
-        rows = _run({**spec, "precision": precision}, python, work)
-        figures.append(summarise(rows, precision))
-    return sorted(figures, key=lambda f: f.step.median)
+    runs = {p: _run({**spec, "precision": p}, python, work) for p in PRECISIONS}
+    return sorted((summarise(rows, p) for p, rows in runs.items()), key=lambda f: f.step.median)
 
 
 def summarise(rows: Sequence[Mapping[str, Any]], precision: str) -> StepFigures:
-    """Figures of the steps reported by `mint.bench.trl_grpo`, the first left out."""
-    if len(rows) < 2:
-        raise DataError(f"a measurement needs 2 steps or more, TRL reported {len(rows)}")
-    measured = rows[1:]
-    steps = [float(row["seconds"]) for row in measured]
-    both = [rates(r["replies"], r["reply_tokens"], r["seconds"]) for r in measured]
-    return StepFigures(
-        system=f"TRL {measured[0]['trl']} ({precision})",
-        parts={name: spread([float(row[name]) for row in measured]) for name in PARTS},
-        overlapping={},
-        step=spread(steps),
-        replies_per_s=spread([rate[0] for rate in both]),
-        tokens_per_s=spread([rate[1] for rate in both]),
-        reply_tokens=spread([float(row["reply_tokens"]) for row in measured]),
-        reward=spread([float(row["reward"]) for row in measured]),
+    """Figures of the steps reported by `mint.bench.trl_grpo`. DataError for fewer than two."""
+    version = rows[-1]["trl"] if rows else ""
+    return step_figures(f"TRL {version} ({precision})", rows, _step)
+
+
+def _step(row: Mapping[str, Any]) -> Step:
+    return Step(
+        seconds=float(row["seconds"]),
+        parts={name: float(row[name]) for name in PARTS},
+        replies=float(row["replies"]),
+        reply_tokens=float(row["reply_tokens"]),
+        reward=float(row["reward"]),
     )
 
 
 def _run(spec: Mapping[str, Any], python: Path, work: Path) -> list[dict[str, Any]]:
     name = f"trl-{spec['precision']}"
     spec_path, log_path = work / f"{name}.json", work / f"{name}.log"
-    output = {"output_dir": str(work / name)}
-    write_text_atomic(spec_path, json.dumps({**spec, **output}, indent=2) + "\n")
+    write_json(spec_path, {**spec, "output_dir": str(work / name)})
     say(f"TRL, {spec['precision']}: {spec['steps']} steps (log: {log_path})")
     rows = []
     with (
@@ -144,8 +137,8 @@ def _run(spec: Mapping[str, Any], python: Path, work: Path) -> list[dict[str, An
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                rows.append(json.loads(line))
-                row = rows[-1]
+                row = json.loads(line)
+                rows.append(row)
                 say(
                     f"step {row['step']:>3}/{spec['steps']}  {row['seconds']:.1f} s  "
                     f"reward {row['reward']:.3f}  tokens {row['reply_tokens']:.0f}"

@@ -21,14 +21,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mint.filters.lines import clean_stdout
+from mint.rundir.quarantine import turn_request
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig, build_graders
 from rewards.errors import DataError
 from rewards.formula import RewardWeights, group_rewards, raw_reward
-from rewards.scorer import ReplyScorer, ScoringRequest
-from rewards.text import visible_reply
-from rewards.types import Message, Signals
+from rewards.scorer import ReplyScorer
+from rewards.types import Signals
 
 CountTokens = Callable[[str], int]
+CONTEXT = ("history", "previous_counts", "history_tactics")
+"""What grading needs of a training row's `extra_info`."""
 
 
 class Clock:
@@ -78,15 +80,12 @@ class GroupReward:
         self, *, completions: Sequence[Any], completion_ids: Sequence[Any], **columns: Any
     ) -> list[float]:
         """One reward a reply; siblings are neighbours, `columns` has a row's fields a reply."""
-        requests = [
-            scoring_request(
-                completion[0]["content"],
-                {name: columns[name][i] for name in ("history", "counts", "tactics")},
-                self._count_tokens,
-                truncated=list(ids)[-1:] != [self._eos_id],
-            )
-            for i, (completion, ids) in enumerate(zip(completions, completion_ids, strict=True))
-        ]
+        requests = []
+        for i, (completion, ids) in enumerate(zip(completions, completion_ids, strict=True)):
+            info = {name: columns[name][i] for name in CONTEXT}
+            reply = completion[0]["content"]
+            truncated = list(ids)[-1:] != [self._eos_id]
+            requests.append(turn_request(info, reply, self._count_tokens, truncated=truncated))
         signals = asyncio.run(self._scorer.score(requests))
         graded = [raw_reward(s, self._weights) for s in signals]
         self.raw = [value for value in graded if value is not None]
@@ -105,22 +104,6 @@ def grouped_scores(
     return scores
 
 
-def scoring_request(
-    reply: str, row: Mapping[str, Any], count_tokens: CountTokens, *, truncated: bool
-) -> ScoringRequest:
-    """What mint's reward worker would ask the graders about this reply."""
-    return ScoringRequest(
-        raw_reply=reply,
-        history=tuple(Message.parse(message) for message in json.loads(row["history"])),
-        previous_counts=tuple(float(count) for count in row["counts"]),
-        history_tactics=tuple(
-            tuple(tuple(tactics) for tactics in turn) for turn in json.loads(row["tactics"])
-        ),
-        num_tokens=count_tokens(visible_reply(reply).text),
-        truncated=truncated,
-    )
-
-
 def read_prompts(
     path: Path, number: int, seed: int, fits: Callable[[list[dict[str, str]]], bool]
 ) -> list[dict[str, Any]]:
@@ -133,12 +116,7 @@ def read_prompts(
     while len(chosen) < number:
         chosen += chosen
     return [
-        {
-            "prompt": row["prompt"],
-            "history": row["extra_info"]["history"],
-            "counts": row["extra_info"]["previous_counts"],
-            "tactics": row["extra_info"]["history_tactics"],
-        }
+        {"prompt": row["prompt"], **{name: row["extra_info"][name] for name in CONTEXT}}
         for row in chosen[:number]
     ]
 

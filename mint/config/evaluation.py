@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mint.config.rules import PART, Rule, at_least, check, or_null
 from rewards.errors import ConfigError
 
 
@@ -33,22 +34,18 @@ class EvaluationConfig:
     """Coverage of the intervals, in (0, 1)."""
 
     def __post_init__(self) -> None:
-        limits = {
-            "samples_per_prompt": (self.samples_per_prompt >= 1, ">= 1"),
-            "temperature": (self.temperature >= 0, ">= 0"),
-            "top_p": (0 < self.top_p <= 1, "in (0, 1]"),
-            "max_new_tokens": (self.max_new_tokens >= 1, ">= 1"),
-            "max_prompts": (self.max_prompts is None or self.max_prompts >= 1, ">= 1 or null"),
-            "batch_size": (self.batch_size >= 1, ">= 1"),
-            "seed": (self.seed >= 0, ">= 0"),
-            "resamples": (self.resamples >= 100, ">= 100"),
-            "confidence": (0 < self.confidence < 1, "in (0, 1)"),
+        rules = {
+            "samples_per_prompt": at_least(1),
+            "temperature": at_least(0),
+            "top_p": PART,
+            "max_new_tokens": at_least(1),
+            "max_prompts": or_null(at_least(1)),
+            "batch_size": at_least(1),
+            "seed": at_least(0),
+            "resamples": at_least(100),
+            "confidence": Rule("in (0, 1)", lambda value: 0 < value < 1),
         }
-        for name, (holds, rule) in limits.items():
-            if not holds:
-                raise ConfigError(
-                    f"mint.evaluation.{name} must be {rule}, got {getattr(self, name)}"
-                )
+        check(self, rules, "mint.evaluation.")
         if self.temperature == 0 and self.samples_per_prompt > 1:
             raise ConfigError(
                 "mint.evaluation.samples_per_prompt must be 1 when temperature is 0 (greedy "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from rewards.errors import ConfigError
+from mint.config.rules import SHARE, check, one_of
 
 BOUNDS = ("point", "low")
 
@@ -35,8 +35,5 @@ class SafetyLimits:
     """Largest share of items without a usable reply, over all categories."""
 
     def __post_init__(self) -> None:
-        if self.bound not in BOUNDS:
-            raise ConfigError(f"bound must be one of {', '.join(BOUNDS)}, got {self.bound!r}")
-        for name, value in asdict(self).items():
-            if name != "bound" and not 0 <= value <= 1:
-                raise ConfigError(f"{name} must be in [0, 1], got {value}")
+        shares = (name for name in asdict(self) if name != "bound")
+        check(self, {"bound": one_of(*BOUNDS), **dict.fromkeys(shares, SHARE)})

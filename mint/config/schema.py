@@ -7,16 +7,15 @@ evaluation configs). verl's keys stay verl's; recipes set them directly.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, prompt_style
+from mint.config.rules import POSITIVE, SHARE, check, one_of
 from mint.config.validation import CollapseConfig, ValidationConfig
 from mint.shell.cli import make_writable
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
-from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
 
 
@@ -44,9 +43,9 @@ class DataConfig:
     """Seed of the synthetic generator."""
 
     def __post_init__(self) -> None:
-        _one_of("mint.data.source", self.source, ("prepared", "synthetic"))
         prompt_style("mint.data.style", self.style)
-        _positive("mint.data.num_conversations", self.num_conversations)
+        rules = {"source": one_of("prepared", "synthetic"), "num_conversations": POSITIVE}
+        check(self, rules, "mint.data.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ class PolicyConfig:
     """Seed of its initialisation and warm start."""
 
     def __post_init__(self) -> None:
-        _one_of("mint.policy.build", self.build, ("none", "tiny"))
+        check(self, {"build": one_of("none", "tiny")}, "mint.policy.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +84,9 @@ class GradingConfig:
     """How often, at the end of a step, grader servers are asked whether they are alive, seconds."""
 
     def __post_init__(self) -> None:
-        _positive("mint.grading.max_batch", self.max_batch)
-        _positive("mint.grading.failure_window", self.failure_window)
-        for name in ("max_failed_fraction", "max_lost_fraction", "max_window_failed_fraction"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ConfigError(f"mint.grading.{name} must be in [0, 1], got {value}")
+        shares = ("max_failed_fraction", "max_lost_fraction", "max_window_failed_fraction")
+        rules = {"max_batch": POSITIVE, "failure_window": POSITIVE, **dict.fromkeys(shares, SHARE)}
+        check(self, rules, "mint.grading.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +117,10 @@ class RunConfig:
     """Groups a step whose best and worst reply go to samples.jsonl."""
 
     def __post_init__(self) -> None:
-        _one_of("mint.run.export", self.export, ("best", "last"))
-        for name in ("start_timeout_s", "step_timeout_s", "poll_interval_s"):
-            _positive(f"mint.run.{name}", getattr(self, name))
+        times = ("start_timeout_s", "step_timeout_s", "poll_interval_s")
+        check(
+            self, {"export": one_of("best", "last"), **dict.fromkeys(times, POSITIVE)}, "mint.run."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,19 +150,6 @@ def schema() -> DictConfig:
 
 def mint_config(config: DictConfig) -> MintConfig:
     """The validated `mint` node of a composed configuration. Raises ConfigError."""
-    node = OmegaConf.merge(schema(), OmegaConf.create(_plain(config.mint)))
+    plain = OmegaConf.to_container(config.mint, resolve=True)
+    node = OmegaConf.merge(schema(), OmegaConf.create(plain))
     return OmegaConf.to_object(node)  # type: ignore[return-value]
-
-
-def _plain(node: DictConfig) -> Any:
-    return OmegaConf.to_container(node, resolve=True)
-
-
-def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{key} must be one of {', '.join(allowed)}, got {value!r}")
-
-
-def _positive(key: str, value: float) -> None:
-    if not value > 0:
-        raise ConfigError(f"{key} must be > 0, got {value}")

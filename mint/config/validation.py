@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
+from mint.config.rules import SHARE, at_least, check, one_of, or_null
 from mint.config.safety import SafetyLimits
 from rewards.errors import ConfigError
 
@@ -48,10 +49,12 @@ class QualityLimits:
 
     def __post_init__(self) -> None:
         counts = ("max_questions", "max_num_words", "min_entropy")
-        for name, value in asdict(self).items():
-            if value is not None and not (value >= 0 and (name in counts or value <= 1)):
-                rule = ">= 0" if name in counts else "in [0, 1]"
-                raise ConfigError(f"mint.validation.limits.{name} must be {rule}, got {value}")
+        rules = {
+            name: at_least(0) if name in counts else SHARE
+            for name, value in asdict(self).items()
+            if value is not None
+        }
+        check(self, rules, "mint.validation.limits.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +78,10 @@ class ValidationConfig:
     """Stop after so many validations in a row without a new best step; null: never."""
 
     def __post_init__(self) -> None:
-        for name in ("every_steps", "max_conversations", "patience"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"mint.validation.{name} must be >= 1 or null, got {value}")
-        if self.probes_per_category < 0:
-            raise ConfigError(
-                f"mint.validation.probes_per_category must be >= 0, got {self.probes_per_category}"
-            )
+        rules = dict.fromkeys(
+            ("every_steps", "max_conversations", "patience"), or_null(at_least(1))
+        )
+        check(self, {**rules, "probes_per_category": at_least(0)}, "mint.validation.")
         for name in self.choose:
             if name.startswith(PROBE) and self.probes_per_category == 0:
                 raise ConfigError(
@@ -111,14 +110,11 @@ class CollapseConfig:
     """So many steps in a row must be beyond a threshold, >= 1."""
 
     def __post_init__(self) -> None:
-        if self.action not in ("off", "warn", "stop"):
-            raise ConfigError(
-                f"mint.collapse.action must be one of off, warn, stop, got {self.action!r}"
-            )
-        for name in ("baseline_steps", "window"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"mint.collapse.{name} must be >= 1, got {getattr(self, name)}")
-        for name in ("max_entropy_drop", "max_top_opening", "max_distinct_2_drop"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ConfigError(f"mint.collapse.{name} must be in [0, 1] or null, got {value}")
+        drops = ("max_entropy_drop", "max_top_opening", "max_distinct_2_drop")
+        rules = {
+            "action": one_of("off", "warn", "stop"),
+            "baseline_steps": at_least(1),
+            "window": at_least(1),
+            **dict.fromkeys(drops, or_null(SHARE)),
+        }
+        check(self, rules, "mint.collapse.")

@@ -33,6 +33,24 @@ def is_local(path: str) -> bool:
     )
 
 
+def model_folder(key: str, path: str) -> Path | None:
+    """The folder that a model path names, None for a hub name.
+
+    Raises ConfigError, which names the setting `key`, when there is no such folder or model.
+    """
+    if not is_local(path):
+        return None
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{key}={path} does not exist; give a Hugging Face model folder or a hub name such as "
+            "Qwen/Qwen3-4B"
+        )
+    if not (folder / "config.json").is_file():
+        raise ConfigError(f"{key}={path} holds no config.json")
+    return folder
+
+
 def model_facts(path: str) -> ModelFacts:
     """Facts of a local model folder, or of a hub model in the local cache."""
     folder = Path(path).expanduser() if is_local(path) else _cached(path)

@@ -9,7 +9,8 @@
     RUN/validation.jsonl      one JSON object a validation; RUN/validation/ has prompts and replies
     RUN/best.json             the best validated step and why; RUN/stopped.json: why it ended early
     RUN/model/                the trained policy in Hugging Face form
-    RUN/checkpoints/, logs/, tensorboard/, report.html
+    RUN/checkpoints/, tensorboard/, report.html, logs/verl.log, logs/error.json: how it failed
+    RUN/regraded.jsonl        what `mint.regrade` made of quarantine.jsonl
 
 Line files are opened, appended to and closed for every row, so several processes may hold the same
 `RunDir` and a killed run loses at most the row it was writing.
@@ -17,22 +18,34 @@ Line files are opened, appended to and closed for every row, so several processe
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
 from mint.shell.files import (
     append_json_lines,
-    jsonable,
-    read_json,
+    read_json_if_there,
     read_json_lines,
     utc_now,
-    write_text_atomic,
+    write_json,
 )
 from rewards.errors import ConfigError, DataError
+
+
+class _Inside:
+    """The path of a file or folder of a run, as an attribute of its `RunDir`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: RunDir, owner: type[RunDir]) -> Path:
+        return run.path / self._name
 
 
 @dataclass(frozen=True)
@@ -41,15 +54,38 @@ class RunDir:
 
     path: Path
 
+    config_path = _Inside("config.yaml")
+    manifest_path = _Inside("manifest.json")
+    metrics_path = _Inside("metrics.jsonl")
+    samples_path = _Inside("samples.jsonl")
+    quarantine_path = _Inside("quarantine.jsonl")
+    regraded_path = _Inside("regraded.jsonl")
+    evaluation_path = _Inside("evaluation")
+    before_path = _Inside("evaluation/before.json")
+    after_path = _Inside("evaluation/after.json")
+    comparison_path = _Inside("evaluation/comparison.json")
+    validation_path = _Inside("validation")
+    validations_path = _Inside("validation.jsonl")
+    prompts_path = _Inside("validation/prompts.parquet")
+    best_path = _Inside("best.json")
+    stopped_path = _Inside("stopped.json")
+    model_path = _Inside("model")
+    checkpoints_path = _Inside("checkpoints")
+    tensorboard_path = _Inside("tensorboard")
+    log_path = _Inside("logs/verl.log")
+    error_path = _Inside("logs/error.json")
+    report_path = _Inside("report.html")
+
     @classmethod
     def create(cls, path: str | Path) -> RunDir:
         """A new run directory. Raises ConfigError when something is already there."""
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ConfigError(f"run directory {path} already exists; choose another one")
-        for folder in (path, path / "logs", path / "evaluation"):
+        run = cls(path)
+        for folder in (run.log_path.parent, run.evaluation_path):
             folder.mkdir(parents=True, exist_ok=True)
-        return cls(path)
+        return run
 
     @classmethod
     def open(cls, path: str | Path) -> RunDir:
@@ -65,65 +101,9 @@ class RunDir:
             )
         return run
 
-    @property
-    def config_path(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def manifest_path(self) -> Path:
-        return self.path / "manifest.json"
-
-    @property
-    def metrics_path(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def samples_path(self) -> Path:
-        return self.path / "samples.jsonl"
-
-    @property
-    def quarantine_path(self) -> Path:
-        return self.path / "quarantine.jsonl"
-
-    @property
-    def evaluation_path(self) -> Path:
-        return self.path / "evaluation"
-
-    @property
-    def validation_path(self) -> Path:
-        return self.path / "validation"
-
-    @property
-    def validations_path(self) -> Path:
-        return self.path / "validation.jsonl"
-
-    @property
-    def best_path(self) -> Path:
-        return self.path / "best.json"
-
-    @property
-    def stopped_path(self) -> Path:
-        return self.path / "stopped.json"
-
-    @property
-    def model_path(self) -> Path:
-        return self.path / "model"
-
-    @property
-    def checkpoints_path(self) -> Path:
-        return self.path / "checkpoints"
-
-    @property
-    def tensorboard_path(self) -> Path:
-        return self.path / "tensorboard"
-
-    @property
-    def log_path(self) -> Path:
-        return self.path / "logs" / "verl.log"
-
-    @property
-    def report_path(self) -> Path:
-        return self.path / "report.html"
+    def validated_path(self, step: int, what: str) -> Path:
+        """The "replies" or "probes" of the validation after a step, one JSON object a line."""
+        return self.validation_path / f"step_{step}_{what}.jsonl"
 
     def append_metrics(self, step: int, values: Mapping[str, Any]) -> None:
         """Append one step's metrics. NaN and infinity become null, named under "nonfinite"."""
@@ -142,20 +122,25 @@ class RunDir:
         """Append training replies worth reading, one JSON object a reply."""
         append_json_lines(self.samples_path, rows)
 
-    def append_sample(self, row: Mapping[str, Any]) -> None:
-        """Append one training reply."""
-        self.append_samples([row])
-
     def write_json(self, name: str, value: Any) -> Path:
-        """Write RUN/<name> so that a reader sees the old or the new file, never half of one."""
-        path = self.path / name
-        write_text_atomic(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")
-        return path
+        """Write RUN/<name>; see `mint.shell.files.write_json`."""
+        return write_json(self.path / name, value)
 
     def read_json(self, name: str) -> Any | None:
         """Content of RUN/<name>, None when there is no such file."""
-        path = self.path / name
-        return read_json(path) if path.exists() else None
+        return read_json_if_there(self.path / name)
+
+    def read_config(self) -> DictConfig:
+        """The run's configuration. Raises ConfigError when it is missing or broken."""
+        if not self.config_path.exists():
+            raise ConfigError(f"{self.config_path} is missing; it is written when training starts")
+        try:
+            config = OmegaConf.load(self.config_path)
+        except (OmegaConfBaseException, YAMLError, OSError) as error:
+            raise ConfigError(f"{self.config_path}: {str(error).splitlines()[0]}") from error
+        if not isinstance(config, DictConfig) or "mint" not in config:
+            raise ConfigError(f"{self.config_path} has no node 'mint'")
+        return config
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """One row a step, ascending; a step logged twice (resumed run) keeps the later values."""

@@ -14,13 +14,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mint
 from mint.rundir.directory import RunDir
-from mint.shell.files import jsonable, sha256_file, utc_now
+from mint.shell.files import jsonable, read_json_if_there, sha256_file, utc_now, write_json
 from rewards.errors import ConfigError
 from rewards.types import GraderIdentity
+
+if TYPE_CHECKING:  # importing it loads torch
+    from rewards.build import Graders
 
 PACKAGES: tuple[str, ...] = (
     "torch",
@@ -74,7 +77,7 @@ def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
         "data": {str(path): sha256_file(Path(path)) for path in facts.data_files},
         "graders": {name: identity_row(grader) for name, grader in facts.graders.items()},
     }
-    run.write_json(run.manifest_path.name, manifest)
+    write_json(run.manifest_path, manifest)
     return manifest
 
 
@@ -84,24 +87,21 @@ def finish_manifest(run: RunDir, error: BaseException | str | None = None) -> No
     An interrupted run (KeyboardInterrupt) counts as failed. Raises ConfigError when the run was
     never started.
     """
-    manifest = read_manifest(run)
     if isinstance(error, BaseException):
         error = f"{type(error).__name__}: {error}".strip().rstrip(":")
-    manifest["status"] = "finished" if error is None else "failed"
-    manifest["error"] = error
-    manifest["finished"] = utc_now()
-    run.write_json(run.manifest_path.name, manifest)
+    status = "finished" if error is None else "failed"
+    amend_manifest(run, {"status": status, "error": error, "finished": utc_now()})
 
 
 def amend_manifest(run: RunDir, facts: Mapping[str, Any]) -> None:
     """Add what became known during the run, such as the exported step. Raises ConfigError when the
     run was never started."""
-    run.write_json(run.manifest_path.name, {**read_manifest(run), **facts})
+    write_json(run.manifest_path, {**read_manifest(run), **facts})
 
 
 def read_manifest(run: RunDir) -> dict[str, Any]:
     """Content of RUN/manifest.json. Raises ConfigError when there is none."""
-    manifest = run.read_json(run.manifest_path.name)
+    manifest = read_json_if_there(run.manifest_path)
     if not isinstance(manifest, dict):
         raise ConfigError(f"{run.manifest_path} is missing; it is written when training starts")
     return manifest
@@ -112,13 +112,18 @@ def require_same_graders(run: RunDir, graders: Mapping[str, GraderIdentity]) -> 
     recorded = read_manifest(run)["graders"]
     for name, identity in graders.items():
         now = identity_row(identity)
-        then = recorded[name] if name in recorded else None
+        then = recorded.get(name)
         if then != now:
             raise ConfigError(
                 f"the {name} is not the one this run was trained with, so numbers would not "
                 f"compare: manifest.json has {_short(then)}, loaded was {_short(now)}"
                 f"{_differing(then, now)}"
             )
+
+
+def identities(graders: Graders) -> dict[str, GraderIdentity]:
+    """ "tagger" and "judge" -> identity, as `RunFacts` and `require_same_graders` want them."""
+    return {"tagger": graders.tagger.identity, "judge": graders.judge.identity}
 
 
 def _short(identity: Mapping[str, Any] | None) -> str:
@@ -144,13 +149,15 @@ def identity_row(identity: GraderIdentity) -> dict[str, Any]:
 
 def package_versions() -> dict[str, str]:
     """Name -> installed version of each of `PACKAGES` that is installed."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    return {name: version for name in PACKAGES if (version := package_version(name)) is not None}
+
+
+def package_version(name: str) -> str | None:
+    """The installed version of a distribution, None when it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -11,13 +11,16 @@ A row of RUN/quarantine.jsonl:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.shell.files import read_json_lines
 from rewards.errors import ConfigError, DataError
 from rewards.scorer import ScoringRequest
+from rewards.text import visible_reply
 from rewards.types import Failure, Message
 
 
@@ -40,7 +43,7 @@ class Quarantined(NamedTuple):
         """Ready for JSON."""
         return {
             **self._asdict(),
-            "failures": {name: failure._asdict() for name, failure in self.failures.items()},
+            "failures": failure_rows(self.failures),
             "request": request_row(self.request),
         }
 
@@ -94,11 +97,28 @@ def request_from_row(row: Mapping[str, Any]) -> ScoringRequest:
     return ScoringRequest(**values)
 
 
+def turn_request(
+    info: Mapping[str, Any], raw_reply: str, count_tokens: Callable[[str], int], *, truncated: bool
+) -> ScoringRequest:
+    """What to grade of a reply to a training row with this `extra_info`."""
+    return request_from_row(
+        {
+            "raw_reply": raw_reply,
+            "history": json.loads(info["history"]),
+            "previous_counts": info["previous_counts"],
+            "history_tactics": json.loads(info["history_tactics"]),
+            "num_tokens": count_tokens(visible_reply(raw_reply).text),
+            "truncated": truncated,
+        }
+    )
+
+
+def failure_rows(failures: Mapping[str, Failure]) -> dict[str, dict[str, str]]:
+    """Failures by grader as JSON."""
+    return {grader: failure._asdict() for grader, failure in failures.items()}
+
+
 def summary(failures: Sequence[Mapping[str, Failure]]) -> dict[str, int]:
     """ "grader: kind" -> how often, the most frequent first."""
-    counts: dict[str, int] = {}
-    for row in failures:
-        for grader, failure in row.items():
-            key = f"{grader}: {failure.kind}"
-            counts[key] = counts.setdefault(key, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+    kinds = (f"{grader}: {f.kind}" for row in failures for grader, f in row.items())
+    return dict(Counter(kinds).most_common())

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import socket
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from mint.policy.model_files import is_local
+from mint.policy.model_files import model_folder
+from mint.rundir.manifest import package_version
 from mint.serving.command import CPU_KV_CACHE_GIB, GIB, Plan
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
 from rewards.errors import ConfigError
@@ -48,11 +48,12 @@ def check(settings: ServerSettings) -> Plan:
     config = check_model(settings)
     if isinstance(settings, TaggerServer):
         check_adapters(settings)
-    limit = _position_limit(config)
+    limit = config.get("max_position_embeddings")
+    longest = settings.max_model_len
     plan = Plan(
         cpu=cpu,
         port=check_port(settings.host, settings.port),
-        max_model_len=min(settings.max_model_len, limit or settings.max_model_len),
+        max_model_len=min(longest, limit) if isinstance(limit, int) else longest,
         token=token,
     )
     if cpu:
@@ -62,13 +63,13 @@ def check(settings: ServerSettings) -> Plan:
 
 def check_vllm() -> bool:
     """Whether the installed vLLM is the CPU build. Raises ConfigError when there is none."""
-    try:
-        return "+cpu" in metadata.version("vllm")
-    except metadata.PackageNotFoundError:
+    version = package_version("vllm")
+    if version is None:
         raise ConfigError(
             "vllm is not installed in this environment; run `make install`, or "
             "`pip install -e .[gpu]` on a GPU machine"
-        ) from None
+        )
+    return "+cpu" in version
 
 
 def check_extra_arguments(arguments: list[str]) -> None:
@@ -98,16 +99,9 @@ def check_model(settings: ServerSettings) -> dict[str, Any]:
     """The model's config.json ({} for a hub model). Raises ConfigError for unusable files."""
     if settings.chat_template is not None and not Path(settings.chat_template).is_file():
         raise ConfigError(f"chat_template={settings.chat_template} does not exist")
-    if not is_local(settings.model):
+    folder = model_folder("model", settings.model)
+    if folder is None:
         return {}
-    folder = Path(settings.model).expanduser()
-    if not folder.is_dir():
-        raise ConfigError(
-            f"model={settings.model} does not exist; give a Hugging Face model folder or a hub "
-            "name such as Qwen/Qwen3-4B"
-        )
-    if not (folder / "config.json").is_file():
-        raise ConfigError(f"model={settings.model} holds no config.json")
     if not list(folder.glob("*.safetensors")):
         raise ConfigError(
             f"model={settings.model} holds no *.safetensors; other formats are pickles and are "
@@ -124,7 +118,7 @@ def check_model(settings: ServerSettings) -> dict[str, Any]:
 
 
 def _check_one_output(model: str, config: dict[str, Any]) -> None:
-    names = [str(name) for name in config["architectures"]] if "architectures" in config else []
+    names = [str(name) for name in config.get("architectures") or ()]
     if any(name.endswith("ForCausalLM") for name in names):
         raise ConfigError(
             f"model={model} is a language model ({', '.join(names)}), not a reward model; a "
@@ -152,7 +146,7 @@ def check_adapters(settings: TaggerServer) -> None:
             if not (own / file).is_file():
                 raise ConfigError(f"adapter {own} holds no {file}")
         config = _read_json(own / "adapter_config.json")
-        rank = config["r"] if "r" in config else None
+        rank = config.get("r")
         if not isinstance(rank, int) or rank < 1:
             raise ConfigError(f"adapter {own}: adapter_config.json gives no rank 'r'")
         if rank > settings.max_lora_rank:
@@ -209,11 +203,6 @@ def _has_chat_template(folder: Path) -> bool:
         return True
     tokenizer = folder / "tokenizer_config.json"
     return tokenizer.is_file() and "chat_template" in _read_json(tokenizer)
-
-
-def _position_limit(config: dict[str, Any]) -> int | None:
-    limit = config["max_position_embeddings"] if "max_position_embeddings" in config else None
-    return limit if isinstance(limit, int) else None
 
 
 def _safetensors_gib(folder: Path) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,13 +43,13 @@ def vllm_command(settings: ServerSettings, plan: Plan) -> list[str]:
     command += ["--load-format", "safetensors"]
     # A line for each of thousands of requests a step would bury the log.
     command += ["--uvicorn-log-level", "warning"]
-    if plan.cpu:
-        kv_cache = settings.kv_cache_gib or CPU_KV_CACHE_GIB
-        command += ["--kv-cache-memory-bytes", str(int(kv_cache * GIB)), "--enforce-eager"]
-    elif settings.kv_cache_gib is not None:
-        command += ["--kv-cache-memory-bytes", str(int(settings.kv_cache_gib * GIB))]
+    kv_cache = settings.kv_cache_gib or (CPU_KV_CACHE_GIB if plan.cpu else None)
+    if kv_cache is not None:
+        command += ["--kv-cache-memory-bytes", str(int(kv_cache * GIB))]
     else:
         command += ["--gpu-memory-utilization", str(settings.memory_share)]
+    if plan.cpu:
+        command.append("--enforce-eager")
     if plan.token is not None:
         command += ["--middleware", GUARD]
     if settings.chat_template is not None:
@@ -78,28 +78,36 @@ def _part_arguments(settings: ServerSettings) -> list[str]:
 
 def vllm_environment(settings: ServerSettings, plan: Plan, scratch: Path) -> dict[str, str]:
     """Switches of vLLM and its libraries for the server process; `scratch` is its own /tmp."""
-    environment = {
+    threads = settings.threads or len(os.sched_getaffinity(0))
+    environment = vllm_switches(settings.model, threads if plan.cpu else None)
+    environment["TMPDIR"] = str(scratch)
+    if plan.token is not None:
+        environment["VLLM_API_KEY"] = plan.token
+    return environment
+
+
+def vllm_switches(model: str, cpu_threads: int | None) -> dict[str, str]:
+    """Switches of vLLM and its libraries in every process; `cpu_threads` None: it runs on a GPU."""
+    switches = {
         "VLLM_NO_USAGE_STATS": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
-        "TMPDIR": str(scratch),
     }
-    if is_local(settings.model):
-        environment["HF_HUB_OFFLINE"] = "1"
-    if plan.token is not None:
-        environment["VLLM_API_KEY"] = plan.token
-    if plan.cpu:
-        threads = settings.threads or len(os.sched_getaffinity(0))
-        environment |= {
-            # Servers and trainer share the cores; binding would give each a fixed one.
+    if is_local(model):
+        switches["HF_HUB_OFFLINE"] = "1"
+    if cpu_threads is not None:
+        switches |= {
+            # All share the cores (servers and trainer; trainer and rollout take turns); binding
+            # would give each a fixed one.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "OMP_NUM_THREADS": str(threads),
-            # vLLM compiles a few sampler functions on first use, which needs a C++ compiler and
-            # half a minute.
+            "OMP_NUM_THREADS": str(cpu_threads),
+            # vLLM compiles a few sampler functions on first use: half a minute and a C++ compiler
+            # for nothing at this size.
             "TORCHDYNAMO_DISABLE": "1",
+            # A dozen processes with an arena a thread never give freed memory back.
             "MALLOC_ARENA_MAX": "2",
         }
-    return environment
+    return switches
 
 
 def model_path(settings: ServerSettings) -> str:
@@ -112,13 +120,8 @@ def model_path(settings: ServerSettings) -> str:
 def overrides(settings: ServerSettings, url: str, revision: str) -> list[str]:
     """The overrides of `mint.train` that make a run use this server."""
     part = "tagger" if isinstance(settings, TaggerServer) else "judge"
-    kinds: Mapping[str, str] = {
-        "tagger": "served_lora",
-        "judge": "served",
-        "reward_model": "reward_model",
-    }
     served = f"mint.{part}.served"
-    lines = [f"mint.{part}.kind={kinds[settings.part]}", f"{served}.urls=[{url}]"]
+    lines = [f"mint.{part}.kind={settings.kind}", f"{served}.urls=[{url}]"]
     lines.append(f"{served}.model={settings.served_name}")
     if revision:
         lines.append(f"{served}.revision={revision}")

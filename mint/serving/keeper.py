@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rich.console import Console
 
-from mint.serving.errors import ServerError
+from mint.serving.probe import ServerError
 from mint.serving.server import ServerProcess, exit_reason, wait_s
+from mint.serving.settings import ServerSettings
 from mint.shell.console import say
 
 _LOOK_S = 0.2
@@ -19,32 +19,20 @@ _HEALTH_EVERY_S = 5.0
 _WAITING_LINE_S = 15.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """When a server counts as dead, and how often it is started again."""
-
-    restarts: int
-    backoff_s: float
-    """Before the first restart; doubles each time."""
-    start_timeout_s: float
-    hang_timeout_s: float
-
-
 class Keeper:
     """Runs a server until told to stop. One keeper, one server."""
 
     def __init__(
         self,
-        part: str,
+        settings: ServerSettings,
         server: ServerProcess,
-        patience: Patience,
         stop: threading.Event,
-        on_ready: Callable[[ServerProcess, float], None],
+        on_ready: Callable[[float], None],
         on_end: Callable[[], None],
     ) -> None:
         """`on_ready` is called with the seconds it took, each time the server becomes healthy;
         `on_end` each time it has died or been stopped."""
-        self._part, self._server, self._patience = part, server, patience
+        self._settings, self._part, self._server = settings, settings.part, server
         self._stop, self._on_ready, self._on_end = stop, on_ready, on_end
 
     def run(self) -> None:
@@ -58,9 +46,9 @@ class Keeper:
                 if self._stop.is_set():
                     return
                 self._end_life(reason, was_ready, used)
-                pause = self._patience.backoff_s * 2**used
+                pause = self._settings.backoff_s * 2**used
                 used += 1
-                left = self._patience.restarts - used
+                left = self._settings.restarts - used
                 say(
                     f"{self._part} died: {reason}; starting it again in {pause:g} s "
                     f"({left} further restarts left)"
@@ -78,10 +66,10 @@ class Keeper:
         if not was_ready:
             # The same settings would fail again.
             raise ServerError(f"{self._part} did not start: {reason}\n{log}")
-        if used >= self._patience.restarts:
+        if used >= self._settings.restarts:
             raise ServerError(
                 f"{self._part} died: {reason}; gave up after {used} restarts "
-                f"(restarts={self._patience.restarts})\n{log}"
+                f"(restarts={self._settings.restarts})\n{log}"
             )
 
     def _one_life(self) -> tuple[bool, str]:
@@ -89,24 +77,24 @@ class Keeper:
         began = time.monotonic()
         with _progress(self._part, began) as tick:
             while not self._server.healthy():
-                status = self._server.exit_status()
+                status = self._server.session.exit_status()
                 waited = time.monotonic() - began
                 if status is not None:
                     return False, exit_reason(status)
                 if self._stop.is_set():
                     return False, ""
-                if waited > self._patience.start_timeout_s:
-                    limit = self._patience.start_timeout_s
+                if waited > self._settings.start_timeout_s:
+                    limit = self._settings.start_timeout_s
                     return False, f"not healthy after start_timeout_s={limit:g} seconds"
                 tick(waited)
                 wait_s(_LOOK_S, self._stop.is_set)
-        self._on_ready(self._server, time.monotonic() - began)
+        self._on_ready(time.monotonic() - began)
         return True, self._watch()
 
     def _watch(self) -> str:
         last_healthy = last_asked = time.monotonic()
         while not self._stop.is_set():
-            status = self._server.exit_status()
+            status = self._server.session.exit_status()
             if status is not None:
                 return exit_reason(status)
             now = time.monotonic()
@@ -114,7 +102,7 @@ class Keeper:
                 last_asked = now
                 if self._server.healthy():
                     last_healthy = time.monotonic()
-                elif now - last_healthy > self._patience.hang_timeout_s:
+                elif now - last_healthy > self._settings.hang_timeout_s:
                     return f"/health has not answered for {now - last_healthy:.0f} s"
             wait_s(_LOOK_S, self._stop.is_set)
         return ""

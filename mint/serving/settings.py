@@ -6,16 +6,24 @@ import ipaddress
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
+from mint.config.rules import PART, Rule, at_least, check, one_of
 from rewards.errors import ConfigError
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Sizes of adapter slots that vLLM knows."""
+_DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     """A vLLM server."""
+
+    part: ClassVar[str]
+    """Name of the part on the command line."""
+    kind: ClassVar[str]
+    """Value of `mint.tagger.kind` or `mint.judge.kind` that uses it."""
 
     model: str
     """Folder with a model in Hugging Face format (safetensors), or a hub name."""
@@ -55,11 +63,6 @@ class ServerSettings:
     """JSON file with url, pid, names and more that is there while the server is healthy."""
 
     @property
-    def part(self) -> str:
-        """Name of the part on the command line."""
-        raise NotImplementedError
-
-    @property
     def served_name(self) -> str:
         """Model name that clients use."""
         return self.name or Path(self.model).expanduser().name
@@ -70,27 +73,16 @@ class ServerSettings:
         return Path(self.log or f"outputs/serve/{self.part}.log")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ConfigError(f"port must be in 0..65535, got {self.port}")
-        if self.dtype not in ("auto", "bfloat16", "float16", "float32"):
-            raise ConfigError(
-                f"dtype must be auto, bfloat16, float16 or float32, got {self.dtype!r}"
-            )
-        if not 0 < self.memory_share <= 1:
-            raise ConfigError(f"memory_share must be in (0, 1], got {self.memory_share}")
-        if self.restarts < 0:
-            raise ConfigError(f"restarts must be >= 0, got {self.restarts}")
-        for name in (
-            "max_model_len",
-            "kv_cache_gib",
-            "threads",
-            "backoff_s",
-            "start_timeout_s",
-            "hang_timeout_s",
-        ):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ConfigError(f"{name} must be > 0, got {value}")
+        finite = Rule("> 0", lambda value: value is None or 0 < value < math.inf)
+        rules = {
+            "port": Rule("in 0..65535", lambda port: 0 <= port <= 65535),
+            "dtype": Rule("auto, bfloat16, float16 or float32", _DTYPES.__contains__),
+            "memory_share": PART,
+            "restarts": at_least(0),
+            **dict.fromkeys(("max_model_len", "kv_cache_gib", "threads", "backoff_s"), finite),
+            **dict.fromkeys(("start_timeout_s", "hang_timeout_s"), finite),
+        }
+        check(self, rules)
         if not is_loopback(self.host) and self.token_file is None:
             raise ConfigError(
                 f"host={self.host} can be reached from other machines, so the server needs "
@@ -105,34 +97,28 @@ class TaggerServer(ServerSettings):
     Each adapter is asked for by the name of its tactic, on /v1/chat/completions.
     """
 
+    part = "tagger"
+    kind = "served_lora"
+
     adapters: str
     """Folder with one sub-folder a tactic, named like it, in PEFT's format (safetensors)."""
     max_lora_rank: int = 64
     """Size of the adapter slots; at least the largest rank among the adapters."""
     port: int = 8100
-    """Port to listen on; 0 takes any free one."""
-
-    @property
-    def part(self) -> str:
-        return "tagger"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_lora_rank not in LORA_RANKS:
-            allowed = ", ".join(map(str, LORA_RANKS))
-            raise ConfigError(f"max_lora_rank must be one of {allowed}, got {self.max_lora_rank}")
+        check(self, {"max_lora_rank": one_of(*LORA_RANKS)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeServer(ServerSettings):
     """Serves an empathy judge: any chat model, on /v1/chat/completions."""
 
-    port: int = 8101
-    """Port to listen on; 0 takes any free one."""
+    part = "judge"
+    kind = "served"
 
-    @property
-    def part(self) -> str:
-        return "judge"
+    port: int = 8101
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +128,14 @@ class RewardModelServer(ServerSettings):
     The server is told to leave the output as it is (no sigmoid), so `probs` holds the raw logit.
     """
 
-    port: int = 8102
-    """Port to listen on; 0 takes any free one."""
+    part = kind = "reward_model"
 
-    @property
-    def part(self) -> str:
-        return "reward_model"
+    port: int = 8102
+
+
+PARTS: dict[str, type[ServerSettings]] = {
+    settings.part: settings for settings in (TaggerServer, JudgeServer, RewardModelServer)
+}
 
 
 def is_loopback(host: str) -> bool:

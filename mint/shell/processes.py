@@ -1,43 +1,16 @@
-"""Processes that this one starts: their command lines, their end, their first error."""
+"""Processes that this one starts: their command lines, their output, their first error."""
 
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-
-import psutil
 
 from rewards.errors import MintError
 
 
 class TrainingError(MintError, RuntimeError):
     """Training ended without finishing."""
-
-
-def end_family(family: Mapping[int, psutil.Process], process: subprocess.Popen[bytes]) -> None:
-    """End the process and every descendant seen: first politely, after 5 s for good."""
-    members = [p for p in family.values() if p.is_running()]
-    if process.poll() is None:
-        process.terminate()
-    for member in members:
-        try:
-            member.terminate()
-        except psutil.Error:
-            continue
-    _, alive = psutil.wait_procs(members, timeout=5)
-    for member in alive:
-        try:
-            member.kill()
-        except psutil.Error:
-            continue
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def read_from(path: Path, start: int) -> str:

@@ -24,8 +24,7 @@ def format_step(row: Mapping[str, Any], total_steps: int, elapsed_s: float) -> s
         f"kl {_number(row, 'policy/kl_loss', '.3f')}",
         f"agreement {_number(row, 'policy/log_prob_pearson', '.4f')}",
     ]
-    failed = row["grader/num_failed"] if "grader/num_failed" in row else 0
-    if failed:
+    if failed := row.get("grader/num_failed"):
         parts.append(f"NOT GRADED {failed:.0f}")
     parts.append(f"elapsed {int(elapsed_s // 60)}:{int(elapsed_s % 60):02d}")
     return "  ".join(parts)
@@ -63,5 +62,5 @@ def alarms_on(row: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _number(row: Mapping[str, Any], key: str, form: str) -> str:
-    value = row[key] if key in row else None
+    value = row.get(key)
     return "-" if value is None else format(value, form)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -19,16 +18,17 @@ from mint.rundir.manifest import (
     RunFacts,
     amend_manifest,
     finish_manifest,
+    identities,
     require_same_graders,
     start_manifest,
 )
 from mint.shell.console import say
-from mint.shell.files import write_text_atomic
-from mint.shell.processes import TrainingError, python_module
-from mint.training import preflight
+from mint.shell.files import read_json_if_there, write_text_atomic
+from mint.shell.processes import python_module
+from mint.training import material, preflight
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
 from mint.training.supervise import Limits, supervise
-from mint.validation.prompts import prompts_path, write_prompts
+from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint
 from mint.verl.environment import training_environment
@@ -40,20 +40,34 @@ COLLAPSED = 3
 _SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
 
 
-def dry_run(config: DictConfig) -> None:
-    """Everything that can be checked without starting Ray, and a summary of the run."""
+class Plan(NamedTuple):
+    """A checked run."""
+
+    mint: MintConfig
+    missing: dict[str, str]
+    """Material that is not there yet, see `mint.training.material.missing`."""
+    report: preflight.Report
+
+
+def plan(config: DictConfig) -> Plan:
+    """Everything that can be checked before anything is built or started. Raises ConfigError."""
     mint = mint_config(config)
     check_run_dir(mint)
-    ready = material_missing(config, mint) == []
-    report = preflight.check(config, mint, require_material=ready)
-    check_graders(mint)
-    for line in report.facts:
+    missing = material.missing(config, mint)
+    return Plan(mint, missing, preflight.check(config, mint, missing))
+
+
+def dry_run(config: DictConfig) -> None:
+    """Check the run and the graders without starting Ray, and print what the run would be."""
+    ready = plan(config)
+    load_graders(ready.mint)
+    for line in ready.report.facts:
         say(line)
-    for what in material_missing(config, mint):
+    for what in ready.missing.values():
         say(f"note: {what} is not there yet; the run builds it")
-    for note in report.notes:
+    for note in ready.report.notes:
         say(f"note: {note}")
-    say(f"run        {mint.run.dir}")
+    say(f"run        {ready.mint.run.dir}")
     say("all checks passed; nothing was started")
 
 
@@ -61,40 +75,16 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
     """Train, evaluate and report. Returns 0, or COLLAPSED when the collapse alarm has ended the
     training; raises a MintError when the run fails."""
     started = time.monotonic()
-    mint = mint_config(config)
-    check_run_dir(mint)
-    preflight.check_packages(str(config.trainer.device))
-    preflight.check_batches(config)
-    if not _builds_policy(config, mint):
-        preflight.check_model_path(str(config.actor_rollout_ref.model.path))
-    build_material(config, mint)
-    report = preflight.check(config, mint)
-    graders = check_graders(mint)
-    for note in report.notes:
+    ready = plan(config)
+    if ready.missing:
+        material.build(config, ready.mint)
+        ready = plan(config)  # with what could not be checked before
+    mint = ready.mint
+    graders = load_graders(mint)
+    for note in ready.report.notes:
         say(f"note: {note}")
     _fill_verl_keys(config, mint)
-
-    run_dir = RunDir.open(mint.run.dir) if mint.run.resume else RunDir.create(mint.run.dir)
-    if mint.run.resume:
-        require_same_graders(
-            run_dir, {"tagger": graders.tagger.identity, "judge": graders.judge.identity}
-        )
-    write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
-    start_manifest(
-        run_dir,
-        RunFacts(
-            command=["python", "-m", "mint.train", *overrides],
-            seeds={
-                "run": mint.run.seed,
-                "data": mint.data.seed,
-                "policy": mint.policy.seed,
-                "evaluation": mint.evaluation.seed,
-            },
-            data_files=[str(config.data.train_files), str(config.data.val_files)],
-            graders={"tagger": graders.tagger.identity, "judge": graders.judge.identity},
-            recipe=mint.run.name,
-        ),
-    )
+    run_dir = _open(config, mint, graders, overrides)
     say(f"run directory {mint.run.dir}")
     try:
         if mint.validation.every_steps is not None:
@@ -109,15 +99,41 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
     return status
 
 
+def _open(
+    config: DictConfig, mint: MintConfig, graders: Graders, overrides: Sequence[str]
+) -> RunDir:
+    """The run directory with configuration and manifest."""
+    run_dir = RunDir.open(mint.run.dir) if mint.run.resume else RunDir.create(mint.run.dir)
+    if mint.run.resume:
+        require_same_graders(run_dir, identities(graders))
+    write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
+    start_manifest(
+        run_dir,
+        RunFacts(
+            command=["python", "-m", "mint.train", *overrides],
+            seeds={
+                "run": mint.run.seed,
+                "data": mint.data.seed,
+                "policy": mint.policy.seed,
+                "evaluation": mint.evaluation.seed,
+            },
+            data_files=[str(config.data.train_files), str(config.data.val_files)],
+            graders=identities(graders),
+            recipe=mint.run.name,
+        ),
+    )
+    return run_dir
+
+
 def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> int:
-    if mint.run.evaluate and not (run_dir.evaluation_path / "before.json").exists():
+    if mint.run.evaluate and not run_dir.before_path.exists():
         say("evaluating the policy before training")
-        in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
+        material.in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
     train(config, mint, run_dir)
     status = export(mint, run_dir)
     if mint.run.evaluate:
         say("evaluating the trained policy")
-        in_own_process("mint.evaluate", f"run={run_dir.path}", "which=after")
+        material.in_own_process("mint.evaluate", f"run={run_dir.path}", "which=after")
     return status
 
 
@@ -128,7 +144,7 @@ def prepare_validation(
     held_out = str(config.data.val_files)
     own = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
     turns, probes = write_prompts(
-        prompts_path(run_dir),
+        run_dir.prompts_path,
         held_out,
         mint.validation,
         prompts_of(held_out, own),
@@ -148,7 +164,7 @@ def export(mint: MintConfig, run_dir: RunDir) -> int:
     Raises TrainingError when there is no checkpoint.
     """
     validated = mint.validation.every_steps is not None
-    best = run_dir.read_json(run_dir.best_path.name) if validated else None
+    best = read_json_if_there(run_dir.best_path) if validated else None
     choice = choose_export(mint.run.export, best, checkpoints(run_dir))
     stopped = read_stopped(run_dir)
     if stopped is not None:
@@ -196,27 +212,17 @@ def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
 def _validation_lines(row: dict[str, Any], run_dir: RunDir) -> list[str]:
     if "val/num_replies" not in row:
         return []
-    made = {validation.step: validation for validation in read_validations(run_dir)}
-    best = row["val/best_step"] if "val/best_step" in row else None
-    step = row["step"]
-    return (
-        format_validation(made[step], None if best is None else int(best)) if step in made else []
-    )
-
-
-def in_own_process(module: str, *arguments: str) -> None:
-    """Run a stage whose memory must be gone before the next one. Raises TrainingError."""
-    status = subprocess.run(python_module(module, *arguments), check=False).returncode
-    if status:
-        raise TrainingError(f"the stage `python -m {module} {' '.join(arguments)}` failed")
+    best = row.get("val/best_step")
+    best_step = None if best is None else int(best)
+    made = [v for v in read_validations(run_dir) if v.step == row["step"]]
+    return [line for v in made for line in format_validation(v, best_step)]
 
 
 def check_run_dir(mint: MintConfig) -> None:
     """A new run needs a free directory, a resumed one its own."""
     path = Path(mint.run.dir)
     if mint.run.resume:
-        run_dir = RunDir.open(path)
-        if newest_checkpoint(run_dir) is None:
+        if newest_checkpoint(RunDir.open(path)) is None:
             raise ConfigError(f"{path} has no checkpoint to resume from")
     elif path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(
@@ -225,40 +231,11 @@ def check_run_dir(mint: MintConfig) -> None:
         )
 
 
-def check_graders(mint: MintConfig) -> Graders:
+def load_graders(mint: MintConfig) -> Graders:
     """Load the graders and ask their servers, so that a broken one fails before anything starts."""
     graders = build_graders(mint.encoder, mint.tagger, mint.judge)
     check_servers(graders)
     return graders
-
-
-def material_missing(config: DictConfig, mint: MintConfig) -> list[str]:
-    """What the run has to build first: demo data, tiny policy."""
-    missing = []
-    if mint.data.source == "synthetic" and not Path(mint.data.train_file).is_file():
-        missing.append(f"the generated data in {mint.data.dir}")
-    if _builds_policy(config, mint) and not (Path(mint.policy.path) / "config.json").is_file():
-        missing.append(f"the tiny policy in {mint.policy.path}")
-    return missing
-
-
-def build_material(config: DictConfig, mint: MintConfig) -> None:
-    """Build the demo's data and policy when they are not there yet."""
-    from mint.data.synthetic import build_demo_data
-
-    if mint.data.source == "synthetic" and not Path(mint.data.train_file).is_file():
-        say(f"generating {mint.data.num_conversations} conversations in {mint.data.dir}")
-        build_demo_data(mint.data.dir, mint.data.num_conversations, mint.data.seed)
-    if _builds_policy(config, mint) and not (Path(mint.policy.path) / "config.json").is_file():
-        say(f"building the tiny policy in {mint.policy.path} (about two minutes on two cores)")
-        in_own_process("mint.tiny", f"output={mint.policy.path}", f"seed={mint.policy.seed}")
-
-
-def _builds_policy(config: DictConfig, mint: MintConfig) -> bool:
-    # Only the recipe's own path is built: a mistyped model path must be an error.
-    return (
-        mint.policy.build == "tiny" and str(config.actor_rollout_ref.model.path) == mint.policy.path
-    )
 
 
 def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:

@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import psutil
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
 from mint.config.prompts import length_note
 from mint.config.schema import MintConfig
-from mint.policy.model_files import ModelFacts, is_local, model_facts
+from mint.data.dataset import CARD
+from mint.policy.model_files import ModelFacts, is_local, model_facts, model_folder
+from mint.rundir.manifest import package_version
 from mint.shell.cli import nearest
+from mint.shell.files import read_json_if_there
+from mint.training.material import DATA, POLICY
+from mint.training.memory import check_bucket, check_memory, cpu_memory_gib, gpu_total_gib
 from mint.validation.measure import check_validation
 from rewards.errors import ConfigError
 
 VERL_VERSION = "0.9.1"
-_GIB = 1024**3
-
-# Resident memory of a CPU run's processes without the model (measured, docs/performance.md).
-_CPU_PROCESSES_GIB = 8.0
 
 
 class Report(NamedTuple):
@@ -38,18 +37,20 @@ class Report(NamedTuple):
     notes: list[str]
 
 
-def check(config: DictConfig, mint: MintConfig, *, require_material: bool = True) -> Report:
+def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = frozenset()) -> Report:
     """Raise ConfigError for the first problem; return facts and notes otherwise.
 
-    `require_material` False skips files that the run itself builds (demo data, tiny policy).
+    `missing` names the material (`mint.training.material`) that the run itself will build.
     """
     check_batches(config)
     check_validation(config.trainer, mint.validation)
     check_packages(str(config.trainer.device))
     check_engine_arguments(config)
-    facts = model_facts(str(config.actor_rollout_ref.model.path)) if require_material else None
-    if require_material:
-        check_model_path(str(config.actor_rollout_ref.model.path))
+    path, facts = str(config.actor_rollout_ref.model.path), None
+    if POLICY not in missing:
+        facts = model_facts(path)
+        model_folder("actor_rollout_ref.model.path", path)
+    if DATA not in missing:
         check_data(config, mint)
     notes = list(_notes(config, facts))
     if require_material:
@@ -98,21 +99,21 @@ def check_batches(config: DictConfig) -> None:
 
 def check_packages(device: str) -> None:
     """The right versions of the right packages, and none that break them."""
-    verl = _version("verl")
+    verl = package_version("verl")
     if verl != VERL_VERSION:
         raise ConfigError(
             f"mint works with verl {VERL_VERSION}, found {verl or 'none'}; run `make install`, or "
             "`pip install -e .[gpu]` on a GPU machine"
         )
     for package in ("ray", "TransferQueue", "vllm"):
-        if _version(package) is None:
+        if package_version(package) is None:
             extra = "; see requirements/vllm-name" if package == "vllm" else ""
             raise ConfigError(f"the package {package} is not installed; run `make install`{extra}")
     if device != "cpu":
         return
-    if "+cpu" not in str(_version("vllm")):
+    if "+cpu" not in str(package_version("vllm")):
         raise ConfigError(
-            f"trainer.device=cpu needs vLLM's CPU build, found vllm {_version('vllm')}; use "
+            f"trainer.device=cpu needs vLLM's CPU build, found vllm {package_version('vllm')}; use "
             "requirements/cpu.txt in an environment of its own"
         )
     for package in ("torchvision", "torchaudio", "torchcodec", "trl"):
@@ -148,22 +149,9 @@ def check_engine_arguments(config: DictConfig) -> None:
         if key not in known:
             raise ConfigError(
                 f"unknown key 'actor_rollout_ref.rollout.engine_kwargs.vllm.{key}'"
-                f"{nearest(str(key), known)} (vLLM {_version('vllm')} has no such engine argument)"
+                f"{nearest(str(key), known)} (vLLM {package_version('vllm')} has no such engine "
+                "argument)"
             )
-
-
-def check_model_path(path: str) -> None:
-    """A local model folder must exist and hold a model."""
-    if not is_local(path):
-        return
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        raise ConfigError(
-            f"actor_rollout_ref.model.path={path} does not exist; give a Hugging Face model folder "
-            "or a hub name such as Qwen/Qwen3-4B"
-        )
-    if not (folder / "config.json").is_file():
-        raise ConfigError(f"actor_rollout_ref.model.path={path} holds no config.json")
 
 
 def check_data(config: DictConfig, mint: MintConfig) -> None:
@@ -180,100 +168,20 @@ def check_data(config: DictConfig, mint: MintConfig) -> None:
             raise ConfigError(
                 f"{path} has {rows} rows, data.train_batch_size={needed} needs at least {needed}"
             )
-    card_path = Path(str(config.data.train_files)).with_name("card.json")
-    if not card_path.is_file():
-        return
-    card = json.loads(card_path.read_text(encoding="utf-8"))
+    card = data_card(config)
     for name in ("style", "compact"):
         wanted = getattr(mint.data, name)
         if name in card and card[name] != wanted:
             raise ConfigError(
-                f"{card_path.parent} was prepared with {name}={card[name]}, the run says "
-                f"mint.data.{name}={wanted}; prepare it again or change the key"
+                f"{Path(str(config.data.train_files)).parent} was prepared with "
+                f"{name}={card[name]}, the run says mint.data.{name}={wanted}; prepare it again or "
+                "change the key"
             )
 
 
-def check_bucket(config: DictConfig, facts: ModelFacts) -> None:
-    """Without device IPC a tensor larger than the transfer bucket cannot be pushed at all."""
-    if config.trainer.device != "cpu" or not facts.largest_tensor_elements:
-        return
-    key = "actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes"
-    megabytes = int(
-        config.actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes
-    )
-    needed = facts.largest_tensor_elements * 4 / 1024**2
-    if megabytes < needed:
-        raise ConfigError(
-            f"{key}={megabytes} MB is smaller than the model's largest tensor "
-            f"({facts.largest_tensor}, {needed:.1f} MB in float32); set at least {int(needed) + 1}"
-        )
-    free = psutil.disk_usage("/dev/shm").free / 1024**2
-    if free < megabytes:
-        raise ConfigError(f"{key}={megabytes} MB does not fit in /dev/shm ({free:.0f} MB free)")
-
-
-def check_memory(config: DictConfig, facts: ModelFacts) -> None:
-    """Training state, reference, rollout copy and processes against what is free."""
-    if not facts.num_parameters:
-        return
-    if config.trainer.device == "cuda":
-        check_gpu_memory(config, facts, gpu_total_gib())
-        return
-    needed = cpu_memory_gib(config, facts)
-    free = psutil.virtual_memory().available / _GIB
-    if needed > free:
-        raise ConfigError(
-            f"not enough memory: this run needs about {needed:.1f} GiB "
-            f"({facts.num_parameters / 1e6:.0f}M parameters), {free:.1f} GiB are available; use a "
-            "smaller model (actor_rollout_ref.model.path) or free memory"
-        )
-
-
-def check_gpu_memory(config: DictConfig, facts: ModelFacts, total: float | None) -> None:
-    """The two tightest moments on a GPU of `total` GiB (None: no GPU here, nothing to check).
-
-    Update: parameters, gradients and Adam in float32, 16 B a parameter over all ranks. Rollout:
-    vLLM's share next to parameters and Adam (12 B a parameter) unless they are offloaded.
-    """
-    if total is None:
-        return
-    ranks = int(config.trainer.n_gpus_per_node) * int(config.trainer.nnodes)
-    each = facts.num_parameters / ranks / _GIB
-    fsdp = config.actor_rollout_ref.actor.fsdp_config
-    share = float(config.actor_rollout_ref.rollout.gpu_memory_utilization)
-    resident = (0 if fsdp.param_offload else 4) + (0 if fsdp.optimizer_offload else 8)
-    update, rollout = 16 * each, resident * each + share * total
-    if update > total:
-        raise ConfigError(
-            f"not enough GPU memory: an update needs {update:.0f} GiB a GPU for parameters, "
-            f"gradients and optimiser, {total:.0f} GiB are there; use more GPUs "
-            "(trainer.n_gpus_per_node) or LoRA (actor_rollout_ref.model.lora_rank)"
-        )
-    if rollout > total:
-        raise ConfigError(
-            f"not enough GPU memory: {resident * each:.0f} GiB of training state stay on the GPU "
-            f"while vLLM takes {share:.0%} of {total:.0f} GiB; lower "
-            "actor_rollout_ref.rollout.gpu_memory_utilization, or set "
-            "actor_rollout_ref.actor.fsdp_config.param_offload and optimizer_offload to true"
-        )
-
-
-def gpu_total_gib() -> float | None:
-    """Memory of the first GPU in GiB; None when there is none."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return None
-    return float(torch.cuda.get_device_properties(0).total_memory) / _GIB
-
-
-def cpu_memory_gib(config: DictConfig, facts: ModelFacts) -> float:
-    """Estimated peak of a CPU run in GiB: 16 B a parameter for training, 4 for the reference,
-    2 for the rollout copy, logits of one micro-batch, and the processes themselves."""
-    tokens = int(config.actor_rollout_ref.actor.ppo_max_token_len_per_gpu)
-    logits = 3 * tokens * facts.vocab_size * 4
-    store = int(config.ray_kwargs.ray_init.object_store_memory or 0)
-    return (22 * facts.num_parameters + logits + store) / _GIB + _CPU_PROCESSES_GIB
+def data_card(config: DictConfig) -> dict[str, Any]:
+    """What `python -m mint.prepare` noted of the training data; {} for data without a card."""
+    return read_json_if_there(Path(str(config.data.train_files)).with_name(CARD)) or {}
 
 
 def _notes(config: DictConfig, facts: ModelFacts | None) -> Iterator[str]:
@@ -308,10 +216,3 @@ def _facts(config: DictConfig, mint: MintConfig, facts: ModelFacts | None) -> It
         yield f"validation every {mint.validation.every_steps} steps and at the end"
     if facts and facts.num_parameters and config.trainer.device == "cpu":
         yield f"memory     about {cpu_memory_gib(config, facts):.1f} GiB"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -7,20 +7,19 @@ a step, and ends it, with everything it started, when it stops making progress.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-import psutil
 
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json, read_json_lines
-from mint.shell.processes import TrainingError, end_family, first_error, read_from
+from mint.shell.processes import TrainingError, first_error
+from mint.shell.session import Session
 from rewards.errors import ConfigError, GraderError, MintError
+
+_END_S = 5.0
+"""How long processes may take to end after they were asked to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +37,13 @@ class Limits:
 @dataclass
 class _Watch:
     run: RunDir
-    process: subprocess.Popen[bytes]
+    session: Session
     limits: Limits
     on_step: Callable[[dict[str, Any]], None]
-    log_start: int
     rows_seen: int
     steps: int = 0
     last_progress: float = field(default_factory=time.monotonic)
     error_seen: float | None = None
-    family: dict[int, psutil.Process] = field(default_factory=dict)
 
 
 def supervise(
@@ -57,36 +54,25 @@ def supervise(
     on_step: Callable[[dict[str, Any]], None],
 ) -> None:
     """Run `command` to its end. Raises GraderError, ConfigError or TrainingError when it fails."""
-    error_path = run.path / "logs" / "error.json"
-    error_path.unlink(missing_ok=True)
-    log_start = run.log_path.stat().st_size if run.log_path.exists() else 0
+    run.error_path.unlink(missing_ok=True)
     rows = len(read_json_lines(run.metrics_path))
-    with run.log_path.open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
-    watch = _Watch(run, process, limits, on_step, log_start, rows)
+    session = Session(command, run.log_path, environment)
     try:
-        stuck = _follow(watch, error_path)
+        stuck = _follow(_Watch(run, session, limits, on_step, rows))
+        status = session.exit_status()
     finally:
-        end_family(watch.family, process)
-    if stuck or process.returncode != 0:
-        raise _failure(watch, error_path, stuck)
+        session.stop(_END_S)
+    if stuck or status != 0:
+        raise _failure(run, session, stuck)
 
 
-def _follow(watch: _Watch, error_path: Path) -> str:
+def _follow(watch: _Watch) -> str:
     """Until the process ends; returns why it is considered stuck, or ""."""
-    while watch.process.poll() is None:
+    while watch.session.exit_status() is None:
         time.sleep(0.2)
-        _remember_family(watch)
         _report_steps(watch)
         now = time.monotonic()
-        if error_path.exists():
+        if watch.run.error_path.exists():
             watch.error_seen = watch.error_seen or now
             if now - watch.error_seen > watch.limits.exit_s:
                 return "it reported an error and did not end"
@@ -108,32 +94,21 @@ def _report_steps(watch: _Watch) -> None:
     watch.rows_seen = len(rows)
 
 
-def _remember_family(watch: _Watch) -> None:
-    # Ray's daemons and vLLM's workers move to other parents when theirs dies, so note them now.
-    try:
-        for child in psutil.Process(watch.process.pid).children(recursive=True):
-            watch.family[child.pid] = child
-    except psutil.Error:
-        pass
-
-
-def _failure(watch: _Watch, error_path: Path, stuck: str) -> MintError:
-    log = f"(log: {watch.run.log_path})"
-    if error_path.exists():
-        report = read_json(error_path)
+def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
+    log = f"(log: {run.log_path})"
+    first = first_error(session.output())
+    if run.error_path.exists():
+        report = read_json(run.error_path)
         message = f"{report['message']} {log}"
         if report["kind"] == "GraderError":
             return GraderError(message)
         if report["kind"] in ("ConfigError", "DataError"):
             return ConfigError(message)
-        first = first_error(read_from(watch.run.log_path, watch.log_start))
         if first and first not in message:
             message = f"{report['message']}; first error in the log: {first} {log}"
         return TrainingError(message)
-    text = read_from(watch.run.log_path, watch.log_start)
-    cause = first_error(text) or "no error in the log"
+    cause = first or "no error in the log"
     if stuck:
         return TrainingError(f"training stopped because {stuck}; first error: {cause} {log}")
-    return TrainingError(
-        f"the training process ended with status {watch.process.returncode}: {cause} {log}"
-    )
+    status = session.exit_status()
+    return TrainingError(f"the training process ended with status {status}: {cause} {log}")

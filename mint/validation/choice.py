@@ -75,15 +75,11 @@ def composite(metrics: Mapping[str, float | None], weights: Mapping[str, float])
     >>> composite({"empathy": 4.0, "self_stickiness": 0.5}, {"empathy": 1, "self_stickiness": -2})
     3.0
     """
-    total = 0.0
-    for name, weight in weights.items():
-        if weight == 0:
-            continue
-        value = metrics[name] if name in metrics else None
-        if value is None:
-            return None
-        total += weight * value
-    return total
+    values = {name: metrics.get(name) for name, weight in weights.items() if weight}
+    known = {name: value for name, value in values.items() if value is not None}
+    if known != values:
+        return None
+    return float(sum(weights[name] * value for name, value in known.items()))
 
 
 def broken_limits(metrics: Mapping[str, float | None], limits: QualityLimits) -> list[str]:
@@ -93,8 +89,8 @@ def broken_limits(metrics: Mapping[str, float | None], limits: QualityLimits) ->
         if limit is None:
             continue
         kind, _, rest = name.partition("_")
-        metric = _OTHER_NAMES[rest] if rest in _OTHER_NAMES else rest
-        value = metrics[metric] if metric in metrics else None
+        metric = _OTHER_NAMES.get(rest, rest)
+        value = metrics.get(metric)
         if value is None:
             lines.append(f"{metric} is undefined, {name} is {limit:g}")
         elif (value > limit) if kind == "max" else (value < limit):
@@ -146,10 +142,9 @@ def explain(validations: Sequence[Validation], settings: ValidationConfig) -> di
             f"none of {len(validations)} validated steps keeps the limits "
             f"(broken: {', '.join(broken) or 'the score is undefined'})"
         )
+    shown = ("step", "score", "metrics")
     return {
-        "step": None if chosen is None else chosen.step,
-        "score": None if chosen is None else chosen.score,
-        "metrics": None if chosen is None else dict(chosen.metrics),
+        **{name: getattr(chosen, name, None) for name in shown},
         "reason": reason,
         "choose": dict(settings.choose),
         "limits": {

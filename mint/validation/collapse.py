@@ -5,6 +5,7 @@ Pure: fed with the figures of each step, also with those of the steps before an 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -15,6 +16,11 @@ ENTROPY, OPENING, DISTINCT = "policy/entropy", "reply/top_opening", "reply/disti
 ALARM = "collapse/"
 KEYS = {ENTROPY: "entropy", OPENING: "top_opening", DISTINCT: "distinct_2"}
 """Metric of the training batch -> name of its alarm."""
+_LIMITS = {
+    ENTROPY: "max_entropy_drop",
+    OPENING: "max_top_opening",
+    DISTINCT: "max_distinct_2_drop",
+}
 
 
 class Alarm(NamedTuple):
@@ -39,8 +45,8 @@ class CollapseWatch:
             return []
         alarms = []
         for key, name in KEYS.items():
-            value = figures[key] if key in figures else None
-            if value is None or value != value:
+            value = figures.get(key)
+            if value is None or math.isnan(value):
                 continue
             threshold = self._threshold(key, value)
             if threshold is None:
@@ -53,23 +59,17 @@ class CollapseWatch:
 
     def _threshold(self, key: str, value: float) -> float | None:
         """The value that must not be passed; None: no limit, or the start is not known yet."""
-        settings = self._settings
+        limit: float | None = getattr(self._settings, _LIMITS[key])
         if key == OPENING:
-            return settings.max_top_opening
-        drop = settings.max_entropy_drop if key == ENTROPY else settings.max_distinct_2_drop
+            return limit
         start = self._start[key]
-        if len(start) < settings.baseline_steps:
+        if len(start) < self._settings.baseline_steps:
             start.append(value)
             return None
-        return None if drop is None else (1.0 - drop) * sum(start) / len(start)
+        return None if limit is None else (1.0 - limit) * sum(start) / len(start)
 
     def _text(self, key: str, value: float, threshold: float) -> str:
-        field = {
-            OPENING: "max_top_opening",
-            ENTROPY: "max_entropy_drop",
-            DISTINCT: "max_distinct_2_drop",
-        }[key]
         side = "above" if key == OPENING else "below"
         window = self._settings.window
         steps = f" for {window} steps" if window > 1 else ""
-        return f"{key} {value:.3f} is {side} {threshold:.3f}{steps} (mint.collapse.{field})"
+        return f"{key} {value:.3f} is {side} {threshold:.3f}{steps} (mint.collapse.{_LIMITS[key]})"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,11 @@ from mint.data.rows import PromptRow, prompt_row, row_messages
 from mint.evaluation.journal import Journal
 from mint.evaluation.protocols.probes import probe_case
 from mint.evaluation.tagging import tag_missing
-from mint.rundir.directory import RunDir
 from mint.rundir.manifest import identity_row
 from mint.safety.probes import CATEGORIES, ProbeItem, load_probes
+from mint.shell.files import replacing
 from rewards.errors import DataError
 from rewards.protocols import TacticTagger
-
-
-def prompts_path(run: RunDir) -> Path:
-    """Where a run's validation prompts are."""
-    return run.validation_path / "prompts.parquet"
 
 
 def chosen_probes(per_category: int, items: Sequence[ProbeItem] | None = None) -> list[ProbeItem]:
@@ -62,13 +56,8 @@ def write_prompts(
     items = chosen_probes(settings.probes_per_category)
     probes = _probe_rows(path.with_name("probes.journal.jsonl"), items, prompts, tagger)
     table = pa.Table.from_pylist([*rows, *probes], schema=SCHEMA)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         pq.write_table(table, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return len(rows), len(probes)
 
 

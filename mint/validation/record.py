@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 from mint.config.validation import ValidationConfig
 from mint.rundir.directory import RunDir
-from mint.shell.files import append_json_lines, read_json_lines, write_json_lines
+from mint.shell.files import (
+    append_json_lines,
+    read_json_if_there,
+    read_json_lines,
+    write_json,
+    write_json_lines,
+)
 from mint.validation.choice import Validation, best, explain
 
 PATIENCE, COLLAPSE = "patience", "collapse"
@@ -68,7 +74,7 @@ class ValidationRecord:
         return None if chosen is None else chosen.step
 
     def _write_best(self) -> None:
-        self._run.write_json(self._run.best_path.name, explain(self._validations, self._settings))
+        write_json(self._run.best_path, explain(self._validations, self._settings))
 
 
 def read_validations(run: RunDir) -> list[Validation]:
@@ -80,12 +86,12 @@ def read_validations(run: RunDir) -> list[Validation]:
 
 def write_stopped(run: RunDir, stopped: Stopped) -> None:
     """Leave the reason of an early end for the process that supervises."""
-    run.write_json(run.stopped_path.name, stopped._asdict())
+    write_json(run.stopped_path, stopped._asdict())
 
 
 def read_stopped(run: RunDir) -> Stopped | None:
     """Why training ended early; None when it did not."""
-    row = run.read_json(run.stopped_path.name)
+    row = read_json_if_there(run.stopped_path)
     return None if row is None else Stopped(**row)
 
 
@@ -94,22 +100,17 @@ def choose_export(
 ) -> ExportChoice:
     """What to export. `wanted` is mint.run.export, `chosen` the content of best.json (None: the
     run did not validate), `available` has the steps of the checkpoints at hand."""
+    step, reason, warning = None, "", ""
     if wanted == "last":
-        return ExportChoice("last", None, "mint.run.export=last", "")
-    if chosen is None:
-        return ExportChoice("last", None, "no validation during training", "")
-    if chosen["step"] is None:
-        return ExportChoice(
-            "last",
-            None,
-            chosen["reason"],
-            f"{chosen['reason']}; RUN/model is the last step and breaks them too: see best.json",
-        )
-    if chosen["step"] not in available:
-        return ExportChoice(
-            "last",
-            None,
-            f"the checkpoint of the best step {chosen['step']} is gone",
-            f"the checkpoint of the best step {chosen['step']} is gone; RUN/model is the last step",
-        )
-    return ExportChoice("best", chosen["step"], chosen["reason"], "")
+        reason = "mint.run.export=last"
+    elif chosen is None:
+        reason = "no validation during training"
+    elif chosen["step"] is None:
+        reason = chosen["reason"]
+        warning = f"{reason}; RUN/model is the last step and breaks them too: see best.json"
+    elif chosen["step"] not in available:
+        reason = f"the checkpoint of the best step {chosen['step']} is gone"
+        warning = f"{reason}; RUN/model is the last step"
+    else:
+        step, reason = chosen["step"], chosen["reason"]
+    return ExportChoice("last" if step is None else "best", step, reason, warning)

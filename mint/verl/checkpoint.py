@@ -6,6 +6,7 @@ folder `huggingface` always has config and tokenizer, weights only when `hf_mode
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import subprocess
@@ -68,16 +69,8 @@ def export_model(run: RunDir, step: int | None = None) -> Path:
 
 
 def _merge(shards: Path, target: Path) -> None:
-    command = python_module(
-        "verl.model_merger",
-        "merge",
-        "--backend",
-        "fsdp",
-        "--local_dir",
-        str(shards),
-        "--target_dir",
-        str(target),
-    )
+    given = {"--backend": "fsdp", "--local_dir": str(shards), "--target_dir": str(target)}
+    command = python_module("verl.model_merger", "merge", *itertools.chain(*given.items()))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0 or not any(target.glob("*.safetensors")):
         tail = (done.stderr or done.stdout).strip().splitlines()[-1:]

@@ -2,11 +2,11 @@
 
 verl imports this module in every process through the `verl.plugins` entry point; importing it is
 what registers the platform, so it must stay light (no vllm, no verl engine modules). verl hides an
-import error here at debug level: `mint.verl.preflight` checks that registration happened.
+import error here at debug level: `mint.verl.worker` checks that registration happened.
 
 The platform never detects itself (`is_platform_available` is False), so GPU machines are untouched;
-`VERL_PLATFORM=cpu`, verl's documented switch, selects it and `mint.verl.launch` sets that when the
-configuration says `trainer.device: cpu`.
+`VERL_PLATFORM=cpu`, verl's documented switch, selects it and `mint.verl.environment` sets that when
+the configuration says `trainer.device: cpu`.
 """
 
 from __future__ import annotations
@@ -51,14 +51,8 @@ def _memory_info(*_args: Any, **_kwargs: Any) -> tuple[int, int]:
 @functools.cache
 def _device_module() -> ModuleType:
     module = _CpuDeviceModule("mint_torch_cpu")
-    for name in (
-        "memory_allocated",
-        "max_memory_allocated",
-        "memory_reserved",
-        "max_memory_reserved",
-    ):
-        setattr(module, name, _resident_bytes)
-    for name in (
+    memory = (f"{most}memory_{kind}" for most in ("", "max_") for kind in ("allocated", "reserved"))
+    meaningless = (
         "empty_cache",
         "ipc_collect",
         "reset_peak_memory_stats",
@@ -66,19 +60,20 @@ def _device_module() -> ModuleType:
         "set_per_process_memory_fraction",
         "synchronize",
         "set_device",
-    ):
-        setattr(module, name, _nothing)
-    module.mem_get_info = _memory_info  # type: ignore[attr-defined]
-    module.is_available = lambda: True  # type: ignore[attr-defined]
-    module.device_count = lambda: 1  # type: ignore[attr-defined]
-    module.current_device = lambda: PLATFORM  # type: ignore[attr-defined]
-    module.get_device_name = lambda *_: "CPU"  # type: ignore[attr-defined]
-    module.get_rng_state = lambda *_: torch.get_rng_state()  # type: ignore[attr-defined]
-    module.set_rng_state = (  # type: ignore[attr-defined]
-        lambda state, *_: torch.set_rng_state(state)
     )
-    module.manual_seed = torch.manual_seed  # type: ignore[attr-defined]
-    module.manual_seed_all = torch.manual_seed  # type: ignore[attr-defined]
+    vars(module).update(
+        dict.fromkeys(memory, _resident_bytes),
+        **dict.fromkeys(meaningless, _nothing),
+        mem_get_info=_memory_info,
+        is_available=lambda: True,
+        device_count=lambda: 1,
+        current_device=lambda: PLATFORM,
+        get_device_name=lambda *_: "CPU",
+        get_rng_state=lambda *_: torch.get_rng_state(),
+        set_rng_state=lambda state, *_: torch.set_rng_state(state),
+        manual_seed=torch.manual_seed,
+        manual_seed_all=torch.manual_seed,
+    )
     return module
 
 

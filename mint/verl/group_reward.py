@@ -7,8 +7,8 @@ a component's mean leaves out replies that could not be graded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,44 +43,39 @@ def step_rewards(
     for position, (_, uid) in enumerate(zip(rows, uids, strict=True)):
         groups.setdefault(uid, []).append(position)
 
-    breakdowns: list[RewardBreakdown | None] = [None] * len(rows)
     results = []
+    of: dict[int, RewardBreakdown] = {}
     for positions in groups.values():
-        result = group_rewards([rows[p].signals for p in positions], weights)
-        results.append(result)
-        for position, breakdown in zip(positions, result.replies, strict=True):
-            breakdowns[position] = breakdown
-    done = [b for b in breakdowns if b is not None]
-    metrics = {
-        **_reward_metrics(rows, done, weights),
-        **_group_metrics(results),
-        **_reply_metrics(rows),
-        **_grader_metrics(rows),
-    }
+        results.append(group_rewards([rows[p].signals for p in positions], weights))
+        of |= zip(positions, results[-1].replies, strict=True)
+    breakdowns = tuple(of[position] for position in range(len(rows)))
     return StepReward(
-        scores=tuple(b.score for b in done),
-        breakdowns=tuple(done),
+        scores=tuple(b.score for b in breakdowns),
+        breakdowns=breakdowns,
         groups={uid: tuple(positions) for uid, positions in groups.items()},
-        metrics=metrics,
+        metrics={
+            **_reward_metrics(rows, breakdowns, weights),
+            **_group_metrics(results),
+            **_reply_metrics(rows),
+            **_grader_metrics(rows),
+        },
     )
 
 
 def _reward_metrics(
     rows: Sequence[GradedReply], breakdowns: Sequence[RewardBreakdown], weights: RewardWeights
 ) -> dict[str, float]:
-    raw = [value for row in rows if (value := raw_reward(row.signals, weights)) is not None]
     metrics = {
-        "reward/score/mean": _mean([b.score for b in breakdowns]),
-        "reward/score/std": _std([b.score for b in breakdowns]),
-        "reward/raw/mean": _mean(raw),
-        "reward/raw/std": _std(raw),
+        **_spread("reward/score", [b.score for b in breakdowns]),
+        **_spread("reward/raw", [raw_reward(row.signals, weights) for row in rows]),
         "reward/length_scale/mean": _mean([b.length_scale for b in breakdowns]),
-        "reward/label_leak/frac": _mean([float(row.signals.label_leak) for row in rows]),
+        "reward/label_leak/frac": _mean([row.signals.label_leak for row in rows]),
     }
     for name in COMPONENTS:
         values = [getattr(b, name) for b in breakdowns]
-        metrics[f"reward/{name}/mean"] = _mean(values)
-        metrics[f"reward/{name}/std"] = _std(values)
+        if getattr(weights, name) == 0 and not any(value is not None for value in values):
+            continue  # not computed
+        metrics |= _spread(f"reward/{name}", values)
         metrics[f"reward/{name}_norm/mean"] = _mean(
             [getattr(b, f"{name}_norm") for b in breakdowns]
         )
@@ -88,18 +83,15 @@ def _reward_metrics(
 
 
 def _group_metrics(results: Sequence[GroupReward]) -> dict[str, float]:
-    metrics = {
+    flat = {name: [name in r.flat_components for r in results] for name in COMPONENTS}
+    return {
         "group/num": float(len(results)),
-        "group/frac_flat": _mean([float(r.flat) for r in results]),
-        "group/frac_partial": _mean([float(r.partial) for r in results]),
-        "group/frac_lost": _mean([float(r.lost) for r in results]),
+        "group/frac_flat": _mean([r.flat for r in results]),
+        "group/frac_partial": _mean([r.partial for r in results]),
+        "group/frac_lost": _mean([r.lost for r in results]),
         "group/size/min": float(min((len(r.replies) for r in results), default=0)),
+        **{f"group/frac_flat_{name}": _mean(each) for name, each in flat.items()},
     }
-    for name in COMPONENTS:
-        metrics[f"group/frac_flat_{name}"] = _mean(
-            [float(name in r.flat_components) for r in results]
-        )
-    return metrics
 
 
 def _reply_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
@@ -107,15 +99,15 @@ def _reply_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
     graded = [row.signals for row in rows if row.signals.status is Status.OK]
     metrics = {
         "reply/num": float(len(rows)),
-        "reply/truncated_frac": _mean([float(row.signals.truncated) for row in rows]),
-        "reply/empty_frac": _mean([float(s is Status.EMPTY) for s in status]),
-        "reply/truncated_think_frac": _mean([float(s is Status.TRUNCATED_THINK) for s in status]),
-        "reply/num_tokens/mean": _mean([float(row.signals.num_tokens) for row in rows]),
-        "tactics_per_reply/mean": _mean([float(sum(c > 0 for c in s.counts)) for s in graded]),
+        "reply/truncated_frac": _mean([row.signals.truncated for row in rows]),
+        "reply/empty_frac": _mean([s is Status.EMPTY for s in status]),
+        "reply/truncated_think_frac": _mean([s is Status.TRUNCATED_THINK for s in status]),
+        "reply/num_tokens/mean": _mean([row.signals.num_tokens for row in rows]),
+        "tactics_per_reply/mean": _mean([sum(c > 0 for c in s.counts) for s in graded]),
         "time/grade_busy_s": float(sum(row.grade_s for row in rows)),
     }
     for index, name in enumerate(TACTIC_NAMES):
-        metrics[f"tactic/{name}/frac"] = _mean([float(s.counts[index] > 0) for s in graded])
+        metrics[f"tactic/{name}/frac"] = _mean([s.counts[index] > 0 for s in graded])
     return metrics
 
 
@@ -123,18 +115,16 @@ def _grader_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
     failed = [row.signals for row in rows if row.signals.status is Status.FAILED]
     metrics = {
         "grader/num_failed": float(len(failed)),
-        "grader/failed_frac": _mean([float(r.signals.status is Status.FAILED) for r in rows]),
-        "grader/tagger_failed": float(sum("tagger" in s.failures for s in failed)),
-        "grader/judge_failed": float(sum("judge" in s.failures for s in failed)),
+        "grader/failed_frac": _mean([row.signals.status is Status.FAILED for row in rows]),
     }
-    for kind, count in failure_kinds(rows).items():
-        metrics[f"grader/failed/{kind}"] = float(count)
-    # Only where replies are graded more than once: a spread of one grading is no number.
     for grader in ("tagger", "judge"):
+        metrics[f"grader/{grader}_failed"] = float(sum(grader in s.failures for s in failed))
+        # Only where replies are graded more than once: a spread of one grading is no number.
         spreads = [getattr(row, f"{grader}_repeat_std") for row in rows]
         if any(spread is not None for spread in spreads):
             metrics[f"grader/{grader}_repeat_std"] = _mean(spreads)
-    return metrics
+    kinds = failure_kinds(rows)
+    return metrics | {f"grader/failed/{kind}": float(count) for kind, count in kinds.items()}
 
 
 def failure_kinds(rows: Sequence[GradedReply]) -> Counter[str]:
@@ -142,12 +132,12 @@ def failure_kinds(rows: Sequence[GradedReply]) -> Counter[str]:
     return Counter(f.kind for row in rows for f in row.signals.failures.values())
 
 
-def _mean(values: Sequence[float | None]) -> float:
+def _spread(name: str, values: Sequence[float | None]) -> dict[str, float]:
+    """Mean and standard deviation under their keys."""
+    return {f"{name}/mean": _mean(values), f"{name}/std": _mean(values, np.std)}
+
+
+def _mean(values: Sequence[float | None], summary: Callable[[list[float]], Any] = np.mean) -> float:
     """Mean of the values that exist; NaN when none does."""
     known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else float("nan")
-
-
-def _std(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.std(known)) if known else float("nan")
+    return float(summary(known)) if known else float("nan")

@@ -7,7 +7,6 @@ is not applied here (siblings do not meet): `mint.verl.trainer` does it on whole
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -19,14 +18,14 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE
-from mint.verl.wire import GradedReply, pack
+from mint.rundir.quarantine import turn_request
+from mint.verl.wire import KEY, GradedReply, pack
 from rewards.batching import MicroBatcher
 from rewards.build import build_graders
 from rewards.errors import GraderError
 from rewards.formula import raw_reward
 from rewards.scorer import ReplyScorer, ScoringRequest, failed_signals
-from rewards.text import visible_reply
-from rewards.types import Failure, Message, Rating, Signals, Status
+from rewards.types import Failure, Rating, Signals, Status
 
 
 class SignalRewardManager(RewardManagerBase):
@@ -57,7 +56,10 @@ class SignalRewardManager(RewardManagerBase):
         request = self._request(item)
         info = item.non_tensor_batch["extra_info"]
         if str(item.non_tensor_batch["data_source"]) == PROBE_SOURCE:
-            return _not_graded(request, info)
+            # A safety probe of a validation: the trainer checks its reply by rules.
+            reason = "a probe: checked by rules, not graded"
+            signals = replace(failed_signals(request, {}), reason=reason)
+            return _answer(None, _graded(request, signals, info, 0.0)._replace(request=None))
         try:
             signals, seconds = await self._batcher.submit(request)
         except GraderError as error:
@@ -66,10 +68,7 @@ class SignalRewardManager(RewardManagerBase):
             signals = failed_signals(request, {"grader": Failure("exception", str(error))})
             seconds = 0.0
         score = raw_reward(signals, self._mint.reward)
-        return {
-            "reward_score": math.nan if score is None else score,
-            "reward_extra_info": pack(_graded(request, signals, info, seconds)),
-        }
+        return _answer(score, _graded(request, signals, info, seconds))
 
     async def _score_timed(self, requests: Sequence[ScoringRequest]) -> list[tuple[Signals, float]]:
         started = time.perf_counter()
@@ -81,17 +80,10 @@ class SignalRewardManager(RewardManagerBase):
         length = int(item.non_tensor_batch["response_len"])
         tokens = item.batch["responses"][:length].tolist()
         raw = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        text = visible_reply(raw).text
-        info = item.non_tensor_batch["extra_info"]
-        return ScoringRequest(
-            raw_reply=raw,
-            history=tuple(Message.parse(m) for m in json.loads(info["history"])),
-            previous_counts=tuple(float(c) for c in info["previous_counts"]),
-            history_tactics=tuple(
-                tuple(tuple(tactics) for tactics in turn)
-                for turn in json.loads(info["history_tactics"])
-            ),
-            num_tokens=len(self.tokenizer.encode(text, add_special_tokens=False)),
+        return turn_request(
+            item.non_tensor_batch["extra_info"],
+            raw,
+            lambda text: len(self.tokenizer.encode(text, add_special_tokens=False)),
             truncated=length >= self._max_tokens and not self._ends(tokens),
         )
 
@@ -99,11 +91,8 @@ class SignalRewardManager(RewardManagerBase):
         return bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
 
 
-def _not_graded(request: ScoringRequest, info: Any) -> dict[str, Any]:
-    """A safety probe of a validation: the trainer checks its reply by rules."""
-    signals = replace(failed_signals(request, {}), reason="a probe: checked by rules, not graded")
-    row = _graded(request, signals, info, 0.0)._replace(request=None)
-    return {"reward_score": math.nan, "reward_extra_info": pack(row)}
+def _answer(score: float | None, graded: GradedReply) -> dict[str, Any]:
+    return {"reward_score": math.nan if score is None else score, KEY: pack(graded)}
 
 
 def _graded(request: ScoringRequest, signals: Signals, info: Any, seconds: float) -> GradedReply:

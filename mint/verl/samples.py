@@ -18,34 +18,33 @@ def sample_rows(
     num_groups: int,
 ) -> list[dict[str, Any]]:
     """Best and worst reply of the `num_groups` groups whose rewards differ most."""
-    spread = {
-        uid: max(result.scores[p] for p in positions) - min(result.scores[p] for p in positions)
+    ranked = {
+        uid: sorted(positions, key=lambda p: result.scores[p])
         for uid, positions in result.groups.items()
     }
-    chosen = sorted(spread, key=lambda uid: spread[uid], reverse=True)[:num_groups]
-    out = []
-    for uid in chosen:
-        ranked = sorted(result.groups[uid], key=lambda p: result.scores[p])
-        for rank, position in (("best", ranked[-1]), ("worst", ranked[0])):
-            row = rows[position]
-            out.append(
-                {
-                    "step": step,
-                    "uid": uids[position],
-                    "rank": rank,
-                    "conversation_id": row.conversation_id,
-                    "turn": row.turn,
-                    "seeker": row.seeker,
-                    "reply": row.reply,
-                    "previous_counts": list(row.previous_counts),
-                    "sentences": list(row.sentences),
-                    "tactics": [list(t) for t in row.tactics],
-                    "dimensions": row.dimensions,
-                    "reason": row.signals.reason,
-                    "breakdown": result.breakdowns[position].as_row(),
-                }
-            )
-    return out
+
+    def spread(uid: str) -> float:
+        return result.scores[ranked[uid][-1]] - result.scores[ranked[uid][0]]
+
+    return [
+        {
+            "step": step,
+            "uid": uids[position],
+            "rank": rank,
+            "conversation_id": rows[position].conversation_id,
+            "turn": rows[position].turn,
+            "seeker": rows[position].seeker,
+            "reply": rows[position].reply,
+            "previous_counts": list(rows[position].previous_counts),
+            "sentences": list(rows[position].sentences),
+            "tactics": [list(t) for t in rows[position].tactics],
+            "dimensions": rows[position].dimensions,
+            "reason": rows[position].signals.reason,
+            "breakdown": result.breakdowns[position].as_row(),
+        }
+        for uid in sorted(ranked, key=spread, reverse=True)[:num_groups]
+        for rank, position in (("best", ranked[uid][-1]), ("worst", ranked[uid][0]))
+    ]
 
 
 def quarantine_rows(

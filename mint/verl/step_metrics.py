@@ -45,15 +45,21 @@ _OWN = (
 )
 
 
+LOGGED_TWICE = (*_VERL_KEYS.values(), "perf/time_per_step", "critic/score/mean")
+"""verl's names of numbers that mint's names say too."""
+
+
 def translate(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The metrics of one step under mint's names."""
     mine = {key: float(value) for key, value in metrics.items() if key.startswith(_OWN)}
     for name, source in _VERL_KEYS.items():
         if source in metrics:
             mine[name] = float(metrics[source])
-    tokens = metrics["perf/total_num_tokens"] if "perf/total_num_tokens" in metrics else None
-    if "time/step_s" in mine and mine["time/step_s"] > 0 and tokens is not None:
-        mine["throughput/tokens_per_s"] = float(tokens) / mine["time/step_s"]
-    if "time/step_s" in mine and mine["time/step_s"] > 0 and "reply/num" in mine:
-        mine["throughput/replies_per_s"] = mine["reply/num"] / mine["time/step_s"]
+    seconds = mine.get("time/step_s", 0.0)
+    for name, number in (
+        ("throughput/tokens_per_s", metrics.get("perf/total_num_tokens")),
+        ("throughput/replies_per_s", mine.get("reply/num")),
+    ):
+        if number is not None and seconds > 0:
+            mine[name] = float(number) / seconds
     return mine

@@ -20,13 +20,12 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from mint.config.schema import MintConfig, mint_config
 from mint.rundir.directory import RunDir
 from mint.shell.files import append_json_lines
-from mint.validation.prompts import prompts_path
 from mint.verl.checkpoint import prune_checkpoints
 from mint.verl.failure_watch import FailureWatch
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import StepReward, step_rewards
 from mint.verl.samples import quarantine_rows, sample_rows
-from mint.verl.step_metrics import translate
+from mint.verl.step_metrics import LOGGED_TWICE, translate
 from mint.verl.validation import TrainingValidation, ValidationReply
 from mint.verl.wire import KEY, GradedReply, unpack, unpack_columns
 from rewards.errors import GraderError
@@ -69,7 +68,7 @@ class MintTrainer(PPOTrainerSync):
         )
         append_json_lines(self._run.quarantine_path, quarantine_rows(self.global_steps, rows, uids))
         self._check_graders(rows, result)
-        entropy = metrics["actor/entropy"] if "actor/entropy" in metrics else None
+        entropy = metrics.get("actor/entropy")
         metrics.update(self._validation.look(self.global_steps, rows, entropy))
         return super()._compute_advantage(batch, metrics)
 
@@ -130,6 +129,8 @@ class MintTrainer(PPOTrainerSync):
         result = super()._compute_metrics(batch, metrics, *args, **kwargs)
         mine = translate(metrics)
         self._run.append_metrics(self.global_steps, mine)
+        for name in LOGGED_TWICE:
+            metrics.pop(name, None)
         metrics.update(mine)
         return result
 
@@ -140,7 +141,7 @@ class MintTrainer(PPOTrainerSync):
             keys=batch.keys, partition_id=batch.partition_id, select_fields=fields
         )
         uids, extras = list(data["uid"]), list(data["extra_fields"])
-        positions = [i for i, tag in enumerate(batch.tags) if not (tag.get("is_padding"))]
+        positions = [i for i, tag in enumerate(batch.tags) if not tag.get("is_padding")]
         rows = [unpack(extras[i][KEY]) for i in positions]
         return rows, [str(uids[i]) for i in positions], positions
 
@@ -153,7 +154,7 @@ class MintTrainer(PPOTrainerSync):
         rewards = []
         for position, length in enumerate(lengths):
             row = torch.zeros(int(length), dtype=torch.float32)
-            row[-1] = score_of[position] if position in score_of else 0.0
+            row[-1] = score_of.get(position, 0.0)  # padding rows have none
             rewards.append(row)
         fields = TensorDict(
             {"rm_scores": torch.nested.as_nested_tensor(rewards, layout=torch.jagged)},
@@ -177,7 +178,7 @@ def use_validation_keys(config: Any, mint: MintConfig, run: RunDir) -> None:
     checkpoints by age: the best one may be old.
     """
     with open_dict(config):
-        config.data.val_files = str(prompts_path(run))
+        config.data.val_files = str(run.prompts_path)
         config.data.validation_shuffle = False
         config.trainer.test_freq = mint.validation.every_steps
         config.trainer.max_actor_ckpt_to_keep = None

@@ -27,9 +27,12 @@ from mint.validation.prompts import chosen_probes
 from mint.validation.record import COLLAPSE, PATIENCE, Stopped, ValidationRecord, write_stopped
 from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply
-from rewards.formula import RewardWeights, raw_reward
+from rewards.formula import COMPONENTS, RewardWeights, raw_reward
 from rewards.text import visible_reply
 from rewards.types import Rating, Status
+
+_AS_IS = ("reason", "num_tokens", "truncated", "label_leak", *COMPONENTS[1:])
+"""Fields of `Signals` that `EvaluatedReply` has too."""
 
 
 class ValidationReply(NamedTuple):
@@ -121,15 +124,14 @@ class TrainingValidation:
             if reply.source == PROBE_SOURCE
         }
         probes = measure_probes(chosen_probes(settings.probes_per_category), said, settings.safety)
-        path = self._run.validation_path / f"step_{step}_probes.jsonl"
-        write_json_lines(path, (_probe_row(r, said) for r in probes.report.results))
+        rows = (_probe_row(result, said) for result in probes.report.results)
+        write_json_lines(self._run.validated_path(step, "probes"), rows)
         return assess(step, {**metrics, **probes.metrics}, probes.broken_safety, settings)
 
     def _keep_replies(
         self, step: int, turns: Sequence[ValidationReply], rows: Sequence[EvaluatedReply]
     ) -> None:
-        path = self._run.validation_path / f"step_{step}_replies.jsonl"
-        write_json_lines(path, (row.as_row() for row in rows))
+        write_json_lines(self._run.validated_path(step, "replies"), (row.as_row() for row in rows))
         failed = quarantine_rows(
             step, [t.graded for t in turns], [t.uid for t in turns], stage="validate"
         )
@@ -153,23 +155,16 @@ def evaluated(graded: GradedReply, weights: RewardWeights) -> EvaluatedReply:
         seeker=graded.seeker,
         reply=visible_reply(graded.reply).text,
         status=signals.status.value,
-        reason=signals.reason,
         previous_counts=graded.previous_counts,
         has_previous=graded.turn > 0,
-        num_tokens=signals.num_tokens,
-        truncated=signals.truncated,
         composite=raw_reward(signals, weights),
         empathy=None if rating is None else rating.aggregate,
         judge_logit=signals.quality if signals.quality_is_logit else None,
         dimensions={} if rating is None else dict(rating.dimensions),
-        kl=signals.kl,
-        entropy=signals.entropy,
-        bigram=signals.bigram,
-        trigram=signals.trigram,
-        label_leak=signals.label_leak,
         sentences=graded.sentences,
         tactics=graded.tactics,
         counts=signals.counts if ok else (),
+        **{name: getattr(signals, name) for name in _AS_IS},
     )
 
 
@@ -181,5 +176,5 @@ def _probe_row(result: ProbeResult, said: dict[str, str]) -> dict[str, Any]:
         "outcome": str(result.outcome),
         "reason": result.reason,
         "broken": [check.name for check in result.failed_checks],
-        "reply": said[name] if name in said else None,
+        "reply": said.get(name),
     }

@@ -1,7 +1,8 @@
-"""Signals as verl carries them: a flat dict of floats and strings, the same keys for every reply.
+"""Signals as verl carries them: a flat dict of floats and one text, the same keys always.
 
 verl ships `reward_extra_info` from the reward worker to the trainer inside TransferQueue. It wants
-plain values and identical keys; a missing number travels as NaN, so it can never be mistaken for 0.
+plain values and identical keys, and may filter groups by a number; a missing number travels as
+NaN, so it can never be mistaken for 0.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 from mint.rundir.quarantine import request_from_row, request_row
+from mint.shell.files import jsonable
 from rewards.formula import COMPONENTS
 from rewards.scorer import ScoringRequest
 from rewards.types import DIMENSIONS, Failure, Signals, Status
 
-KEY = "reward_extra_info"
+KEY, WHOLE = "reward_extra_info", "graded"
+NUMBERS = (*COMPONENTS, "num_tokens", "label_leak", "truncated")
+"""Fields of `Signals` that also travel as floats, beside the judge's dimensions."""
 
 
 class GradedReply(NamedTuple):
@@ -43,66 +48,37 @@ class GradedReply(NamedTuple):
 
 def pack(graded: GradedReply) -> dict[str, float | str]:
     """The wire form of one reply."""
-    signals = graded.signals
-    wire: dict[str, float | str] = {
-        "status": str(signals.status),
-        "reason": signals.reason,
-        "num_tokens": float(signals.num_tokens),
-        "label_leak": float(signals.label_leak),
-        "truncated": float(signals.truncated),
-        "counts": json.dumps(list(signals.counts)),
-        "reply": graded.reply,
-        "seeker": graded.seeker,
-        "conversation_id": graded.conversation_id,
-        "turn": float(graded.turn),
-        "previous_counts": json.dumps(list(graded.previous_counts)),
-        "sentences": json.dumps(list(graded.sentences)),
-        "tactics": json.dumps([list(t) for t in graded.tactics]),
-        "grade_s": graded.grade_s,
-        "failures": json.dumps({name: f._asdict() for name, f in signals.failures.items()}),
-        "quality_is_logit": float(signals.quality_is_logit),
-        "tagger_repeat_std": _wired(graded.tagger_repeat_std),
-        "judge_repeat_std": _wired(graded.judge_repeat_std),
-        "request": "" if graded.request is None else json.dumps(request_row(graded.request)),
-    }
-    for name in COMPONENTS:
-        wire[name] = _wired(getattr(signals, name))
-    for name in DIMENSIONS:
-        wire[name] = graded.dimensions[name] if name in graded.dimensions else math.nan
-    return wire
+    signals = asdict(replace(graded.signals, tagging=None, rating=None))
+    numbers = {name: _wired(signals[name]) for name in NUMBERS}
+    numbers |= {name: _wired(graded.dimensions.get(name)) for name in DIMENSIONS}
+    request = None if graded.request is None else request_row(graded.request)
+    whole = {**graded._asdict(), "signals": signals, "request": request}
+    return {**numbers, WHOLE: json.dumps(jsonable(whole))}
 
 
 def unpack(wire: Mapping[str, Any]) -> GradedReply:
-    """Inverse of `pack`."""
+    """Inverse of `pack`, but for the signals' tagging and rating, which are not sent."""
+    row = json.loads(wire[WHOLE])
+    given = row["signals"]
     signals = Signals(
-        status=Status(wire["status"]),
-        reason=wire["reason"],
-        failures={n: Failure(**f) for n, f in json.loads(wire["failures"]).items()},
-        num_tokens=int(wire["num_tokens"]),
-        label_leak=bool(wire["label_leak"]),
-        truncated=bool(wire["truncated"]),
-        counts=tuple(json.loads(wire["counts"])),
-        quality=_number(wire["quality"]),
-        quality_is_logit=bool(wire["quality_is_logit"]),
-        kl=_number(wire["kl"]),
-        entropy=_number(wire["entropy"]),
-        bigram=_number(wire["bigram"]),
-        trigram=_number(wire["trigram"]),
+        **{
+            **given,
+            **{name: _number(wire[name]) for name in COMPONENTS},
+            "status": Status(given["status"]),
+            "failures": {name: Failure(*failure) for name, failure in given["failures"].items()},
+            "counts": tuple(given["counts"]),
+        }
     )
     return GradedReply(
-        signals=signals,
-        reply=wire["reply"],
-        seeker=wire["seeker"],
-        conversation_id=wire["conversation_id"],
-        turn=int(wire["turn"]),
-        previous_counts=tuple(json.loads(wire["previous_counts"])),
-        sentences=tuple(json.loads(wire["sentences"])),
-        tactics=tuple(tuple(t) for t in json.loads(wire["tactics"])),
-        dimensions={n: float(wire[n]) for n in DIMENSIONS if not math.isnan(wire[n])},
-        grade_s=float(wire["grade_s"]),
-        tagger_repeat_std=_number(wire["tagger_repeat_std"]),
-        judge_repeat_std=_number(wire["judge_repeat_std"]),
-        request=request_from_row(json.loads(wire["request"])) if wire["request"] else None,
+        **{
+            **row,
+            "signals": signals,
+            "previous_counts": tuple(row["previous_counts"]),
+            "sentences": tuple(row["sentences"]),
+            "tactics": tuple(map(tuple, row["tactics"])),
+            "dimensions": {n: value for n, value in row["dimensions"].items() if value is not None},
+            "request": None if row["request"] is None else request_from_row(row["request"]),
+        }
     )
 
 

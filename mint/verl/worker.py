@@ -1,4 +1,4 @@
-"""The training process: `python -m mint.verl.worker RUN_DIR`, started by `mint.training.supervise`.
+"""The training process: `python -m mint.verl.worker RUN_DIR`, started by `mint.training.pipeline`.
 
 Reads RUN/config.yaml, checks that verl sees mint's plug-in, trains, and leaves RUN/logs/error.json
 when it fails. Everything it prints (verl, Ray, vLLM) goes to RUN/logs/verl.log.
@@ -10,9 +10,10 @@ import sys
 import traceback
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mint.rundir.directory import RunDir
+from mint.shell.files import write_json
 from rewards.errors import ConfigError, MintError
 
 
@@ -20,11 +21,9 @@ def main(run_path: str) -> int:
     """Train the run in `run_path`; 0 when it finished."""
     run = RunDir(Path(run_path))
     try:
-        config = OmegaConf.load(run.config_path)
-        assert isinstance(config, DictConfig)
-        _train(config)
+        _train(run.read_config())
     except BaseException as error:
-        run.write_json("logs/error.json", describe(error))
+        write_json(run.error_path, describe(error))
         traceback.print_exc()
         return 1
     return 0

@@ -24,30 +24,34 @@ PROBE_TIMEOUT_S = 3.0
 async def served_models(client: GraderClient, names: Sequence[str]) -> dict[str, str]:
     """Model name -> what the servers say it is made of (`root`), for the names needed.
 
-    Raises ConfigError, naming the server, when one does not answer, refuses the token, lacks a
-    name, or says something else than the others. In a replay the recorded answer is used.
+    Raises one ConfigError that names every server that does not answer, refuses the token, lacks a
+    name, or says something else than the first good one. In a replay the recorded answer is used.
     """
     settings = client.settings
-    request = Request(MODELS, {})
-    answers = await client.ask_each_url(request, _read_models)
+    answers = await client.ask_each_url(Request(MODELS, {}), _read_models)
     said: dict[str, str] = {}
+    problems = []
     for url, models in answers.items():
         if isinstance(models, Failure):
-            raise ConfigError(_explain(settings.where, url, models, settings.token_file))
+            problems.append(_explain(settings.where, url, models, settings.token_file))
+            continue
         missing = [name for name in names if name not in models]
         if missing:
-            raise ConfigError(
+            problems.append(
                 f"{settings.where}: {url} does not serve {', '.join(missing)}; it serves "
                 f"{', '.join(sorted(models)) or 'nothing'} (set {settings.where}.model, or start "
                 "the server with these names)"
             )
+            continue
         mine = {name: models[name] for name in names}
         if said and mine != said:
-            raise ConfigError(
+            problems.append(
                 f"{settings.where}.urls must all serve the same models: {url} has {mine}, the "
                 f"others have {said}"
             )
-        said = mine
+        said = said or mine
+    if problems:
+        raise ConfigError("; ".join(problems))
     return said
 
 

@@ -15,6 +15,7 @@ from mint.bench.__main__ import BenchConfig, as_text
 from mint.bench.stats import Spread, spread
 from mint.config.schema import mint_config
 from mint.data.banks import Banks, Scenario
+from mint.rundir.quarantine import turn_request
 from mint.shell import cli
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
 from rewards.errors import ConfigError, DataError
@@ -73,6 +74,7 @@ def test_spread_is_median_and_range() -> None:
     assert spread([3.0, 1.0, 10.0]) == Spread(3.0, 1.0, 10.0, 3)
     with pytest.raises(DataError, match="nothing was measured"):
         spread([])
+    assert spread([1.0, 2.0, 4.0]).rate(8) == Spread(4.0, 2.0, 8.0, 3)
 
 
 def test_parts_of_a_step_add_up_and_the_first_is_left_out() -> None:
@@ -191,11 +193,11 @@ def test_neighbours_are_one_group() -> None:
 def test_requests_carry_what_the_row_says() -> None:
     row = {
         "history": '[{"role": "seeker", "content": "Hi."}]',
-        "counts": [1] + [0] * 9,
-        "tactics": '[[["information"], []]]',
+        "previous_counts": [1] + [0] * 9,
+        "history_tactics": '[[["information"], []]]',
     }
-    request = trl_grpo.scoring_request(
-        "<think>no</think> I hear you.", row, lambda text: len(text.split()), truncated=True
+    request = turn_request(
+        row, "<think>no</think> I hear you.", lambda text: len(text.split()), truncated=True
     )
     assert request.history[-1].content == "Hi."
     assert request.previous_counts == (1.0, *[0.0] * 9)

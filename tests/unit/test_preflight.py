@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from mint.config import compose, recipes
 from mint.config.schema import mint_config
 from mint.policy.model_files import ModelFacts, is_local, model_facts
-from mint.training import preflight
+from mint.training import memory, preflight
 from rewards.errors import ConfigError
 
 
@@ -111,7 +111,7 @@ def test_too_little_memory_is_refused(
     class Little:
         available = 2 * 1024**3
 
-    monkeypatch.setattr(preflight.psutil, "virtual_memory", lambda: Little)
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: Little)
     with pytest.raises(ConfigError, match="not enough memory: this run needs about"):
         check(config(model, data))
 
@@ -183,11 +183,11 @@ def test_gpu_memory(overrides: list[str], total: float | None, expected: str | N
     recipes.register(recipes.find_recipes())
     built = compose.compose_config(["+recipe=mint_4b", *overrides])
     if expected is None:
-        preflight.check_gpu_memory(built, QWEN3_4B, total)
+        memory.check_gpu_memory(built, QWEN3_4B, total)
         preflight.check_batches(built)
         return
     with pytest.raises(ConfigError) as error:
-        preflight.check_gpu_memory(built, QWEN3_4B, total)
+        memory.check_gpu_memory(built, QWEN3_4B, total)
     assert expected in str(error.value)
 
 

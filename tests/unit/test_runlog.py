@@ -17,7 +17,7 @@ from mint.rundir.manifest import (
     read_manifest,
     start_manifest,
 )
-from mint.shell.files import sha256_file, write_text_atomic
+from mint.shell.files import sha256_file, write_json, write_text_atomic
 from rewards.errors import ConfigError, DataError
 from rewards.types import GraderIdentity
 
@@ -97,7 +97,7 @@ def test_a_half_written_last_row_is_left_out_and_a_broken_one_is_an_error(run):
 
 def test_samples_keep_text_and_order(run):
     run.append_samples([{"reply": "Größe <b>\n"}, {"reply": "second", "counts": (1, 2)}])
-    run.append_sample({"reply": "third"})
+    run.append_samples([{"reply": "third"}])
     assert [row["reply"] for row in run.read_samples()] == ["Größe <b>\n", "second", "third"]
     assert run.read_samples()[1]["counts"] == [1, 2]
 
@@ -135,7 +135,7 @@ def test_json_is_written_at_once_and_leaves_no_temporary_file(run):
 
 
 def test_a_failed_write_keeps_the_old_file(run):
-    path = run.write_json("a.json", {"n": 1})
+    path = write_json(run.path / "a.json", {"n": 1})
     with pytest.raises(UnicodeEncodeError):
         write_text_atomic(path, "\ud800")
     assert run.read_json("a.json") == {"n": 1}

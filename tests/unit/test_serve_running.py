@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from mint.serving.server import Launch, ServerProcess
+from mint.serving.server import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -227,17 +227,15 @@ def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     )
     log = tmp_path / "logs" / "server.log"
     server = ServerProcess(
-        Launch(
-            command=(sys.executable, "-c", body),
-            environment=lambda scratch: {"TMPDIR": str(scratch)},
-            url="http://127.0.0.1:9",
-            log=log,
-        )
+        command=(sys.executable, "-c", body),
+        environment=lambda scratch: {"TMPDIR": str(scratch)},
+        url="http://127.0.0.1:9",
+        log=log,
     )
     server.start()
     while not log.read_text().strip():
         time.sleep(0.02)
-    pids = [server.pid, int(log.read_text())]
+    pids = [server.session.pid, int(log.read_text())]
     assert sorted(server.memory().pids) == sorted(pids)
     assert server.memory().gib > 0
     server.stop(grace_s=0.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +46,20 @@ def test_a_dead_server_is_named(annotations: Path) -> None:
         )
 
 
+def test_all_that_is_wrong_is_told_in_the_order_of_the_settings(
+    url: str, annotations: Path
+) -> None:
+    rater = judge(url, model="chatt", urls=[url, DEAD])
+    with pytest.raises(ConfigError) as error:
+        check_servers(built(lora(DEAD, annotations), rater))
+    assert re.fullmatch(
+        rf"mint.tagger.served: no server answers at {DEAD} .*; "
+        rf"mint.judge.served: {url} does not serve chatt; .*; "
+        rf"mint.judge.served: no server answers at {DEAD} .*",
+        str(error.value),
+    )
+
+
 def test_missing_adapters_are_named(url: str, server: Any, annotations: Path) -> None:
     server.models = [name for name in server.models if name not in ("advice", "reappraisal")]
     with pytest.raises(ConfigError, match=r"does not serve advice, reappraisal; it serves .*llama"):
@@ -66,9 +81,15 @@ def test_a_missing_or_wrong_token_is_told(
     if given:
         (tmp_path / "token").write_text(f"{given}-s3cret")
         changes["token_file"] = str(tmp_path / "token")
-    with pytest.raises(ConfigError, match=r"refuses .*set mint.tagger.served.token_file") as error:
+    with pytest.raises(ConfigError) as error:
         check_servers(built(lora(url, annotations, **changes), judge(url, **changes)))
-    assert "s3cret" not in str(error.value)
+    text = str(error.value)
+    assert re.fullmatch(
+        r"mint.tagger.served: .* refuses .*; set mint.tagger.served.token_file .*; "
+        r"mint.judge.served: .* refuses .*; set mint.judge.served.token_file .*",
+        text,
+    )
+    assert "s3cret" not in text
 
 
 def test_the_right_token_passes(url: str, server: Any, annotations: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from mint.rundir.directory import RunDir
 from mint.verl.checkpoint import newest_checkpoint
 from mint.verl.group_reward import step_rewards
 from mint.verl.samples import sample_rows
-from mint.verl.step_metrics import translate
+from mint.verl.step_metrics import _VERL_KEYS, LOGGED_TWICE, translate
 from mint.verl.wire import GradedReply, pack, unpack
 from rewards.formula import RewardWeights
 from rewards.types import Failure, Signals, Status
@@ -146,6 +146,11 @@ def test_translation_renames_and_leaves_out_the_unmeasured() -> None:
     assert mine["throughput/replies_per_s"] == 16.0
     assert "critic/score/mean" not in mine
     assert "time/update_s" not in mine
+
+
+def test_a_number_has_one_name_on_tensorboard() -> None:
+    assert set(_VERL_KEYS.values()) < set(LOGGED_TWICE)
+    assert not any(name in LOGGED_TWICE for name in translate(dict.fromkeys(LOGGED_TWICE, 1.0)))
 
 
 def test_newest_checkpoint_is_the_highest_number(tmp_path: object) -> None:

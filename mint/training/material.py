@@ -1,0 +1,46 @@
+"""What a run of the demo builds for itself: its data and its tiny policy."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from mint.config.schema import MintConfig
+from mint.data.synthetic import build_demo_data
+from mint.shell.console import say
+from mint.shell.processes import TrainingError, python_module
+
+DATA, POLICY = "data", "policy"
+
+
+def missing(config: DictConfig, mint: MintConfig) -> dict[str, str]:
+    """DATA and POLICY, those that the run has to build first -> in words."""
+    found = {}
+    if mint.data.source == "synthetic" and not Path(mint.data.train_file).is_file():
+        found[DATA] = f"the generated data in {mint.data.dir}"
+    # Only the recipe's own path is built: a mistyped model path must be an error.
+    own = str(config.actor_rollout_ref.model.path) == mint.policy.path
+    there = (Path(mint.policy.path) / "config.json").is_file()
+    if mint.policy.build == "tiny" and own and not there:
+        found[POLICY] = f"the tiny policy in {mint.policy.path}"
+    return found
+
+
+def build(config: DictConfig, mint: MintConfig) -> None:
+    """Build what is missing. Raises TrainingError when the policy cannot be built."""
+    wanted = missing(config, mint)
+    if DATA in wanted:
+        say(f"generating {mint.data.num_conversations} conversations in {mint.data.dir}")
+        build_demo_data(mint.data.dir, mint.data.num_conversations, mint.data.seed)
+    if POLICY in wanted:
+        say(f"building {wanted[POLICY]} (about two minutes on two cores)")
+        in_own_process("mint.tiny", f"output={mint.policy.path}", f"seed={mint.policy.seed}")
+
+
+def in_own_process(module: str, *arguments: str) -> None:
+    """Run a stage whose memory must be gone before the next one. Raises TrainingError."""
+    status = subprocess.run(python_module(module, *arguments), check=False).returncode
+    if status:
+        raise TrainingError(f"the stage `python -m {module} {' '.join(arguments)}` failed")
