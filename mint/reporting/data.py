@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,6 +18,8 @@ from mint.shell.files import read_json_lines
 from mint.validation.choice import Validation
 from mint.validation.record import read_validations
 from rewards.errors import DataError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,10 @@ class ReportData:
     def series(self, key: str) -> tuple[float | None, ...]:
         """One metric over the steps."""
         return tuple(_finite(row[key]) if key in row else None for row in self.metrics)
+
+    def table(self, keys: Iterable[str]) -> dict[str, tuple[float | None, ...]]:
+        """Several metrics over the steps."""
+        return {key: self.series(key) for key in keys}
 
     def has(self, *keys: str) -> bool:
         """Whether any of the metrics was logged at least once."""
@@ -91,22 +97,8 @@ def load(run: RunDir) -> ReportData:
     )
 
 
-def paired_samples(data: ReportData, limit: int) -> list[tuple[EvaluatedReply, EvaluatedReply]]:
-    """First replies before and after to up to `limit` prompts, evenly spaced over the turns.
-
-    Turns with a previous supporter turn come first, because only there can a reply repeat it.
-    """
-    after = {(r.conversation_id, r.turn): r for r in data.after_replies if r.sample == 0}
-    pairs = [
-        (reply, after[reply.conversation_id, reply.turn])
-        for reply in data.before_replies
-        if reply.sample == 0 and (reply.conversation_id, reply.turn) in after
-    ]
-    pairs = [pair for pair in pairs if pair[0].has_previous] or pairs
-    return _spaced(pairs, limit)
-
-
-def _spaced(items: Sequence[Any], limit: int) -> list[Any]:
+def spread(items: Sequence[Item], limit: int) -> list[Item]:
+    """Up to `limit` items, evenly spaced."""
     if len(items) <= limit:
         return list(items)
     return [items[int((i + 0.5) * len(items) / limit)] for i in range(limit)]

@@ -6,7 +6,19 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from mint.pages.html import code, facts, label, missing, more, number, section, table, text
+from mint.pages.html import (
+    code,
+    facts,
+    grid,
+    listed,
+    missing,
+    more,
+    number,
+    section,
+    spaced,
+    table,
+    text,
+)
 from mint.reporting.data import ReportData
 
 _SETTINGS = {
@@ -62,13 +74,12 @@ def graders_section(data: ReportData) -> str:
         "The same graders score training and evaluation. A policy can learn to please a grader, so "
         "a gain here is a gain in the eyes of these graders, not yet of people."
     )
-    return section("graders", title, f'<div class="grid">{"".join(blocks)}</div>', lead)
+    return section("graders", title, grid(blocks), lead)
 
 
 def notes_section(data: ReportData) -> str:
     """How far the numbers reach."""
-    items = "".join(f"<li>{note}</li>" for note in _notes(data))
-    return section("notes", "How far to trust this", f"<ul>{items}</ul>")
+    return section("notes", "How far to trust this", listed(_notes(data)))
 
 
 def duration(manifest: Mapping[str, Any]) -> str:
@@ -127,7 +138,7 @@ def _figures(card: Mapping[str, Any]) -> Iterator[list[str]]:
         for name, value in values.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 digits = 0 if isinstance(value, int) else 3
-                yield [f"{label(block).capitalize()}: {label(name)}", number(value, digits)]
+                yield [text(f"{spaced(block).capitalize()}: {spaced(name)}"), number(value, digits)]
 
 
 def _notes(data: ReportData) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mint.pages.html import spaced, text
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, NEGATIVE_DIMENSIONS
 
@@ -17,6 +18,12 @@ class Measure(NamedTuple):
     better: int
     """1: higher is better, -1: lower is better, 0: neither."""
     digits: int = 2
+
+    @property
+    def heading(self) -> str:
+        """Title, meaning and direction, as ready HTML."""
+        arrow = {1: "higher is better", -1: "lower is better", 0: "neither is better"}[self.better]
+        return f'{text(self.title)}<span class="sub">{text(self.meaning)}; {arrow}</span>'
 
 
 _DIMENSION_MEANING = {
@@ -63,7 +70,7 @@ MEASURES: dict[str, Measure] = {
     "failed": Measure("Not graded", "share of replies a grader failed on", -1, 3),
     **{
         name: Measure(
-            name.replace("_", " ").capitalize(),
+            spaced(name).capitalize(),
             _DIMENSION_MEANING[name],
             -1 if name in NEGATIVE_DIMENSIONS else 1,
         )
@@ -84,24 +91,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "failed",
     ),
 }
-
-
-def excludes_zero(row: Mapping[str, Any]) -> bool | None:
-    """Whether the interval of a comparison row lies on one side of 0; None without interval."""
-    if row["ci_low"] is None or row["ci_high"] is None:
-        return None
-    return bool(row["ci_low"] > 0 or row["ci_high"] < 0)
-
-
-def verdict(name: str, row: Mapping[str, Any]) -> str:
-    """ "better", "worse", "changed", "no clear change" or "not known"."""
-    clear = excludes_zero(row)
-    if clear is None or row["difference"] is None:
-        return "not known"
-    if not clear:
-        return "no clear change"
-    direction = MEASURES[name].better * (1 if row["difference"] > 0 else -1)
-    return {1: "better", -1: "worse", 0: "changed"}[direction]
 
 
 def prevalence(summary: Mapping[str, Any] | None) -> list[float | None]:

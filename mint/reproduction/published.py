@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -72,10 +72,6 @@ class Published:
     def label(self, name: SystemName) -> str:
         """Method and size, for people."""
         return f"{self.method(name).title} {name.size}".rstrip()
-
-    def absent(self, found: Sequence[str]) -> list[str]:
-        """Published systems that are not among the folders found."""
-        return [folder for folder in self.systems if folder not in found]
 
 
 @dataclass(frozen=True, kw_only=True)

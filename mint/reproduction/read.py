@@ -4,7 +4,8 @@
     evaluation/eval_outputs/<system>/*_ratings.csv           the judge's six ratings of each reply
 
 A reply is known by its conversation and by `turn_index`, the number of messages before it; ratings
-join on these two, never on the order of a file.
+join on these two, never on the order of a file. A folder without replies, such as the ratings of
+the judge against experts, is no system.
 """
 
 from __future__ import annotations
@@ -94,25 +95,41 @@ def parse_name(folder: str) -> SystemName:
 
 
 def find_systems(upstream: Path, skip: Sequence[str] = ()) -> list[str]:
-    """Folder names of the released systems, sorted.
+    """Folder names of the released systems, sorted: those with tagged replies.
 
-    Raises ConfigError when `upstream` holds no system or `skip` names one that is not there.
+    Raises ConfigError when `upstream` holds no system or `skip` names a folder that is not there.
     """
-    folders = {
-        path.name
-        for parent in (OUTPUTS, RATINGS)
-        for path in sorted((upstream / parent).glob("*"))
-        if path.is_dir() and not path.name.startswith(".")
-    }
-    if not folders:
+    folders = _folders(upstream)
+    systems = [name for name in folders if _has_replies(upstream, name)]
+    if not systems:
         raise ConfigError(
-            f"no system in {upstream / OUTPUTS} or {upstream / RATINGS}; upstream=PATH must be a "
-            "checkout of the official repository"
+            f"no system in {upstream / OUTPUTS}: no folder there holds {TAGGED}; upstream=PATH "
+            "must be a checkout of the official repository"
         )
-    unknown = sorted(set(skip) - folders)
+    unknown = sorted(set(skip) - set(folders))
     if unknown:
         raise ConfigError(f"skip names {unknown[0]!r}, which is not in {upstream / OUTPUTS}")
-    return sorted(folders - set(skip))
+    return [name for name in systems if name not in skip]
+
+
+def without_replies(upstream: Path, skip: Sequence[str] = ()) -> list[str]:
+    """Folders of outputs and ratings that are no systems, sorted; `skip` leaves names out."""
+    return [n for n in _folders(upstream) if n not in skip and not _has_replies(upstream, n)]
+
+
+def _folders(upstream: Path) -> list[str]:
+    return sorted(
+        {
+            path.name
+            for parent in (OUTPUTS, RATINGS)
+            for path in (upstream / parent).glob("*")
+            if path.is_dir() and not path.name.startswith(".")
+        }
+    )
+
+
+def _has_replies(upstream: Path, folder: str) -> bool:
+    return (upstream / OUTPUTS / folder / TAGGED).is_file()
 
 
 def read_system(upstream: Path, folder: str) -> System:

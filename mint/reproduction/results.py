@@ -1,17 +1,13 @@
-"""From a folder of released files to everything that is reported, and to metrics.json."""
+"""From a folder of released files to everything that is reported."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import mint
 from mint.evaluation import bert_score
-from mint.evaluation.bootstrap import Interval, resample_counts
-from mint.evaluation.repetition import Null
+from mint.evaluation.bootstrap import resample_counts
 from mint.reproduction.compare import Comparison, compare_all
 from mint.reproduction.experts import Agreement, agreement, read_experts
 from mint.reproduction.measure import Measured, measure
@@ -24,7 +20,7 @@ from mint.reproduction.published import (
     check_claims,
     load,
 )
-from mint.reproduction.read import find_systems, read_system
+from mint.reproduction.read import find_systems, read_system, without_replies
 from mint.reproduction.settings import ReproduceSettings
 from mint.reproduction.sums import sums_of
 from mint.reproduction.surface import SurfaceCheck, check_surface
@@ -50,6 +46,8 @@ class Results:
     systems: Mapping[str, Measured]
     absent: tuple[str, ...]
     """Published systems that are not in the folder."""
+    without_replies: tuple[str, ...]
+    """Folders of ratings or outputs that are no systems, because they hold no tagged replies."""
     cells: tuple[Cell, ...]
     claims: tuple[ClaimCheck, ...]
     surface: tuple[SurfaceCheck, ...]
@@ -95,7 +93,8 @@ def reproduce(settings: ReproduceSettings, step: Step) -> Results:
         num_pairs=num_pairs,
         previous_turns=dict(zip(TACTIC_NAMES, before_PK.sum(axis=0).tolist(), strict=True)),
         systems=systems,
-        absent=tuple(published.absent(folders)),
+        absent=tuple(name for name in published.systems if name not in folders),
+        without_replies=tuple(without_replies(upstream, settings.skip)),
         cells=tuple(check_cells(published, observed)),
         claims=tuple(check_claims(published, observed)),
         surface=_surface_checks(panel, settings, published, observed),
@@ -145,116 +144,3 @@ def _agreement(panel: Panel, settings: ReproduceSettings, upstream: Path) -> tup
     groups = len(panel.turns.conversations)
     drawn_RC = resample_counts(groups, settings.resamples, settings.seed)
     return tuple(agreement(panel, experts_ECD, drawn_RC, settings.confidence))
-
-
-def as_json(results: Results) -> dict[str, Any]:
-    """The content of metrics.json; a number that does not exist is null."""
-    settings = asdict(results.settings)
-    # Where the files lay on one machine says nothing on another one.
-    del settings["upstream"], settings["output"]
-    settings["bertscore_model"] = Path(settings["bertscore_model"]).name
-    return _plain(
-        {
-            "mint": mint.__version__,
-            "settings": settings,
-            "judge": results.judge,
-            "num_conversations": results.num_conversations,
-            "num_turns": results.num_turns,
-            "num_pairs": results.num_pairs,
-            "previous_turns_with_tactic": results.previous_turns,
-            "systems": {name: one.values for name, one in results.systems.items()},
-            "intervals": {name: one.intervals for name, one in results.systems.items()},
-            "nulls": {name: one.nulls for name, one in results.systems.items()},
-            "details": {name: _details(results, one) for name, one in results.systems.items()},
-            "missing": results.absent,
-            "published": _published(results),
-            "claims": {check.claim.key: _claim(check) for check in results.claims},
-            "surface": {check.row.title: _surface(check) for check in results.surface},
-            "agreement": {one.dimension: _agreed(results, one) for one in results.agreement},
-            "comparisons": {
-                metric: [asdict(pair) for pair in pairs]
-                for metric, pairs in results.comparisons.items()
-            },
-        }
-    )
-
-
-def _published(results: Results) -> dict[str, Any]:
-    tolerance = results.published.tolerance
-    cells = [
-        {
-            **asdict(cell),
-            "difference": cell.difference,
-            "reproduces": cell.reproduces(tolerance),
-        }
-        for cell in results.cells
-    ]
-    return {
-        "source": results.published.source,
-        "tolerance": tolerance,
-        "num_cells": len(cells),
-        "num_reproduced": results.num_reproduced,
-        "cells": cells,
-    }
-
-
-def _details(results: Results, one: Measured) -> dict[str, Any]:
-    method = results.published.method(one.name)
-    return {
-        "label": results.published.label(one.name),
-        "kind": method.kind,
-        "method": one.name.method,
-        "size": one.name.size,
-        "always_on": one.always_on,
-        "top_opening_words": one.opening,
-        "top_phrase_words": one.phrase,
-        "num_unrated": one.num_unrated,
-    }
-
-
-def _claim(check: ClaimCheck) -> dict[str, Any]:
-    facts = {
-        "title": check.claim.title,
-        "published": check.claim.percent,
-        "observed": check.observed,
-        "observed_from_rounded_cells": check.from_cells,
-        "by_size": check.parts,
-        "reproduces": check.reproduces,
-    }
-    return {
-        **facts,
-        "status": "missing system" if check.missing else "computed",
-        "missing": check.missing,
-    }
-
-
-def _surface(check: SurfaceCheck) -> dict[str, Any]:
-    return {
-        "published": check.row.values,
-        "observed": check.observed,
-        "missing": check.missing,
-    }
-
-
-def _agreed(results: Results, one: Agreement) -> dict[str, Any]:
-    facts = asdict(one)
-    del facts["dimension"]
-    stated = results.published.agreement
-    if one.dimension in stated:
-        facts["published_spearman"], facts["published_kappa"] = stated[one.dimension]
-    return facts
-
-
-def _plain(value: Any) -> Any:
-    """Ready for strict JSON: NaN as null, tuples as lists, intervals as [low, high]."""
-    if isinstance(value, Null):
-        return _plain(value._asdict())
-    if isinstance(value, Interval):
-        return [_plain(value.low), _plain(value.high)]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mint import reproduce
 from mint.reproduction.published import load
+from mint.reproduction.report.files import write
 from mint.reproduction.results import reproduce as make_results
 from mint.reproduction.settings import ReproduceSettings
 
@@ -64,7 +64,7 @@ def make_page(upstream: Path, folder: Path) -> Path:
         shuffles=200,
         equal_length=50,
     )
-    return reproduce.write(make_results(settings, lambda *_: None), folder).resolve()
+    return write(make_results(settings, lambda *_: None), folder).resolve()
 
 
 @pytest.fixture(scope="module", params=["made up, all systems", "released"])

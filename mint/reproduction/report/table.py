@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mint.evaluation.bootstrap import Interval
+from mint.reproduction.measure import Measured
 from mint.reproduction.results import Results
 
 
@@ -41,17 +42,35 @@ class Table:
     note: str = ""
 
 
-def measures_table(
-    results: Results, name: str, title: str, measures: Sequence[tuple[str, str, int]]
+Field = tuple[Column, Callable[[Measured], Value]]
+"""A column of a table of systems, and what it shows of one."""
+
+
+def systems_table(
+    results: Results, name: str, title: str, fields: Sequence[Field], note: str = ""
 ) -> Table:
-    """A row a system and a column for each (metric, heading, digits)."""
-    columns = [Column("system", "System")]
-    columns += [Column(key, heading, digits) for key, heading, digits in measures]
-    rows: list[tuple[Value, ...]] = [
-        (results.label(folder), *(one.values[key] for key, _, _ in measures))
-        for folder, one in results.systems.items()
-    ]
-    return Table(name=name, title=title, columns=tuple(columns), rows=tuple(rows))
+    """A row a system, a column a field."""
+    return Table(
+        name=name,
+        title=title,
+        columns=(Column("system", "System"), *(column for column, _ in fields)),
+        rows=tuple(
+            (results.label(folder), *(pick(one) for _, pick in fields))
+            for folder, one in results.systems.items()
+        ),
+        note=note,
+    )
+
+
+def metric(key: str, title: str, digits: int = 3) -> Field:
+    """The value of a metric."""
+    return Column(key, title, digits), lambda one: one.values[key]
+
+
+def ends(key: str) -> tuple[Field, Field]:
+    """The interval of a metric."""
+    low, high = interval_columns(key)
+    return (low, lambda one: one.intervals[key].low), (high, lambda one: one.intervals[key].high)
 
 
 def interval_columns(key: str) -> tuple[Column, Column]:

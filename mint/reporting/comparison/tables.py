@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.own_sequence import compare_own, own_sequence
-from mint.evaluation.summary import Difference, Estimate, compare, summarise
-from mint.pages import svg
-from mint.pages.html import more, number, section, table, text
-from mint.reporting.contestants import System
+from mint.evaluation.summary import Estimate, compare, summarise
+from mint.pages.html import interval, more, number, section, spaced, table, text, watch
+from mint.reporting.changes import Change, reach_of
+from mint.reporting.comparison.contestants import System
 from mint.reporting.measures import MEASURES, Measure
 from rewards.errors import DataError
 from rewards.types import DIMENSIONS
@@ -80,9 +79,9 @@ def protocol_section(
         f"Brackets hold {settings.confidence:.0%} intervals from resampled conversations. "
         "Differences are to the first system, paired by turn on the turns both have answered."
     )
-    body = _counts(systems)
+    body = _lost(systems)
     if known:
-        gained = {s.name: _differences(known[0], s, settings) for s in known[1:]}
+        gained = {s.name: _changes(known[0], s, settings) for s in known[1:]}
         body += _table(MAIN, known, values, gained, f"{title}: main measures")
         body += more(
             "All other measures",
@@ -91,39 +90,32 @@ def protocol_section(
     return section(anchor, title, body, lead)
 
 
-def _differences(first: System, other: System, settings: EvaluationConfig) -> dict[str, Difference]:
+def _changes(first: System, other: System, settings: EvaluationConfig) -> dict[str, Change]:
     try:
-        return {
+        found = {
             **compare(first.replies, other.replies, settings),
             **compare_own(first.replies, other.replies, settings),
         }
     except DataError:
         return {}  # They share no turn, which the table says.
+    return {name: Change.of(asdict(one)) for name, one in found.items()}
 
 
-def _counts(systems: Sequence[System]) -> str:
+def _lost(systems: Sequence[System]) -> str:
     notes = []
     for system in systems:
-        lost = [
-            f"{system.counts[name]} {name.replace('_', ' ')}"
-            for name in _LOST
-            if system.counts.get(name)
-        ]
+        lost = [f"{system.counts[n]} {spaced(n)}" for n in _LOST if system.counts.get(n)]
         if lost:
             asked = system.counts["asked"]
-            notes.append(
-                f"<li><b>{text(system.name)}</b>: of {asked} replies {', '.join(lost)}</li>"
-            )
-    if not notes:
-        return ""
-    return f'<aside class="watch"><h3>Lost or cut replies</h3><ul>{"".join(notes)}</ul></aside>'
+            notes.append(f"<b>{text(system.name)}</b>: of {asked} replies {', '.join(lost)}")
+    return watch("Lost or cut replies", notes)
 
 
 def _table(
     names: Sequence[str],
     systems: Sequence[System],
     values: Mapping[str, Mapping[str, Estimate]],
-    gained: Mapping[str, Mapping[str, Difference]],
+    gained: Mapping[str, Mapping[str, Change]],
     caption: str,
 ) -> str:
     rows = []
@@ -131,66 +123,29 @@ def _table(
         shown = [values[system.name].get(name) for system in systems]
         if all(value is None or value.mean is None for value in shown):
             continue
-        reach = _reach(name, gained)
-        cells = [
-            _cell(name, value, gained[s.name].get(name) if s.name in gained else None, reach, i)
-            for i, (s, value) in enumerate(zip(systems, shown, strict=True))
-        ]
-        rows.append([_title(name), *cells])
+        changes = [gained[system.name].get(name) for system in systems[1:]]
+        reach = reach_of(change for change in changes if change is not None)
+        measure = ALL_MEASURES[name]
+        cells = [_value(measure, shown[0], '<span class="range">first system</span>')]
+        for value, change in zip(shown[1:], changes, strict=True):
+            cells.append(_value(measure, value, _change(measure, change, reach)))
+        rows.append([measure.heading, *cells])
     head = ("Measure", *(text(system.name) for system in systems))
     return table(head, rows, caption, kind="wide compare")
 
 
-def _title(name: str) -> str:
-    measure = ALL_MEASURES[name]
-    arrow = {1: "higher is better", -1: "lower is better", 0: "neither is better"}[measure.better]
-    return f'{text(measure.title)}<span class="sub">{text(measure.meaning)}; {arrow}</span>'
-
-
-def _reach(name: str, gained: Mapping[str, Mapping[str, Difference]]) -> float:
-    """One scale for all the differences of a measure."""
-    ends = [
-        abs(end)
-        for own in gained.values()
-        if name in own
-        for end in (own[name].ci_low, own[name].ci_high, own[name].difference)
-        if end is not None
-    ]
-    return 1.15 * max(ends, default=0.0) or 1.0
-
-
-def _cell(
-    name: str, value: Estimate | None, gained: Difference | None, reach: float, position: int
-) -> str:
-    digits = ALL_MEASURES[name].digits
+def _value(measure: Measure, value: Estimate | None, change: str) -> str:
+    """A value with its interval, followed by ready HTML."""
     if value is None or value.mean is None:
         return "–"
-    shown = f"<b>{number(value.mean, digits)}</b>"
+    shown = f"<b>{number(value.mean, measure.digits)}</b>"
     if value.ci_low is not None:
-        shown += f' <span class="ci">{_range(value.ci_low, value.ci_high, digits)}</span>'
-    if position == 0:
-        return f'{shown}<span class="range">first system</span>'
-    if gained is None or gained.difference is None:
-        return f'{shown}<span class="range">no shared turns</span>'
-    result = verdict(ALL_MEASURES[name], asdict(gained))
-    difference = number(gained.difference, digits, signed=True)
-    chip = f'<span class="chip {result.split()[0]}">{difference}, {text(result)}</span>'
-    if gained.ci_low is None or gained.ci_high is None:
-        return f"{shown}{chip}"
-    bar = svg.interval_bar(gained.difference, gained.ci_low, gained.ci_high, reach)
-    interval = _range(gained.ci_low, gained.ci_high, digits)
-    return f'{shown}{bar}{chip}<span class="range">{interval}</span>'
+        ends = interval(value.ci_low, value.ci_high, measure.digits)
+        shown += f' <span class="ci">{ends}</span>'
+    return shown + change
 
 
-def verdict(measure: Measure, row: Mapping[str, Any]) -> str:
-    """ "better", "worse", "changed", "no clear change" or "not known"."""
-    if row["ci_low"] is None or row["ci_high"] is None or row["difference"] is None:
-        return "not known"
-    if row["ci_low"] <= 0 <= row["ci_high"]:
-        return "no clear change"
-    direction = measure.better * (1 if row["difference"] > 0 else -1)
-    return {1: "better", -1: "worse", 0: "changed"}[direction]
-
-
-def _range(low: float | None, high: float | None, digits: int) -> str:
-    return f"[{number(low, digits)}, {number(high, digits)}]"
+def _change(measure: Measure, change: Change | None, reach: float) -> str:
+    if change is None or change.difference is None:
+        return '<span class="range">no shared turns</span>'
+    return change.cell(measure.better, measure.digits, reach)
