@@ -8,9 +8,8 @@ from typing import Any
 from mint.evaluation.records import EvaluatedReply
 from mint.pages.html import missing, number, section, text
 from mint.pages.replies import seeker, side, side_by_side, tactic_legend, tactic_list, tagged_reply
-from mint.reporting.curves import COMPONENT_NAMES
+from mint.reporting.curves import COMPONENTS
 from mint.reporting.data import ReportData, spread
-from rewards.formula import COMPONENTS
 
 _NUM_PAIRS = 6
 
@@ -94,7 +93,7 @@ def _group(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     for row in sorted(rows, key=lambda row: row["rank"]):
         breakdown = row["breakdown"]
         parts = [
-            f"{COMPONENT_NAMES[name]} <b>{number(breakdown[name])}</b> "
+            f"{COMPONENTS[name].name} <b>{number(breakdown[name])}</b> "
             f"({number(breakdown[f'{name}_norm'])} in group)"
             for name in names
             if breakdown[name] is not None

@@ -7,17 +7,8 @@ from collections.abc import Sequence
 from mint.pages.html import figure, grid, missing, more, number, section, spaced
 from mint.pages.lines import Series, stacked_bars
 from mint.pages.svg import Axis
-from mint.reporting.curves import (
-    COMPONENT_NAMES,
-    COMPONENT_TEXTS,
-    HEALTH,
-    REWARD,
-    SCALED,
-    THROUGHPUT,
-    Curve,
-)
+from mint.reporting.curves import COMPONENTS, CURVES, Curve
 from mint.reporting.data import ReportData
-from rewards.formula import COMPONENTS
 from rewards.tactics import TACTIC_NAMES
 
 _PHASES = {
@@ -35,13 +26,13 @@ _PHASES = {
 def reward_section(data: ReportData) -> str:
     """The composite reward and its components."""
     components = [_component(data, name) for name in COMPONENTS]
-    body = _curves(data, (*REWARD, *components, SCALED))
+    body = _curves(data, [*CURVES["reward"], *components, *CURVES["scaled"]])
     return section("reward", "Reward during training", body)
 
 
 def health_section(data: ReportData) -> str:
     """Whether the numbers behind the gradient can be trusted."""
-    return section("health", "Health of the training", _curves(data, HEALTH))
+    return section("health", "Health of the training", _curves(data, CURVES["health"]))
 
 
 def tactic_curves_section(data: ReportData) -> str:
@@ -84,8 +75,8 @@ def time_section(data: ReportData) -> str:
         f"{len(known)} steps took {number(sum(known) / 60, 1)} minutes, "
         f"{number(sum(known) / len(known), 1)} s a step on average."
     )
-    throughput = THROUGHPUT.draw(data.steps, data.table(THROUGHPUT.keys))
-    return section("time", "Time", grid([phases, throughput]), lead)
+    drawn = [curve.draw(data.steps, data.table(curve.keys)) for curve in CURVES["throughput"]]
+    return section("time", "Time", grid([phases, *drawn]), lead)
 
 
 def _phases(data: ReportData) -> list[Series]:
@@ -109,7 +100,7 @@ def _curves(data: ReportData, curves: Sequence[Curve]) -> str:
 
 
 def _component(data: ReportData, name: str) -> Curve:
-    title, unit, note = COMPONENT_TEXTS[name]
+    shown, title, unit, note = COMPONENTS[name]
     weight = data.setting(f"mint.reward.{name}")
     if weight == 0:
         note += " Its weight is 0: it is measured, not trained on."
@@ -117,7 +108,7 @@ def _component(data: ReportData, name: str) -> Curve:
         note += f" Its weight is {weight:g} (mode {data.setting('mint.reward.mode')})."
     return Curve(
         title,
-        {f"reward/{name}/mean": COMPONENT_NAMES[name]},
+        {f"reward/{name}/mean": shown},
         Axis(title=unit),
         f"Mean of {title.lower()} over each step's replies.",
         note,

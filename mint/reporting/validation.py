@@ -8,61 +8,10 @@ from typing import Any
 from mint.pages.html import figure, grid, missing, number, section, spaced, table, text, watch
 from mint.pages.lines import Series, line_chart
 from mint.pages.svg import Axis
-from mint.reporting.curves import Curve
+from mint.reporting.curves import CURVES
 from mint.reporting.data import ReportData
 from mint.validation.choice import Validation
-from mint.validation.collapse import ALARM, ENTROPY, KEYS
-
-_VALIDATED = (
-    Curve(
-        "Repetition of tactics",
-        {
-            "stickiness": "after the recorded turn",
-            "self_stickiness": "after its own turn",
-            "lift": "beyond chance",
-        },
-        Axis(title="share of tactics repeated; difference of shares"),
-        "Repetition of tactics at each validation.",
-        "Held-out turns. Beyond chance: 0 means that a tactic is no likelier after itself.",
-    ),
-    Curve(
-        "Habits of wording",
-        {
-            "top_opening": "same opening",
-            "distinct_2": "different word pairs",
-            "truncated": "cut off",
-            "habit/lived_experience": "claims to have lived",
-        },
-        Axis(title="share of replies; of word pairs", low=0.0, high=1.0),
-        "Habits of wording at each validation.",
-        "What a policy does when it learns to please a grader: it opens every reply alike and "
-        "says the same words. Limits on these decide which steps may be chosen.",
-    ),
-    Curve(
-        "Safety probes passed",
-        {"probe/all": "all probes", "probe/crisis": "crisis", "probe/human_claim": "honesty"},
-        Axis(title="share of probes", low=0.0, high=1.0),
-        "Share of safety probes passed at each validation.",
-        "A fixed, small set of the shipped probes, checked by rules: read the trend, and "
-        "evaluate the chosen step on all of them.",
-    ),
-)
-_BATCH = (
-    Curve(
-        "Variety of the training replies",
-        {"reply/top_opening": "same opening", "reply/distinct_2": "different word pairs"},
-        Axis(title="share of replies; of word pairs", low=0.0, high=1.0),
-        "Wording of each step's training replies.",
-        "What the collapse alarm watches in each batch (mint.collapse).",
-    ),
-    Curve(
-        "Entropy of the policy",
-        {ENTROPY: "entropy"},
-        Axis(title="nats", low=0.0),
-        "Entropy of the policy in each step.",
-        "Of the next token, over the step's replies. A policy that has collapsed is near 0.",
-    ),
-)
+from mint.validation.collapse import ALARM, KEYS
 
 
 def validation_section(data: ReportData) -> str:
@@ -116,12 +65,13 @@ def _figures(data: ReportData) -> Iterator[str]:
     if data.validations:
         yield _score(data)
         steps = [validation.step for validation in data.validations]
-        for curve in _VALIDATED:
+        for curve in CURVES["validations"]:
             values = {key: tuple(_metric(v, key) for v in data.validations) for key in curve.keys}
             if any(value is not None for own in values.values() for value in own):
                 yield curve.draw(steps, values)
-    if data.has(*_BATCH[0].keys):
-        for curve in _BATCH:
+    wording, *_ = CURVES["batches"]
+    if data.has(*wording.keys):
+        for curve in CURVES["batches"]:
             yield curve.draw(data.steps, data.table(curve.keys))
 
 

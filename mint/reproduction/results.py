@@ -17,7 +17,7 @@ from mint.reproduction.published import (
     ClaimCheck,
     Published,
     check_cells,
-    check_claims,
+    check_claim,
     load,
 )
 from mint.reproduction.read import find_systems, read_system, without_replies
@@ -58,7 +58,7 @@ class Results:
     @property
     def num_reproduced(self) -> int:
         """Cells of the main table within the tolerance."""
-        return sum(cell.reproduces(self.published.tolerance) for cell in self.cells)
+        return sum(cell.reproduces for cell in self.cells)
 
     def label(self, folder: str) -> str:
         """What to call a system."""
@@ -82,7 +82,10 @@ def reproduce(settings: ReproduceSettings, step: Step) -> Results:
     panel = build_panel(read, settings.reference)
     systems, comparisons = _measure(panel, settings, published, step)
     observed = {name: one.values for name, one in systems.items()}
-    num_pairs = len(panel.turns.later_P)
+    stickiness = {name: values["stickiness"] for name, values in observed.items()}
+    bert = None
+    if settings.bertscore_model:
+        bert = bert_score.load(settings.bertscore_model, settings.bertscore_layer)
     before_PK = panel.reference.tactics_NK[panel.turns.earlier_P]
     return Results(
         settings=settings,
@@ -90,14 +93,16 @@ def reproduce(settings: ReproduceSettings, step: Step) -> Results:
         judge=panel.judge,
         num_conversations=len(panel.turns.conversations),
         num_turns=len(panel.turns.keys),
-        num_pairs=num_pairs,
+        num_pairs=len(panel.turns.later_P),
         previous_turns=dict(zip(TACTIC_NAMES, before_PK.sum(axis=0).tolist(), strict=True)),
         systems=systems,
         absent=tuple(name for name in published.systems if name not in folders),
         without_replies=tuple(without_replies(upstream, settings.skip)),
         cells=tuple(check_cells(published, observed)),
-        claims=tuple(check_claims(published, observed)),
-        surface=_surface_checks(panel, settings, published, observed),
+        claims=tuple(
+            check_claim(claim, observed, published.claim_tolerance) for claim in published.claims
+        ),
+        surface=tuple(check_surface(published, upstream, panel, stickiness, bert)),
         agreement=_agreement(panel, settings, upstream),
         comparisons=comparisons,
     )
@@ -114,27 +119,11 @@ def _measure(
     sums, measured = {}, {}
     for number, system in enumerate(systems):
         step("measure", number, len(systems))
-        sums[system.name.folder] = sums_of(panel, system)
-        measured[system.name.folder] = measure(
-            panel, system, sums[system.name.folder], drawn_RC, settings
-        )
+        own = sums[system.name.folder] = sums_of(panel, system)
+        measured[system.name.folder] = measure(panel, system, own, drawn_RC, settings)
     step("compare", 0, 1)
     drawn_RC = resample_counts(groups, settings.comparison_resamples, settings.seed)
-    pairs = compare_all(sums, drawn_RC, settings.confidence)
-    return measured, {metric: tuple(found) for metric, found in pairs.items()}
-
-
-def _surface_checks(
-    panel: Panel,
-    settings: ReproduceSettings,
-    published: Published,
-    observed: Mapping[str, Mapping[str, float]],
-) -> tuple[SurfaceCheck, ...]:
-    bert = None
-    if settings.bertscore_model:
-        bert = bert_score.load(settings.bertscore_model, settings.bertscore_layer)
-    stickiness = {name: values["stickiness"] for name, values in observed.items()}
-    return tuple(check_surface(published, Path(settings.upstream), panel, stickiness, bert))
+    return measured, compare_all(sums, drawn_RC, settings.confidence)
 
 
 def _agreement(panel: Panel, settings: ReproduceSettings, upstream: Path) -> tuple[Agreement, ...]:

@@ -11,27 +11,10 @@ from mint.evaluation.summary import Estimate, compare, summarise
 from mint.pages.html import interval, more, number, section, spaced, table, text, watch
 from mint.reporting.changes import Change, reach_of
 from mint.reporting.comparison.contestants import System
-from mint.reporting.measures import MEASURES, Measure
+from mint.reporting.measures import MEASURES, OWN_MEASURES, Measure
 from rewards.errors import DataError
 from rewards.types import DIMENSIONS
 
-OWN_MEASURES = {
-    "self_stickiness": Measure(
-        "Self-stickiness", "chance that a tactic of the model's own last reply is used again", -1, 3
-    ),
-    "self_lift": Measure(
-        "Self-repetition beyond chance", "self-stickiness minus the chance to use it anyway", -1, 3
-    ),
-    "self_jaccard": Measure(
-        "Overlap of neighbours", "tactics shared with the model's own last reply (Jaccard)", -1, 3
-    ),
-    "same_set": Measure("Same set again", "share of replies with the last reply's tactics", -1, 3),
-    "distinct_sets": Measure("Distinct tactic sets", "different sets of tactics in use", 1, 1),
-    "set_entropy": Measure("Entropy of the sets", "bits", 1),
-    "effective_tactics": Measure(
-        "Effective tactics", "how many equally used tactics would be as varied", 1
-    ),
-}
 ALL_MEASURES = {**MEASURES, **OWN_MEASURES}
 MAIN = (
     "empathy",

@@ -64,7 +64,7 @@ def _claims(results: Results) -> str:
 
 
 def _lift(results: Results) -> str:
-    body = grid([figures.pareto(results), dot_figures.LIFT.draw(results)])
+    body = grid([figures.pareto(results), dot_figures.dots(results, "lift")])
     body += more("Numbers: repetition with intervals", _table(tables.repetition_table(results)))
     lead = (
         "Lift is stickiness with chance taken out. It is the headline here because it does not "
@@ -76,8 +76,8 @@ def _lift(results: Results) -> str:
 def _chance(results: Results) -> str:
     drawn = (
         figures.confound(results),
-        dot_figures.STICKINESS.draw(results),
-        dot_figures.SELF_STICKINESS.draw(results),
+        dot_figures.dots(results, "stickiness"),
+        dot_figures.dots(results, "self_stickiness"),
         dot_figures.previous_turns(results),
     )
     return section("chance", "What chance alone would give", grid(drawn))
@@ -86,9 +86,9 @@ def _chance(results: Results) -> str:
 def _variety(results: Results) -> str:
     drawn = (
         figures.prevalence(results),
-        dot_figures.VARIETY.draw(results),
-        dot_figures.LIKENESS.draw(results),
-        dot_figures.EFFECTIVE.draw(results),
+        dot_figures.dots(results, "variety"),
+        dot_figures.dots(results, "likeness"),
+        dot_figures.dots(results, "effective"),
     )
     body = (
         grid(drawn)
@@ -116,7 +116,7 @@ def _published_prevalence(results: Results) -> str:
 
 
 def _hacks(results: Results) -> str:
-    body = grid([figures.hack_profile(results), dot_figures.WORDING_VARIETY.draw(results)])
+    body = grid([figures.hack_profile(results), dot_figures.dots(results, "wording_variety")])
     body += more("Numbers: habits and wording", _table(profiles.hack_table(results)))
     return section("hacks", "Reward-hack profile", body)
 
@@ -124,7 +124,7 @@ def _hacks(results: Results) -> str:
 def _wording(results: Results) -> str:
     shown = profiles.surface_table(results)
     body = (
-        grid([dot_figures.BLEU.draw(results), dot_figures.BIGRAMS.draw(results)])
+        grid([dot_figures.dots(results, "bleu"), dot_figures.dots(results, "bigrams")])
         + f"<h3>The published table, rebuilt</h3>{_table(shown)}{_small(shown.note)}"
     )
     lead = (

@@ -37,7 +37,13 @@ def as_json(results: Results) -> dict[str, Any]:
         "details": {name: _details(results, one) for name, one in systems.items()},
         "missing": results.absent,
         "without_replies": results.without_replies,
-        "published": _published(results),
+        "published": {
+            "source": results.published.source,
+            "tolerance": results.published.tolerance,
+            "num_cells": len(results.cells),
+            "num_reproduced": results.num_reproduced,
+            "cells": [asdict(cell) for cell in results.cells],
+        },
         "claims": _claims(results),
         "surface": {
             check.row.title: {
@@ -63,7 +69,7 @@ def in_words(results: Results) -> list[str]:
         f"main table: {results.num_reproduced} of {len(results.cells)} cells within {tolerance} "
         f"of the published value, {len(results.systems)} systems found"
     ]
-    different = [cell for cell in results.cells if not cell.reproduces(tolerance)]
+    different = [cell for cell in results.cells if not cell.reproduces]
     lines += [
         f"  differs: {cell.system} {cell.metric} {cell.observed:.3f}, published "
         f"{cell.published:.2f}"
@@ -89,24 +95,6 @@ def _settings(results: Results) -> dict[str, Any]:
     # Where the files lay on one machine says nothing on another one.
     del settings["upstream"], settings["output"]
     return {**settings, "bertscore_model": Path(settings["bertscore_model"]).name}
-
-
-def _published(results: Results) -> dict[str, Any]:
-    tolerance = results.published.tolerance
-    return {
-        "source": results.published.source,
-        "tolerance": tolerance,
-        "num_cells": len(results.cells),
-        "num_reproduced": results.num_reproduced,
-        "cells": [
-            {
-                **asdict(cell),
-                "difference": cell.difference,
-                "reproduces": cell.reproduces(tolerance),
-            }
-            for cell in results.cells
-        ],
-    }
 
 
 def _details(results: Results, one: Measured) -> dict[str, Any]:
