@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mint.pages import svg
 from mint.pages.html import number, spaced, text
-from mint.pages.svg import BOTTOM, WIDTH, Scale, drawing, horizontal_axis, path, words
+from mint.pages.svg import Scale
 
 _LEFT, _RIGHT, _ROW = 146.0, 32.0, 30.0
 _QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -19,12 +20,12 @@ def bar_pairs(
 ) -> str:
     """Two horizontal bars a name, shares in [0, 1] shown as percent; `unit` says of what."""
     bottom = _ROW * len(names)
-    x = Scale(0.0, 1.0, _LEFT, WIDTH - _RIGHT)
+    x = Scale(0.0, 1.0, _LEFT, svg.WIDTH - _RIGHT)
     labels = [f"{share:.0%}" for share in _QUARTERS]
-    parts = [horizontal_axis(x, _QUARTERS, labels, unit, (0, bottom))]
+    parts = [svg.horizontal_axis(x, _QUARTERS, labels, unit, (0, bottom))]
     for i, name in enumerate(names):
         y = _ROW * i
-        parts.append(words("name", _LEFT - 8, y + 18, spaced(name), "end"))
+        parts.append(svg.words("name", _LEFT - 8, y + 18, spaced(name), "end"))
         for top, kind, value in ((y + 4, "before", before[i]), (y + 15, "after", after[i])):
             if value is not None:
                 parts.append(_bar(x, top, value, kind, spaced(name)))
@@ -32,7 +33,7 @@ def bar_pairs(
         f"{spaced(name)} {_percent(b)} before, {_percent(a)} after"
         for name, b, a in zip(names, before, after, strict=True)
     )
-    return drawing("".join(parts), bottom + BOTTOM, f"{unit.capitalize()}: {numbers}.")
+    return svg.drawing(parts, bottom + svg.BOTTOM, f"{unit.capitalize()}: {numbers}.")
 
 
 def interval_bar(value: float, low: float, high: float, reach: float) -> str:
@@ -53,7 +54,7 @@ def _bar(x: Scale, y: float, value: float, kind: str, name: str) -> str:
     # A share of 0 keeps a hair of a bar, so that it can be seen and hovered.
     length = max(x(value) - x.start, 0.8)
     shape = f"M{x.start:.1f} {y:.1f}h{length:.1f}v10H{x.start:.1f}Z"
-    return path(f"bar {kind}", shape, f"{name}, {kind}: {value:.0%}") + words(
+    return svg.path(f"bar {kind}", shape, f"{name}, {kind}: {value:.0%}") + svg.words(
         "value", x(value) + 4, y + 8.5, f"{100 * value:.0f}"
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mint.pages import svg
 from mint.pages.html import text
 from mint.pages.marks import LABEL, ROW, cell, pair_cell, row_name
-from mint.pages.svg import WIDTH, drawing, words
 
 _ONE_LINE = 18.0
 """Columns at least this wide have room for a number of two digits."""
@@ -23,7 +23,7 @@ def heat_map(
 ) -> str:
     """A cell for each row and column, the darker the larger its share of 0 to 1, with its text."""
     head = 10.0 + 6.6 * max(map(len, columns))
-    width = (WIDTH - LABEL) / len(columns)
+    width = (svg.WIDTH - LABEL) / len(columns)
     parts = [
         f'<text class="name" text-anchor="start" transform="translate('
         f'{LABEL + width * (c + 0.5) + 4:.1f} {head - 5:.1f}) rotate(-90)">{text(title)}</text>'
@@ -36,25 +36,27 @@ def heat_map(
             x, said = LABEL + width * c, shown[r][c]
             shade = f"--share:{0.04 + 0.61 * min(1.0, shares[r][c]):.3f}"
             parts.append(cell("heat", (x, y, width, ROW), f"{name}, {title}: {said}", shade))
-            parts.append(words("cell", x + width / 2, y + 16.5, said, "middle"))
+            parts.append(svg.words("cell", x + width / 2, y + 16.5, said, "middle"))
     rows = (
         f"{name}: " + ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True))
         for name, row in zip(names, shown, strict=True)
     )
-    return drawing("".join(parts), head + ROW * len(names) + 4, f"{description} {'; '.join(rows)}")
+    return svg.drawing(parts, head + ROW * len(names) + 4, f"{description} {'; '.join(rows)}")
 
 
 def pair_matrix(
     names: Sequence[str], tags: Sequence[str], states: Sequence[Sequence[str]], description: str
 ) -> str:
     """Rows against columns; states are those of `pair_cell`, or self."""
-    size = min(ROW, (WIDTH - LABEL - 8) / len(names))
+    size = min(ROW, (svg.WIDTH - LABEL - 8) / len(names))
     height = max(_LEAST, size)
     # Narrow columns have their numbers on two lines in turn.
     lines = 1 if size >= _ONE_LINE else 2
     head = 6.0 + 14.0 * lines
     parts = [
-        words("tick", LABEL + size * (c + 0.5), head - 8 - 14 * ((c + 1) % lines), tag, "middle")
+        svg.words(
+            "tick", LABEL + size * (c + 0.5), head - 8 - 14 * ((c + 1) % lines), tag, "middle"
+        )
         for c, tag in enumerate(tags)
     ]
     for r, name in enumerate(names):
@@ -64,4 +66,4 @@ def pair_matrix(
             if state != "self":
                 box = (LABEL + size * c, y, size, height)
                 parts.append(pair_cell(box, state, f"{name} against {names[c]}"))
-    return drawing("".join(parts), head + 4 + height * len(names), description)
+    return svg.drawing(parts, head + 4 + height * len(names), description)

@@ -7,26 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
+from mint.pages import svg
 from mint.pages.html import missing, number
 from mint.pages.marks import legend
-from mint.pages.svg import (
-    BOTTOM,
-    RIGHT,
-    TOP,
-    WIDTH,
-    Axis,
-    Scale,
-    axis_title,
-    circle,
-    drawing,
-    left_of,
-    line,
-    nice_ticks,
-    path,
-    tick_labels,
-    vertical_axis,
-    words,
-)
+from mint.pages.svg import Axis, Scale
 
 HEIGHT = 230.0
 MAX_POINTS = 240
@@ -63,7 +47,7 @@ def line_chart(
     body = frame.axes(steps) + "".join(_line(frame, steps, one) for one in series)
     summary = " ".join([description, *(_describe(steps, s, axis.digits) for s in series)])
     keys = legend([(f"line {s.style}", s.name) for s in series]) if len(series) > 1 else ""
-    return keys + drawing(body, height, summary)
+    return keys + svg.drawing(body, height, summary)
 
 
 def stacked_bars(
@@ -72,9 +56,11 @@ def stacked_bars(
     """One bar a step, made of the seconds of all series (None counts as nothing)."""
     steps, series = _thin(steps, series)
     totals = [sum(s.values[i] or 0.0 for s in series) for i in range(len(steps))]
-    ticks = nice_ticks(0.0, max(totals) or 1.0)
+    ticks = svg.nice_ticks(0.0, max(totals) or 1.0)
     frame = _Frame(axis, ticks, (steps[0] - 0.5, steps[-1] + 0.5), HEIGHT)
-    gaps = [frame.x(b) - frame.x(a) for a, b in pairwise(steps)] or [WIDTH - RIGHT - frame.x.start]
+    gaps = [frame.x(b) - frame.x(a) for a, b in pairwise(steps)] or [
+        svg.WIDTH - svg.RIGHT - frame.x.start
+    ]
     width = max(1.0, _FILLED * gaps[0])
     parts = [frame.axes(steps)]
     for i, step in enumerate(steps):
@@ -88,11 +74,11 @@ def stacked_bars(
                 f"M{frame.x(step) - width / 2:.1f} {bottom:.2f}V{top:.2f}h{width:.1f}V{bottom:.2f}Z"
             )
             title = f"step {step}, {one.name}: {value:.1f} of {totals[i]:.1f} s"
-            parts.append(path(f"fill {one.style}", shape, title))
+            parts.append(svg.path(f"fill {one.style}", shape, title))
             base += value
     means = ", ".join(f"{s.name} {_mean(s.values):.1f}" for s in series)
     keys = legend([(f"fill {s.style}", s.name) for s in series])
-    return keys + drawing("".join(parts), HEIGHT, f"{description} Mean seconds a step: {means}.")
+    return keys + svg.drawing(parts, HEIGHT, f"{description} Mean seconds a step: {means}.")
 
 
 class _Frame:
@@ -102,25 +88,25 @@ class _Frame:
         self, axis: Axis, ticks: Sequence[float], ends: tuple[float, float], height: float
     ) -> None:
         self.axis, self.ticks = axis, ticks
-        self.bottom = height - BOTTOM
-        self.x = Scale(*ends, left_of(tick_labels(ticks)), WIDTH - RIGHT)
-        self.y = Scale(ticks[0], ticks[-1], self.bottom, TOP)
+        self.bottom = height - svg.BOTTOM
+        self.x = Scale(*ends, svg.left_of(svg.tick_labels(ticks)), svg.WIDTH - svg.RIGHT)
+        self.y = Scale(ticks[0], ticks[-1], self.bottom, svg.TOP)
 
     def axes(self, steps: Sequence[int]) -> str:
         """Grid, base line, steps and titles."""
         left, right, bottom = self.x.start, self.x.end, self.bottom
-        whole = [t for t in nice_ticks(steps[0], steps[-1], 5) if t == int(t)]
+        whole = [t for t in svg.nice_ticks(steps[0], steps[-1], 5) if t == int(t)]
         shown = [t for t in whole if steps[0] <= t <= steps[-1]] or [float(steps[0])]
         marks = "".join(
-            line("mark", self.x(t), bottom, self.x(t), bottom + 4)
-            + words("tick", self.x(t), bottom + 16, f"{t:.0f}", "middle")
+            svg.line("mark", self.x(t), bottom, self.x(t), bottom + 4)
+            + svg.words("tick", self.x(t), bottom + 16, f"{t:.0f}", "middle")
             for t in shown
         )
         return (
-            vertical_axis(self.y, self.ticks, self.axis.title, right)
-            + line("base", left, bottom, right, bottom)
+            svg.vertical_axis(self.y, self.ticks, self.axis.title, right)
+            + svg.line("base", left, bottom, right, bottom)
             + marks
-            + axis_title((left + right) / 2, bottom, "training step")
+            + svg.axis_title((left + right) / 2, bottom, "training step")
         )
 
 
@@ -134,7 +120,7 @@ def _line(frame: _Frame, steps: Sequence[int], one: Series) -> str:
         x, y = frame.x(step), frame.y(value)
         shape.append(f"{pen}{x:.1f} {y:.1f}")
         title = f"step {step}, {one.name}: {number(value, frame.axis.digits + 1)}"
-        points.append(circle(f"point {one.style}", x, y, radius, title))
+        points.append(svg.circle(f"point {one.style}", x, y, radius, title))
         pen = "L"
     return f'<path class="line {one.style}" d="{"".join(shape)}"/>{"".join(points)}'
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mint.pages import svg
 from mint.pages.html import text
-from mint.pages.svg import Span, circle, line, path
+from mint.pages.svg import Span
 
 LABEL = 172.0
 """Where rows begin, right of their names."""
@@ -49,13 +50,13 @@ def marker(x: float, y: float, kind: str, title: str) -> str:
         "published": f"M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10",
     }
     if kind in shapes:
-        return path(f"mk {kind}", shapes[kind], title)
-    return circle(f"mk {kind}", x, y, 5, title)
+        return svg.path(f"mk {kind}", shapes[kind], title)
+    return svg.circle(f"mk {kind}", x, y, 5, title)
 
 
 def whisker(kind: str, start: tuple[float, float], end: tuple[float, float]) -> str:
     """An interval between two points."""
-    return line(f"whisker {kind}", *start, *end)
+    return svg.line(f"whisker {kind}", *start, *end)
 
 
 def known(interval: Span) -> tuple[float, float] | None:

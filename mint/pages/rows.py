@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mint.pages import svg
 from mint.pages.marks import LABEL, ROW, known, marker, row_name, whisker
-from mint.pages.svg import (
-    BOTTOM,
-    WIDTH,
-    Axis,
-    Scale,
-    Span,
-    drawing,
-    horizontal_axis,
-    line,
-    tick_labels,
-    words,
-)
+from mint.pages.svg import Axis, Scale, Span
 
 _RIGHT = 52.0
 
@@ -48,13 +38,13 @@ def dot_rows(rows: Sequence[Row], axis: Axis, description: str) -> str:
     ends = [end for r in rows for d in r.dots for end in (d.value, *d.interval)]
     ticks = axis.ticks([*ends, *(end for r in rows for end in r.band or ())])
     bottom = ROW * len(rows) + 4
-    x = Scale(ticks[0], ticks[-1], LABEL, WIDTH - _RIGHT)
-    parts = [horizontal_axis(x, ticks, tick_labels(ticks), axis.title, (0, bottom))]
+    x = Scale(ticks[0], ticks[-1], LABEL, svg.WIDTH - _RIGHT)
+    parts = [svg.horizontal_axis(x, ticks, svg.tick_labels(ticks), axis.title, (0, bottom))]
     if axis.mark is not None:
-        parts.append(line("zero", x(axis.mark), 0, x(axis.mark), bottom))
+        parts.append(svg.line("zero", x(axis.mark), 0, x(axis.mark), bottom))
     parts += [_row(row, ROW * i + ROW / 2 + 2, x) for i, row in enumerate(rows)]
     told = "; ".join(dot.title for row in rows for dot in row.dots)
-    return drawing("".join(parts), bottom + BOTTOM, f"{description} {told}")
+    return svg.drawing(parts, bottom + svg.BOTTOM, f"{description} {told}")
 
 
 def _row(row: Row, middle: float, x: Scale) -> str:
@@ -70,5 +60,5 @@ def _row(row: Row, middle: float, x: Scale) -> str:
         if ends is not None:
             parts.append(whisker(dot.kind, (x(ends[0]), middle), (x(ends[1]), middle)))
         parts.append(marker(x(dot.value), middle, dot.kind, dot.title))
-    parts.append(words("value", WIDTH - 2, middle + 4, row.note, "end"))
+    parts.append(svg.words("value", svg.WIDTH - 2, middle + 4, row.note, "end"))
     return "".join(parts)

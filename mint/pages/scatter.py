@@ -9,22 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mint.pages import svg
 from mint.pages.html import number
 from mint.pages.marks import known, marker, whisker
-from mint.pages.svg import (
-    BOTTOM,
-    WIDTH,
-    Axis,
-    Scale,
-    Span,
-    drawing,
-    horizontal_axis,
-    left_of,
-    line,
-    tick_labels,
-    vertical_axis,
-    words,
-)
+from mint.pages.svg import Axis, Scale, Span
 
 _TOP, _BOTTOM, _GAP = 30.0, 354.0, 16.0
 _LETTER, _LINE = 9.5, 16.0
@@ -63,7 +51,7 @@ def scatter(points: Sequence[Point], x_axis: Axis, y_axis: Axis, guide: str = ""
     ]
     parts += _tags(frame, points)
     description = f"{y_axis.title} against {x_axis.title}. {'; '.join(titles)}"
-    return drawing("".join(parts), _BOTTOM + BOTTOM, description)
+    return svg.drawing(parts, _BOTTOM + svg.BOTTOM, description)
 
 
 class Frame:
@@ -73,21 +61,21 @@ class Frame:
         self._x_axis, self._y_axis = x_axis, y_axis
         self._x_ticks = x_axis.ticks(v for p in points for v in (p.x, *p.x_interval))
         self._y_ticks = y_axis.ticks(v for p in points for v in (p.y, *p.y_interval))
-        left = left_of(tick_labels(self._y_ticks))
-        self.x = Scale(self._x_ticks[0], self._x_ticks[-1], left, WIDTH - _GAP)
+        left = svg.left_of(svg.tick_labels(self._y_ticks))
+        self.x = Scale(self._x_ticks[0], self._x_ticks[-1], left, svg.WIDTH - _GAP)
         """Drawing units across."""
         self.y = Scale(self._y_ticks[0], self._y_ticks[-1], _BOTTOM, _TOP)
         """Drawing units down."""
 
     def axes(self) -> str:
         """Grid, ticks, titles and reference line."""
-        axis, labels = self._x_axis, tick_labels(self._x_ticks)
-        drawn = vertical_axis(self.y, self._y_ticks, self._y_axis.title, self.x.end)
-        drawn += horizontal_axis(self.x, self._x_ticks, labels, axis.title, (_TOP, _BOTTOM))
+        axis, labels = self._x_axis, svg.tick_labels(self._x_ticks)
+        drawn = svg.vertical_axis(self.y, self._y_ticks, self._y_axis.title, self.x.end)
+        drawn += svg.horizontal_axis(self.x, self._x_ticks, labels, axis.title, (_TOP, _BOTTOM))
         if axis.mark is not None:
             at = self.x(axis.mark)
-            drawn += line("zero", at, _TOP, at, _BOTTOM)
-            drawn += words("tick", at + 4, _BOTTOM - 6, axis.mark_label)
+            drawn += svg.line("zero", at, _TOP, at, _BOTTOM)
+            drawn += svg.words("tick", at + 4, _BOTTOM - 6, axis.mark_label)
         return drawn
 
 
@@ -123,8 +111,8 @@ def _tags(frame: Frame, points: Sequence[Point]) -> list[str]:
         taken.append(boxes[best])
         a, b, reach = spots[best]
         if reach > _REACHES[1]:
-            parts.append(line("leader", x, y, a, b))
-        parts.append(words("tag-number", a, b + 4.5, point.tag, "middle"))
+            parts.append(svg.line("leader", x, y, a, b))
+        parts.append(svg.words("tag-number", a, b + 4.5, point.tag, "middle"))
     return parts
 
 
@@ -135,6 +123,6 @@ def _cost(box: Box, taken: Sequence[Box], frame: Frame) -> float:
         * max(0.0, min(box[3], other[3]) - max(box[1], other[1]))
         for other in taken
     )
-    outside = max(0.0, frame.x.start - box[0]) + max(0.0, box[2] - WIDTH)
+    outside = max(0.0, frame.x.start - box[0]) + max(0.0, box[2] - svg.WIDTH)
     outside += max(0.0, _TOP - box[1]) + max(0.0, box[3] - _BOTTOM)
     return covered + 50 * outside

@@ -83,11 +83,11 @@ def left_of(labels: Sequence[str]) -> float:
     return 12.0 + 7.0 * max(3, *map(len, labels))
 
 
-def drawing(body: str, height: float, description: str) -> str:
+def drawing(parts: Iterable[str], height: float, description: str) -> str:
     """The chart with its text alternative."""
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" '
-        f'aria-label="{text(description)}">{body}</svg>'
+        f'aria-label="{text(description)}">{"".join(parts)}</svg>'
     )
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -89,8 +90,8 @@ def load(run: RunDir) -> ReportData:
         before=run.read_json("evaluation/before.json"),
         after=run.read_json("evaluation/after.json"),
         comparison=run.read_json("evaluation/comparison.json"),
-        before_replies=_replies(run, "before"),
-        after_replies=_replies(run, "after"),
+        before_replies=read_replies(run.evaluation_path / "before_replies.jsonl"),
+        after_replies=read_replies(run.evaluation_path / "after_replies.jsonl"),
         cards=_cards(manifest),
         validations=tuple(read_validations(run)),
         best=run.read_json(run.best_path.name),
@@ -114,9 +115,13 @@ def _config(run: RunDir) -> DictConfig | None:
     return config if isinstance(config, DictConfig) else None
 
 
-def _replies(run: RunDir, which: str) -> tuple[EvaluatedReply, ...]:
-    rows = read_json_lines(run.evaluation_path / f"{which}_replies.jsonl")
-    return tuple(EvaluatedReply.from_row(row) for row in rows)
+def read_replies(path: Path) -> tuple[EvaluatedReply, ...]:
+    """Evaluated replies of a JSON lines file; () when there is none. Raises DataError."""
+    rows = read_json_lines(path)
+    try:
+        return tuple(EvaluatedReply.from_row(row) for row in rows)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _cards(manifest: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
