@@ -54,10 +54,8 @@ def pair_matrix(
     lines = 1 if size >= _ONE_LINE else 2
     head = 6.0 + 14.0 * lines
     parts = [
-        svg.words(
-            "tick", LABEL + size * (c + 0.5), head - 8 - 14 * ((c + 1) % lines), tag, "middle"
-        )
-        for c, tag in enumerate(tags)
+        svg.words("tick", LABEL + size * (c - 0.5), head - 8 - 14 * (c % lines), tag, "middle")
+        for c, tag in enumerate(tags, start=1)
     ]
     for r, name in enumerate(names):
         y = head + height * r

@@ -44,10 +44,10 @@ def line_chart(
     if not known:
         return missing("No values were logged.")
     frame = _Frame(axis, axis.ticks(known), (steps[0], steps[-1]), height)
-    body = frame.axes(steps) + "".join(_line(frame, steps, one) for one in series)
+    parts = [frame.axes(steps), *(_line(frame, steps, one) for one in series)]
     summary = " ".join([description, *(_describe(steps, s, axis.digits) for s in series)])
     keys = legend([(f"line {s.style}", s.name) for s in series]) if len(series) > 1 else ""
-    return keys + svg.drawing(body, height, summary)
+    return keys + svg.drawing(parts, height, summary)
 
 
 def stacked_bars(
