@@ -6,7 +6,7 @@ from mint.pages import page
 from mint.pages.html import code, grid, listed, missing, more, number, section, table, text
 from mint.pages.marks import legend
 from mint.reproduction.read import parse_name
-from mint.reproduction.report import dot_figures, figures, profiles, tables
+from mint.reproduction.report import dot_figures, figures, tables
 from mint.reproduction.report.findings import findings
 from mint.reproduction.report.table import Checked, Table, Value
 from mint.reproduction.results import Results
@@ -92,8 +92,8 @@ def _variety(results: Results) -> str:
     )
     body = (
         grid(drawn)
-        + more("Numbers: variety", _table(profiles.diversity_table(results)))
-        + more("Numbers: prevalence", _table(profiles.prevalence_table(results)))
+        + more("Numbers: variety", _table(tables.diversity_table(results)))
+        + more("Numbers: prevalence", _table(tables.prevalence_table(results)))
         + _published_prevalence(results)
     )
     return section("variety", "Variety on a system's own turns", body)
@@ -117,12 +117,12 @@ def _published_prevalence(results: Results) -> str:
 
 def _hacks(results: Results) -> str:
     body = grid([figures.hack_profile(results), dot_figures.dots(results, "wording_variety")])
-    body += more("Numbers: habits and wording", _table(profiles.hack_table(results)))
+    body += more("Numbers: habits and wording", _table(tables.hack_table(results)))
     return section("hacks", "Reward-hack profile", body)
 
 
 def _wording(results: Results) -> str:
-    shown = profiles.surface_table(results)
+    shown = tables.surface_table(results)
     body = (
         grid([dot_figures.dots(results, "bleu"), dot_figures.dots(results, "bigrams")])
         + f"<h3>The published table, rebuilt</h3>{_table(shown)}{_small(shown.note)}"
@@ -139,7 +139,7 @@ def _judge(results: Results) -> str:
     if not results.agreement:
         note = missing("There are no expert ratings in the folder, so agreement is not known.")
         return section("judge", title, note)
-    shown = profiles.agreement_table(results)
+    shown = tables.agreement_table(results)
     drawn = (
         dot_figures.agreement(results, "spearman", "Spearman correlation", 0),
         dot_figures.agreement(results, "kappa", "Weighted kappa", 1),

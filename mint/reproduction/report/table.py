@@ -1,13 +1,14 @@
-"""A table of values, free of any file format."""
+"""A table of values, free of any file format; tables.yaml says what its columns are called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from mint.evaluation.bootstrap import Interval
-from mint.reproduction.measure import Measured
-from mint.reproduction.results import Results
+from mint.pages import texts
+
+_TEXTS = texts.read("mint.reproduction.report", "tables.yaml")
 
 
 @dataclass(frozen=True)
@@ -42,44 +43,31 @@ class Table:
     note: str = ""
 
 
-Field = tuple[Column, Callable[[Measured], Value]]
-"""A column of a table of systems, and what it shows of one."""
-
-
-def systems_table(
-    results: Results, name: str, title: str, fields: Sequence[Field], note: str = ""
-) -> Table:
-    """A row a system, a column a field."""
-    return Table(
-        name=name,
-        title=title,
-        columns=(Column("system", "System"), *(column for column, _ in fields)),
-        rows=tuple(
-            (results.label(folder), *(pick(one) for _, pick in fields))
-            for folder, one in results.systems.items()
-        ),
-        note=note,
+def columns_of(name: str) -> tuple[Column, ...]:
+    """The columns of a table of tables.yaml."""
+    return tuple(
+        Column(key, said) if isinstance(said, str) else Column(key, *said)
+        for key, said in _TEXTS[name]["columns"].items()
     )
 
 
-def metric(key: str, title: str, digits: int = 3) -> Field:
-    """The value of a metric."""
-    return Column(key, title, digits), lambda one: one.values[key]
+def make(
+    name: str,
+    rows: Iterable[tuple[Value, ...]],
+    columns: Sequence[Column] | None = None,
+    file: str = "",
+    **said: Any,
+) -> Table:
+    """A table of tables.yaml.
 
-
-def ends(key: str) -> tuple[Field, Field]:
-    """The interval of a metric."""
-    low, high = interval_columns(key)
-    return (low, lambda one: one.intervals[key].low), (high, lambda one: one.intervals[key].high)
-
-
-def interval_columns(key: str) -> tuple[Column, Column]:
-    """Columns for the two ends of an interval."""
-    return Column(f"{key}_low", "from", 3), Column(f"{key}_high", "to", 3)
-
-
-def interval_text(interval: Interval) -> str:
-    """ "[low, high]" with two decimals, or a dash."""
-    if interval.low is None or interval.high is None:
-        return "–"
-    return f"[{interval.low:.2f}, {interval.high:.2f}]"
+    `columns` replaces those of the file, `file` is the name of the table where it is not `name`,
+    `said` fills in what the title and the note leave open.
+    """
+    texts = _TEXTS[name]
+    return Table(
+        name=file or name,
+        title=texts["title"].format(**said),
+        columns=columns_of(name) if columns is None else tuple(columns),
+        rows=tuple(rows),
+        note=texts["note"].format(**said) if "note" in texts else "",
+    )
