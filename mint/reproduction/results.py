@@ -83,6 +83,7 @@ def reproduce(settings: ReproduceSettings, step: Step) -> Results:
     systems, comparisons = _measure(panel, settings, published, step)
     observed = {name: one.values for name, one in systems.items()}
     stickiness = {name: values["stickiness"] for name, values in observed.items()}
+    experts_ECD = read_experts(upstream, panel.turns.conversations)
     bert = None
     if settings.bertscore_model:
         bert = bert_score.load(settings.bertscore_model, settings.bertscore_layer)
@@ -103,7 +104,7 @@ def reproduce(settings: ReproduceSettings, step: Step) -> Results:
             check_claim(claim, observed, published.claim_tolerance) for claim in published.claims
         ),
         surface=tuple(check_surface(published, upstream, panel, stickiness, bert)),
-        agreement=_agreement(panel, settings, upstream),
+        agreement=() if experts_ECD is None else agreement(panel, experts_ECD, settings),
         comparisons=comparisons,
     )
 
@@ -124,12 +125,3 @@ def _measure(
     step("compare", 0, 1)
     drawn_RC = resample_counts(groups, settings.comparison_resamples, settings.seed)
     return measured, compare_all(sums, drawn_RC, settings.confidence)
-
-
-def _agreement(panel: Panel, settings: ReproduceSettings, upstream: Path) -> tuple[Agreement, ...]:
-    experts_ECD = read_experts(upstream, panel.turns.conversations)
-    if experts_ECD is None:
-        return ()
-    groups = len(panel.turns.conversations)
-    drawn_RC = resample_counts(groups, settings.resamples, settings.seed)
-    return tuple(agreement(panel, experts_ECD, drawn_RC, settings.confidence))

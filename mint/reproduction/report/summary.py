@@ -46,12 +46,12 @@ def as_json(results: Results) -> dict[str, Any]:
         },
         "claims": _claims(results),
         "surface": {
-            check.row.title: {
-                "published": check.row.values,
-                "observed": check.observed,
-                "missing": check.missing,
+            one.row.title: {
+                "published": one.row.values,
+                "observed": one.observed,
+                "missing": one.missing,
             }
-            for check in results.surface
+            for one in results.surface
         },
         "agreement": {one.dimension: _agreed(results, one) for one in results.agreement},
         "comparisons": {
