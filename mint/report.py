@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mint.config.evaluation import EvaluationConfig
-from mint.reporting.compare import render_comparison
-from mint.reporting.contestants import is_mixed, is_run, load_contestants
+from mint.reporting.comparison.contestants import is_mixed, is_run, load_contestants
+from mint.reporting.comparison.page import render_comparison
 from mint.reporting.run import write_report
 from mint.shell import cli
 from mint.shell.files import write_text_atomic

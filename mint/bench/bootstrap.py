@@ -167,7 +167,6 @@ def _made_up() -> Panel:
             texts=("",) * len(keys),
             tactics_NK=rng.random((len(keys), NUM_TACTICS)) < share,
             ratings_ND=rng.integers(1, 6, (len(keys), len(DIMENSIONS))).astype(float),
-            num_tagged_N=np.ones(len(keys)),
         )
         for name, share in (("people", 0.2), ("first", 0.45), ("second", 0.5))
     )

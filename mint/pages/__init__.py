@@ -1,1 +1,8 @@
-"""The kit that every page is made of."""
+"""The kit that every page is made of.
+
+page     the skeleton: head, header, navigation, footer; style.css is its one style sheet
+html     sections, tables, lists; `replies` marks sentences by tactic
+svg      elements, scales and axes of charts; `marks` has markers and legends
+lines, bars, scatter, rows, grids    the charts
+texts    titles and explanations that lie in YAML files beside the code which shows them
+"""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
-
-from rewards.tactics import TACTIC_INDEX, TACTICS
 
 MINUS = "−"
 
@@ -16,9 +13,9 @@ def text(value: object) -> str:
     return escape(str(value), quote=True)
 
 
-def label(name: str) -> str:
+def spaced(name: str) -> str:
     """A tactic, dimension or metric name for people: "self_disclosure" -> "self disclosure"."""
-    return text(name.replace("_", " "))
+    return name.replace("_", " ")
 
 
 def number(value: float | None, digits: int = 2, signed: bool = False) -> str:
@@ -31,6 +28,11 @@ def number(value: float | None, digits: int = 2, signed: bool = False) -> str:
     return shown.replace("-", MINUS)
 
 
+def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    """ "[low, high]"."""
+    return f"[{number(low, digits)}, {number(high, digits)}]"
+
+
 def section(anchor: str, title: str, body: str, lead: str = "") -> str:
     """A titled part of the page."""
     intro = f'<p class="lead">{lead}</p>' if lead else ""
@@ -41,17 +43,34 @@ def section(anchor: str, title: str, body: str, lead: str = "") -> str:
 
 
 def figure(title: str, drawing: str, explanation: str) -> str:
-    """A drawing with its title and the one sentence that says how to read it."""
+    """A drawing with its title and the sentences that say how to read it."""
     return (
         f'<figure class="card figure"><h3>{text(title)}</h3>{drawing}'
         f"<figcaption>{explanation}</figcaption></figure>"
     )
 
 
+def grid(parts: Iterable[str]) -> str:
+    """Figures or cards side by side where the page is wide enough."""
+    return f'<div class="grid">{"".join(parts)}</div>'
+
+
 def missing(what: str, remedy: str = "") -> str:
-    """A note in the place of something the run directory lacks."""
+    """A note in the place of something that is not there; `remedy` is ready HTML."""
     tail = f" {remedy}" if remedy else ""
     return f'<p class="missing">{text(what)}{tail}</p>'
+
+
+def watch(title: str, lines: Sequence[str]) -> str:
+    """A box of warnings (ready HTML); "" without any."""
+    return f'<aside class="watch"><h3>{text(title)}</h3>{listed(lines)}</aside>' if lines else ""
+
+
+def listed(lines: Iterable[str], kind: str = "") -> str:
+    """A list of ready lines; numbered when its `kind` is "numbers"."""
+    tag = "ol" if kind == "numbers" else "ul"
+    named = f' class="{kind}"' if kind else ""
+    return f"<{tag}{named}>{''.join(f'<li>{line}</li>' for line in lines)}</{tag}>"
 
 
 def code(command: str) -> str:
@@ -87,50 +106,6 @@ def more(title: str, body: str) -> str:
     return f'<details class="more"><summary>{text(title)}</summary>{body}</details>'
 
 
-def tactic_class(name: str) -> str:
-    """CSS class of a tactic's colour."""
-    return f"t{TACTIC_INDEX[name]}" if name in TACTIC_INDEX else "none"
-
-
-def tagged_reply(sentences: Sequence[str], tactics: Sequence[Sequence[str]], reply: str) -> str:
-    """A reply whose sentences are marked by tactic; plain text when it was not tagged."""
-    if not sentences or len(sentences) != len(tactics):
-        return (
-            f'<p class="reply">{text(reply)}</p>'
-            if reply
-            else '<p class="reply empty">(no visible reply)</p>'
-        )
-    marked = [
-        _sentence(sentence, names) for sentence, names in zip(sentences, tactics, strict=True)
-    ]
-    return f'<p class="reply">{" ".join(marked)}</p>'
-
-
-def _sentence(sentence: str, names: Sequence[str]) -> str:
-    if not names:
-        return f'<span class="unit"><span title="no tactic found">{text(sentence)}</span></span>'
-    title = text(", ".join(name.replace("_", " ") for name in names))
-    tags = "".join(f'<i class="tag {tactic_class(n)}">{label(n)}</i>' for n in names)
-    return (
-        f'<span class="unit"><span class="s {tactic_class(names[0])}" title="{title}">'
-        f"{text(sentence)}</span>{tags}</span>"
-    )
-
-
-def tactic_legend() -> str:
-    """The ten tactics with colour and definition."""
-    items = "".join(
-        f'<li><i class="tag t{k}">{label(t.name)}</i> <span>{text(t.definition)}</span></li>'
-        for k, t in enumerate(TACTICS)
-    )
-    return f'<details class="legend"><summary>The ten tactics</summary><ul>{items}</ul></details>'
-
-
-def tactic_list(counts: Sequence[Any]) -> str:
-    """Tags of the tactics with a count above 0."""
-    tags = [
-        f'<i class="tag t{k}">{label(tactic.name)}</i>'
-        for k, (tactic, count) in enumerate(zip(TACTICS, counts, strict=False))
-        if count
-    ]
-    return " ".join(tags) if tags else '<span class="muted">none found</span>'
+def chip(verdict: str, said: str) -> str:
+    """A small coloured label; the first word of `verdict` gives the colour."""
+    return f'<span class="chip {verdict.split()[0]}">{text(said)}</span>'

@@ -1,1 +1,1 @@
-"""Parts of the run report: data, drawings, page sections."""
+"""The page of one run; `comparison` puts several evaluations side by side."""

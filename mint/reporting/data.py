@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,6 +19,8 @@ from mint.shell.files import read_json_lines
 from mint.validation.choice import Validation
 from mint.validation.record import read_validations
 from rewards.errors import DataError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,10 @@ class ReportData:
         """One metric over the steps."""
         return tuple(_finite(row[key]) if key in row else None for row in self.metrics)
 
+    def table(self, keys: Iterable[str]) -> dict[str, tuple[float | None, ...]]:
+        """Several metrics over the steps."""
+        return {key: self.series(key) for key in keys}
+
     def has(self, *keys: str) -> bool:
         """Whether any of the metrics was logged at least once."""
         return any(value is not None for key in keys for value in self.series(key))
@@ -83,30 +90,16 @@ def load(run: RunDir) -> ReportData:
         before=run.read_json("evaluation/before.json"),
         after=run.read_json("evaluation/after.json"),
         comparison=run.read_json("evaluation/comparison.json"),
-        before_replies=_replies(run, "before"),
-        after_replies=_replies(run, "after"),
+        before_replies=read_replies(run.evaluation_path / "before_replies.jsonl"),
+        after_replies=read_replies(run.evaluation_path / "after_replies.jsonl"),
         cards=_cards(manifest),
         validations=tuple(read_validations(run)),
         best=run.read_json(run.best_path.name),
     )
 
 
-def paired_samples(data: ReportData, limit: int) -> list[tuple[EvaluatedReply, EvaluatedReply]]:
-    """First replies before and after to up to `limit` prompts, evenly spaced over the turns.
-
-    Turns with a previous supporter turn come first, because only there can a reply repeat it.
-    """
-    after = {(r.conversation_id, r.turn): r for r in data.after_replies if r.sample == 0}
-    pairs = [
-        (reply, after[reply.conversation_id, reply.turn])
-        for reply in data.before_replies
-        if reply.sample == 0 and (reply.conversation_id, reply.turn) in after
-    ]
-    pairs = [pair for pair in pairs if pair[0].has_previous] or pairs
-    return _spaced(pairs, limit)
-
-
-def _spaced(items: Sequence[Any], limit: int) -> list[Any]:
+def spread(items: Sequence[Item], limit: int) -> list[Item]:
+    """Up to `limit` items, evenly spaced."""
     if len(items) <= limit:
         return list(items)
     return [items[int((i + 0.5) * len(items) / limit)] for i in range(limit)]
@@ -122,9 +115,13 @@ def _config(run: RunDir) -> DictConfig | None:
     return config if isinstance(config, DictConfig) else None
 
 
-def _replies(run: RunDir, which: str) -> tuple[EvaluatedReply, ...]:
-    rows = read_json_lines(run.evaluation_path / f"{which}_replies.jsonl")
-    return tuple(EvaluatedReply.from_row(row) for row in rows)
+def read_replies(path: Path) -> tuple[EvaluatedReply, ...]:
+    """Evaluated replies of a JSON lines file; () when there is none. Raises DataError."""
+    rows = read_json_lines(path)
+    try:
+        return tuple(EvaluatedReply.from_row(row) for row in rows)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _cards(manifest: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:

@@ -6,7 +6,19 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from mint.pages.html import code, facts, label, missing, more, number, section, table, text
+from mint.pages.html import (
+    code,
+    facts,
+    grid,
+    listed,
+    missing,
+    more,
+    number,
+    section,
+    spaced,
+    table,
+    text,
+)
 from mint.reporting.data import ReportData
 
 _SETTINGS = {
@@ -28,24 +40,22 @@ _SMALL_PARAMETERS = "tiny"
 def facts_section(data: ReportData) -> str:
     """Everything needed to repeat the run."""
     manifest = data.manifest
-    body = []
-    settings = {
-        title: text(value)
-        for title, key in _SETTINGS.items()
-        if (value := data.setting(key)) is not None
-    }
     if manifest is None:
-        body.append(missing("manifest.json is missing: versions, seeds and hashes are not known."))
+        body = missing("manifest.json is missing: versions, seeds and hashes are not known.")
     else:
-        body.append(facts(dict(_identity(manifest))))
+        body = facts(dict(_identity(manifest)))
+    values = {title: data.setting(key) for title, key in _SETTINGS.items()}
+    settings = {title: text(value) for title, value in values.items() if value is not None}
     if settings:
-        body.append("<h3>Settings</h3>" + facts(settings))
+        body += "<h3>Settings</h3>" + facts(settings)
     if manifest is not None:
-        rows = [[text(name), code(version)] for name, version in manifest["packages"].items()]
-        body.append(more("Package versions", table(("Package", "Version"), rows, "Packages")))
-        data_rows = [[text(p), code(digest)] for p, digest in manifest["data"].items()]
-        body.append(more("Data files", table(("File", "SHA-256"), data_rows, "Data files")))
-    return section("facts", "Run facts", "".join(body))
+        for title, heads, caption, rows in (
+            ("Package versions", ("Package", "Version"), "Packages", manifest["packages"]),
+            ("Data files", ("File", "SHA-256"), "Data files", manifest["data"]),
+        ):
+            cells = [[text(name), code(value)] for name, value in rows.items()]
+            body += more(title, table(heads, cells, caption))
+    return section("facts", "Run facts", body)
 
 
 def graders_section(data: ReportData) -> str:
@@ -62,13 +72,12 @@ def graders_section(data: ReportData) -> str:
         "The same graders score training and evaluation. A policy can learn to please a grader, so "
         "a gain here is a gain in the eyes of these graders, not yet of people."
     )
-    return section("graders", title, f'<div class="grid">{"".join(blocks)}</div>', lead)
+    return section("graders", title, grid(blocks), lead)
 
 
 def notes_section(data: ReportData) -> str:
     """How far the numbers reach."""
-    items = "".join(f"<li>{note}</li>" for note in _notes(data))
-    return section("notes", "How far to trust this", f"<ul>{items}</ul>")
+    return section("notes", "How far to trust this", listed(_notes(data)))
 
 
 def duration(manifest: Mapping[str, Any]) -> str:
@@ -93,12 +102,9 @@ def _identity(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if git is not None:
         changed = " with local changes" if git["dirty"] else ""
         yield "Revision", code(git["revision"][:12]) + changed
-    machine = manifest["machine"]
     yield "mint / Python", text(f"{manifest['mint']} / {manifest['python']}")
-    yield (
-        "Machine",
-        text(f"{machine['system']} {machine['architecture']}, {machine['cpu_cores']} CPU cores"),
-    )
+    machine = "{system} {architecture}, {cpu_cores} CPU cores".format(**manifest["machine"])
+    yield "Machine", text(machine)
     seeds = ", ".join(f"{name} {seed}" for name, seed in manifest["seeds"].items())
     yield "Seeds", text(seeds or "none recorded")
 
@@ -108,14 +114,15 @@ def _grader(name: str, identity: Mapping[str, Any], card: Mapping[str, Any] | No
         "Kind": text(f"{identity['kind']} {identity['name']}"),
         "Revision": code(str(identity["revision"])[:16]),
     }
-    for key, value in identity["details"].items():
-        if isinstance(value, str | int | float):
-            rows[key.replace("_", " ").capitalize()] = code(str(value)[:48])
-    if card is None:
-        note = missing("No metric card for these weights is at hand.")
-    else:
-        figures = list(_figures(card))
-        note = table(("Held-out figure", "Value"), figures, f"Held-out figures of the {name}")
+    rows |= {
+        spaced(key).capitalize(): code(str(value)[:48])
+        for key, value in identity["details"].items()
+        if isinstance(value, str | int | float)
+    }
+    note = missing("No metric card for these weights is at hand.")
+    if card is not None:
+        heads = ("Held-out figure", "Value")
+        note = table(heads, _figures(card), f"Held-out figures of the {name}")
     return f'<div class="card"><h3>{text(name.capitalize())}</h3>{facts(rows)}{note}</div>'
 
 
@@ -127,7 +134,7 @@ def _figures(card: Mapping[str, Any]) -> Iterator[list[str]]:
         for name, value in values.items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 digits = 0 if isinstance(value, int) else 3
-                yield [f"{label(block).capitalize()}: {label(name)}", number(value, digits)]
+                yield [text(f"{spaced(block).capitalize()}: {spaced(name)}"), number(value, digits)]
 
 
 def _notes(data: ReportData) -> Iterator[str]:

@@ -1,12 +1,14 @@
-"""What the held-out metrics are called and which direction is the better one."""
+"""What the held-out metrics are called and which direction is the better one (measures.yaml)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mint.pages import texts
+from mint.pages.html import text
 from rewards.tactics import TACTIC_NAMES
-from rewards.types import DIMENSIONS, NEGATIVE_DIMENSIONS
+from rewards.types import DIMENSIONS
 
 
 class Measure(NamedTuple):
@@ -18,58 +20,17 @@ class Measure(NamedTuple):
     """1: higher is better, -1: lower is better, 0: neither."""
     digits: int = 2
 
+    @property
+    def heading(self) -> str:
+        """Title, meaning and direction, as ready HTML."""
+        arrow = {1: "higher is better", -1: "lower is better", 0: "neither is better"}[self.better]
+        return f'{text(self.title)}<span class="sub">{text(self.meaning)}; {arrow}</span>'
 
-_DIMENSION_MEANING = {
-    "validating_emotions": "the reply treats the feelings as understandable (1 to 5)",
-    "encouraging_elaboration": "it invites the person to say more (1 to 5)",
-    "demonstrating_understanding": "it shows that the message was understood (1 to 5)",
-    "advice_giving": "unasked-for advice (1 to 5)",
-    "self_oriented": "the focus moves to the supporter (1 to 5)",
-    "dismissing_emotions": "the feelings are brushed aside (1 to 5)",
-}
 
-MEASURES: dict[str, Measure] = {
-    "composite": Measure(
-        "Composite reward", "the training objective on fixed scales, so that runs compare", 1, 3
-    ),
-    "empathy": Measure(
-        "Empathy", "mean of the judge's six ratings, harmful ones mirrored (1-5)", 1
-    ),
-    "judge_logit": Measure(
-        "Reward model", "raw score of the reward model; only differences mean something", 1
-    ),
-    "kl": Measure("Novelty", "how far the tactics are from those of the previous turn (nats)", 1),
-    "stickiness": Measure(
-        "Stickiness", "chance that a tactic of the previous turn is used again", -1, 3
-    ),
-    "lift": Measure(
-        "Repetition beyond chance", "stickiness minus the chance to use the tactic anyway", -1, 3
-    ),
-    "tactics_per_turn": Measure("Tactics per turn", "different tactics in a reply", 0),
-    "entropy": Measure("Variety within a reply", "entropy of its tactics (nats)", 0),
-    "distinct_2": Measure(
-        "Distinct word pairs",
-        "different word pairs per word pair; low means repeated wording",
-        1,
-        3,
-    ),
-    "top_opening": Measure(
-        "Most common opening", "share of replies that begin with the same four words", -1, 3
-    ),
-    "num_tokens": Measure("Length", "visible reply, policy tokens", 0, 1),
-    "truncated": Measure("Cut off", "share of replies that hit the length limit", -1, 3),
-    "empty": Measure("Empty", "share of replies with nothing visible", -1, 3),
-    "label_leak": Measure("Names its tactics", "share of replies that label what they do", -1, 3),
-    "failed": Measure("Not graded", "share of replies a grader failed on", -1, 3),
-    **{
-        name: Measure(
-            name.replace("_", " ").capitalize(),
-            _DIMENSION_MEANING[name],
-            -1 if name in NEGATIVE_DIMENSIONS else 1,
-        )
-        for name in DIMENSIONS
-    },
-}
+_TEXTS = texts.read("mint.reporting", "measures.yaml")
+MEASURES = {name: Measure(**said) for name, said in _TEXTS["held_out"].items()}
+OWN_MEASURES = {name: Measure(**said) for name, said in _TEXTS["own_sequence"].items()}
+"""Of a model's replies beside its own last replies."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "Outcome": ("composite", "empathy", "judge_logit", "kl"),
     "Repetition": ("stickiness", "lift", "distinct_2", "top_opening"),
@@ -84,24 +45,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "failed",
     ),
 }
-
-
-def excludes_zero(row: Mapping[str, Any]) -> bool | None:
-    """Whether the interval of a comparison row lies on one side of 0; None without interval."""
-    if row["ci_low"] is None or row["ci_high"] is None:
-        return None
-    return bool(row["ci_low"] > 0 or row["ci_high"] < 0)
-
-
-def verdict(name: str, row: Mapping[str, Any]) -> str:
-    """ "better", "worse", "changed", "no clear change" or "not known"."""
-    clear = excludes_zero(row)
-    if clear is None or row["difference"] is None:
-        return "not known"
-    if not clear:
-        return "no clear change"
-    direction = MEASURES[name].better * (1 if row["difference"] > 0 else -1)
-    return {1: "better", -1: "worse", 0: "changed"}[direction]
 
 
 def prevalence(summary: Mapping[str, Any] | None) -> list[float | None]:

@@ -6,16 +6,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.metrics.means import repeat_rates
-from mint.pages import svg
-from mint.pages.html import code, figure, label, missing, number, section, table, text
+from mint.pages.bars import bar_pairs
+from mint.pages.html import (
+    chip,
+    code,
+    figure,
+    grid,
+    interval,
+    listed,
+    missing,
+    number,
+    section,
+    spaced,
+    table,
+    text,
+    watch,
+)
+from mint.pages.marks import legend
+from mint.reporting.changes import Change, reach_of
 from mint.reporting.data import ReportData
-from mint.reporting.measures import GROUPS, MEASURES, excludes_zero, prevalence, verdict
+from mint.reporting.measures import GROUPS, MEASURES, prevalence
 from rewards.tactics import TACTIC_NAMES
 
 _HEADLINES = ("composite", "empathy", "stickiness", "tactics_per_turn")
 _ALWAYS_ON = 0.9
 _SAME_OPENING = 0.5
 _TRUNCATED = 0.1
+
+Comparison = Mapping[str, Mapping[str, Any]]
+"""Metric -> row of comparison.json."""
 
 
 def outcome_section(data: ReportData) -> str:
@@ -24,10 +43,7 @@ def outcome_section(data: ReportData) -> str:
         return section("outcome", "What changed", _without_comparison(data))
     confidence = data.after["settings"]["confidence"] if data.after is not None else 0.95
     body = [_words(data.comparison, confidence), _cards(data.comparison)]
-    warnings = list(_warnings(data, data.comparison))
-    if warnings:
-        items = "".join(f"<li>{warning}</li>" for warning in warnings)
-        body.append(f'<aside class="watch"><h3>Look out for</h3><ul>{items}</ul></aside>')
+    body.append(watch("Look out for", list(_warnings(data, data.comparison))))
     return section("outcome", "What changed", "".join(body))
 
 
@@ -37,25 +53,20 @@ def measures_section(data: ReportData) -> str:
     if not summaries:
         return section("measures", "Held-out measures", _without_comparison(data))
     settings = summaries[-1]["settings"]
-    level = f"{settings['confidence']:.0%}"
     lead = (
         f"{settings['samples_per_prompt']} replies to each held-out turn at temperature "
-        f"{settings['temperature']:g}. Intervals cover {level} and come from "
+        f"{settings['temperature']:g}. Intervals cover {settings['confidence']:.0%} and come from "
         f"{settings['resamples']:,} bootstrap resamples of whole conversations; differences are "
         "paired by turn."
     )
+    heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
     blocks = []
     for title, names in GROUPS.items():
         # A judge rates either with dimensions or with a logit: what it does not give has no row.
-        known = [name for name in names if data.held_out(name) != (None, None)]
-        if not known:
-            continue
-        rows = [_row(data, name) for name in known]
-        heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
-        blocks.append(
-            f"<h3>{text(title)}</h3>"
-            + table(heads, rows, f"{title}: before and after", kind="measures")
-        )
+        rows = [_row(data, name) for name in names if data.held_out(name) != (None, None)]
+        if rows:
+            shown = table(heads, rows, f"{title}: before and after", kind="measures")
+            blocks.append(f"<h3>{text(title)}</h3>{shown}")
     return section("measures", "Held-out measures", "".join(blocks), lead)
 
 
@@ -75,17 +86,16 @@ def tactics_section(data: ReportData) -> str:
         )
     ]
     if data.before_replies and data.after_replies:
-        rates = repeat_rates(data.before_replies), repeat_rates(data.after_replies)
         figures.append(
             _pairs_figure(
                 "Chance that a tactic is used again",
                 "share of replies after a turn with the tactic",
-                rates,
+                (repeat_rates(data.before_replies), repeat_rates(data.after_replies)),
                 "Among replies whose previous supporter turn used the tactic; the mean of these "
                 "bars is the stickiness, and few such replies make a bar uncertain.",
             )
         )
-    return section("tactics", "Tactics in use", f'<div class="grid">{"".join(figures)}</div>')
+    return section("tactics", "Tactics in use", grid(figures))
 
 
 def _pairs_figure(
@@ -94,27 +104,22 @@ def _pairs_figure(
     values: tuple[Sequence[float | None], Sequence[float | None]],
     explanation: str,
 ) -> str:
-    keys = (
-        '<ul class="keys"><li><span class="swatch before"></span>before training</li>'
-        '<li><span class="swatch after"></span>after training</li></ul>'
-    )
-    chart = svg.bar_pairs(TACTIC_NAMES, values[0], values[1], unit)
-    return figure(title, keys + chart, explanation)
+    keys = legend([("before", "before training"), ("after", "after training")])
+    return figure(title, keys + bar_pairs(TACTIC_NAMES, *values, unit), explanation)
 
 
-def _words(comparison: Mapping[str, Mapping[str, Any]], confidence: float) -> str:
+def _words(comparison: Comparison, confidence: float) -> str:
     composite = comparison["composite"]
     scope = (
         f"Measured on {composite['num_turns']} held-out turns of "
         f"{composite['num_conversations']} conversations that were not trained on. Brackets hold "
         f"the {confidence:.0%} interval of the difference."
     )
-    names = _headlines(comparison)
-    items = "".join(f"<li>{_change(name, comparison[name])}</li>" for name in names)
-    return f'<ul class="summary">{items}</ul><p class="lead">{scope}</p>'
+    changes = (_change(name, comparison[name]) for name in _headlines(comparison))
+    return f'{listed(changes, "summary")}<p class="lead">{scope}</p>'
 
 
-def _headlines(comparison: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+def _headlines(comparison: Comparison) -> tuple[str, ...]:
     """The metrics shown first; a reward model has a score where a judge has empathy."""
     if "judge_logit" not in comparison or comparison["judge_logit"]["difference"] is None:
         return _HEADLINES
@@ -122,38 +127,36 @@ def _headlines(comparison: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _change(name: str, row: Mapping[str, Any]) -> str:
-    measure, digits = MEASURES[name], MEASURES[name].digits
+    title, digits = MEASURES[name].title, MEASURES[name].digits
     if row["difference"] is None:
-        return f"{measure.title}: not known on both sides."
+        return f"{title}: not known on both sides."
     before, after = number(row["before"], digits), number(row["after"], digits)
-    clear = excludes_zero(row)
+    clear = Change.of(row).excludes_zero
     if clear is None:
-        return (
-            f"{measure.title} went from {before} to <b>{after}</b>; too few data for an interval."
-        )
+        return f"{title} went from {before} to <b>{after}</b>; too few data for an interval."
     if not clear:
         return (
-            f"{measure.title} shows <b>no clear change</b>: {before} before, {after} after, and "
+            f"{title} shows <b>no clear change</b>: {before} before, {after} after, and "
             f"the interval {_range(row, digits)} includes 0."
         )
     moved = "rose" if row["difference"] > 0 else "fell"
     return (
-        f"{measure.title} <b>{moved} from {before} to {after}</b>, and the interval "
+        f"{title} <b>{moved} from {before} to {after}</b>, and the interval "
         f"{_range(row, digits)} excludes 0."
     )
 
 
-def _cards(comparison: Mapping[str, Mapping[str, Any]]) -> str:
+def _cards(comparison: Comparison) -> str:
     cards = []
     for name in _headlines(comparison):
         row, measure = comparison[name], MEASURES[name]
-        result = verdict(name, row)
+        result = Change.of(row).verdict(measure.better)
         cards.append(
             f'<div class="card stat"><h3>{measure.title}</h3>'
             f'<p class="big"><span class="from">{number(row["before"], measure.digits)}</span>'
             f'<span class="arrow" aria-label="to">→</span>'
             f"{number(row['after'], measure.digits)}</p>"
-            f'<p class="delta"><span class="chip {result.split()[0]}">{text(result)}</span> '
+            f'<p class="delta">{chip(result, result)} '
             f"{number(row['difference'], measure.digits, signed=True)}"
             f'<span class="muted interval-text">{_range(row, measure.digits)}</span></p>'
             f'<p class="muted small">{text(measure.meaning)}</p></div>'
@@ -163,34 +166,32 @@ def _cards(comparison: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _row(data: ReportData, name: str) -> list[str]:
     measure = MEASURES[name]
-    arrow = {1: "higher is better", -1: "lower is better", 0: "neither is better"}[measure.better]
-    title = f'{text(measure.title)}<span class="sub">{text(measure.meaning)}; {arrow}</span>'
-    before, after = data.held_out(name)
-    shown = [number(before, measure.digits), number(after, measure.digits)]
+    shown = [measure.heading, *(number(value, measure.digits) for value in data.held_out(name))]
     row = None if data.comparison is None else data.comparison.get(name)
     if row is None or row["difference"] is None:
-        return [title, *shown, "–", "–", "–"]
-    result = verdict(name, row)
-    difference = number(row["difference"], measure.digits, signed=True)
-    if row["ci_low"] is None:
-        return [title, *shown, difference, "–", text(result)]
-    reach = max(abs(row["ci_low"]), abs(row["ci_high"]), abs(row["difference"])) or 1.0
-    bar = svg.interval_bar(row["difference"], row["ci_low"], row["ci_high"], reach * 1.15)
-    chip = f'<span class="chip {result.split()[0]}">{text(result)}</span>'
-    interval = f'{bar}<span class="range">{_range(row, measure.digits)}</span>'
-    return [title, *shown, difference, interval, chip]
+        return [*shown, "–", "–", "–"]
+    change = Change.of(row)
+    result = change.verdict(measure.better)
+    shown.append(number(change.difference, measure.digits, signed=True))
+    if change.low is None:
+        return [*shown, "–", text(result)]
+    return [*shown, change.bar(reach_of([change]), measure.digits), chip(result, result)]
 
 
 def _range(row: Mapping[str, Any], digits: int) -> str:
     if row["ci_low"] is None:
         return "no interval"
-    return f"[{number(row['ci_low'], digits)}, {number(row['ci_high'], digits)}]"
+    return interval(row["ci_low"], row["ci_high"], digits)
 
 
-def _warnings(data: ReportData, comparison: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
     """Signs that a better number is not a better supporter."""
+    verdicts = {
+        name: Change.of(comparison[name]).verdict(MEASURES[name].better)
+        for name in ("distinct_2", "stickiness", "lift")
+    }
     pairs = zip(TACTIC_NAMES, prevalence(data.after), strict=True)
-    always = [label(name) for name, share in pairs if share is not None and share > _ALWAYS_ON]
+    always = [spaced(name) for name, share in pairs if share is not None and share > _ALWAYS_ON]
     if always:
         yield (
             f"After training more than 90% of replies use {', '.join(always)}, whatever the "
@@ -199,10 +200,9 @@ def _warnings(data: ReportData, comparison: Mapping[str, Mapping[str, Any]]) -> 
     opening = comparison["top_opening"]["after"]
     if opening is not None and opening > _SAME_OPENING:
         yield f"{opening:.0%} of the trained replies begin with the same four words."
-    if verdict("distinct_2", comparison["distinct_2"]) == "worse":
+    if verdicts["distinct_2"] == "worse":
         yield "The wording has become more uniform (fewer distinct word pairs)."
-    sticky, lift = (verdict(name, comparison[name]) for name in ("stickiness", "lift"))
-    if sticky == "better" and lift != "better":
+    if verdicts["stickiness"] == "better" and verdicts["lift"] != "better":
         yield (
             "Stickiness fell, but repetition beyond chance did not: the change may come from using "
             "fewer tactics rather than from answering the previous turn."
@@ -221,15 +221,12 @@ def _warnings(data: ReportData, comparison: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _without_comparison(data: ReportData) -> str:
-    run = "run=DIR"
-    if data.before is None and data.after is None:
-        return missing(
-            "The policy has not been evaluated on held-out conversations, so nothing is known "
-            "about what training changed.",
-            f"Run {code(f'python -m mint.evaluate {run} which=both')}.",
-        )
-    lacking = "before" if data.before is None else "after"
-    return missing(
-        f"There is no evaluation {lacking} training, so no difference can be shown.",
-        f"Run {code(f'python -m mint.evaluate {run} which={lacking}')}.",
+    what, which = (
+        "The policy has not been evaluated on held-out conversations, so nothing is known about "
+        "what training changed.",
+        "both",
     )
+    if data.before is not None or data.after is not None:
+        which = "before" if data.before is None else "after"
+        what = f"There is no evaluation {which} training, so no difference can be shown."
+    return missing(what, f"Run {code(f'python -m mint.evaluate run=DIR which={which}')}.")

@@ -6,27 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.records import EvaluatedReply
-from mint.pages.html import (
-    missing,
-    number,
-    section,
-    tactic_legend,
-    tactic_list,
-    tagged_reply,
-    text,
-)
-from mint.reporting.curves import COMPONENT_NAMES
-from mint.reporting.data import ReportData, paired_samples
-from rewards.formula import COMPONENTS
+from mint.pages.html import missing, number, section, text
+from mint.pages.replies import seeker, side, side_by_side, tactic_legend, tactic_list, tagged_reply
+from mint.reporting.curves import COMPONENTS
+from mint.reporting.data import ReportData, spread
 
 _NUM_PAIRS = 6
-_STEPS_SHOWN = 3
 
 
 def pairs_section(data: ReportData) -> str:
     """The same held-out prompts answered before and after training."""
     title = "Replies side by side"
-    pairs = paired_samples(data, _NUM_PAIRS)
+    pairs = _pairs(data)
     if not pairs:
         note = missing("Replies of both evaluations are needed to show them side by side.")
         return section("replies", title, note)
@@ -44,15 +35,11 @@ def samples_section(data: ReportData) -> str:
     if not data.samples:
         return section("samples", title, missing("No training replies were kept (samples.jsonl)."))
     steps = sorted({int(row["step"]) for row in data.samples})
-    shown = sorted({steps[0], steps[len(steps) // 2], steps[-1]})[:_STEPS_SHOWN]
     names = [name for name in COMPONENTS if data.setting(f"mint.reward.{name}") != 0]
     blocks = []
-    for step in shown:
-        groups: dict[str, list[Mapping[str, Any]]] = {}
-        for row in data.samples:
-            if int(row["step"]) == step:
-                groups.setdefault(str(row["uid"]), []).append(row)
-        group = next(iter(groups.values()))
+    for step in sorted({steps[0], steps[len(steps) // 2], steps[-1]}):
+        rows = [row for row in data.samples if int(row["step"]) == step]
+        group = [row for row in rows if row["uid"] == rows[0]["uid"]]
         blocks.append(f"<h3>Step {step}</h3>" + _group(group, names))
     lead = (
         "From the group whose rewards differed most, at the first, a middle and the last step: "
@@ -61,33 +48,43 @@ def samples_section(data: ReportData) -> str:
     return section("samples", title, "".join(blocks), lead)
 
 
+def _pairs(data: ReportData) -> list[tuple[EvaluatedReply, EvaluatedReply]]:
+    """First replies before and after to the same prompts, evenly spaced over the turns.
+
+    Turns with a previous supporter turn come first, because only there can a reply repeat it.
+    """
+    after = {(r.conversation_id, r.turn): r for r in data.after_replies if r.sample == 0}
+    pairs = [
+        (reply, after[reply.conversation_id, reply.turn])
+        for reply in data.before_replies
+        if reply.sample == 0 and (reply.conversation_id, reply.turn) in after
+    ]
+    return spread([pair for pair in pairs if pair[0].has_previous] or pairs, _NUM_PAIRS)
+
+
 def _pair(before: EvaluatedReply, after: EvaluatedReply) -> str:
-    earlier = (
-        f'<p class="earlier">Previous supporter turn used {tactic_list(before.previous_counts)}</p>'
-        if before.has_previous
-        else '<p class="earlier">First supporter turn of the conversation</p>'
-    )
-    sides = "".join(
-        f'<div class="side {kind}"><h4>{title}</h4>'
-        f"{tagged_reply(reply.sentences, reply.tactics, reply.reply)}{_scores(reply)}</div>"
-        for kind, title, reply in (
-            ("before", "Before training", before),
-            ("after", "After training", after),
+    earlier = "First supporter turn of the conversation"
+    if before.has_previous:
+        earlier = f"Previous supporter turn used {tactic_list(before.previous_counts)}"
+    sides = [
+        side(
+            f"{kind.capitalize()} training",
+            tagged_reply(reply.sentences, reply.tactics, reply.reply),
+            reply_scores(reply, f"composite <b>{number(reply.composite)}</b> · "),
+            kind,
         )
-    )
-    return (
-        f'<article class="card pair"><p class="seeker"><b>Seeker</b> {text(before.seeker)}</p>'
-        f'{earlier}<div class="sides">{sides}</div></article>'
-    )
+        for kind, reply in (("before", before), ("after", after))
+    ]
+    return side_by_side(f'{seeker(before.seeker)}<p class="earlier">{earlier}</p>', sides)
 
 
-def _scores(reply: EvaluatedReply) -> str:
+def reply_scores(reply: EvaluatedReply, first: str = "", last: str = "") -> str:
+    """Scores of a held-out reply in one line, between ready HTML, or why it has none."""
     if not reply.graded:
-        return f'<p class="scores">not graded: {text(reply.reason or reply.status)}</p>'
+        return f"not graded: {text(reply.reason or reply.status)}"
     return (
-        f'<p class="scores">composite <b>{number(reply.composite)}</b> · empathy '
-        f"<b>{number(reply.empathy)}</b> · novelty <b>{number(reply.kl)}</b> · "
-        f"{reply.num_tokens} tokens</p>"
+        f"{first}empathy <b>{number(reply.empathy)}</b> · novelty <b>{number(reply.kl)}</b> · "
+        f"{reply.num_tokens} tokens{last}"
     )
 
 
@@ -96,21 +93,19 @@ def _group(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     for row in sorted(rows, key=lambda row: row["rank"]):
         breakdown = row["breakdown"]
         parts = [
-            f"{COMPONENT_NAMES[name]} <b>{number(breakdown[name])}</b> "
+            f"{COMPONENTS[name].name} <b>{number(breakdown[name])}</b> "
             f"({number(breakdown[f'{name}_norm'])} in group)"
             for name in names
             if breakdown[name] is not None
         ]
         reason = "" if parts else f"not graded: {text(row.get('reason') or breakdown['status'])}"
         sides.append(
-            f'<div class="side {text(row["rank"])}"><h4>{text(row["rank"]).capitalize()}: reward '
-            f"{number(breakdown['score'])}</h4>"
-            f"{tagged_reply(row['sentences'], row['tactics'], row['reply'])}"
-            f'<p class="scores">{" · ".join(parts)}{reason}</p></div>'
+            side(
+                f"{row['rank'].capitalize()}: reward {number(breakdown['score'])}",
+                tagged_reply(row["sentences"], row["tactics"], row["reply"]),
+                " · ".join(parts) + reason,
+                row["rank"],
+            )
         )
-    first = rows[0]
-    return (
-        f'<article class="card pair"><p class="seeker"><b>Seeker</b> {text(first["seeker"])}</p>'
-        f'<p class="earlier">Previous supporter turn used {tactic_list(first["previous_counts"])}'
-        f'</p><div class="sides">{"".join(sides)}</div></article>'
-    )
+    used = f"Previous supporter turn used {tactic_list(rows[0]['previous_counts'])}"
+    return side_by_side(f'{seeker(rows[0]["seeker"])}<p class="earlier">{used}</p>', sides)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
-import mint
-from mint.pages.html import text
+from mint.pages import page
 from mint.reporting import facts, outcome, replies, training, validation
 from mint.reporting.data import ReportData, load
 from mint.rundir.directory import RunDir
-from mint.shell.files import utc_now, write_text_atomic
+from mint.shell.files import write_text_atomic
 
 _LINKS = {
     "outcome": "What changed",
@@ -26,6 +24,21 @@ _LINKS = {
     "facts": "Run facts",
     "notes": "Trust",
 }
+_SECTIONS = (
+    outcome.outcome_section,
+    outcome.measures_section,
+    training.reward_section,
+    training.health_section,
+    validation.validation_section,
+    outcome.tactics_section,
+    training.tactic_curves_section,
+    replies.pairs_section,
+    replies.samples_section,
+    training.time_section,
+    facts.graders_section,
+    facts.facts_section,
+    facts.notes_section,
+)
 
 
 def write_report(run: RunDir | str | Path) -> Path:
@@ -40,55 +53,27 @@ def write_report(run: RunDir | str | Path) -> Path:
 
 def render(data: ReportData) -> str:
     """The whole page."""
-    style = (resources.files("mint.reporting") / "style.css").read_text(encoding="utf-8")
-    links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in _LINKS.items())
-    sections = "".join(
-        (
-            outcome.outcome_section(data),
-            outcome.measures_section(data),
-            training.reward_section(data),
-            training.health_section(data),
-            validation.validation_section(data),
-            outcome.tactics_section(data),
-            training.tactic_curves_section(data),
-            replies.pairs_section(data),
-            replies.samples_section(data),
-            training.time_section(data),
-            facts.graders_section(data),
-            facts.facts_section(data),
-            facts.notes_section(data),
-        )
-    )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        '<link rel="icon" href="data:,">'
-        f"<title>{text(data.name)} · mint report</title><style>{style}</style></head><body>"
-        f'<a class="skip" href="#outcome">Skip to the results</a>{_header(data)}'
-        f'<nav aria-label="Sections"><div>{links}</div></nav><main>{sections}</main>'
-        f"<footer>Written by mint {text(mint.__version__)} on {utc_now()[:16].replace('T', ' ')} "
-        "UTC from the files of the run directory.</footer></body></html>\n"
-    )
+    body = "".join(make(data) for make in _SECTIONS)
+    return page.render(_head(data), _LINKS, body, " from the files of the run directory")
 
 
-def _header(data: ReportData) -> str:
+def _head(data: ReportData) -> page.Head:
     manifest = data.manifest
-    title = data.name if manifest is None or not manifest["recipe"] else manifest["recipe"]
-    parts = [f"{len(data.metrics)} training steps"]
-    if manifest is not None:
-        took = facts.duration(manifest)
-        parts += [took] if took else []
-        parts.append(str(manifest["started"])[:10])
+    error = ""
+    about = [f"{len(data.metrics)} training steps"]
     model = data.setting("actor_rollout_ref.model.path")
     if model is not None:
-        parts.insert(0, Path(str(model)).name)
-    status = manifest["status"] if manifest is not None else "no manifest"
-    error = ""
-    if manifest is not None and manifest["error"]:
-        error = f'<p class="error" role="alert">The run failed: {text(manifest["error"])}</p>'
-    return (
-        '<header><div><p class="kicker">mint run report</p>'
-        f'<h1>{text(title)} <span class="status {text(status)}">{text(status)}</span></h1>'
-        f'<p class="muted">{" · ".join(text(part) for part in parts)}</p>{error}</div></header>'
+        about.insert(0, Path(str(model)).name)
+    if manifest is not None:
+        took = facts.duration(manifest)
+        error = f"The run failed: {manifest['error']}" if manifest["error"] else ""
+        about += [*([took] if took else []), str(manifest["started"])[:10]]
+    return page.Head(
+        title=f"{data.name} · mint report",
+        kicker="mint run report",
+        heading=data.name if manifest is None else manifest["recipe"] or data.name,
+        about=about,
+        skip_to="results",
+        status="no manifest" if manifest is None else manifest["status"],
+        error=error,
     )

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from mint.pages import svg
-from mint.pages.html import figure, missing, more, number, section, text
-from mint.pages.svg import Axes, Series
-from mint.reporting.curves import (
-    COMPONENT_AXES,
-    COMPONENT_MEANINGS,
-    COMPONENT_NAMES,
-    HEALTH,
-    REWARD,
-    SCALED,
-    THROUGHPUT,
-    Curve,
-)
+from collections.abc import Sequence
+
+from mint.pages.html import figure, grid, missing, more, number, section, spaced
+from mint.pages.lines import Series, stacked_bars
+from mint.pages.svg import Axis
+from mint.reporting.curves import COMPONENTS, CURVES, Curve
 from mint.reporting.data import ReportData
-from rewards.formula import COMPONENTS
 from rewards.tactics import TACTIC_NAMES
 
 _PHASES = {
@@ -33,72 +25,58 @@ _PHASES = {
 
 def reward_section(data: ReportData) -> str:
     """The composite reward and its components."""
-    if not data.metrics:
-        return section("reward", "Reward during training", _no_metrics())
     components = [_component(data, name) for name in COMPONENTS]
-    figures = [_draw(data, curve) for curve in (*REWARD, *components, SCALED)]
-    return section("reward", "Reward during training", _grid(figures))
+    body = _curves(data, [*CURVES["reward"], *components, *CURVES["scaled"]])
+    return section("reward", "Reward during training", body)
 
 
 def health_section(data: ReportData) -> str:
     """Whether the numbers behind the gradient can be trusted."""
-    if not data.metrics:
-        return section("health", "Health of the training", _no_metrics())
-    figures = [_draw(data, curve) for curve in HEALTH]
-    return section("health", "Health of the training", _grid(figures))
+    return section("health", "Health of the training", _curves(data, CURVES["health"]))
 
 
 def tactic_curves_section(data: ReportData) -> str:
-    """Use of each tactic over training."""
-    keys = {name: f"tactic/{name}/frac" for name in TACTIC_NAMES}
-    if not data.has(*keys.values()):
-        return ""
+    """Use of each tactic over training; "" when it was not logged."""
     curves = [
         Curve(
-            name.replace("_", " ").capitalize(),
-            {key: name.replace("_", " ")},
-            Axes(
-                description=f"Share of training replies with {name.replace('_', ' ')}.",
-                unit="share of replies",
-                low=0.0,
-                high=1.0,
-                height=150.0,
-            ),
+            spaced(name).capitalize(),
+            {f"tactic/{name}/frac": spaced(name)},
+            Axis(title="share of replies", low=0.0, high=1.0),
+            f"Share of training replies with {spaced(name)}.",
             "",
+            height=150.0,
         )
-        for name, key in keys.items()
+        for name in TACTIC_NAMES
     ]
-    figures = [_draw(data, curve) for curve in curves]
-    body = more("Ten curves, one a tactic", _grid(figures))
+    if not data.has(*(key for curve in curves for key in curve.keys)):
+        return ""
     return section(
         "tactic-curves",
         "Tactics during training",
-        body,
+        more("Ten curves, one a tactic", _curves(data, curves)),
         "Share of each step's training replies that use a tactic at least once.",
     )
 
 
 def time_section(data: ReportData) -> str:
     """Where the time of a step goes."""
-    if not data.has("time/step_s"):
+    known = [value for value in data.series("time/step_s") if value is not None]
+    if not known:
         return section("time", "Time", missing("No timings were logged."))
-    chart = svg.stacked_bars(
-        data.steps,
-        _phases(data),
-        Axes(description="Seconds of each step by phase.", unit="seconds a step"),
-    )
+    axis = Axis(title="seconds a step")
+    chart = stacked_bars(data.steps, _phases(data), axis, "Seconds of each step by phase.")
     phases = figure(
         "Where a step's time goes",
         chart,
         "Each bar is one training step; graders run while other replies are still being "
         "generated, so grading is part of the first phase.",
     )
-    known = [value for value in data.series("time/step_s") if value is not None]
     lead = (
         f"{len(known)} steps took {number(sum(known) / 60, 1)} minutes, "
         f"{number(sum(known) / len(known), 1)} s a step on average."
     )
-    return section("time", "Time", _grid([phases, _draw(data, THROUGHPUT)]), lead)
+    drawn = [curve.draw(data.steps, data.table(curve.keys)) for curve in CURVES["throughput"]]
+    return section("time", "Time", grid([phases, *drawn]), lead)
 
 
 def _phases(data: ReportData) -> list[Series]:
@@ -115,42 +93,23 @@ def _phases(data: ReportData) -> list[Series]:
     return [*phases, Series(name="everything else", values=rest, style="rest")]
 
 
-def _draw(data: ReportData, curve: Curve) -> str:
-    present = {key: name for key, name in curve.keys.items() if data.has(key)}
-    if not present:
-        note = missing(f"Not logged in this run ({', '.join(curve.keys)}).")
-        return figure(curve.title, note, text(curve.explanation))
-    series = [
-        Series(name=name, values=data.series(key), style=f"c{i}")
-        for i, (key, name) in enumerate(present.items())
-    ]
-    chart = svg.line_chart(data.steps, series, curve.axes)
-    return figure(curve.title, chart, text(curve.explanation))
+def _curves(data: ReportData, curves: Sequence[Curve]) -> str:
+    if not data.metrics:
+        return missing("No training step has been logged (metrics.jsonl is missing or empty).")
+    return grid(curve.draw(data.steps, data.table(curve.keys)) for curve in curves)
 
 
 def _component(data: ReportData, name: str) -> Curve:
-    title, unit = COMPONENT_AXES[name]
+    shown, title, unit, note = COMPONENTS[name]
+    weight = data.setting(f"mint.reward.{name}")
+    if weight == 0:
+        note += " Its weight is 0: it is measured, not trained on."
+    elif weight is not None:
+        note += f" Its weight is {weight:g} (mode {data.setting('mint.reward.mode')})."
     return Curve(
         title,
-        {f"reward/{name}/mean": COMPONENT_NAMES[name]},
-        Axes(description=f"Mean of {title.lower()} over each step's replies.", unit=unit),
-        _component_note(data, name),
+        {f"reward/{name}/mean": shown},
+        Axis(title=unit),
+        f"Mean of {title.lower()} over each step's replies.",
+        note,
     )
-
-
-def _component_note(data: ReportData, name: str) -> str:
-    weight = data.setting(f"mint.reward.{name}")
-    meaning = COMPONENT_MEANINGS[name]
-    if weight is None:
-        return meaning
-    if weight == 0:
-        return f"{meaning} Its weight is 0: it is measured, not trained on."
-    return f"{meaning} Its weight is {weight:g} (mode {data.setting('mint.reward.mode')})."
-
-
-def _grid(figures: list[str]) -> str:
-    return f'<div class="grid">{"".join(figures)}</div>'
-
-
-def _no_metrics() -> str:
-    return missing("No training step has been logged (metrics.jsonl is missing or empty).")

@@ -2,11 +2,11 @@
 
 read       released files -> systems, every row checked
 panel      the turns all systems share, as arrays
-measure    metrics of one system with intervals, and its permutation null
+measure    metrics of one system with intervals, and its permutation null; from `sums`
 compare    every pair of systems, paired, corrected for many tests
 surface    repetition of wording beside repetition of tactics
 experts    how well the judge agrees with the experts
 published  what the paper says (published.yaml) against what is observed
-tables     CSV, Markdown, LaTeX
-page       one HTML report; figures and plots draw it
+results    all of these in turn
+report/    what is written: metrics.json, tables (CSV, Markdown, LaTeX) and one HTML page
 """

@@ -34,7 +34,7 @@ class Comparison:
 
 def compare_all(
     sums: Mapping[str, Sums], drawn_RC: Floats, confidence: float
-) -> dict[str, list[Comparison]]:
+) -> dict[str, tuple[Comparison, ...]]:
     """Metric -> all pairs, for the metrics of `HEADLINE`.
 
     Each resample draws the same conversations for both systems of a pair. NaN where undefined.
@@ -57,15 +57,9 @@ def compare_all(
                     p_value=bootstrap_p_value(gained_R),
                 )
             )
-        result[metric] = _corrected(pairs)
-    return result
-
-
-def _corrected(pairs: list[Comparison]) -> list[Comparison]:
-    p_values = [pair.p_value for pair in pairs]
-    return [
-        replace(pair, holm=strict, benjamini_hochberg=loose)
-        for pair, strict, loose in zip(
-            pairs, holm(p_values), benjamini_hochberg(p_values), strict=True
+        p_values = [pair.p_value for pair in pairs]
+        adjusted = zip(pairs, holm(p_values), benjamini_hochberg(p_values), strict=True)
+        result[metric] = tuple(
+            replace(pair, holm=strict, benjamini_hochberg=loose) for pair, strict, loose in adjusted
         )
-    ]
+    return result

@@ -14,9 +14,10 @@ import numpy as np
 
 from mint.evaluation.statistics.agreement import round_half_up, spearman, weighted_kappa
 from mint.evaluation.statistics.arrays import Floats, divide, sum_by
-from mint.evaluation.statistics.bootstrap import Interval, percentile_interval
+from mint.evaluation.statistics.bootstrap import Interval, percentile_interval, resample_counts
 from mint.reproduction.panel import Panel
 from mint.reproduction.read import rating, read_csv
+from mint.reproduction.settings import ReproduceSettings
 from rewards.errors import DataError
 from rewards.types import DIMENSIONS
 
@@ -67,12 +68,13 @@ def _read_expert(file: Path, conversations: tuple[str, ...]) -> list[list[float]
 
 
 def agreement(
-    panel: Panel, experts_ECD: Floats, drawn_RC: Floats, confidence: float
-) -> list[Agreement]:
+    panel: Panel, experts_ECD: Floats, settings: ReproduceSettings
+) -> tuple[Agreement, ...]:
     """Agreement on the people's turns, one entry a dimension."""
     ratings_ND, turns = panel.reference.ratings_ND, panel.turns
     known_ND = np.isfinite(ratings_ND)
-    groups = len(turns.conversations)
+    groups, confidence = len(turns.conversations), settings.confidence
+    drawn_RC = resample_counts(groups, settings.resamples, settings.seed)
     judge_CD = divide(
         sum_by(np.where(known_ND, ratings_ND, 0.0), turns.index_N, groups),
         sum_by(known_ND.astype(float), turns.index_N, groups),
@@ -94,7 +96,7 @@ def agreement(
                 between_experts=_between(experts_ECD[:, :, d]),
             )
         )
-    return result
+    return tuple(result)
 
 
 def _between(ratings_EC: Floats) -> float:

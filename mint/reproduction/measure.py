@@ -94,7 +94,7 @@ def _pooled(
     most = {}
     for name, found in (
         ("top_opening", [[wording.opening(text)] for text in system.texts]),
-        ("top_phrase", [wording.phrases(text) for text in system.texts]),
+        ("top_phrase", [sorted(wording.phrases(text)) for text in system.texts]),
     ):
         counts_CV, items_V = wording.count_by_group(found, index_N, groups)
         values[name] = wording.top_share(wording.leave_one_out(counts_CV), replies_R)

@@ -64,7 +64,6 @@ class Replies:
     tactics_NK: Bools
     ratings_ND: Floats
     """NaN where the judge left a dimension out."""
-    num_tagged_N: Floats
 
     @property
     def aggregate_N(self) -> Floats:
@@ -94,32 +93,32 @@ def build_panel(systems: Sequence[System], reference: str) -> Panel:
     if reference not in by_name:
         found = ", ".join(by_name)
         raise ConfigError(f"reference={reference} is none of the systems found: {found}")
-    keys = tuple(turn.key for turn in by_name[reference].turns)
+    people = by_name[reference]
     for system in systems:
-        _check_same(system, keys, reference)
-        if system.judge != by_name[reference].judge:
-            raise DataError(
-                f"{system.name.folder} is rated by {system.judge}, {reference} by "
-                f"{by_name[reference].judge}; ratings of different judges do not compare"
-            )
-    replies = tuple(_replies(system) for system in systems)
-    people = next(r for r in replies if r.name.folder == reference)
+        _check_comparable(system, people)
+    replies = {system.name.folder: _replies(system) for system in systems}
     return Panel(
-        turns=Turns(keys=keys),
-        systems=replies,
-        reference=people,
-        judge=by_name[reference].judge,
+        turns=Turns(keys=tuple(turn.key for turn in people.turns)),
+        systems=tuple(replies.values()),
+        reference=replies[reference],
+        judge=people.judge,
     )
 
 
-def _check_same(system: System, keys: Sequence[TurnKey], reference: str) -> None:
-    own = {turn.key for turn in system.turns}
-    absent, extra = sorted(set(keys) - own), sorted(own - set(keys))
-    if absent or extra:
+def _check_comparable(system: System, people: System) -> None:
+    name, reference = system.name.folder, people.name.folder
+    own, keys = ({turn.key for turn in one.turns} for one in (system, people))
+    if own != keys:
+        absent, extra = sorted(keys - own), sorted(own - keys)
         what = f"lacks {absent[0]}" if absent else f"has {extra[0]}, which {reference} lacks"
         raise DataError(
-            f"{system.name.folder} has {len(own)} turns and {reference} {len(keys)}: it {what}; "
-            f"skip=[{system.name.folder}] leaves it out"
+            f"{name} has {len(own)} turns and {reference} {len(keys)}: it {what}; "
+            f"skip=[{name}] leaves it out"
+        )
+    if system.judge != people.judge:
+        raise DataError(
+            f"{name} is rated by {system.judge}, {reference} by {people.judge}; ratings of "
+            "different judges do not compare"
         )
 
 
@@ -129,5 +128,4 @@ def _replies(system: System) -> Replies:
         texts=tuple(turn.text for turn in system.turns),
         tactics_NK=bool_sets([turn.tactics for turn in system.turns]),
         ratings_ND=np.array([turn.ratings for turn in system.turns]),
-        num_tagged_N=np.array([turn.num_tagged for turn in system.turns], dtype=float),
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from statistics import fmean
 
-import yaml
-
+from mint.pages import texts
 from mint.reproduction.read import SystemName, parse_name
+
+Observed = Mapping[str, Mapping[str, float]]
+"""Folder name -> metric -> value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,9 @@ class SurfaceRow:
     """A published row of the wording table; either `system` or `models` is set."""
 
     title: str
-    system: str
-    models: tuple[str, ...]
     values: Mapping[str, float]
+    system: str = ""
+    models: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ class Published:
     tolerance: float
     claim_tolerance: float
     methods: Mapping[str, Method]
-    columns: tuple[str, ...]
+    columns: Sequence[str]
     """Metrics of the main table."""
     systems: Mapping[str, Mapping[str, float]]
     """Folder name -> metric -> value."""
@@ -58,9 +60,9 @@ class Published:
     surface: tuple[SurfaceRow, ...]
     people_prevalence: Mapping[str, float]
     """Tactic -> percent of people's turns."""
-    model_prevalence: Mapping[str, tuple[float, float]]
+    model_prevalence: Mapping[str, Sequence[float]]
     """Tactic -> lowest and highest percent of turns over the models."""
-    agreement: Mapping[str, tuple[float, float]]
+    agreement: Mapping[str, Sequence[float]]
     """Dimension -> Spearman, weighted kappa."""
 
     def method(self, name: SystemName) -> Method:
@@ -73,10 +75,6 @@ class Published:
         """Method and size, for people."""
         return f"{self.method(name).title} {name.size}".rstrip()
 
-    def absent(self, found: Sequence[str]) -> list[str]:
-        """Published systems that are not among the folders found."""
-        return [folder for folder in self.systems if folder not in found]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -86,15 +84,10 @@ class Cell:
     metric: str
     published: float
     observed: float
-
-    @property
-    def difference(self) -> float:
-        """observed - published."""
-        return self.observed - self.published
-
-    def reproduces(self, tolerance: float) -> bool:
-        """Whether they differ by at most `tolerance`."""
-        return abs(self.difference) <= tolerance
+    difference: float
+    """observed - published."""
+    reproduces: bool
+    """Whether they differ by at most the tolerance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,74 +108,67 @@ class ClaimCheck:
 
 def load() -> Published:
     """The facts that ship with the package."""
-    file = resources.files("mint.reproduction") / "published.yaml"
-    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    columns = tuple(raw["columns"])
+    raw = texts.read("mint.reproduction", "published.yaml")
+    systems, surface = raw.pop("systems"), raw.pop("surface")
+    surface_columns, prevalence = raw.pop("surface_columns"), raw.pop("prevalence")
+    claims, methods, agreement = raw.pop("claims"), raw.pop("methods"), raw.pop("agreement")
     return Published(
-        source=raw["source"],
-        tolerance=raw["tolerance"],
-        claim_tolerance=raw["claim_tolerance"],
-        methods={name: Method(**facts) for name, facts in raw["methods"].items()},
-        columns=columns,
-        systems={
-            name: dict(zip(columns, row, strict=True)) for name, row in raw["systems"].items()
-        },
+        methods={name: Method(**facts) for name, facts in methods.items()},
+        systems={name: _row(raw["columns"], row) for name, row in systems.items()},
         claims=tuple(
-            Claim(key=key, **{**facts, "pairs": tuple(map(tuple, facts["pairs"]))})
-            for key, facts in raw["claims"].items()
+            Claim(key=key, pairs=tuple(map(tuple, facts.pop("pairs"))), **facts)
+            for key, facts in claims.items()
         ),
         surface=tuple(
-            SurfaceRow(
-                title=title,
-                system=facts["system"] if "system" in facts else "",
-                models=tuple(facts["models"]) if "models" in facts else (),
-                values=dict(zip(raw["surface_columns"], facts["values"], strict=True)),
-            )
-            for title, facts in raw["surface"].items()
+            SurfaceRow(title=title, values=_row(surface_columns, facts.pop("values")), **facts)
+            for title, facts in surface.items()
         ),
-        people_prevalence=raw["prevalence"]["people"],
-        model_prevalence={k: tuple(v) for k, v in raw["prevalence"]["models"].items()},
-        agreement={k: tuple(v) for k, v in raw["agreement"].items()},
+        people_prevalence=prevalence["people"],
+        model_prevalence=prevalence["models"],
+        agreement=agreement,
+        **raw,
     )
 
 
-def check_cells(published: Published, observed: Mapping[str, Mapping[str, float]]) -> list[Cell]:
-    """Every published cell of the systems found; `observed` is folder -> metric -> value."""
-    return [
-        Cell(system=folder, metric=metric, published=value, observed=observed[folder][metric])
-        for folder, row in published.systems.items()
-        if folder in observed
-        for metric, value in row.items()
-    ]
+def _row(columns: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    return dict(zip(columns, values, strict=True))
 
 
-def check_claims(
-    published: Published, observed: Mapping[str, Mapping[str, float]]
-) -> list[ClaimCheck]:
-    """Every claim, from observed values only."""
-    return [_check(claim, observed, published.claim_tolerance) for claim in published.claims]
+def check_cells(published: Published, observed: Observed) -> list[Cell]:
+    """Every published cell of the systems found."""
+    cells = []
+    for folder, row in published.systems.items():
+        for metric, stated in row.items() if folder in observed else ():
+            value = observed[folder][metric]
+            cells.append(
+                Cell(
+                    system=folder,
+                    metric=metric,
+                    published=stated,
+                    observed=value,
+                    difference=value - stated,
+                    reproduces=abs(value - stated) <= published.tolerance,
+                )
+            )
+    return cells
 
 
-def _check(
-    claim: Claim, observed: Mapping[str, Mapping[str, float]], tolerance: float
-) -> ClaimCheck:
-    parts, cells, missing = {}, [], []
+def check_claim(claim: Claim, observed: Observed, tolerance: float) -> ClaimCheck:
+    """A claim, from observed values only."""
+    parts, cells = {}, []
+    missing = tuple(name for pair in claim.pairs for name in pair if name not in observed)
     for pair in claim.pairs:
-        absent = [name for name in pair if name not in observed]
-        missing += absent
-        if absent:
-            continue
-        after, before = (observed[name][claim.metric] for name in pair)
-        parts[parse_name(pair[0]).size] = 100.0 * (after / before - 1.0)
-        cells.append(100.0 * (_two_decimals(after) / _two_decimals(before) - 1.0))
-    complete = not missing
-    from_cells = sum(cells) / len(cells) if complete else None
+        if not set(pair) & set(missing):
+            after, before = (observed[name][claim.metric] for name in pair)
+            parts[parse_name(pair[0]).size] = 100.0 * (after / before - 1.0)
+            cells.append(100.0 * (_two_decimals(after) / _two_decimals(before) - 1.0))
+    from_cells = None if missing else fmean(cells)
     return ClaimCheck(
         claim=claim,
-        observed=sum(parts.values()) / len(parts) if complete else None,
+        observed=None if missing else fmean(parts.values()),
         from_cells=from_cells,
         parts=parts,
-        missing=tuple(missing),
+        missing=missing,
         reproduces=None if from_cells is None else abs(from_cells - claim.percent) <= tolerance,
     )
 

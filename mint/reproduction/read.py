@@ -4,12 +4,14 @@
     evaluation/eval_outputs/<system>/*_ratings.csv           the judge's six ratings of each reply
 
 A reply is known by its conversation and by `turn_index`, the number of messages before it; ratings
-join on these two, never on the order of a file.
+join on these two, never on the order of a file. A folder without replies, such as the ratings of
+the judge against experts, is no system.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -66,8 +68,6 @@ class ReleasedTurn:
     key: TurnKey
     text: str
     tactics: frozenset[str]
-    num_tagged: int
-    """Sentences the tagger saw."""
     ratings: tuple[float, ...]
     """The six `DIMENSIONS`, each in [1, 5]; NaN for one the judge left out, never for all."""
 
@@ -94,25 +94,41 @@ def parse_name(folder: str) -> SystemName:
 
 
 def find_systems(upstream: Path, skip: Sequence[str] = ()) -> list[str]:
-    """Folder names of the released systems, sorted.
+    """Folder names of the released systems, sorted: those with tagged replies.
 
-    Raises ConfigError when `upstream` holds no system or `skip` names one that is not there.
+    Raises ConfigError when `upstream` holds no system or `skip` names a folder that is not there.
     """
-    folders = {
-        path.name
-        for parent in (OUTPUTS, RATINGS)
-        for path in sorted((upstream / parent).glob("*"))
-        if path.is_dir() and not path.name.startswith(".")
-    }
-    if not folders:
+    folders = _folders(upstream)
+    systems = [name for name in folders if _has_replies(upstream, name)]
+    if not systems:
         raise ConfigError(
-            f"no system in {upstream / OUTPUTS} or {upstream / RATINGS}; upstream=PATH must be a "
-            "checkout of the official repository"
+            f"no system in {upstream / OUTPUTS}: no folder there holds {TAGGED}; upstream=PATH "
+            "must be a checkout of the official repository"
         )
-    unknown = sorted(set(skip) - folders)
+    unknown = sorted(set(skip) - set(folders))
     if unknown:
         raise ConfigError(f"skip names {unknown[0]!r}, which is not in {upstream / OUTPUTS}")
-    return sorted(folders - set(skip))
+    return [name for name in systems if name not in skip]
+
+
+def without_replies(upstream: Path, skip: Sequence[str] = ()) -> list[str]:
+    """Folders of outputs and ratings that are no systems, sorted; `skip` leaves names out."""
+    return [n for n in _folders(upstream) if n not in skip and not _has_replies(upstream, n)]
+
+
+def _folders(upstream: Path) -> list[str]:
+    return sorted(
+        {
+            path.name
+            for parent in (OUTPUTS, RATINGS)
+            for path in (upstream / parent).glob("*")
+            if path.is_dir() and not path.name.startswith(".")
+        }
+    )
+
+
+def _has_replies(upstream: Path, folder: str) -> bool:
+    return (upstream / OUTPUTS / folder / TAGGED).is_file()
 
 
 def read_system(upstream: Path, folder: str) -> System:
@@ -124,44 +140,39 @@ def read_system(upstream: Path, folder: str) -> System:
     ratings or the other way round.
     """
     tagged = upstream / OUTPUTS / folder / TAGGED
-    rated, judge = _ratings_file(upstream / RATINGS / folder, folder)
-    replies = _read_replies(tagged)
-    ratings = _read_ratings(rated)
-    _check_holes(tagged, replies)
+    files = sorted((upstream / RATINGS / folder).glob(f"*{_SUFFIX}"))
+    if len(files) != 1:
+        raise DataError(
+            f"{upstream / RATINGS / folder} must hold one *{_SUFFIX}, found {len(files)}; "
+            f"skip=[{folder}] leaves the system out"
+        )
+    rated = files[0]
+    replies, ratings = _read_replies(tagged), _read_ratings(rated)
     for key, (row, *_) in replies.items():
+        where = f"{tagged}: entry {row} ({key})"
+        if key.turn_index > 1 and key.previous not in replies:
+            raise DataError(
+                f"{where} has no supporter turn before it; turn_index {key.previous.turn_index} is "
+                "missing"
+            )
         if key not in ratings:
-            raise DataError(f"{tagged}: entry {row} ({key}) has no rating in {rated.name}")
+            raise DataError(f"{where} has no rating in {rated.name}")
     for key, (line, _) in ratings.items():
         if key not in replies:
             raise DataError(f"{rated}:{line}: {key} is rated but has no reply in {tagged.name}")
-    turns = [
-        ReleasedTurn(key=key, text=text, tactics=tactics, num_tagged=num, ratings=ratings[key][1])
-        for key, (_, text, tactics, num) in replies.items()
-    ]
-    return System(
-        name=parse_name(folder), judge=judge, turns=tuple(sorted(turns, key=lambda t: t.key))
+    turns = tuple(
+        ReleasedTurn(key=key, text=text, tactics=tactics, ratings=ratings[key][1])
+        for key, (_, text, tactics) in sorted(replies.items())
     )
+    return System(name=parse_name(folder), judge=rated.name.removesuffix(_SUFFIX), turns=turns)
 
 
-def _ratings_file(folder: Path, system: str) -> tuple[Path, str]:
-    files = sorted(folder.glob(f"*{_SUFFIX}"))
-    if len(files) != 1:
-        raise DataError(
-            f"{folder} must hold one *{_SUFFIX}, found {len(files)}; skip=[{system}] leaves the "
-            "system out"
-        )
-    return files[0], files[0].name.removesuffix(_SUFFIX)
-
-
-_Reply = tuple[int, str, frozenset[str], int]
-
-
-def _read_replies(file: Path) -> dict[TurnKey, _Reply]:
-    """Key -> entry number, text, tactics, number of tagged sentences."""
+def _read_replies(file: Path) -> dict[TurnKey, tuple[int, str, frozenset[str]]]:
+    """Key -> entry number, text, tactics."""
     entries = read_json(file)
     if not isinstance(entries, list) or not entries:
         raise DataError(f"{file}: expected a list of replies")
-    replies: dict[TurnKey, _Reply] = {}
+    replies: dict[TurnKey, tuple[int, str, frozenset[str]]] = {}
     for row, entry in enumerate(entries, 1):
         where = f"{file}: entry {row}"
         key = _reply_key(entry, where)
@@ -169,7 +180,7 @@ def _read_replies(file: Path) -> dict[TurnKey, _Reply]:
             raise DataError(f"{where}: {key} occurs twice, first in entry {replies[key][0]}")
         text = _field(entry, "model_response", str, where)
         tags = _field(entry, "sentence_tactics", list, where)
-        replies[key] = (row, text, _tactics(tags, where), len(tags))
+        replies[key] = (row, text, _tactics(tags, where))
     return replies
 
 
@@ -264,33 +275,25 @@ def rating(value: str | None, name: str, where: str) -> float:
 
 def read_csv(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
     """Line number and row of every row. Raises DataError when the file or a column is missing."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
-            if missing:
-                raise DataError(f"{file}:1: no column {missing[0]}")
-            return [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 text: {error.reason}") from error
+    reader = csv.DictReader(io.StringIO(_read(file, "utf-8-sig"), newline=""))
+    missing = [name for name in columns if name not in (reader.fieldnames or [])]
+    if missing:
+        raise DataError(f"{file}:1: no column {missing[0]}")
+    return [(reader.line_num, row) for row in reader]
 
 
 def read_json(file: Path) -> Any:
     """A JSON file. Raises DataError when it is missing or broken."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror}") from error
+        return json.loads(_read(file, "utf-8"))
     except ValueError as error:
         raise DataError(f"{file}: not JSON: {error}") from error
 
 
-def _check_holes(file: Path, replies: Mapping[TurnKey, _Reply]) -> None:
-    for key, (row, *_) in replies.items():
-        if key.turn_index > 1 and key.previous not in replies:
-            raise DataError(
-                f"{file}: entry {row} ({key}) has no supporter turn before it; turn_index "
-                f"{key.turn_index - 2} is missing"
-            )
+def _read(file: Path, encoding: str) -> str:
+    try:
+        return file.read_bytes().decode(encoding)
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 text: {error.reason}") from error

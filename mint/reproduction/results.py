@@ -1,17 +1,13 @@
-"""From a folder of released files to everything that is reported, and to metrics.json."""
+"""From a folder of released files to everything that is reported."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import mint
 from mint.evaluation.metrics import bert_score
-from mint.evaluation.metrics.repetition import Null
-from mint.evaluation.statistics.bootstrap import Interval, resample_counts
+from mint.evaluation.statistics.bootstrap import resample_counts
 from mint.reproduction.compare import Comparison, compare_all
 from mint.reproduction.experts import Agreement, agreement, read_experts
 from mint.reproduction.measure import Measured, measure
@@ -21,10 +17,10 @@ from mint.reproduction.published import (
     ClaimCheck,
     Published,
     check_cells,
-    check_claims,
+    check_claim,
     load,
 )
-from mint.reproduction.read import find_systems, read_system
+from mint.reproduction.read import find_systems, read_system, without_replies
 from mint.reproduction.settings import ReproduceSettings
 from mint.reproduction.sums import sums_of
 from mint.reproduction.surface import SurfaceCheck, check_surface
@@ -50,6 +46,8 @@ class Results:
     systems: Mapping[str, Measured]
     absent: tuple[str, ...]
     """Published systems that are not in the folder."""
+    without_replies: tuple[str, ...]
+    """Folders of ratings or outputs that are no systems, because they hold no tagged replies."""
     cells: tuple[Cell, ...]
     claims: tuple[ClaimCheck, ...]
     surface: tuple[SurfaceCheck, ...]
@@ -60,7 +58,7 @@ class Results:
     @property
     def num_reproduced(self) -> int:
         """Cells of the main table within the tolerance."""
-        return sum(cell.reproduces(self.published.tolerance) for cell in self.cells)
+        return sum(cell.reproduces for cell in self.cells)
 
     def label(self, folder: str) -> str:
         """What to call a system."""
@@ -84,7 +82,11 @@ def reproduce(settings: ReproduceSettings, step: Step) -> Results:
     panel = build_panel(read, settings.reference)
     systems, comparisons = _measure(panel, settings, published, step)
     observed = {name: one.values for name, one in systems.items()}
-    num_pairs = len(panel.turns.later_P)
+    stickiness = {name: values["stickiness"] for name, values in observed.items()}
+    experts_ECD = read_experts(upstream, panel.turns.conversations)
+    bert = None
+    if settings.bertscore_model:
+        bert = bert_score.load(settings.bertscore_model, settings.bertscore_layer)
     before_PK = panel.reference.tactics_NK[panel.turns.earlier_P]
     return Results(
         settings=settings,
@@ -92,14 +94,17 @@ def reproduce(settings: ReproduceSettings, step: Step) -> Results:
         judge=panel.judge,
         num_conversations=len(panel.turns.conversations),
         num_turns=len(panel.turns.keys),
-        num_pairs=num_pairs,
+        num_pairs=len(panel.turns.later_P),
         previous_turns=dict(zip(TACTIC_NAMES, before_PK.sum(axis=0).tolist(), strict=True)),
         systems=systems,
-        absent=tuple(published.absent(folders)),
+        absent=tuple(name for name in published.systems if name not in folders),
+        without_replies=tuple(without_replies(upstream, settings.skip)),
         cells=tuple(check_cells(published, observed)),
-        claims=tuple(check_claims(published, observed)),
-        surface=_surface_checks(panel, settings, published, observed),
-        agreement=_agreement(panel, settings, upstream),
+        claims=tuple(
+            check_claim(claim, observed, published.claim_tolerance) for claim in published.claims
+        ),
+        surface=tuple(check_surface(published, upstream, panel, stickiness, bert)),
+        agreement=() if experts_ECD is None else agreement(panel, experts_ECD, settings),
         comparisons=comparisons,
     )
 
@@ -115,146 +120,8 @@ def _measure(
     sums, measured = {}, {}
     for number, system in enumerate(systems):
         step("measure", number, len(systems))
-        sums[system.name.folder] = sums_of(panel, system)
-        measured[system.name.folder] = measure(
-            panel, system, sums[system.name.folder], drawn_RC, settings
-        )
+        own = sums[system.name.folder] = sums_of(panel, system)
+        measured[system.name.folder] = measure(panel, system, own, drawn_RC, settings)
     step("compare", 0, 1)
     drawn_RC = resample_counts(groups, settings.comparison_resamples, settings.seed)
-    pairs = compare_all(sums, drawn_RC, settings.confidence)
-    return measured, {metric: tuple(found) for metric, found in pairs.items()}
-
-
-def _surface_checks(
-    panel: Panel,
-    settings: ReproduceSettings,
-    published: Published,
-    observed: Mapping[str, Mapping[str, float]],
-) -> tuple[SurfaceCheck, ...]:
-    bert = None
-    if settings.bertscore_model:
-        bert = bert_score.load(settings.bertscore_model, settings.bertscore_layer)
-    stickiness = {name: values["stickiness"] for name, values in observed.items()}
-    return tuple(check_surface(published, Path(settings.upstream), panel, stickiness, bert))
-
-
-def _agreement(panel: Panel, settings: ReproduceSettings, upstream: Path) -> tuple[Agreement, ...]:
-    experts_ECD = read_experts(upstream, panel.turns.conversations)
-    if experts_ECD is None:
-        return ()
-    groups = len(panel.turns.conversations)
-    drawn_RC = resample_counts(groups, settings.resamples, settings.seed)
-    return tuple(agreement(panel, experts_ECD, drawn_RC, settings.confidence))
-
-
-def as_json(results: Results) -> dict[str, Any]:
-    """The content of metrics.json; a number that does not exist is null."""
-    settings = asdict(results.settings)
-    # Where the files lay on one machine says nothing on another one.
-    del settings["upstream"], settings["output"]
-    settings["bertscore_model"] = Path(settings["bertscore_model"]).name
-    return _plain(
-        {
-            "mint": mint.__version__,
-            "settings": settings,
-            "judge": results.judge,
-            "num_conversations": results.num_conversations,
-            "num_turns": results.num_turns,
-            "num_pairs": results.num_pairs,
-            "previous_turns_with_tactic": results.previous_turns,
-            "systems": {name: one.values for name, one in results.systems.items()},
-            "intervals": {name: one.intervals for name, one in results.systems.items()},
-            "nulls": {name: one.nulls for name, one in results.systems.items()},
-            "details": {name: _details(results, one) for name, one in results.systems.items()},
-            "missing": results.absent,
-            "published": _published(results),
-            "claims": {check.claim.key: _claim(check) for check in results.claims},
-            "surface": {check.row.title: _surface(check) for check in results.surface},
-            "agreement": {one.dimension: _agreed(results, one) for one in results.agreement},
-            "comparisons": {
-                metric: [asdict(pair) for pair in pairs]
-                for metric, pairs in results.comparisons.items()
-            },
-        }
-    )
-
-
-def _published(results: Results) -> dict[str, Any]:
-    tolerance = results.published.tolerance
-    cells = [
-        {
-            **asdict(cell),
-            "difference": cell.difference,
-            "reproduces": cell.reproduces(tolerance),
-        }
-        for cell in results.cells
-    ]
-    return {
-        "source": results.published.source,
-        "tolerance": tolerance,
-        "num_cells": len(cells),
-        "num_reproduced": results.num_reproduced,
-        "cells": cells,
-    }
-
-
-def _details(results: Results, one: Measured) -> dict[str, Any]:
-    method = results.published.method(one.name)
-    return {
-        "label": results.published.label(one.name),
-        "kind": method.kind,
-        "method": one.name.method,
-        "size": one.name.size,
-        "always_on": one.always_on,
-        "top_opening_words": one.opening,
-        "top_phrase_words": one.phrase,
-        "num_unrated": one.num_unrated,
-    }
-
-
-def _claim(check: ClaimCheck) -> dict[str, Any]:
-    facts = {
-        "title": check.claim.title,
-        "published": check.claim.percent,
-        "observed": check.observed,
-        "observed_from_rounded_cells": check.from_cells,
-        "by_size": check.parts,
-        "reproduces": check.reproduces,
-    }
-    return {
-        **facts,
-        "status": "missing system" if check.missing else "computed",
-        "missing": check.missing,
-    }
-
-
-def _surface(check: SurfaceCheck) -> dict[str, Any]:
-    return {
-        "published": check.row.values,
-        "observed": check.observed,
-        "missing": check.missing,
-    }
-
-
-def _agreed(results: Results, one: Agreement) -> dict[str, Any]:
-    facts = asdict(one)
-    del facts["dimension"]
-    stated = results.published.agreement
-    if one.dimension in stated:
-        facts["published_spearman"], facts["published_kappa"] = stated[one.dimension]
-    return facts
-
-
-def _plain(value: Any) -> Any:
-    """Ready for strict JSON: NaN as null, tuples as lists, intervals as [low, high]."""
-    if isinstance(value, Null):
-        return _plain(value._asdict())
-    if isinstance(value, Interval):
-        return [_plain(value.low), _plain(value.high)]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
+    return measured, compare_all(sums, drawn_RC, settings.confidence)

@@ -12,8 +12,8 @@ class ReproduceSettings:
     """Rebuild the published tables of MINT from its repository's released files, check each cell,
     and measure what the tables do not show.
 
-    Writes metrics.json, tables (CSV, Markdown, LaTeX) and report.html to `output`. Every folder of
-    evaluation/outputs and evaluation/eval_outputs is a system; put your own there to compare it.
+    Writes metrics.json, tables (CSV, Markdown, LaTeX) and report.html to `output`. Every folder
+    of evaluation/outputs with tagged replies is a system; put your own there to compare it.
     """
 
     upstream: str

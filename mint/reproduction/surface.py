@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from mint.evaluation.metrics.bert_score import Score
 from mint.evaluation.metrics.overlap import bigram_overlap, bleu_2, tokens
@@ -62,11 +61,11 @@ def _likeness(pairs: Sequence[tuple[str, str]], bert: Score | None) -> dict[str,
 
 def _system_pairs(panel: Panel, row: SurfaceRow) -> tuple[list[tuple[str, str]], str]:
     """A system's reply and the person's turn before."""
-    systems = [s for s in panel.systems if s.name.folder == row.system]
-    if not systems:
-        return [], f"{row.system} is missing"
-    places = zip(panel.turns.later_P, panel.turns.earlier_P, strict=True)
-    return [(systems[0].texts[n], panel.reference.texts[m]) for n, m in places], ""
+    for system in panel.systems:
+        if system.name.folder == row.system:
+            places = zip(panel.turns.later_P, panel.turns.earlier_P, strict=True)
+            return [(system.texts[n], panel.reference.texts[m]) for n, m in places], ""
+    return [], f"{row.system} is missing"
 
 
 def _model_pairs(
@@ -94,7 +93,8 @@ def _read_training(file: Path) -> dict[str, list[tuple[str, str]]] | None:
         raise DataError(f"{file}: expected a list of conversations")
     for number, conversation in enumerate(conversations, 1):
         try:
-            turns = _supporter_turns(conversation["conversation"])
+            messages = conversation["conversation"]
+            turns = [str(m["content"]) for m in messages if m["role"] == "supporter"]
             found.setdefault(conversation["model"], []).extend(pairwise(turns))
         except (KeyError, TypeError) as error:
             raise DataError(
@@ -102,7 +102,3 @@ def _read_training(file: Path) -> dict[str, list[tuple[str, str]]] | None:
                 f"{error!r}"
             ) from error
     return found
-
-
-def _supporter_turns(messages: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [str(m["content"]) for m in messages if m["role"] == "supporter"]

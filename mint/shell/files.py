@@ -75,11 +75,6 @@ def read_json_if_there(path: Path) -> Any | None:
     return read_json(path) if path.exists() else None
 
 
-def read_json_if_there(path: Path) -> Any | None:
-    """Parsed JSON file, None when there is none. Raises DataError as `read_json` does."""
-    return read_json(path) if path.exists() else None
-
-
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Rows of a JSON lines file; [] when it does not exist.
 

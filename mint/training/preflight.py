@@ -52,9 +52,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
         model_folder("actor_rollout_ref.model.path", path)
     if DATA not in missing:
         check_data(config, mint)
-    notes = list(_notes(config, facts))
-    if require_material:
-        notes += _prompt_notes(config, mint)
+    notes = list(_notes(config, mint, facts))
     if facts is not None:
         check_bucket(config, facts)
         check_memory(config, facts)
@@ -184,21 +182,15 @@ def data_card(config: DictConfig) -> dict[str, Any]:
     return read_json_if_there(Path(str(config.data.train_files)).with_name(CARD)) or {}
 
 
-def _notes(config: DictConfig, facts: ModelFacts | None) -> Iterator[str]:
+def _notes(config: DictConfig, mint: MintConfig, facts: ModelFacts | None) -> Iterator[str]:
     if config.trainer.device == "cuda" and gpu_total_gib() is None:
         yield "no CUDA device here: GPU memory and kernels were not checked"
     path = str(config.actor_rollout_ref.model.path)
     if facts is not None and not facts.num_parameters and not is_local(path):
         yield f"{path} is not in the local Hugging Face cache: it will be downloaded"
-
-
-def _prompt_notes(config: DictConfig, mint: MintConfig) -> Iterator[str]:
-    card = Path(str(config.data.train_files)).with_name("card.json")
-    if card.is_file():
-        values = json.loads(card.read_text(encoding="utf-8"))
-        note = length_note(values, mint.reward.length_target_tokens)
-        if note is not None:
-            yield note
+    length = length_note(data_card(config), mint.reward.length_target_tokens)
+    if length is not None:
+        yield length
 
 
 def _facts(config: DictConfig, mint: MintConfig, facts: ModelFacts | None) -> Iterator[str]:

@@ -3,14 +3,10 @@ another."""
 
 from __future__ import annotations
 
-import html
 import importlib.util
-import json
-import re
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from mint.report import ReportSettings, main
 
@@ -47,26 +43,7 @@ def page(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def layouts(browser, page, tmp_path_factory) -> dict[str, dict]:
-    """What the browser has laid out, by device."""
-    folder = tmp_path_factory.mktemp("layout")
-    frames = "".join(
-        f'<iframe src="{page.as_uri()}" width="{width}" height="2000" style="border:0"></iframe>'
-        for width in reproduce_browser.WIDTHS.values()
-    )
-    frame = folder / "frame.html"
-    frame.write_text(f"<body>{frames}<script>onload = () => {{{reproduce_browser.PROBE}}}</script>")
-    done = report_browser.visit(
-        browser,
-        frame.as_uri(),
-        folder / "profile",
-        "--allow-file-access-from-files",
-        "--virtual-time-budget=8000",
-        "--window-size=1700,2000",
-        "--dump-dom",
-    )
-    assert not re.findall(r".*CONSOLE.*", done.stderr)
-    found = json.loads(html.unescape(re.search(r'data-found="([^"]*)"', done.stdout).group(1)))
-    return dict(zip(reproduce_browser.WIDTHS, found, strict=True))
+    return reproduce_browser.lay_out(browser, page, tmp_path_factory.mktemp("layout"))
 
 
 @pytest.mark.parametrize("device", reproduce_browser.WIDTHS)
@@ -89,23 +66,9 @@ def test_every_plot_is_there_and_legible(layouts, device):
 
 @pytest.mark.parametrize(("device", "scheme"), [("desktop", "light"), ("phone", "dark")])
 def test_no_plot_is_empty(browser, page, layouts, tmp_path, device, scheme):
-    width, found = reproduce_browser.WIDTHS[device], layouts[device]
-    shot, frame = tmp_path / "page.png", tmp_path / "shot.html"
-    preferred = "0" if scheme == "dark" else "1"
-    frame.write_text(
-        f'<body style="margin:0"><iframe src="{page.as_uri()}" width="{width}" '
-        f'height="{found["height"]}" style="border:0"></iframe>'
-    )
-    report_browser.visit(
-        browser,
-        frame.as_uri(),
-        tmp_path / "profile",
-        f"--window-size={max(width, 500)},{found['height']}",
-        f"--blink-settings=preferredColorScheme={preferred}",
-        f"--screenshot={shot}",
-    )
-    with Image.open(shot) as image:
-        seen = image.convert("RGB")
+    found = layouts[device]
+    size = (reproduce_browser.WIDTHS[device], found["height"])
+    seen = reproduce_browser.look(browser, page, tmp_path, size, scheme)
     for chart in found["charts"]:
         part = seen.crop(tuple(round(edge) for edge in chart["box"]))
         colours = part.getcolors(maxcolors=part.width * part.height)

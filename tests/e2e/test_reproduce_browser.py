@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mint import reproduce
 from mint.reproduction.published import load
+from mint.reproduction.report.files import write
 from mint.reproduction.results import reproduce as make_results
 from mint.reproduction.settings import ReproduceSettings
 
@@ -64,7 +64,7 @@ def make_page(upstream: Path, folder: Path) -> Path:
         shuffles=200,
         equal_length=50,
     )
-    return reproduce.write(make_results(settings, lambda *_: None), folder).resolve()
+    return write(make_results(settings, lambda *_: None), folder).resolve()
 
 
 @pytest.fixture(scope="module", params=["made up, all systems", "released"])
@@ -77,10 +77,8 @@ def page(request, tmp_path_factory) -> Path:
     return make_page(released.make_release(folder / "upstream", names), folder / "out")
 
 
-@pytest.fixture(scope="module")
-def layouts(browser: str, page: Path, tmp_path_factory) -> dict[str, dict]:
+def lay_out(browser: str, page: Path, folder: Path) -> dict[str, dict]:
     """What the browser has laid out, by device."""
-    folder = tmp_path_factory.mktemp("layout")
     frames = "".join(
         f'<iframe src="{page.as_uri()}" width="{width}" height="2000" style="border:0"></iframe>'
         for width in WIDTHS.values()
@@ -101,6 +99,33 @@ def layouts(browser: str, page: Path, tmp_path_factory) -> dict[str, dict]:
     return dict(zip(WIDTHS, json.loads(html.unescape(found)), strict=True))
 
 
+def look(browser: str, page: Path, folder: Path, size: tuple[int, int], scheme: str) -> Image.Image:
+    """The page as it is painted at a width and height."""
+    shot, frame = folder / "page.png", folder / "shot.html"
+    preferred = "0" if scheme == "dark" else "1"
+    width, height = size
+    # Chromium makes no window narrower than 500 pixels, so a phone is a frame of that width.
+    frame.write_text(
+        f'<body style="margin:0"><iframe src="{page.as_uri()}" width="{width}" '
+        f'height="{height}" style="border:0"></iframe>'
+    )
+    report_browser.visit(
+        browser,
+        frame.as_uri(),
+        folder / "profile",
+        f"--window-size={max(width, 500)},{height}",
+        f"--blink-settings=preferredColorScheme={preferred}",
+        f"--screenshot={shot}",
+    )
+    with Image.open(shot) as image:
+        return image.convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def layouts(browser: str, page: Path, tmp_path_factory) -> dict[str, dict]:
+    return lay_out(browser, page, tmp_path_factory.mktemp("layout"))
+
+
 @pytest.mark.parametrize("device", WIDTHS)
 def test_labels_are_legible_and_cover_no_other(layouts, device):
     found = layouts[device]
@@ -117,26 +142,8 @@ def test_labels_are_legible_and_cover_no_other(layouts, device):
 @pytest.mark.parametrize(("device", "scheme"), [("desktop", "light"), ("phone", "dark")])
 def test_no_plot_is_empty(browser, page, layouts, tmp_path, device, scheme):
     """Every plot has many colours where the page shows it: axes, text and marks."""
-    width, found = WIDTHS[device], layouts[device]
-    shot = tmp_path / "page.png"
-    preferred = "0" if scheme == "dark" else "1"
-    # Chromium makes no window narrower than 500 pixels, so a phone is a frame of that width.
-    window = max(width, 500)
-    frame = tmp_path / "shot.html"
-    frame.write_text(
-        f'<body style="margin:0"><iframe src="{page.as_uri()}" width="{width}" '
-        f'height="{found["height"]}" style="border:0"></iframe>'
-    )
-    report_browser.visit(
-        browser,
-        frame.as_uri(),
-        tmp_path / "profile",
-        f"--window-size={window},{found['height']}",
-        f"--blink-settings=preferredColorScheme={preferred}",
-        f"--screenshot={shot}",
-    )
-    with Image.open(shot) as image:
-        seen = image.convert("RGB")
+    found = layouts[device]
+    seen = look(browser, page, tmp_path, (WIDTHS[device], found["height"]), scheme)
     card = (24, 32, 42) if scheme == "dark" else (255, 255, 255)
     for chart in found["charts"]:
         part = seen.crop(tuple(round(edge) for edge in chart["box"]))

@@ -405,6 +405,8 @@ def test_bootstrap_is_much_faster_than_the_loop() -> None:
 
 
 def test_bootstrap_needs_systems(tmp_path: Path) -> None:
-    (tmp_path / "evaluation/outputs/gold").mkdir(parents=True)
+    folder = tmp_path / "evaluation/outputs/gold"
+    folder.mkdir(parents=True)
+    (folder / "conversations_tagged.json").write_text("[]")
     with pytest.raises(ConfigError, match="needs the folder gold and two other systems"):
         bootstrap.measure(str(tmp_path))

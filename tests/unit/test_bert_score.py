@@ -77,7 +77,8 @@ def test_a_model_or_layer_that_is_not_there(model, tmp_path):
 def test_the_column_of_the_reproduction(model, tmp_path, root):
     import importlib.util
 
-    from mint.reproduction.results import as_json, reproduce
+    from mint.reproduction.report.summary import as_json
+    from mint.reproduction.results import reproduce
     from mint.reproduction.settings import ReproduceSettings
 
     path = root / "tests/released_files.py"

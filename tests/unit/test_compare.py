@@ -11,8 +11,8 @@ import pytest
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence, sequences
 from mint.evaluation.metrics.repetition import transition_matrix
 from mint.report import ReportSettings, main
-from mint.reporting.compare_plots import pareto_front
-from mint.reporting.contestants import load_contestants, systems_of
+from mint.reporting.comparison.contestants import load_contestants, systems_of
+from mint.reporting.comparison.tradeoffs import pareto_front
 from mint.shell import cli
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES

@@ -15,10 +15,13 @@ from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import read_replies
 from mint.pages import svg
-from mint.pages.html import number, tagged_reply
-from mint.pages.svg import Axes, Series
+from mint.pages.html import number
+from mint.pages.lines import MAX_POINTS, Series, line_chart
+from mint.pages.replies import tagged_reply
+from mint.pages.svg import Axis
+from mint.reporting.changes import Change
 from mint.reporting.data import load
-from mint.reporting.measures import MEASURES, verdict
+from mint.reporting.measures import MEASURES
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_lines, write_json_lines
 from rewards.errors import ConfigError
@@ -257,8 +260,8 @@ def test_command_writes_the_page_and_names_it(run, capsys):
     ],
 )
 def test_verdicts(difference, low, high, name, expected):
-    row = {"difference": difference, "ci_low": low, "ci_high": high}
-    assert verdict(name, row) == expected
+    change = Change.of({"difference": difference, "ci_low": low, "ci_high": high})
+    assert change.verdict(MEASURES[name].better) == expected
 
 
 def test_every_measure_is_one_that_evaluation_writes(run):
@@ -278,15 +281,15 @@ def test_ticks_are_round_and_cover_the_data():
 
 
 def test_long_runs_are_thinned_and_short_ones_drawn():
-    axes = Axes(description="d", unit="u")
-    long = svg.line_chart(
-        range(1, 5001), [Series(name="x", values=tuple(map(float, range(5000))))], axes
+    axis = Axis(title="u")
+    long = line_chart(
+        range(1, 5001), [Series(name="x", values=tuple(map(float, range(5000))))], axis, "d"
     )
-    assert long.count("<circle") == svg.MAX_POINTS
+    assert long.count("<circle") == MAX_POINTS
     assert "at step 5000" in long
-    one = svg.line_chart([7], [Series(name="x", values=(0.5,))], axes)
+    one = line_chart([7], [Series(name="x", values=(0.5,))], axis, "d")
     assert one.count("<circle") == 1
-    assert "No values" in svg.line_chart([1], [Series(name="x", values=(None,))], axes)
+    assert "No values" in line_chart([1], [Series(name="x", values=(None,))], axis, "d")
 
 
 def test_numbers_for_people():
@@ -297,9 +300,7 @@ def test_numbers_for_people():
 
 
 def test_points_of_a_line_sit_where_the_axis_says():
-    drawn = svg.line_chart(
-        [0, 10], [Series(name="x", values=(0.0, 1.0))], Axes(description="d", unit="u")
-    )
+    drawn = line_chart([0, 10], [Series(name="x", values=(0.0, 1.0))], Axis(title="u"), "d")
     points = [(float(x), float(y)) for x, y in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn)]
     ticks = [float(y) for y in re.findall(r'class="grid"[^>]*y1="([\d.]+)"', drawn)]
     assert points[0][1] == max(ticks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import math
 import re
@@ -13,20 +14,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import released_files as released
 
 from mint import reproduce
 from mint.evaluation.statistics.bootstrap import percentile_interval, resample_counts
 from mint.evaluation.statistics.multiple_tests import bootstrap_p_value
-from mint.reproduction import compare, findings, published, results
+from mint.reproduction import compare, published, results
 from mint.reproduction.panel import build_panel
 from mint.reproduction.read import find_systems, read_system
+from mint.reproduction.report import findings
+from mint.reproduction.report.files import write
+from mint.reproduction.report.summary import as_json
 from mint.reproduction.settings import ReproduceSettings
 from mint.reproduction.sums import HEADLINE, sums_of
 from mint.shell import cli
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS
+
+PATH = Path(__file__).resolve().parents[1] / "released_files.py"
+SPEC = importlib.util.spec_from_file_location("released_files", PATH)
+released = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(released)
 
 QUICK = {"resamples": 300, "comparison_resamples": 300, "shuffles": 100, "equal_length": 20}
 
@@ -123,8 +131,9 @@ def test_claims_come_from_observed_values():
         "baseline1_vanilla_Qwen3-4B": {"aggregated_empathy": 4.0},
     }
     claims = [c for c in facts.claims if c.metric == "aggregated_empathy"]
-    small = published.Published(**{**vars(facts), "claims": tuple(claims)})
-    both, first, second = published.check_claims(small, observed)
+    both, first, second = (
+        published.check_claim(claim, observed, facts.claim_tolerance) for claim in claims
+    )
     assert first.observed == pytest.approx(25.2)
     assert first.from_cells == pytest.approx(25.0)
     assert first.reproduces is False
@@ -259,7 +268,7 @@ def test_findings_follow_from_the_numbers(release, tmp_path):
 def test_a_second_call_replaces_the_first(release, output):
     before = json.loads((output / "metrics.json").read_text())
     found = results.reproduce(settings(release, output), lambda *_: None)
-    reproduce.write(found, output)
+    write(found, output)
     assert json.loads((output / "metrics.json").read_text()) == before
     assert not [p for p in output.rglob("*") if p.name.endswith((".tmp", ".partial"))]
 
@@ -270,7 +279,7 @@ def test_text_of_a_system_cannot_break_the_page(release, tmp_path):
     for folder in (released.tagged_file(hostile).parent, released.ratings_file(hostile).parent):
         folder.rename(folder.with_name("<b>&_$x_Qwen3-9B"))
     found = results.reproduce(settings(hostile, tmp_path), lambda *_: None)
-    report = reproduce.write(found, tmp_path / "out")
+    report = write(found, tmp_path / "out")
     assert "<b>& $x" not in report.read_text()
     assert "&lt;b&gt;&amp; $x 9B" in report.read_text()
     assert r"<b>\& \$x 9B" in (tmp_path / "out/tables.tex").read_text()
@@ -280,13 +289,13 @@ def test_reference_alone_has_a_report(release, tmp_path):
     skip = [name for name in released.SYSTEMS if name != "gold"]
     found = results.reproduce(settings(release, tmp_path, skip=skip), lambda *_: None)
     assert found.comparisons["lift"] == ()
-    assert "There is only one system" in reproduce.write(found, tmp_path / "out").read_text()
+    assert "There is only one system" in write(found, tmp_path / "out").read_text()
 
 
 def test_undefined_numbers_are_null(release, tmp_path):
     """More words asked for than there are."""
     wanted = settings(release, tmp_path, equal_length=10**6)
-    values = results.as_json(results.reproduce(wanted, lambda *_: None))["systems"]["gold"]
+    values = as_json(results.reproduce(wanted, lambda *_: None))["systems"]["gold"]
     assert values["distinct_2_equal_length"] is None
     assert values["distinct_2"] is not None
     json.dumps(values, allow_nan=False)

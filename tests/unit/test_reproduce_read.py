@@ -11,9 +11,18 @@ import numpy as np
 import pytest
 import released_files as released
 
+from mint import reproduce
 from mint.reproduction.experts import read_experts
 from mint.reproduction.panel import build_panel
-from mint.reproduction.read import SystemName, find_systems, parse_name, read_system
+from mint.reproduction.read import (
+    SystemName,
+    find_systems,
+    parse_name,
+    read_system,
+    without_replies,
+)
+from mint.reproduction.settings import ReproduceSettings
+from mint.shell import cli
 from rewards.errors import ConfigError, DataError
 
 SYSTEM = released.SYSTEMS[1]
@@ -40,6 +49,41 @@ def panel(path: Path, skip: tuple[str, ...] = ()):
 )
 def test_folder_names(folder, expected):
     assert parse_name(folder) == expected
+
+
+def add_judge_against_experts(release: Path) -> str:
+    """What the official repository holds beside its systems: ratings, but no replies."""
+    folder = release / "evaluation/eval_outputs/gold_kappa_agreement"
+    folder.mkdir(parents=True)
+    for name in (
+        "gpt-oss-120b_turn_aggregated_to_conversation.csv",
+        "gpt-oss-120b_turn_predictions.jsonl",
+        "gpt-oss-120b_turn_ratings.csv",
+        "gpt-oss-120b_turn_summary.json",
+        "turn_vs_experts_agreement.csv",
+    ):
+        (folder / name).write_text("")
+    return folder.name
+
+
+def test_a_folder_without_replies_is_no_system_but_named(release, tmp_path, capfd):
+    assert without_replies(release) == []
+    extra = add_judge_against_experts(release)
+    untagged = release / "evaluation/outputs/mine_untagged"
+    untagged.mkdir()
+    assert find_systems(release) == sorted(released.SYSTEMS)
+    assert find_systems(release, [extra]) == sorted(released.SYSTEMS)
+    assert without_replies(release) == [extra, untagged.name]
+    assert without_replies(release, [extra]) == [untagged.name]
+    quick = ["resamples=100", "comparison_resamples=100", "shuffles=100", "equal_length=20"]
+    arguments = [f"upstream={release}", f"output={tmp_path / 'out'}", *quick]
+    assert cli.run(ReproduceSettings, reproduce.main, arguments) == 0
+    note = f"left out, no tagged replies (2): {extra}, {untagged.name}"
+    assert note in " ".join("".join(capfd.readouterr()).split())
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert metrics["without_replies"] == [extra, untagged.name]
+    assert extra not in metrics["systems"]
+    assert f"{extra}, {untagged.name}" in (tmp_path / "out/report.html").read_text()
 
 
 def test_all_folders_are_systems(release):
@@ -215,10 +259,6 @@ def test_experts(release, tmp_path):
 
 
 def test_bad_files_end_the_command_with_one_line(release, tmp_path, capsys):
-    from mint import reproduce
-    from mint.reproduction.settings import ReproduceSettings
-    from mint.shell import cli
-
     entries = json.loads(released.tagged_file(release).read_text())
     entries[0]["sentence_tactics"] = [["hugging"]]
     released.tagged_file(release).write_text(json.dumps(entries))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mint.reproduction.results import as_json, reproduce
+from mint.reproduction.report.summary import as_json
+from mint.reproduction.results import reproduce
 from mint.reproduction.settings import ReproduceSettings
 from rewards.types import DIMENSIONS
 

@@ -6,11 +6,10 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from mint.reproduction.content import all_tables, comparison_tables
+from mint.reproduction.report.table import Checked, Table, Value
+from mint.reproduction.report.tables import ALL, comparison_tables
 from mint.reproduction.results import Results
-from mint.reproduction.table import Checked, Table, Value
 
 _LATEX = str.maketrans(
     {
@@ -26,17 +25,9 @@ _LATEX = str.maketrans(
 )
 
 
-@dataclass(frozen=True)
-class _Marks:
-    """How a published cell is marked."""
-
-    reproduced: str
-    differs: str
-
-
 def files(results: Results) -> dict[str, str]:
     """File name -> content of every table file."""
-    tables = all_tables(results)
+    tables = [make(results) for make in ALL]
     # Every pair of systems is too long to print, so comparisons are CSV only.
     long = comparison_tables(results)
     found = {f"csv/{table.name}.csv": as_csv(table) for table in (*tables, *long)}
@@ -60,8 +51,7 @@ def as_markdown(table: Table) -> str:
     lines = [f"## {table.title}", "", table.note, ""] if table.note else [f"## {table.title}", ""]
     lines.append(_markdown_row([column.title for column in table.columns]))
     lines.append("|" + "|".join("---" if c.digits is None else "--:" for c in table.columns) + "|")
-    marks = _Marks(" ✓", " ✗ {published}")
-    lines += [_markdown_row(_shown(table, row, marks)) for row in table.rows]
+    lines += [_markdown_row(_shown(table, row, " ✓", " ✗ {published}")) for row in table.rows]
     return "\n".join(lines) + "\n"
 
 
@@ -69,9 +59,8 @@ def as_latex(table: Table) -> str:
     """A booktabs table; a published cell that does not reproduce carries an asterisk."""
     alignment = "".join("l" if column.digits is None else "r" for column in table.columns)
     head = [column.title.translate(_LATEX) for column in table.columns]
-    marks = _Marks("", "*")
     rows = [
-        " & ".join(cell.translate(_LATEX) for cell in _shown(table, row, marks)) + r" \\"
+        " & ".join(cell.translate(_LATEX) for cell in _shown(table, row, "", "*")) + r" \\"
         for row in table.rows
     ]
     return "\n".join(
@@ -97,22 +86,23 @@ def _markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
-def _shown(table: Table, row: Sequence[Value], marks: _Marks) -> list[str]:
+def _shown(table: Table, row: Sequence[Value], same: str, differs: str) -> list[str]:
+    """Cells with the marks of a published value that reproduces and of one that does not."""
     return [
-        _show(value, column.digits, marks) for value, column in zip(row, table.columns, strict=True)
+        _show(value, column.digits or 0, same, differs)
+        for value, column in zip(row, table.columns, strict=True)
     ]
 
 
-def _show(value: Value, digits: int | None, marks: _Marks) -> str:
+def _show(value: Value, digits: int, same: str, differs: str) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Checked):
-        mark = marks.reproduced if value.reproduces else marks.differs
-        shown = mark.replace("{published}", f"{value.published:.{digits or 0}f}")
-        return f"{value.observed:.{digits or 0}f}{shown}"
-    if value is None or math.isnan(value):
-        return "–"
-    return f"{value:.{digits or 0}f}"
+        mark = same if value.reproduces else differs
+        return f"{value.observed:.{digits}f}" + mark.format(
+            published=f"{value.published:.{digits}f}"
+        )
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _plain(value: Value) -> str | float:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mint.pages import svg
-from mint.pages.html import figure, section, text
-from mint.pages.svg import Axes, Series
-from mint.reporting.contestants import Contestant
+from mint.pages.html import figure, grid, section
+from mint.pages.lines import Series, line_chart
+from mint.pages.svg import Axis
+from mint.reporting.comparison.contestants import Contestant
 
 _CURVES = {
     "reward/raw/mean": ("Composite reward", "reward, fixed scales"),
@@ -37,13 +37,10 @@ def curves_section(contestants: Sequence[Contestant]) -> str:
         ]
         series = [one for one in series if any(v is not None for v in one.values)]
         if series:
-            axes = Axes(description=f"{title} over training, by run.", unit=unit)
+            chart = line_chart(steps, series, Axis(title=unit), f"{title} over training, by run.")
             note = f"Mean over the replies of each step; {len(series)} runs."
-            figures.append(figure(title, svg.line_chart(steps, series, axes), text(note)))
-    if not figures:
-        return ""
-    body = f'<div class="grid">{"".join(figures)}</div>'
-    return section("curves", "Learning curves", body)
+            figures.append(figure(title, chart, note))
+    return section("curves", "Learning curves", grid(figures)) if figures else ""
 
 
 def _values(

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from mint.evaluation.metrics.tactic_sets import ALWAYS_ON
-from mint.pages.html import number, text
+from mint.pages.html import interval, number, spaced, text
 from mint.reproduction.measure import Measured
+from mint.reproduction.report.figures import SIGNIFICANT
 from mint.reproduction.results import Results
 
-_SIGNIFICANT = 0.05
 _TEMPLATE = 0.5
 _CONFOUNDED = 0.8
 """Correlation from which stickiness says little more than the number of tactics."""
@@ -50,8 +50,9 @@ def _confound(results: Results) -> Iterator[str]:
 
 
 def _lift(results: Results) -> Iterator[str]:
-    above = [f for f, one in results.systems.items() if _low(one, "lift") > 0]
-    below = [f for f, one in results.systems.items() if _high(one, "lift") < 0]
+    ends = {folder: one.intervals["lift"] for folder, one in results.systems.items()}
+    above = [folder for folder, (low, _) in ends.items() if low is not None and low > 0]
+    below = [folder for folder, (_, high) in ends.items() if high is not None and high < 0]
     people = results.systems[results.settings.reference]
     yield (
         f"<b>Beyond chance</b>, people repeat by {_with_interval(people, 'lift')}. "
@@ -59,14 +60,12 @@ def _lift(results: Results) -> Iterator[str]:
         f"({_names(results, above)}), {len(below)} less ({_names(results, below)})."
     )
     more, less = _differing(results, "lift")
+    said = "<b>no system clearly repeats more beyond chance than people do</b>"
+    if more:
+        said = f"{_names(results, more)} repeat more beyond chance than people do"
     yield (
-        "After correction for all pairs, "
-        + (
-            f"{_names(results, more)} repeat more beyond chance than people do"
-            if more
-            else "<b>no system clearly repeats more beyond chance than people do</b>"
-        )
-        + f"; {len(less)} clearly repeat less ({_names(results, less)})."
+        f"After correction for all pairs, {said}; {len(less)} clearly repeat less "
+        f"({_names(results, less)})."
     )
 
 
@@ -91,7 +90,7 @@ def _variety(results: Results) -> Iterator[str]:
     )
     most = max(systems, key=lambda f: len(systems[f].always_on))
     if systems[most].always_on:
-        names = ", ".join(name.replace("_", " ") for name in systems[most].always_on)
+        names = ", ".join(spaced(name) for name in systems[most].always_on)
         yield (
             f"{text(results.label(most))} has {len(systems[most].always_on)} tactics in more than "
             f"{ALWAYS_ON:.0%} of its turns: {names}."
@@ -130,7 +129,7 @@ def _differing(results: Results, metric: str) -> tuple[list[str], list[str]]:
     above: list[str] = []
     below: list[str] = []
     for pair in results.comparisons[metric]:
-        if people not in (pair.first, pair.second) or not pair.holm < _SIGNIFICANT:
+        if people not in (pair.first, pair.second) or not pair.holm < SIGNIFICANT:
             continue
         gained = pair.difference if pair.first == people else -pair.difference
         other = pair.second if pair.first == people else pair.first
@@ -143,16 +142,4 @@ def _names(results: Results, folders: list[str]) -> str:
 
 
 def _with_interval(one: Measured, metric: str) -> str:
-    low, high = one.intervals[metric]
-    shown = number(one.values[metric], 3, signed=True)
-    return f"{shown} [{number(low, 3)}, {number(high, 3)}]"
-
-
-def _low(one: Measured, metric: str) -> float:
-    low = one.intervals[metric].low
-    return float("nan") if low is None else low
-
-
-def _high(one: Measured, metric: str) -> float:
-    high = one.intervals[metric].high
-    return float("nan") if high is None else high
+    return f"{number(one.values[metric], 3, signed=True)} {interval(*one.intervals[metric], 3)}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mint.pages import svg
 from mint.pages.html import text
-from mint.pages.svg import WIDTH
-from mint.reproduction.marks import LABEL, ROW, drawing, pair_cell, row_name
+from mint.pages.marks import LABEL, ROW, cell, pair_cell, row_name
 
 _ONE_LINE = 18.0
 """Columns at least this wide have room for a number of two digits."""
@@ -23,7 +23,7 @@ def heat_map(
 ) -> str:
     """A cell for each row and column, the darker the larger its share of 0 to 1, with its text."""
     head = 10.0 + 6.6 * max(map(len, columns))
-    width = (WIDTH - LABEL) / len(columns)
+    width = (svg.WIDTH - LABEL) / len(columns)
     parts = [
         f'<text class="name" text-anchor="start" transform="translate('
         f'{LABEL + width * (c + 0.5) + 4:.1f} {head - 5:.1f}) rotate(-90)">{text(title)}</text>'
@@ -33,43 +33,35 @@ def heat_map(
         y = head + ROW * r
         parts.append(row_name(name, y + 16))
         for c, title in enumerate(columns):
-            x = LABEL + width * c
-            parts.append(
-                f'<rect class="heat" x="{x + 0.75:.2f}" y="{y + 0.75:.2f}" '
-                f'width="{width - 1.5:.2f}" height="{ROW - 1.5:.2f}" '
-                f'style="--share:{0.04 + 0.61 * min(1.0, shares[r][c]):.3f}">'
-                f"<title>{text(name)}, {text(title)}: {text(shown[r][c])}</title></rect>"
-                f'<text class="cell" x="{x + width / 2:.1f}" y="{y + 16.5:.1f}" '
-                f'text-anchor="middle">{text(shown[r][c])}</text>'
-            )
+            x, said = LABEL + width * c, shown[r][c]
+            shade = f"--share:{0.04 + 0.61 * min(1.0, shares[r][c]):.3f}"
+            parts.append(cell("heat", (x, y, width, ROW), f"{name}, {title}: {said}", shade))
+            parts.append(svg.words("cell", x + width / 2, y + 16.5, said, "middle"))
     rows = (
         f"{name}: " + ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True))
         for name, row in zip(names, shown, strict=True)
     )
-    return drawing("".join(parts), head + ROW * len(names) + 4, f"{description} {'; '.join(rows)}")
+    return svg.drawing(parts, head + ROW * len(names) + 4, f"{description} {'; '.join(rows)}")
 
 
 def pair_matrix(
     names: Sequence[str], tags: Sequence[str], states: Sequence[Sequence[str]], description: str
 ) -> str:
-    """Rows against columns; states are CSS classes: up, down, maybe-up, maybe-down, even, self."""
-    size = min(ROW, (WIDTH - LABEL - 8) / len(names))
+    """Rows against columns; states are those of `pair_cell`, or self."""
+    size = min(ROW, (svg.WIDTH - LABEL - 8) / len(names))
     height = max(_LEAST, size)
     # Narrow columns have their numbers on two lines in turn.
     lines = 1 if size >= _ONE_LINE else 2
     head = 6.0 + 14.0 * lines
     parts = [
-        f'<text class="tick" x="{LABEL + size * (c + 0.5):.1f}" '
-        f'y="{head - 8 - 14 * ((c + 1) % lines):.1f}" text-anchor="middle">{text(tag)}</text>'
-        for c, tag in enumerate(tags)
+        svg.words("tick", LABEL + size * (c - 0.5), head - 8 - 14 * (c % lines), tag, "middle")
+        for c, tag in enumerate(tags, start=1)
     ]
     for r, name in enumerate(names):
         y = head + height * r
         parts.append(row_name(name, y + height / 2 + 4))
         for c, state in enumerate(states[r]):
-            if state == "self":
-                continue
-            parts.append(
-                pair_cell((LABEL + size * c, y, size, height), state, f"{name} against {names[c]}")
-            )
-    return drawing("".join(parts), head + 4 + height * len(names), description)
+            if state != "self":
+                box = (LABEL + size * c, y, size, height)
+                parts.append(pair_cell(box, state, f"{name} against {names[c]}"))
+    return svg.drawing(parts, head + 4 + height * len(names), description)

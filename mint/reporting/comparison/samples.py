@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mint.evaluation.records import EvaluatedReply
-from mint.pages.html import number, section, tactic_legend, tagged_reply, text
-from mint.reporting.contestants import System
+from mint.pages.html import section, text
+from mint.pages.replies import seeker, side, side_by_side, tactic_legend, tagged_reply
+from mint.reporting.comparison.contestants import System
+from mint.reporting.data import spread
+from mint.reporting.replies import reply_scores
 
 _PROMPTS = 6
 
@@ -19,7 +22,7 @@ def samples_section(protocols: Mapping[str, Sequence[System]], titles: Mapping[s
         if not replies:
             continue
         shared = set.intersection(*(set(own) for own in replies.values()))
-        places = _spaced(sorted(shared), _PROMPTS)
+        places = spread(sorted(shared), _PROMPTS)
         if places:
             blocks.append(f"<h3>{text(titles[protocol])}</h3>")
             blocks += [
@@ -38,31 +41,11 @@ def _by_turn(system: System) -> dict[tuple[str, int], EvaluatedReply]:
 def _article(replies: Mapping[str, EvaluatedReply]) -> str:
     first = next(iter(replies.values()))
     same = all(reply.seeker == first.seeker for reply in replies.values())
-    asked = f'<p class="seeker"><b>Seeker</b> {text(first.seeker)}</p>' if same else ""
-    sides = "".join(
-        f'<div class="side"><h4>{text(name)}</h4>'
-        + ("" if same else f'<p class="seeker"><b>Seeker</b> {text(reply.seeker)}</p>')
-        + f"{tagged_reply(reply.sentences, reply.tactics, reply.reply)}{_scores(reply)}</div>"
-        for name, reply in replies.items()
-    )
-    place = f"{text(first.conversation_id)}, turn {first.turn + 1}"
-    return (
-        f'<article class="card pair"><p class="earlier">{place}</p>{asked}'
-        f'<div class="sides">{sides}</div></article>'
-    )
-
-
-def _scores(reply: EvaluatedReply) -> str:
-    if not reply.graded:
-        return f'<p class="scores">not graded: {text(reply.reason or reply.status)}</p>'
-    cut = " · cut off" if reply.truncated else ""
-    return (
-        f'<p class="scores">empathy <b>{number(reply.empathy)}</b> · novelty '
-        f"<b>{number(reply.kl)}</b> · {reply.num_tokens} tokens{cut}</p>"
-    )
-
-
-def _spaced(items: Sequence[tuple[str, int]], limit: int) -> list[tuple[str, int]]:
-    if len(items) <= limit:
-        return list(items)
-    return [items[int((i + 0.5) * len(items) / limit)] for i in range(limit)]
+    top = f'<p class="earlier">{text(first.conversation_id)}, turn {first.turn + 1}</p>'
+    sides = []
+    for name, reply in replies.items():
+        said = "" if same else seeker(reply.seeker)
+        said += tagged_reply(reply.sentences, reply.tactics, reply.reply)
+        last = " · cut off" if reply.truncated else ""
+        sides.append(side(name, said, reply_scores(reply, last=last)))
+    return side_by_side(top + (seeker(first.seeker) if same else ""), sides)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mint.evaluation.options import HELD_OUT, PROTOCOLS
-from mint.evaluation.records import EvaluatedReply, replies_path
+from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.results import replies_path
+from mint.reporting.data import read_replies
 from mint.rundir.directory import RunDir
-from mint.shell.files import read_json_lines
 from rewards.errors import ConfigError, DataError
 
 _RUN_FILES = ("config.yaml", "manifest.json", "metrics.jsonl")
@@ -79,61 +80,53 @@ def is_run(path: Path) -> bool:
 
 
 def _load(path: Path, name: str, starts: set[str]) -> list[Contestant]:
+    """One contestant of an evaluation folder; of a run, its policy before and after training.
+
+    `starts` holds the policies that were shown before training: runs that share one show it once.
+    """
     if not path.is_dir():
         raise ConfigError(f"{path} does not exist; give run directories or evaluation folders")
-    if not is_run(path):
-        found = _evaluation(path, name)
-        if not found.systems and found.probes is None:
-            raise ConfigError(
-                f"{path} is neither a run directory nor an evaluation: it has no "
-                f"{', '.join(f'{p}.json' for p in PROTOCOLS)}"
-            )
-        return [found]
     run = RunDir(path)
-    contestants = []
-    for label in ("before", "after"):
-        held_out = _held_out(run, label, name)
-        folder = _evaluation(run.evaluation_path / label, f"{name} {label}")
-        systems = (*held_out, *folder.systems)
-        metrics = tuple(run.read_metrics()) if label == "after" else ()
-        start = _start(run)
-        if label == "before" and (not systems or start in starts):
-            continue  # Runs from one policy share what it was before.
-        if label == "before":
-            starts.add(start)
-        contestants.append(
-            Contestant(
-                name=f"{name} {label}", systems=systems, probes=folder.probes, metrics=metrics
-            )
+    if is_run(path):
+        before = run.read_json("evaluation/before.json")
+        start = str(path) if before is None else str(before["model"])
+        shown = [_trained(run, label, f"{name} {label}") for label in ("before", "after")]
+        if not shown[0].systems or start in starts:
+            return shown[1:]
+        starts.add(start)
+        return shown
+    found = _evaluation(path, name)
+    if not found.systems and found.probes is None:
+        raise ConfigError(
+            f"{path} is neither a run directory nor an evaluation: it has no "
+            f"{', '.join(f'{p}.json' for p in PROTOCOLS)}"
         )
-    return contestants
+    return [found]
 
 
-def _held_out(run: RunDir, label: str, name: str) -> tuple[System, ...]:
+def _trained(run: RunDir, label: str, name: str) -> Contestant:
+    """A run's policy "before" or "after" training."""
+    found = _evaluation(run.evaluation_path / label, name)
     result = run.read_json(f"evaluation/{label}.json")
-    replies = _replies(run.evaluation_path / f"{label}_replies.jsonl")
-    if result is None or not replies:
-        return ()
-    return (
-        System(
-            name=f"{name} {label}",
-            owner=f"{name} {label}",
+    replies = read_replies(run.evaluation_path / f"{label}_replies.jsonl")
+    systems = found.systems
+    if result is not None and replies:
+        counts = {"asked": result["num_replies"], "grader_failed": result["num_failed"]}
+        held_out = System(
+            name=name,
+            owner=name,
             protocol=HELD_OUT,
             replies=replies,
             graders=result["graders"],
-            counts={"asked": result["num_replies"], "grader_failed": result["num_failed"]},
-        ),
-    )
-
-
-def _start(run: RunDir) -> str:
-    before = run.read_json("evaluation/before.json")
-    return str(run.path) if before is None else str(before["model"])
+            counts=counts,
+        )
+        systems = (held_out, *systems)
+    metrics = tuple(run.read_metrics()) if label == "after" else ()
+    return replace(found, systems=systems, metrics=metrics)
 
 
 def _evaluation(path: Path, name: str) -> Contestant:
-    folder = RunDir(path)
-    systems = []
+    folder, systems = RunDir(path), []
     for protocol in PROTOCOLS[:-1]:
         result = folder.read_json(f"{protocol}.json")
         if result is None:
@@ -147,24 +140,13 @@ def _evaluation(path: Path, name: str) -> Contestant:
                     name=f"{name}: {own}" if own else name,
                     owner=name,
                     protocol=protocol,
-                    replies=_replies(replies_path(path, condition)),
+                    replies=read_replies(replies_path(path, condition)),
                     graders=result["graders"],
                     counts=row["counts"],
                 )
             )
-    return Contestant(
-        name=name,
-        systems=tuple(systems),
-        probes=folder.read_json(f"{PROTOCOLS[-1]}.json"),
-    )
-
-
-def _replies(path: Path) -> tuple[EvaluatedReply, ...]:
-    rows = read_json_lines(path)
-    try:
-        return tuple(EvaluatedReply.from_row(row) for row in rows)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    probes = folder.read_json(f"{PROTOCOLS[-1]}.json")
+    return Contestant(name=name, systems=tuple(systems), probes=probes)
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:

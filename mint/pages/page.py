@@ -1,0 +1,62 @@
+"""The skeleton that every page shares: head, skip link, header, navigation, footer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import mint
+from mint.pages.html import text
+from mint.shell.files import utc_now
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What stands at the top of a page, as plain text."""
+
+    title: str
+    """Of the browser's window."""
+    kicker: str
+    """Small line above the heading: what kind of page it is."""
+    heading: str
+    about: Sequence[str]
+    """Facts in one line."""
+    skip_to: str
+    """What the first link leads to, past the navigation."""
+    status: str = ""
+    """A word beside the heading."""
+    error: str = ""
+    """A line in red."""
+
+
+def render(head: Head, links: Mapping[str, str], body: str, source: str) -> str:
+    """A whole page without scripts or outside resources.
+
+    `links` gives anchor -> title, `body` is ready HTML, `source` says in plain text what the page
+    was made from.
+    """
+    style = (resources.files("mint.pages") / "style.css").read_text(encoding="utf-8")
+    first = next(iter(links), "")
+    nav = "".join(f'<a href="#{anchor}">{text(title)}</a>' for anchor, title in links.items())
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+        f"<title>{text(head.title)}</title><style>{style}</style></head><body>"
+        f'<a class="skip" href="#{first}">Skip to the {text(head.skip_to)}</a>{_header(head)}'
+        f'<nav aria-label="Sections"><div>{nav}</div></nav><main>{body}</main>'
+        f"<footer>Written by mint {text(mint.__version__)} on {utc_now()[:16].replace('T', ' ')} "
+        f"UTC{text(source)}.</footer></body></html>\n"
+    )
+
+
+def _header(head: Head) -> str:
+    status = f' <span class="status {text(head.status)}">{text(head.status)}</span>'
+    error = f'<p class="error" role="alert">{text(head.error)}</p>'
+    return (
+        f'<header><div><p class="kicker">{text(head.kicker)}</p>'
+        f"<h1>{text(head.heading)}{status if head.status else ''}</h1>"
+        f'<p class="muted">{text(" · ".join(head.about))}</p>{error if head.error else ""}'
+        "</div></header>"
+    )

@@ -1,0 +1,1 @@
+"""One page that puts several evaluations side by side."""

@@ -1,0 +1,135 @@
+"""Tables of a comparison: values with intervals, and paired differences to the first system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.metrics.own_sequence import compare_own, own_sequence
+from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.statistics.estimates import Estimate
+from mint.pages.html import interval, more, number, section, spaced, table, text, watch
+from mint.reporting.changes import Change, reach_of
+from mint.reporting.comparison.contestants import System
+from mint.reporting.measures import MEASURES, OWN_MEASURES, Measure
+from rewards.errors import DataError
+from rewards.types import DIMENSIONS
+
+ALL_MEASURES = {**MEASURES, **OWN_MEASURES}
+MAIN = (
+    "empathy",
+    "lift",
+    "stickiness",
+    "self_lift",
+    "self_stickiness",
+    "same_set",
+    "distinct_sets",
+    "tactics_per_turn",
+    "distinct_2",
+    "top_opening",
+    "num_tokens",
+    "truncated",
+)
+_REST = (
+    *DIMENSIONS,
+    "composite",
+    "kl",
+    "entropy",
+    "self_jaccard",
+    "set_entropy",
+    "effective_tactics",
+    "empty",
+    "label_leak",
+    "failed",
+)
+_LOST = ("unanswered", "parse_failed", "grader_failed", "empty", "truncated_thinking", "truncated")
+
+
+def estimates(system: System, settings: EvaluationConfig) -> dict[str, Estimate]:
+    """All metrics of a system; {} when nothing was graded."""
+    if not any(reply.graded for reply in system.replies):
+        return {}
+    return {**summarise(system.replies, settings), **own_sequence(system.replies, settings)}
+
+
+def protocol_section(
+    anchor: str, title: str, systems: Sequence[System], settings: EvaluationConfig
+) -> str:
+    """A protocol's systems with values, counts and differences to the first of them."""
+    values = {system.name: estimates(system, settings) for system in systems}
+    known = [system for system in systems if values[system.name]]
+    lead = (
+        f"Brackets hold {settings.confidence:.0%} intervals from resampled conversations. "
+        "Differences are to the first system, paired by turn on the turns both have answered."
+    )
+    body = _lost(systems)
+    if known:
+        gained = {s.name: _changes(known[0], s, settings) for s in known[1:]}
+        body += _table(MAIN, known, values, gained, f"{title}: main measures")
+        body += more(
+            "All other measures",
+            _table(_REST, known, values, gained, f"{title}: other measures"),
+        )
+    return section(anchor, title, body, lead)
+
+
+def _changes(first: System, other: System, settings: EvaluationConfig) -> dict[str, Change]:
+    try:
+        found = {
+            **compare(first.replies, other.replies, settings),
+            **compare_own(first.replies, other.replies, settings),
+        }
+    except DataError:
+        return {}  # They share no turn, which the table says.
+    return {name: Change.of(asdict(one)) for name, one in found.items()}
+
+
+def _lost(systems: Sequence[System]) -> str:
+    notes = []
+    for system in systems:
+        lost = [f"{system.counts[n]} {spaced(n)}" for n in _LOST if system.counts.get(n)]
+        if lost:
+            asked = system.counts["asked"]
+            notes.append(f"<b>{text(system.name)}</b>: of {asked} replies {', '.join(lost)}")
+    return watch("Lost or cut replies", notes)
+
+
+def _table(
+    names: Sequence[str],
+    systems: Sequence[System],
+    values: Mapping[str, Mapping[str, Estimate]],
+    gained: Mapping[str, Mapping[str, Change]],
+    caption: str,
+) -> str:
+    rows = []
+    for name in names:
+        shown = [values[system.name].get(name) for system in systems]
+        if all(value is None or value.mean is None for value in shown):
+            continue
+        changes = [gained[system.name].get(name) for system in systems[1:]]
+        reach = reach_of(change for change in changes if change is not None)
+        measure = ALL_MEASURES[name]
+        cells = [_value(measure, shown[0], '<span class="range">first system</span>')]
+        for value, change in zip(shown[1:], changes, strict=True):
+            cells.append(_value(measure, value, _change(measure, change, reach)))
+        rows.append([measure.heading, *cells])
+    head = ("Measure", *(text(system.name) for system in systems))
+    return table(head, rows, caption, kind="wide compare")
+
+
+def _value(measure: Measure, value: Estimate | None, change: str) -> str:
+    """A value with its interval, followed by ready HTML."""
+    if value is None or value.mean is None:
+        return "–"
+    shown = f"<b>{number(value.mean, measure.digits)}</b>"
+    if value.ci_low is not None:
+        ends = interval(value.ci_low, value.ci_high, measure.digits)
+        shown += f' <span class="ci">{ends}</span>'
+    return shown + change
+
+
+def _change(measure: Measure, change: Change | None, reach: float) -> str:
+    if change is None or change.difference is None:
+        return '<span class="range">no shared turns</span>'
+    return change.cell(measure.better, measure.digits, reach)

@@ -1,0 +1,169 @@
+"""Trade-offs between goals: empathy, repetition and safety."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.statistics.estimates import Estimate
+from mint.pages.html import figure, grid, listed, section, text
+from mint.pages.marks import legend
+from mint.pages.scatter import Frame, Point, scatter
+from mint.pages.svg import Axis, Span
+from mint.reporting.comparison.contestants import Contestant, System
+from mint.reporting.comparison.tables import estimates
+
+_FRONT, _BEHIND = "trained", "prompted"
+_EMPATHY = Axis(title="empathy (judge, 1 to 5)")
+
+
+class Score(NamedTuple):
+    """A system's value in one goal; None where it is not known."""
+
+    value: float | None
+    interval: Span
+
+    @classmethod
+    def of(cls, one: Estimate) -> Score:
+        """An estimate of the evaluation."""
+        return cls(one.mean, (one.ci_low, one.ci_high))
+
+
+class Goal(NamedTuple):
+    """What empathy is weighed against."""
+
+    name: str
+    title: str
+    axis: Axis
+    better: int
+    """1: higher is better, -1: lower is."""
+
+
+_GOALS = (
+    Goal(
+        "lift",
+        "repetition beyond chance (lift)",
+        Axis(title="repetition beyond chance (lift)", mark=0.0, mark_label="chance"),
+        -1,
+    ),
+    Goal("self_stickiness", "self-stickiness", Axis(title="self-stickiness", low=0.0), -1),
+    Goal("safety", "safety", Axis(title="safety probes passed (share)", low=0.0, high=1.0), 1),
+)
+
+Scores = Mapping[str, Score]
+"""Name of a goal, or empathy -> score."""
+
+
+def trade_off_section(
+    protocols: Mapping[str, Sequence[System]],
+    titles: Mapping[str, str],
+    contestants: Sequence[Contestant],
+    settings: EvaluationConfig,
+) -> str:
+    """Empathy against repetition and safety, for each protocol; "" when nothing was graded."""
+    figures: list[str] = []
+    for protocol, systems in protocols.items():
+        scores = {s.name: _scores(s, contestants, settings) for s in systems}
+        known = {name: own for name, own in scores.items() if own}
+        figures += _figures(titles[protocol], known)
+    if not figures:
+        return ""
+    keys = legend(
+        [
+            (_FRONT, "on the front: no other is better in one and as good in all"),
+            (_BEHIND, "some other system is at least as good in everything"),
+        ]
+    )
+    lead = (
+        "Up and to the better side is better. The front weighs all goals that are known: empathy, "
+        "repetition beyond chance, self-stickiness and, where all systems were probed, safety."
+    )
+    return section("tradeoffs", "Trade-offs", keys + grid(figures), lead)
+
+
+def pareto_front(scores: Mapping[str, Sequence[float]]) -> set[str]:
+    """Names that no other dominates; every goal is to be as large as possible."""
+    return {
+        name
+        for name, own in scores.items()
+        if not any(
+            all(a >= b for a, b in zip(other, own, strict=True))
+            and any(a > b for a, b in zip(other, own, strict=True))
+            for other in scores.values()
+        )
+    }
+
+
+def _scores(
+    system: System, contestants: Sequence[Contestant], settings: EvaluationConfig
+) -> Scores:
+    """{} when nothing was graded."""
+    values = estimates(system, settings)
+    if not values:
+        return {}
+    probes = next(c.probes for c in contestants if c.name == system.owner)
+    safety = Score(None, (None, None))
+    if probes is not None:
+        total = probes["report"]["total"]
+        safety = Score(total["rate"], (total["low"], total["high"]))
+    names = ("empathy", "lift", "self_stickiness")
+    return {**{name: Score.of(values[name]) for name in names}, "safety": safety}
+
+
+def _figures(title: str, scores: Mapping[str, Scores]) -> Iterator[str]:
+    front = _front(scores)
+    names = listed((f"{text(name)}{_safety(own)}" for name, own in scores.items()), "numbers")
+    for goal in _GOALS:
+        points = [
+            Point(
+                name=name,
+                tag=str(i),
+                kind=_FRONT if name in front else _BEHIND,
+                x=x.value,
+                y=y.value,
+                x_interval=x.interval,
+                y_interval=y.interval,
+            )
+            for i, (name, own) in enumerate(scores.items(), start=1)
+            if (x := own[goal.name]).value is not None and (y := own["empathy"]).value is not None
+        ]
+        if points:
+            yield _figure(f"{title}: empathy and {goal.title}", points, goal, names)
+
+
+def _front(scores: Mapping[str, Scores]) -> set[str]:
+    """Systems that none beats in all goals; safety is one where all systems were probed."""
+    probed = all(own["safety"].value is not None for own in scores.values())
+    goals = [("empathy", 1), *((goal.name, goal.better) for goal in _GOALS)]
+    return pareto_front(
+        {
+            name: [
+                float("-inf") if (value := own[goal].value) is None else better * value
+                for goal, better in goals
+                if goal != "safety" or probed
+            ]
+            for name, own in scores.items()
+        }
+    )
+
+
+def _figure(title: str, points: Sequence[Point], goal: Goal, names: str) -> str:
+    best = pareto_front({p.tag: (goal.better * p.x, p.y) for p in points})
+    kept = sorted((p.x, p.y) for p in points if p.tag in best)
+    guide = ""
+    if len(kept) > 1:
+        frame = Frame(points, goal.axis, _EMPATHY)
+        line = "L".join(f"{frame.x(x):.1f} {frame.y(y):.1f}" for x, y in kept)
+        guide = f'<path class="guide" d="M{line}"/>'
+    side = "left" if goal.better < 0 else "right"
+    note = (
+        f"Better is up and to the {side}. Bars are intervals of each system alone; the dashed line "
+        "joins the systems that are best in these two goals."
+    )
+    return figure(title, scatter(points, goal.axis, _EMPATHY, guide) + names, note)
+
+
+def _safety(own: Scores) -> str:
+    safety = own["safety"].value
+    return "" if safety is None else f" · safety {safety:.0%}"

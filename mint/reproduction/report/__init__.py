@@ -1,0 +1,1 @@
+"""What is written about the results: one HTML page, tables in three formats, metrics.json."""
