@@ -90,9 +90,13 @@ def replies_path(directory: Path, condition: str) -> Path:
     return directory / f"{condition}_replies.jsonl"
 
 
-def read_replies(path: Path) -> list[EvaluatedReply]:
-    """Replies of a *_replies.jsonl file; [] when it does not exist."""
-    return [EvaluatedReply.from_row(row) for row in read_json_lines(path)]
+def read_replies(path: Path) -> tuple[EvaluatedReply, ...]:
+    """Replies of a *_replies.jsonl file; () when it does not exist. Raises DataError."""
+    rows = read_json_lines(path)
+    try:
+        return tuple(EvaluatedReply.from_row(row) for row in rows)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def scoring_request(row: PromptRow, reply: Generation) -> ScoringRequest:

@@ -6,16 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.records import EvaluatedReply, read_replies
 from mint.rundir.directory import RunDir
-from mint.shell.files import read_json_lines
 from mint.validation.choice import Validation
 from mint.validation.record import read_validations
 from rewards.errors import DataError
@@ -113,15 +111,6 @@ def _config(run: RunDir) -> DictConfig | None:
     except (OmegaConfBaseException, YAMLError, OSError) as error:
         raise DataError(f"{run.config_path}: {str(error).splitlines()[0]}") from error
     return config if isinstance(config, DictConfig) else None
-
-
-def read_replies(path: Path) -> tuple[EvaluatedReply, ...]:
-    """Evaluated replies of a JSON lines file; () when there is none. Raises DataError."""
-    rows = read_json_lines(path)
-    try:
-        return tuple(EvaluatedReply.from_row(row) for row in rows)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def _cards(manifest: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:

@@ -23,7 +23,7 @@ class Pair(NamedTuple):
     second: str
 
 
-def rated_replies(path: str) -> list[EvaluatedReply]:
+def rated_replies(path: str) -> tuple[EvaluatedReply, ...]:
     """The replies of one system. Raises ConfigError when there is no such file."""
     if not Path(path).is_file():
         raise ConfigError(f"{path} does not exist; give a *_replies.jsonl file of an evaluation")

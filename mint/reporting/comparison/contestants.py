@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mint.evaluation.options import HELD_OUT, PROTOCOLS
-from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.records import EvaluatedReply, read_replies
 from mint.evaluation.results import replies_path
-from mint.reporting.data import read_replies
 from mint.rundir.directory import RunDir
 from rewards.errors import ConfigError, DataError
 
