@@ -77,8 +77,10 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
 
 def compose_configs(jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
     """The same of several jobs. Raises ConfigError for the first that cannot be composed."""
-    base = _compose([])
-    known = dict(_leaves(base))
+    try:
+        known = dict(_leaves(_compose([])))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_first_line(error)) from error
     configs = []
     for overrides in jobs:
         try:

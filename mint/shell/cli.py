@@ -85,10 +85,14 @@ def _check_key(settings: type, key: str, value: str) -> None:
 
 
 def _explain(settings: type, given: Mapping[str, Any], error: OmegaConfBaseException) -> str:
-    """One line that names the key and, for a value of a wrong type, what it takes."""
+    """One line that names the key and, for a value of a wrong type, what it takes.
+
+    Raises ConfigError itself for an unknown key inside a mapping, {key: value}.
+    """
     first, key = str(error).splitlines()[0], error.full_key
     if not key:
         return first
+    _check_key(settings, key.split("[")[0], "{")
     value: Any = given
     for part in key.split("."):
         value = value[part] if isinstance(value, Mapping) and part in value else None

@@ -233,6 +233,7 @@ class Settings:
     ("argument", "says"),
     [
         ("limits.crises=0.9", "unknown key 'limits.crises'; did you mean 'limits.crisis'?"),
+        ("limits={crises: 1}", "unknown key 'limits.crises'; did you mean 'limits.crisis'?"),
         ("limits.xyz=1", "unknown key 'limits.xyz'; allowed: limits.crisis, limits.medical"),
         ("limit.crisis=1", "unknown key 'limit.crisis'; did you mean 'limits'?"),
         ("share=abc", "share must be a number, got 'abc'"),
