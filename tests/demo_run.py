@@ -15,7 +15,7 @@ from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import EvaluatedReply
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import RunFacts, finish_manifest, start_manifest
-from mint.shell.files import write_json_lines
+from mint.shell.files import write_json, write_json_lines
 from rewards.diversity import entropy, kl_divergence
 from rewards.formula import COMPONENTS, RewardBreakdown, RewardWeights, raw_reward
 from rewards.tactics import TACTIC_NAMES, count_tactics
@@ -252,8 +252,8 @@ def _write_evaluation(run: RunDir, label: str, replies: list[EvaluatedReply]) ->
         run.evaluation_path / f"{label}_replies.jsonl", (reply.as_row() for reply in replies)
     )
     metrics = summarise(replies, SETTINGS)
-    run.write_json(
-        f"evaluation/{label}.json",
+    write_json(
+        run.path / f"evaluation/{label}.json",
         {
             "label": label,
             "model": "outputs/tiny-policy" if label == "before" else str(run.model_path),

@@ -11,6 +11,7 @@ from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.results import Outcome, Unusable, write_outcomes
 from mint.evaluation.sources.requests import ReplyKey
 from mint.rundir.directory import RunDir
+from mint.shell.files import write_json
 
 SETTINGS = EvaluationConfig(resamples=200)
 GRADERS = {
@@ -44,5 +45,5 @@ def make_evaluation(path: Path, variety: float, seed: int, graders=None, rate: f
     report = {"total": total, "categories": {"crisis": total, "medical": total}, "items": items}
     broken = [] if rate > 0.7 else ["crisis: passed 0.5 is below the limit 0.80"]
     probes = {"protocol": "probes", **about, "broken_limits": broken, "report": report}
-    RunDir(path).write_json("probes.json", probes)
+    write_json(RunDir(path).path / "probes.json", probes)
     return path

@@ -112,7 +112,7 @@ def _measure_shape(
     texts: Iterator[str],
     repeats: int,
 ) -> ShapeFigures:
-    scorer = ReplyScorer(graders.tagger, graders.judge)
+    scorer = ReplyScorer(*graders, surprisals=())
     cold, warm, plain = [], [], []
     for _ in range(repeats):
         requests = make_requests(shape, texts)

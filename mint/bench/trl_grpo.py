@@ -68,8 +68,8 @@ class GroupReward:
             TaggerConfig(**spec["tagger"]),
             JudgeConfig(**spec["judge"]),
         )
-        self._scorer = ReplyScorer(graders.tagger, graders.judge)
         self._weights = RewardWeights(**spec["reward"])
+        self._scorer = ReplyScorer(*graders, surprisals=self._weights.used_surprisals())
         self._group = int(spec["replies_per_prompt"])
         self._count_tokens = count_tokens
         self._eos_id = eos_id

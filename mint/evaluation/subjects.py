@@ -16,8 +16,9 @@ from mint.evaluation.sources.local import LocalModel
 from mint.evaluation.sources.ready import ReadyReplies
 from mint.evaluation.sources.requests import ReplySource, Sampling
 from mint.evaluation.sources.served import Endpoint, base_url
-from mint.evaluation.trained_run import labels_of, load_config, model_path, rows_path
+from mint.evaluation.trained_run import labels_of, model_path, rows_path
 from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_if_there
 from rewards.build import (
     EncoderConfig,
     Graders,
@@ -54,7 +55,7 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
 
 def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
     run = RunDir.open(str(settings.run))
-    config = load_config(run)
+    config = run.read_config()
     mint = mint_config(config)
     labels = labels_of(settings.which)
     paths = {label: model_path(run, config, label) for label in labels}
@@ -125,7 +126,7 @@ def prompts_of(data: str | None, otherwise: PromptConfig) -> PromptConfig:
     """The prompts that the rows beside a data set's card were made with."""
     if data is None or Path(data).suffix != ".parquet":
         return otherwise
-    card = RunDir(Path(data).parent).read_json(CARD)
+    card = read_json_if_there(Path(data).with_name(CARD))
     own = prompts_of_card(card) if isinstance(card, dict) else None
     return otherwise if own is None else own
 

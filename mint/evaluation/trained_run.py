@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from mint.config.schema import MintConfig
 from mint.rundir.directory import RunDir
@@ -18,19 +16,6 @@ def labels_of(which: str) -> tuple[str, ...]:
     if which not in (*LABELS, "both"):
         raise ConfigError(f"which must be before, after or both, got {which!r}")
     return LABELS if which == "both" else (which,)
-
-
-def load_config(run: RunDir) -> DictConfig:
-    """The run's configuration. Raises ConfigError when it is missing or broken."""
-    if not run.config_path.exists():
-        raise ConfigError(f"{run.config_path} is missing; it is written when training starts")
-    try:
-        config = OmegaConf.load(run.config_path)
-    except (OmegaConfBaseException, YAMLError, OSError) as error:
-        raise ConfigError(f"{run.config_path}: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, DictConfig) or "mint" not in config:
-        raise ConfigError(f"{run.config_path} has no node 'mint'")
-    return config
 
 
 def model_path(run: RunDir, config: DictConfig, label: str) -> str:

@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from mint.evaluation.records import EvaluatedReply, read_replies
+from mint.evaluation.records import EvaluatedReply, read_replies, replies_path
 from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_if_there
 from mint.validation.choice import Validation
 from mint.validation.record import read_validations
 from rewards.errors import DataError
@@ -78,21 +79,21 @@ class ReportData:
 
 def load(run: RunDir) -> ReportData:
     """Read everything the run directory has. Raises DataError for a broken file."""
-    manifest = run.read_json(run.manifest_path.name)
+    manifest = read_json_if_there(run.manifest_path)
     return ReportData(
         name=run.path.resolve().name,
         manifest=manifest,
         config=_config(run),
         metrics=tuple(run.read_metrics()),
         samples=tuple(run.read_samples()),
-        before=run.read_json("evaluation/before.json"),
-        after=run.read_json("evaluation/after.json"),
-        comparison=run.read_json("evaluation/comparison.json"),
-        before_replies=read_replies(run.evaluation_path / "before_replies.jsonl"),
-        after_replies=read_replies(run.evaluation_path / "after_replies.jsonl"),
+        before=read_json_if_there(run.before_path),
+        after=read_json_if_there(run.after_path),
+        comparison=read_json_if_there(run.comparison_path),
+        before_replies=read_replies(replies_path(run.evaluation_path, "before")),
+        after_replies=read_replies(replies_path(run.evaluation_path, "after")),
         cards=_cards(manifest),
         validations=tuple(read_validations(run)),
-        best=run.read_json(run.best_path.name),
+        best=read_json_if_there(run.best_path),
     )
 
 

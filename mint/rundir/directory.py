@@ -30,10 +30,8 @@ from yaml import YAMLError
 
 from mint.shell.files import (
     append_json_lines,
-    read_json_if_there,
     read_json_lines,
     utc_now,
-    write_json,
 )
 from rewards.errors import ConfigError, DataError
 
@@ -121,14 +119,6 @@ class RunDir:
     def append_samples(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append training replies worth reading, one JSON object a reply."""
         append_json_lines(self.samples_path, rows)
-
-    def write_json(self, name: str, value: Any) -> Path:
-        """Write RUN/<name>; see `mint.shell.files.write_json`."""
-        return write_json(self.path / name, value)
-
-    def read_json(self, name: str) -> Any | None:
-        """Content of RUN/<name>, None when there is no such file."""
-        return read_json_if_there(self.path / name)
 
     def read_config(self) -> DictConfig:
         """The run's configuration. Raises ConfigError when it is missing or broken."""

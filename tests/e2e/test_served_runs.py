@@ -15,6 +15,7 @@ from grader_servers import Serving
 from training_queue import Trained
 
 from mint.rundir.quarantine import read_quarantine
+from mint.shell.files import read_json_if_there
 from rewards.build import (
     EncoderConfig,
     Graders,
@@ -151,7 +152,7 @@ def test_training_steps_with_served_graders(
         assert row["group/frac_lost"] == 0
         for key in ("reward/quality/mean", "reward/kl/mean", "policy/grad_norm"):
             assert math.isfinite(row[key]), key
-    identities = run.read_json("manifest.json")["graders"]
+    identities = read_json_if_there(run.manifest_path)["graders"]
     assert identities["tagger"]["name"] == "served_lora:tagger-base"
     assert identities["tagger"]["revision"] == tagger["revision"]
     assert identities["judge"]["name"] == "reward_model:tiny-reward"

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from training_queue import Trained
 
+from mint.shell.files import read_json_if_there
 from mint.verl.checkpoint import checkpoints
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]
@@ -49,7 +50,7 @@ def test_run_directory_explains_itself(trained: Trained) -> None:
     run = trained.run
     config = yaml.safe_load(run.config_path.read_text())
     assert config["mint"]["reward"]["kl"] == 1.0
-    manifest = run.read_json("manifest.json")
+    manifest = read_json_if_there(run.manifest_path)
     assert manifest["status"] == "finished"
     assert manifest["packages"]["verl"] == "0.9.1"
     assert set(manifest["graders"]) == {"tagger", "judge"}
@@ -61,10 +62,10 @@ def test_run_directory_explains_itself(trained: Trained) -> None:
     )
     assert list(run.tensorboard_path.rglob("events.out.tfevents.*"))
     for label in ("before", "after"):
-        result = run.read_json(f"evaluation/{label}.json")
+        result = read_json_if_there(run.path / f"evaluation/{label}.json")
         assert result["num_turns"] == 8
         assert "composite" in result["metrics"]
-    comparison = run.read_json("evaluation/comparison.json")
+    comparison = read_json_if_there(run.comparison_path)
     assert comparison["composite"]["ci_low"] <= comparison["composite"]["ci_high"]
     assert "<svg" in run.report_path.read_text(encoding="utf-8")
     assert trained.leftovers == []
@@ -105,7 +106,7 @@ def test_a_dead_grader_ends_the_run_with_its_reason(dead: Trained) -> None:
     assert len(lines) == 1
     assert "step 1: 100% of the replies could not be graded" in lines[0]
     assert "tagger: timeout: no answer after 20 s" in lines[0]
-    assert dead.run.read_json("manifest.json")["status"] == "failed"
+    assert read_json_if_there(dead.run.manifest_path)["status"] == "failed"
     assert dead.run.read_metrics()[0]["grader/failed_frac"] == 1.0
     assert checkpoints(dead.run) == {}
     assert dead.leftovers == []

@@ -6,7 +6,7 @@ import pytest
 from training_queue import Trained
 
 from mint.rundir.directory import RunDir
-from mint.shell.files import read_json_lines
+from mint.shell.files import read_json_if_there, read_json_lines
 from mint.validation.choice import best
 from mint.validation.record import read_validations
 from mint.verl.checkpoint import checkpoints
@@ -19,7 +19,7 @@ def check_choice(run: RunDir) -> None:
     made = read_validations(run)
     chosen = best(made)
     assert chosen is not None, [v.broken for v in made]
-    written = run.read_json(run.best_path.name)
+    written = read_json_if_there(run.best_path)
     assert written["step"] == chosen.step
     assert written["score"] == max(v.score for v in made if v.admissible and v.score is not None)
     kept = checkpoints(run)
@@ -31,7 +31,7 @@ def check_choice(run: RunDir) -> None:
         for step, folder in kept.items()
     }
     assert same == {step: step == chosen.step for step in kept}
-    manifest = run.read_json("manifest.json")
+    manifest = read_json_if_there(run.manifest_path)
     assert manifest["export"]["step"] == chosen.step
     assert manifest["export"]["which"] == "best"
 
@@ -78,9 +78,9 @@ def test_the_alarm_remembers_earlier_steps_and_ends_the_run(
     assert [validation.step for validation in after] == [1, 2, 3, 4]
     assert after[:3] == read_validations(resumed.run)
     check_choice(run)
-    reason = run.read_json(run.stopped_path.name)
+    reason = read_json_if_there(run.stopped_path)
     assert (reason["step"], reason["kind"]) == (4, "collapse")
     assert "training ended early: step 4: the policy is collapsing: reply/top_opening" in stdout
-    assert run.read_json("manifest.json")["stopped"] == reason
+    assert read_json_if_there(run.manifest_path)["stopped"] == reason
     assert "WARNING: collapse alarm at step 4: top_opening" in stdout
     assert stopped.leftovers == []

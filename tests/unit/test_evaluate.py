@@ -25,6 +25,7 @@ from mint.evaluation.records import read_replies
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import RunFacts, start_manifest
 from mint.rundir.quarantine import read_quarantine
+from mint.shell.files import read_json_if_there
 from rewards.build import Graders
 from rewards.errors import ConfigError, DataError
 from rewards.formula import RewardWeights
@@ -368,14 +369,14 @@ def run(model_path, tmp_path, monkeypatch) -> RunDir:
 
 def test_evaluate_run_before_and_after(run, model_path, capsys):
     evaluate_run(run.path, "before")
-    assert run.read_json("evaluation/before.json")["settings"]["reward"]["kl"] == 2.0
-    assert run.read_json("evaluation/comparison.json") is None
+    assert read_json_if_there(run.before_path)["settings"]["reward"]["kl"] == 2.0
+    assert read_json_if_there(run.comparison_path) is None
     with pytest.raises(ConfigError, match="no trained model"):
         evaluate_run(run.path, "after")
     run.model_path.symlink_to(model_path)
     main(EvaluateSettings(run=str(run.path)))
     assert "after: 12 replies" in capsys.readouterr().out
-    comparison = run.read_json("evaluation/comparison.json")
+    comparison = read_json_if_there(run.comparison_path)
     # The same model with the same random numbers says the same.
     assert comparison["composite"]["difference"] == 0.0
     assert comparison["composite"]["ci_low"] == comparison["composite"]["ci_high"] == 0.0

@@ -23,7 +23,7 @@ from mint.reporting.changes import Change
 from mint.reporting.data import load
 from mint.reporting.measures import MEASURES
 from mint.rundir.directory import RunDir
-from mint.shell.files import read_json_lines, write_json_lines
+from mint.shell.files import read_json_if_there, read_json_lines, write_json, write_json_lines
 from rewards.errors import ConfigError
 from rewards.graders.embedded.arrays import content_hash
 from rewards.graders.embedded.heads import shipped_card
@@ -83,7 +83,7 @@ def page(source) -> Page:
 
 
 def test_summary_says_what_changed_in_words(page, run):
-    comparison = run.read_json("evaluation/comparison.json")
+    comparison = read_json_if_there(run.comparison_path)
     row = comparison["composite"]
     assert f"rose from {row['before']:.3f} to {row['after']:.3f}" in page.text
     assert "excludes 0" in page.text
@@ -197,8 +197,8 @@ def test_report_of_a_bare_run(tmp_path):
 
 def test_report_of_a_failed_run_shows_the_error(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=1, evaluated=False)
-    manifest = run.read_json("manifest.json")
-    run.write_json("manifest.json", {**manifest, "status": "failed", "error": "GraderError: <b>"})
+    manifest = read_json_if_there(run.manifest_path)
+    write_json(run.manifest_path, {**manifest, "status": "failed", "error": "GraderError: <b>"})
     run.metrics_path.unlink()
     page = Page(report.write_report(run).read_text(encoding="utf-8"))
     assert "The run failed: GraderError: <b>" in page.text
@@ -207,13 +207,13 @@ def test_report_of_a_failed_run_shows_the_error(tmp_path):
 
 def test_warnings_for_numbers_that_flatter(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=1)
-    after = run.read_json("evaluation/after.json")
+    after = read_json_if_there(run.after_path)
     after["metrics"]["prevalence/questioning"]["mean"] = 0.97
-    run.write_json("evaluation/after.json", after)
-    comparison = run.read_json("evaluation/comparison.json")
+    write_json(run.after_path, after)
+    comparison = read_json_if_there(run.comparison_path)
     comparison["top_opening"]["after"] = 0.85
     comparison["lift"] |= {"difference": 0.01, "ci_low": -0.02, "ci_high": 0.05}
-    run.write_json("evaluation/comparison.json", comparison)
+    write_json(run.comparison_path, comparison)
     text = Page(report.write_report(run).read_text(encoding="utf-8")).text
     assert "more than 90% of replies use questioning" in text
     assert "85% of the trained replies begin with the same four words" in text
@@ -222,10 +222,10 @@ def test_warnings_for_numbers_that_flatter(tmp_path):
 
 def test_held_out_figures_of_the_graders_that_were_used(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=1, evaluated=False)
-    manifest = run.read_json("manifest.json")
+    manifest = read_json_if_there(run.manifest_path)
     card = shipped_card("tagger.json")
     manifest["graders"]["tagger"]["revision"] = card["sha256"]
-    run.write_json("manifest.json", manifest)
+    write_json(run.manifest_path, manifest)
     text = Page(report.write_report(run).read_text(encoding="utf-8")).text
     f1 = card["unseen_conversation"]["mean_macro_f1"]
     assert f"Unseen conversation: mean macro f1 {f1:.3f}" in text
@@ -265,7 +265,7 @@ def test_verdicts(difference, low, high, name, expected):
 
 
 def test_every_measure_is_one_that_evaluation_writes(run):
-    metrics = run.read_json("evaluation/after.json")["metrics"]
+    metrics = read_json_if_there(run.after_path)["metrics"]
     assert set(MEASURES) <= set(metrics)
     assert set(metrics) - set(MEASURES) == {f"prevalence/{name}" for name in TACTIC_NAMES}
 
@@ -318,13 +318,13 @@ def test_a_reward_models_score_stands_where_empathy_would(tmp_path):
             row["judge_logit"] = None if row["empathy"] is None else row["empathy"] - 8.0
             row.update(empathy=None, dimensions={})
         write_json_lines(path, rows)
-        summary = run.read_json(f"evaluation/{label}.json")
+        summary = read_json_if_there(run.path / f"evaluation/{label}.json")
         metrics = summarise(read_replies(path), settings)
         summary["metrics"] = {name: asdict(value) for name, value in metrics.items()}
-        run.write_json(f"evaluation/{label}.json", summary)
+        write_json(run.path / f"evaluation/{label}.json", summary)
     write_comparison(run.evaluation_path, settings)
     page = Page(report.write_report(run).read_text(encoding="utf-8"))
-    logit = run.read_json("evaluation/comparison.json")["judge_logit"]
+    logit = read_json_if_there(run.comparison_path)["judge_logit"]
     assert re.search(r"Reward model (rose|fell|shows|went)", page.text)
     assert number(logit["before"]) in page.text
     assert number(logit["after"]) in page.text

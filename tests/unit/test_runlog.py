@@ -17,7 +17,7 @@ from mint.rundir.manifest import (
     read_manifest,
     start_manifest,
 )
-from mint.shell.files import sha256_file, write_json, write_text_atomic
+from mint.shell.files import read_json_if_there, sha256_file, write_json, write_text_atomic
 from rewards.errors import ConfigError, DataError
 from rewards.types import GraderIdentity
 
@@ -105,7 +105,7 @@ def test_samples_keep_text_and_order(run):
 def test_missing_files_read_as_nothing(run):
     assert run.read_metrics() == []
     assert run.read_samples() == []
-    assert run.read_json("evaluation/before.json") is None
+    assert read_json_if_there(run.before_path) is None
 
 
 def _append_rows(run, worker):
@@ -127,10 +127,10 @@ def test_rows_of_several_processes_do_not_mix(run):
 
 
 def test_json_is_written_at_once_and_leaves_no_temporary_file(run):
-    path = run.write_json("evaluation/before.json", {"mean": math.nan, "n": np.int64(3)})
+    path = write_json(run.before_path, {"mean": math.nan, "n": np.int64(3)})
     assert json.loads(path.read_text()) == {"mean": None, "n": 3}
-    run.write_json("evaluation/before.json", {"n": 4})
-    assert run.read_json("evaluation/before.json") == {"n": 4}
+    write_json(run.before_path, {"n": 4})
+    assert read_json_if_there(run.before_path) == {"n": 4}
     assert [p.name for p in path.parent.iterdir()] == ["before.json"]
 
 
@@ -138,14 +138,14 @@ def test_a_failed_write_keeps_the_old_file(run):
     path = write_json(run.path / "a.json", {"n": 1})
     with pytest.raises(UnicodeEncodeError):
         write_text_atomic(path, "\ud800")
-    assert run.read_json("a.json") == {"n": 1}
+    assert read_json_if_there(run.path / "a.json") == {"n": 1}
     assert list(run.path.glob(".*tmp")) == []
 
 
 def test_broken_json_names_file_and_line(run):
     (run.path / "a.json").write_text('{"a": 1,\n oops}')
     with pytest.raises(DataError, match=r"a\.json:2:2"):
-        run.read_json("a.json")
+        read_json_if_there(run.path / "a.json")
 
 
 def test_manifest_tells_what_produced_the_run(run, tmp_path):

@@ -26,7 +26,7 @@ from mint.evaluation.records import (
 from mint.evaluation.runner import ToGrade, score
 from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.estimates import Difference, Estimate
-from mint.evaluation.trained_run import LABELS, labels_of, load_config, model_path, rows_path
+from mint.evaluation.trained_run import LABELS, labels_of, model_path, rows_path
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import identity_row, require_same_graders
 from mint.rundir.quarantine import Quarantined
@@ -56,7 +56,7 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
     """
     labels = labels_of(which)
     run = RunDir.open(run_dir)
-    config = load_config(run)
+    config = run.read_config()
     mint = mint_config(config)
     graders = build_graders(mint.encoder, mint.tagger, mint.judge)
     check_servers(graders)

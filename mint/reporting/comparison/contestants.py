@@ -12,6 +12,7 @@ from mint.evaluation.options import HELD_OUT, PROTOCOLS
 from mint.evaluation.records import EvaluatedReply, read_replies
 from mint.evaluation.results import replies_path
 from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_if_there
 from rewards.errors import ConfigError, DataError
 
 _RUN_FILES = ("config.yaml", "manifest.json", "metrics.jsonl")
@@ -87,7 +88,7 @@ def _load(path: Path, name: str, starts: set[str]) -> list[Contestant]:
         raise ConfigError(f"{path} does not exist; give run directories or evaluation folders")
     run = RunDir(path)
     if is_run(path):
-        before = run.read_json("evaluation/before.json")
+        before = read_json_if_there(run.before_path)
         start = str(path) if before is None else str(before["model"])
         shown = [_trained(run, label, f"{name} {label}") for label in ("before", "after")]
         if not shown[0].systems or start in starts:
@@ -106,8 +107,8 @@ def _load(path: Path, name: str, starts: set[str]) -> list[Contestant]:
 def _trained(run: RunDir, label: str, name: str) -> Contestant:
     """A run's policy "before" or "after" training."""
     found = _evaluation(run.evaluation_path / label, name)
-    result = run.read_json(f"evaluation/{label}.json")
-    replies = read_replies(run.evaluation_path / f"{label}_replies.jsonl")
+    result = read_json_if_there(run.evaluation_path / f"{label}.json")
+    replies = read_replies(replies_path(run.evaluation_path, label))
     systems = found.systems
     if result is not None and replies:
         counts = {"asked": result["num_replies"], "grader_failed": result["num_failed"]}
@@ -125,9 +126,9 @@ def _trained(run: RunDir, label: str, name: str) -> Contestant:
 
 
 def _evaluation(path: Path, name: str) -> Contestant:
-    folder, systems = RunDir(path), []
+    systems = []
     for protocol in PROTOCOLS[:-1]:
-        result = folder.read_json(f"{protocol}.json")
+        result = read_json_if_there(path / f"{protocol}.json")
         if result is None:
             continue
         if not isinstance(result, dict) or "conditions" not in result:
@@ -144,7 +145,7 @@ def _evaluation(path: Path, name: str) -> Contestant:
                     counts=row["counts"],
                 )
             )
-    probes = folder.read_json(f"{PROTOCOLS[-1]}.json")
+    probes = read_json_if_there(path / f"{PROTOCOLS[-1]}.json")
     return Contestant(name=name, systems=tuple(systems), probes=probes)
 
 
