@@ -147,7 +147,12 @@ def command_keys(root: Path, module: str) -> frozenset[str]:
     if runs[0].func.attr == "run":  # type: ignore[attr-defined]
         settings = [getattr(owner, ast.unparse(runs[0].args[0]))]
     else:
-        settings = [value for value in vars(owner).values() if dataclasses.is_dataclass(value)]
+        tables = [value.values() for value in vars(owner).values() if isinstance(value, dict)]
+        settings = [
+            value
+            for value in (*vars(owner).values(), *(part for table in tables for part in table))
+            if isinstance(value, type) and dataclasses.is_dataclass(value)
+        ]
     return frozenset(field.name for made in settings for field in dataclasses.fields(made))
 
 

@@ -324,7 +324,8 @@ def test_evaluate_model_writes_metrics_and_replies(model_path, tmp_path):
         "ci_high": pytest.approx(graded[0].empathy),
         "n": len(graded),
     }
-    assert read_replies(tmp_path / "evaluation" / "before_replies.jsonl") == result.replies
+    written = read_replies(tmp_path / "evaluation" / "before_replies.jsonl")
+    assert list(written) == result.replies
     assert [(r.conversation_id, r.turn, r.sample) for r in result.replies[:4]] == [
         ("c0", 0, 0),
         ("c0", 0, 1),
