@@ -65,18 +65,25 @@ def main(config: AuditConfig) -> int:
     source = Path(config.input)
     result, facts = audit_files(source, config.evaluation, config.few_shots, config.near)
     page = markdown(result, source.name)
-    print(page, end="")
+    said = page
     if config.output is not None:
         write_text_atomic(Path(config.output) / "audit.json", json_text(result, facts))
         write_text_atomic(Path(config.output) / "audit.md", page)
     if config.exclude is not None:
         entries = left_out(result, config.leave_out)
         write_text_atomic(Path(config.exclude), jsonl(entries))
-        print(f"\n{len(entries)} entries written to {config.exclude}")
+        said = f"{page}\n{len(entries)} entries written to {config.exclude}\n"
+    _show(said)
     failed = [f"{kind} ({len(result.of(kind))})" for kind in config.fail_on if result.of(kind)]
     if failed:
         print(f"found: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
+
+
+def _show(text: str) -> None:
+    """Print what the terminal's encoding can show, and the rest escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), end="")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ somewhat above the threshold are missed only with the probability that `missed` 
 from __future__ import annotations
 
 import re
+import unicodedata
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +25,9 @@ from rewards.types import Message
 
 Hashes = NDArray[np.uint64]
 
-_WORD = re.compile(r"\w+")
+_NO_WORD = re.compile(r"[^\w\s]")
+_VARIATION = re.compile("[\ufe00-\ufe0f]")
+_MAX_WORD = 1000
 _SHINGLE = 3
 _BANDS, _ROWS = 32, 4
 _PERMUTATIONS = _BANDS * _ROWS
@@ -45,10 +48,15 @@ class Pair(NamedTuple):
 def normalised(text: str) -> str:
     """Words in lower case, single spaces, no punctuation.
 
-    >>> normalised("Hello,  THERE!")
-    'hello there'
+    Combining marks are part of a word: in many scripts they are its vowels.
+
+    >>> [normalised(text) for text in ("Hello,  THERE!", "माला।")]
+    ['hello there', 'माला']
     """
-    return " ".join(_WORD.findall(text.casefold()))
+    text = _NO_WORD.sub(_mark_or_space, _VARIATION.sub("", text).casefold())
+    # Composing takes the square of a run of marks; no word of a language is so long.
+    words = (unicodedata.normalize("NFC", w) if len(w) < _MAX_WORD else w for w in text.split())
+    return " ".join(words)
 
 
 def exact_key(row: Case) -> tuple[tuple[str, str], ...]:
@@ -57,8 +65,14 @@ def exact_key(row: Case) -> tuple[tuple[str, str], ...]:
 
 
 def loose_key(row: Case) -> tuple[tuple[str, str], ...]:
-    """Equal for rows whose prompts differ in case, punctuation and white space at most."""
-    return tuple((message.role, normalised(message.content)) for message in row.history)
+    """Equal for rows whose prompts differ in case, punctuation and white space at most.
+
+    A message without any word (emoji, "?") counts as it is written.
+    """
+    return tuple(
+        (message.role, normalised(message.content) or message.content.strip())
+        for message in row.history
+    )
 
 
 def groups(keys: Iterable[object]) -> list[list[int]]:
@@ -115,6 +129,10 @@ def _ngrams(text: str, length: int) -> Iterator[str]:
     words = normalised(text).split()
     for start in range(len(words) - length + 1):
         yield " ".join(words[start : start + length])
+
+
+def _mark_or_space(match: re.Match[str]) -> str:
+    return match[0] if unicodedata.category(match[0])[0] == "M" else " "
 
 
 def _similar(rows: Sequence[Case], threshold: float) -> list[Pair]:
