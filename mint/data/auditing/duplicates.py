@@ -175,13 +175,8 @@ def _prompt_signature(history: Sequence[Message]) -> Hashes:
 
 @lru_cache(maxsize=200_000)
 def _shingles(text: str) -> Hashes:
-    words = normalised(text).split()
-    grams = {
-        zlib.crc32(" ".join(words[i : i + _SHINGLE]).encode())
-        for i in range(max(1, len(words) - _SHINGLE + 1))
-        if words
-    }
-    return np.array(sorted(grams), dtype=np.uint64)
+    grams = set(_ngrams(text, _SHINGLE)) or {normalised(text)} - {""}
+    return np.unique(np.array([zlib.crc32(gram.encode()) for gram in grams], dtype=np.uint64))
 
 
 @lru_cache(maxsize=200_000)

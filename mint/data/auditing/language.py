@@ -30,7 +30,8 @@ def language(text: str) -> str:
     code, probability = _identifier().classify(text[:_READ])
     if probability < _MIN_PROBABILITY or code == _NO_LANGUAGE:
         return UNKNOWN
-    return pycountry.languages.get(alpha_2=code).name.partition(" (")[0]
+    known = pycountry.languages.get(alpha_2=code)
+    return known.name.partition(" (")[0] if known is not None else code
 
 
 @lru_cache(maxsize=1)

@@ -41,8 +41,8 @@ _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w.-])")
 _SSN = re.compile(r"(?<![\w-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])")
 _IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\w)", re.ASCII)
 _VERSION = re.compile(
-    r"\b(?:version|ver|v|release|build|firmware|driver|updated?|upgraded?|patch|software|app|ios"
-    r"|android|windows|macos|chrome|firefox)[\s.:]*(?:to|is|was|no|number|of)?[\s.:]*$",
+    r"\b(?:ver(?:sion)?|v|release|build|firmware|driver|updated?|upgraded?|patch|software|app|ios"
+    r"|android|windows|macos|chrome)[\s.:]*(?:to|is|was|no|number|of)?[\s.:]*$",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
@@ -50,6 +50,13 @@ _ADDRESS = re.compile(
     r"|Drive|Dr|Boulevard|Blvd|Court|Ct|Terrace|Close|Crescent|Square|Highway|Hwy)\b\.?"
 )
 _PHONE_DIGITS = 9
+_LENIENCY = {
+    None: Leniency.POSSIBLE,  # with a country code
+    "US": Leniency.STRICT_GROUPING,
+    "AU": Leniency.STRICT_GROUPING,
+    "GB": Leniency.VALID,
+    "DE": Leniency.VALID,
+}
 _ORDER = re.compile(
     r"\b(?:order|invoice|ticket|tracking|parcel|shipment|booking|reservation|reference|ref|case"
     r"|claim|account|serial|customer|confirmation|receipt|policy|member|item|isbn|bestellung"
@@ -123,30 +130,29 @@ def _ibans(text: str) -> Iterator[Span]:
                 break
 
 
-def _phones(region: str | None, leniency: int, text: str) -> Iterator[Span]:
+def _phones(region: str | None, text: str) -> Iterator[Span]:
+    """What phonenumbers takes for a phone number, if what stands around it agrees."""
     if len(re.findall(r"\d", text)) < _PHONE_DIGITS:
         return
-    for match in PhoneNumberMatcher(text, region, leniency):
-        before, after = (
-            text[max(0, match.start - _BEFORE) : match.start],
-            text[match.end : match.end + 2],
-        )
+    for match in PhoneNumberMatcher(text, region, _LENIENCY[region]):
+        before = text[max(0, match.start - _BEFORE) : match.start]
+        after = text[match.end : match.end + 2]
         if _phone(match.raw_string, before, after):
             yield match.start, match.end
 
 
 def _phone(number: str, before: str, after: str) -> bool:
-    """Whether what phonenumbers takes for a phone number is one, by what stands around it."""
     digits = len(re.findall(r"\d", number))
     if number.startswith("+"):
         return digits >= _PHONE_DIGITS
-    if re.search(r"\w$|\d[.,]$|\w[/-]$", before) or re.match(r"[\w%]|[/-]\w", after):
-        return False
-    if re.match(r"\d[.,]\d", number):  # a decimal
-        return False
+    part_of_more = (
+        re.search(r"\w$|\d[.,]$|\w[/-]$", before)
+        or re.match(r"[\w%]|[/-]\w", after)
+        or re.match(r"\d[.,]\d", number)
+    )
     spelled = number.startswith("0") or not number.isdigit() or _CALL.search(before)
     enough = digits >= _PHONE_DIGITS + (not number.startswith("("))
-    return bool(enough and spelled and not _ORDER.search(before))
+    return bool(enough and spelled) and not (part_of_more or _ORDER.search(before))
 
 
 def _card(match: re.Match[str]) -> bool:
@@ -190,10 +196,6 @@ _KINDS: tuple[tuple[str, Callable[[str], Iterator[Span]], Callable[[str], str]],
     ("card_number", _matches(_CARD, _card), _digits_redacted),
     ("ssn_like", _matches(_SSN), _digits_redacted),
     ("ip_address", _matches(_IP, _ip), _hidden),
-    ("phone", partial(_phones, None, Leniency.POSSIBLE), _digits_redacted),
-    ("phone", partial(_phones, "US", Leniency.STRICT_GROUPING), _digits_redacted),
-    ("phone", partial(_phones, "AU", Leniency.STRICT_GROUPING), _digits_redacted),
-    ("phone", partial(_phones, "GB", Leniency.VALID), _digits_redacted),
-    ("phone", partial(_phones, "DE", Leniency.VALID), _digits_redacted),
+    *(("phone", partial(_phones, region), _digits_redacted) for region in _LENIENCY),
     ("street_address", _matches(_ADDRESS), _hidden),
 )
