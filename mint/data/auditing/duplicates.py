@@ -59,11 +59,6 @@ def normalised(text: str) -> str:
     return " ".join(words)
 
 
-def exact_key(row: Case) -> tuple[tuple[str, str], ...]:
-    """Equal for rows with the same prompt, letter by letter."""
-    return tuple((message.role, message.content) for message in row.history)
-
-
 def loose_key(row: Case) -> tuple[tuple[str, str], ...]:
     """Equal for rows whose prompts differ in case, punctuation and white space at most.
 

@@ -7,7 +7,6 @@ North America, Australia, the United Kingdom and Germany.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -39,7 +38,9 @@ _IBAN = re.compile(
 )
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w.-])")
 _SSN = re.compile(r"(?<![\w-])(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])")
-_IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\w)", re.ASCII)
+_IP = re.compile(
+    r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\.?\w)"
+)
 _VERSION = re.compile(
     r"\b(?:ver(?:sion)?|v|release|build|firmware|driver|updated?|upgraded?|patch|software|app|ios"
     r"|android|windows|macos|chrome)[\s.:]*(?:to|is|was|no|number|of)?[\s.:]*$",
@@ -161,11 +162,7 @@ def _card(match: re.Match[str]) -> bool:
 
 
 def _ip(match: re.Match[str]) -> bool:
-    """Whether it is an IPv4 address and no version, such as 1.2.3.4 or "firmware 12.0.1.7"."""
-    try:
-        ipaddress.IPv4Address(match[0])
-    except ValueError:
-        return False
+    """Whether it is no version, such as 1.2.3.4 or "firmware 12.0.1.7"."""
     before = match.string[max(0, match.start() - _BEFORE) : match.start()]
     return len(match[0]) > len("1.2.3.4") and not _VERSION.search(before)
 
