@@ -340,6 +340,7 @@ def test_personal_data_are_named_and_hidden(text: str, kind: str) -> None:
         "my order number is 4155552671",
         "order 212-555-0143 has not come",
         "Order #07911 123456",
+        "my order (number 415-555-2671) is late",
         "Bestellnummer: 0151 23456789",
         "67939-63478-89741 and 15095-OEM-0020352-32383",
         "0.3051234567",

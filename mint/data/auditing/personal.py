@@ -43,7 +43,7 @@ _IP = re.compile(
 )
 _VERSION = re.compile(
     r"\b(?:ver(?:sion)?|v|release|build|firmware|driver|updated?|upgraded?|patch|software|app|ios"
-    r"|android|windows|macos|chrome)[\s.:]*(?:to|is|was|no|number|of)?[\s.:]*$",
+    r"|android|windows|macos|ubuntu|chrome|python)[\s.:]*(?:to|is|was|no|number|of)?[\s.:]*$",
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(
@@ -62,7 +62,7 @@ _ORDER = re.compile(
     r"\b(?:order|invoice|ticket|tracking|parcel|shipment|booking|reservation|reference|ref|case"
     r"|claim|account|serial|customer|confirmation|receipt|policy|member|item|isbn|bestellung"
     r"|bestellnummer|rechnung|kundennummer)s?"
-    r"(?:[\s:#.-]+(?:numbers?|num|no|nr|nummer|id|code|is|was|ist|it's|#))*[\s:#.(-]*$",
+    r"(?:[\s:#.,(-]+(?:numbers?|num|no|nr|nummer|id|code|is|was|ist|it's|#))*[\s:#.(-]*$",
     re.IGNORECASE,
 )
 _CALL = re.compile(
