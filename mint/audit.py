@@ -9,9 +9,9 @@ from typing import Any
 
 from mint.data.auditing.files import audit_files
 from mint.data.auditing.findings import KINDS
-from mint.data.auditing.render import json_text, jsonl, left_out, markdown
+from mint.data.auditing.render import as_json, left_out, markdown
 from mint.shell import cli
-from mint.shell.files import write_text_atomic
+from mint.shell.files import write_json, write_json_lines, write_text_atomic
 from rewards.errors import ConfigError
 
 
@@ -64,19 +64,25 @@ def main(config: AuditConfig) -> int:
     """Exit status of the command."""
     source = Path(config.input)
     result, facts = audit_files(source, config.evaluation, config.few_shots, config.near)
-    page = markdown(result, source.name)
-    print(page, end="")
+    said = page = markdown(result, source.name)
     if config.output is not None:
-        write_text_atomic(Path(config.output) / "audit.json", json_text(result, facts))
+        write_json(Path(config.output) / "audit.json", as_json(result, facts))
         write_text_atomic(Path(config.output) / "audit.md", page)
     if config.exclude is not None:
         entries = left_out(result, config.leave_out)
-        write_text_atomic(Path(config.exclude), jsonl(entries))
-        print(f"\n{len(entries)} entries written to {config.exclude}")
+        write_json_lines(Path(config.exclude), entries)
+        said += f"\n{len(entries)} entries written to {config.exclude}\n"
+    _show(said)
     failed = [f"{kind} ({len(result.of(kind))})" for kind in config.fail_on if result.of(kind)]
     if failed:
         print(f"found: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
+
+
+def _show(text: str) -> None:
+    """Print what the terminal's encoding can show, and the rest escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), end="")
 
 
 if __name__ == "__main__":

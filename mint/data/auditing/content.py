@@ -1,7 +1,8 @@
 """Content that does not belong into support data: code, jailbreaks, role play, tasks, broken turns.
 
 Each rule gives the words that decided. They are cues, not verdicts: somebody may talk about their
-job and quote a line of code.
+job and quote a line of code. Every pattern takes linear time: what may repeat without end starts
+where it cannot start again, or has a limit.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from rewards.types import Message
 
 _CODE = re.compile(
     r"```|</?(?:html|div|script|body|span|table)\b|#include\s*<|\bconsole\.log\(|\bSystem\.out\.print"
-    r"|\bdef\s+\w+\(.*\):|\bpublic\s+(?:static\s+)?(?:void|class|int)\b|\bimport\s+(?:numpy|pandas|os"
-    r"|java|React)\b|\bSELECT\s+[\w*,\s]+\s+FROM\s+\w+|\bfunction\s+\w*\([\w,\s]*\)\s*\{|=>\s*\{"
+    r"|\bdef\s+\w+\(.{0,300}\):|\bpublic\s+(?:static\s+)?(?:void|class|int)\b|\bimport\s+(?:numpy|pandas|os"
+    r"|java|React)\b|\bSELECT\s[\w*,\s]{1,300}\sFROM\s+\w+|\bfunction\s+\w*\([\w,\s]*\)\s*\{|=>\s*\{"
     r"|\bfor\s*\(\s*(?:int|let|var)\b|\\(?:frac|begin|sum)\{",
 )
 _JAILBREAK = re.compile(
@@ -33,11 +34,11 @@ _ROLE_PLAY = re.compile(
     r"\b(?:act|pretend|behave|respond|roleplay|role-play|simulate)\s+(?:as|like|to\s+be"
     r"|that\s+you\s+are)\s+(?:an?|my|if|the)\b|\byou\s+are\s+now\s+(?:an?|my|the)\b"
     r"|\brole-?\s?play(?:ing)?\b"
-    r"|\bi\s+want\s+you\s+to\s+(?:act|be|play|pretend)\b|\bplay\s+the\s+role\s+of\b|^\s*\*[^*\n]{4,80}\*",
+    r"|\bi\s+want\s+you\s+to\s+(?:act|be|play|pretend)\b|\bplay\s+the\s+role\s+of\b|^[^\S\n]*\*[^*\n]{4,80}\*",
     re.IGNORECASE | re.MULTILINE,
 )
 _TASK = re.compile(
-    r"^\W*(?:please\s+|can\s+you\s+|could\s+you\s+|pls\s+|now\s+)*(?:write|rewrite|re-write|paraphrase"
+    r"^[^\w\n]*+(?:please\s+|can\s+you\s+|could\s+you\s+|pls\s+|now\s+){0,9}(?:write|rewrite|re-write|paraphrase"
     r"|translate|summari[sz]e|generate|proofread|correct|solve|calculate|convert|create|compose|edit"
     r"|describe|list|explain|give\s+me)\s+(?:(?:me|a|an|the|this|that|these|in|my|some|it|\d+|following"
     r"|short|long|of|about)\s+)*(?:\w+\s+){0,3}?(?:essay|story|stories|poem|song|lyrics|script|dialogue"

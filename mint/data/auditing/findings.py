@@ -11,7 +11,6 @@ from typing import Any
 
 from mint.data.auditing.content import content_cues, degenerate
 from mint.data.auditing.duplicates import (
-    exact_key,
     groups,
     loose_key,
     near_between,
@@ -133,7 +132,7 @@ def audit(
     return Audit(
         rows=tuple(rows),
         findings=tuple(found),
-        unique_prompts=len({exact_key(row) for row in rows}),
+        unique_prompts=len({row.history for row in rows}),
         languages=_tally(languages),
     )
 
@@ -146,7 +145,7 @@ def _at(
 
 
 def _duplicates(rows: Sequence[Case], near: float) -> Iterator[Finding]:
-    exact = groups(exact_key(row) for row in rows)
+    exact = groups(row.history for row in rows)
     known = [set(group) for group in exact]
     loose = [
         group

@@ -1,9 +1,8 @@
-"""An audit as JSON and as Markdown for the terminal; the list of what to leave out."""
+"""An audit for JSON and as Markdown for the terminal; the list of what to leave out."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,15 +14,14 @@ WHOLE = frozenset({"language", "code", "jailbreak", "role_play", "task"})
 """Kinds that speak against the conversation and not just one row of it."""
 
 
-def json_text(audit: Audit, facts: Mapping[str, Any]) -> str:
-    """Everything as JSON; `facts` come first."""
-    values = {
+def as_json(audit: Audit, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything; `facts` come first."""
+    return {
         **facts,
         "composition": audit.composition,
         "counts": {kind: _count(audit.of(kind)) for kind in KINDS},
         "findings": [asdict(item) for item in audit.findings],
     }
-    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
 
 def markdown(audit: Audit, name: str) -> str:
@@ -57,11 +55,6 @@ def left_out(audit: Audit, kinds: Collection[str]) -> list[dict[str, Any]]:
         for (name, turn), reasons in entries.items()
         if turn is None or name not in whole
     ]
-
-
-def jsonl(entries: Iterable[Mapping[str, Any]]) -> str:
-    """One JSON object a line."""
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
 
 
 def _count(items: Sequence[Finding]) -> dict[str, int]:
