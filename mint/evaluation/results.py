@@ -20,6 +20,7 @@ from rewards.types import Failure, Status
 HABIT = "habit/"
 SHOWN = (
     "empathy",
+    "empathy_with_silence",
     "tactics_per_turn",
     "stickiness",
     "lift",
@@ -174,5 +175,5 @@ def format_conditions(result: Mapping[str, Any]) -> str:
         for name in SHOWN:
             if name in row["metrics"] and row["metrics"][name]["mean"] is not None:
                 metric = Estimate(**row["metrics"][name])
-                lines.append(f"  {name:<18}{metric.mean:8.3f}  {metric.interval}")
+                lines.append(f"  {name:<22}{metric.mean:8.3f}  {metric.interval}")
     return "\n".join(lines)

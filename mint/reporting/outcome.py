@@ -57,7 +57,7 @@ def measures_section(data: ReportData) -> str:
         f"{settings['samples_per_prompt']} replies to each held-out turn at temperature "
         f"{settings['temperature']:g}. Intervals cover {settings['confidence']:.0%} and come from "
         f"{settings['resamples']:,} bootstrap resamples of whole conversations; differences are "
-        "paired by turn."
+        "paired by turn on the turns graded on both sides."
     )
     heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
     blocks = []
@@ -188,7 +188,8 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
     """Signs that a better number is not a better supporter."""
     verdicts = {
         name: Change.of(comparison[name]).verdict(MEASURES[name].better)
-        for name in ("distinct_2", "stickiness", "lift")
+        for name in ("distinct_2", "stickiness", "lift", "empathy", "empathy_with_silence")
+        if name in comparison
     }
     pairs = zip(TACTIC_NAMES, prevalence(data.after), strict=True)
     always = [spaced(name) for name, share in pairs if share is not None and share > _ALWAYS_ON]
@@ -207,6 +208,9 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
             "Stickiness fell, but repetition beyond chance did not: the change may come from using "
             "fewer tactics rather than from answering the previous turn."
         )
+    counted = verdicts.get("empathy_with_silence")
+    if verdicts["empathy"] == "better" and counted in ("worse", "no clear change"):
+        yield "Empathy is not better once replies with nothing visible get the lowest rating."
     truncated = comparison["truncated"]["after"]
     if truncated is not None and truncated > _TRUNCATED:
         yield f"{truncated:.0%} of the trained replies hit the length limit."

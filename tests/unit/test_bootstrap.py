@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.metrics.own_sequence import compare_own
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.bootstrap import (
@@ -114,6 +115,42 @@ def test_only_shared_turns_are_compared():
     assert (found.num_conversations, found.num_turns) == (1, 2)
     with pytest.raises(DataError, match="share no conversation turn"):
         compare(before[:1], after[2:], SETTINGS)
+
+
+def silent(conversation: int, turn: int) -> EvaluatedReply:
+    none = dict.fromkeys(("empathy", "kl", "entropy"))
+    return reply(conversation, turn, -0.5, status="empty", reply="", counts=(), **none)
+
+
+def test_silence_on_the_hard_turn_wins_nothing():
+    """Alike replies, but one system says nothing where the other gets its 1.0 of 5."""
+    before = [reply(c, t, 4.0 if t else 2.0) for c in range(6) for t in range(2)]
+    after = [r if r.turn else silent(int(r.conversation_id[1:]), 0) for r in before]
+    found = compare(before, after, SETTINGS)
+    assert found["empathy"] == compare(before[1::2], after[1::2], SETTINGS)["empathy"]
+    assert (found["empathy"].before, found["empathy"].difference) == (4.0, 0.0)
+    assert (found["empathy"].num_turns, found["empathy_with_silence"].num_turns) == (6, 12)
+    counted = found["empathy_with_silence"]
+    assert (counted.before, counted.after, counted.difference) == (3.0, 2.5, -0.5)
+    assert counted.ci_high == -0.5
+    assert found["composite"].difference == -1.25
+    assert found["empty"].difference == 0.5
+    assert compare_own(before, after, SETTINGS)["set_entropy"].difference == 0.0
+    assert summarise(after, SETTINGS)["empathy_with_silence"].n == 12
+
+
+def test_nothing_is_graded_on_both_sides():
+    before, after = [reply(c, 0, 2.0) for c in range(4)], [silent(c, 0) for c in range(4)]
+    found = compare(before, after, SETTINGS)
+    assert found["empathy"].difference is None
+    assert found["composite"].difference == -2.5
+    assert compare_own(before, after, SETTINGS) == {}
+
+
+def test_a_reward_model_has_no_lowest_rating():
+    rated = [reply(c, 0, 2.0, empathy=None, judge_logit=1.0) for c in range(4)]
+    found = summarise([*rated, silent(4, 0)], SETTINGS)["empathy_with_silence"]
+    assert (found.mean, found.n) == (None, 0)
 
 
 def test_one_conversation_has_no_interval():

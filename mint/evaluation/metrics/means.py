@@ -59,6 +59,9 @@ MEANS: dict[str, Value] = {
 """Metric -> its value for one reply; None leaves the reply out of that mean."""
 
 REPETITION = ("stickiness", "lift")
+WITH_SILENCE = "empathy_with_silence"
+"""Empathy when a reply with nothing visible counts as the lowest rating."""
+LOWEST_RATING = 1.0
 POOLED = ("distinct_2", "top_opening")
 
 
@@ -88,7 +91,17 @@ def estimates(totals_RM: Floats) -> dict[str, Floats]:
     rates = repetition.repetition(pairs)
     result["stickiness"] = rates.stickiness
     result["lift"] = rates.lift
+    result[WITH_SILENCE] = _with_silence(sums, counts)
     return result
+
+
+def _with_silence(sums_RM: Floats, counts_RM: Floats) -> Floats:
+    """[R] mean rating with silence as the lowest; NaN where no reply has a rating (a reward model
+    has no lowest one)."""
+    empathy, empty = (list(MEANS).index(name) for name in ("empathy", "empty"))
+    rated, silent = counts_RM[:, empathy], sums_RM[:, empty]
+    ratings = sums_RM[:, empathy] + LOWEST_RATING * silent
+    return divide(ratings, np.where(rated > 0, rated + silent, 0.0))
 
 
 def counted(sums_CM: Floats) -> dict[str, int]:
@@ -97,7 +110,9 @@ def counted(sums_CM: Floats) -> dict[str, int]:
     num = len(MEANS)
     result = {name: int(totals[num + m]) for m, name in enumerate(MEANS)}
     pairs = int(totals[2 * num + NUM_TACTICS] + totals[2 * num + 3 * NUM_TACTICS])
-    return {**result, **dict.fromkeys(REPETITION, pairs)}
+    silent = int(totals[list(MEANS).index("empty")])
+    rated = {WITH_SILENCE: result["empathy"] + silent if result["empathy"] else 0}
+    return {**result, **rated, **dict.fromkeys(REPETITION, pairs)}
 
 
 def repeat_rates(replies: Sequence[EvaluatedReply]) -> list[float | None]:

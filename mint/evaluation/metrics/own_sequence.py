@@ -87,9 +87,11 @@ def own_sequence(
 def compare_own(
     before: Sequence[EvaluatedReply], after: Sequence[EvaluatedReply], settings: EvaluationConfig
 ) -> dict[str, Difference]:
-    """Paired differences of the same statistics, on the turns both have answered; each resample
-    draws the same conversations for both."""
-    shared = shared_turns(before, after)
+    """Paired differences of the same statistics, on the turns graded on both sides; each resample
+    draws the same conversations for both. {} when there is no such turn."""
+    shared = shared_turns(before, after, lambda reply: reply.graded)
+    if not shared.num_turns:
+        return {}
     first, second = (
         _resampled(sequences(own, shared.conversations), settings)
         for own in (shared.before, shared.after)

@@ -6,19 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics import pooled
-from mint.evaluation.metrics.means import conversation_sums, counted, estimates
+from mint.evaluation.metrics.means import WITH_SILENCE, conversation_sums, counted, estimates
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Floats
 from mint.evaluation.statistics.bootstrap import resample_counts
 from mint.evaluation.statistics.estimates import (
+    NO_DIFFERENCE,
     Difference,
     Estimate,
     Resampled,
+    Shared,
     differences,
     shared_turns,
 )
 from rewards.errors import DataError
+from rewards.types import Status
 
+_Counts = Callable[[EvaluatedReply], bool]
 _POOLED: Mapping[str, Callable[[Sequence[EvaluatedReply], Sequence[str]], Floats]] = {
     "distinct_2": pooled.distinct_2,
     "top_opening": pooled.top_opening,
@@ -39,13 +43,44 @@ def summarise(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> 
 def compare(
     before: Sequence[EvaluatedReply], after: Sequence[EvaluatedReply], settings: EvaluationConfig
 ) -> dict[str, Difference]:
-    """Metric -> paired difference on the (conversation, turn)s both models have answered.
+    """Metric -> paired difference on the (conversation, turn)s that both models have it for.
 
-    Each resample draws the same conversations for both. Raises DataError when they share none.
+    Most metrics need a grade on both sides; `_COUNTS` names those that do not. Each resample draws
+    the same conversations for both. Raises DataError when the models share no turn.
     """
-    shared = shared_turns(before, after)
-    if not shared.num_turns:
+    kinds: tuple[_Counts, ...] = (_any, _known, _graded)
+    found = {kind: _paired(shared_turns(before, after, kind), settings) for kind in kinds}
+    if not found[_any]:
         raise DataError("the two evaluations share no conversation turn, so nothing compares")
+    return {
+        name: found[_COUNTS.get(name, _graded)].get(name, NO_DIFFERENCE) for name in found[_any]
+    }
+
+
+def _any(reply: EvaluatedReply) -> bool:
+    return True
+
+
+def _known(reply: EvaluatedReply) -> bool:
+    """Graded, or silent, which is known to be bad."""
+    return reply.status != Status.FAILED
+
+
+def _graded(reply: EvaluatedReply) -> bool:
+    return reply.graded
+
+
+_COUNTS: Mapping[str, _Counts] = {
+    **dict.fromkeys(("num_tokens", "truncated", "empty", "failed"), _any),
+    **dict.fromkeys(("composite", WITH_SILENCE), _known),
+}
+"""Metric -> which replies it is paired on, where not on graded ones."""
+
+
+def _paired(shared: Shared, settings: EvaluationConfig) -> dict[str, Difference]:
+    """All metrics on shared turns; {} without any."""
+    if not shared.num_turns:
+        return {}
     first, second = (
         _resampled(
             own, shared.conversations, conversation_sums(own, shared.conversations), settings

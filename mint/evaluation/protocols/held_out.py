@@ -38,7 +38,16 @@ from rewards.scorer import ReplyScorer
 from rewards.types import Signals, Status
 
 _SCORING_BATCH = 256
-_SHOWN = ("composite", "empathy", "kl", "tactics_per_turn", "stickiness", "lift", "distinct_2")
+_SHOWN = (
+    "composite",
+    "empathy",
+    "empathy_with_silence",
+    "kl",
+    "tactics_per_turn",
+    "stickiness",
+    "lift",
+    "distinct_2",
+)
 
 
 class EvaluationResult(NamedTuple):
@@ -168,7 +177,7 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
         for name in _SHOWN:
             metric = result.metrics[name]
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
-            lines.append(f"  {name:<18}{mean}  {metric.interval}")
+            lines.append(f"  {name:<22}{mean}  {metric.interval}")
     return "\n".join(lines)
 
 

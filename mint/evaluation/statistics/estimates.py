@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A metric of two models on the turns both have answered."""
+    """A metric of two models on the turns for which both have a value."""
 
     before: float | None
     after: float | None
@@ -50,6 +50,18 @@ class Difference:
     ci_high: float | None
     num_conversations: int
     num_turns: int
+
+
+NO_DIFFERENCE = Difference(
+    before=None,
+    after=None,
+    difference=None,
+    ci_low=None,
+    ci_high=None,
+    num_conversations=0,
+    num_turns=0,
+)
+"""Of a metric that no turn has on both sides."""
 
 
 class Resampled(NamedTuple):
@@ -82,7 +94,7 @@ class Resampled(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """What two models have both answered."""
+    """Replies of two models to the same turns."""
 
     before: list[EvaluatedReply]
     after: list[EvaluatedReply]
@@ -90,13 +102,23 @@ class Shared(NamedTuple):
     num_turns: int
 
 
-def shared_turns(before: Sequence[EvaluatedReply], after: Sequence[EvaluatedReply]) -> Shared:
-    """The replies to (conversation, turn)s that both have answered."""
-    first, second = ({(r.conversation_id, r.turn) for r in side} for side in (before, after))
+def shared_turns(
+    before: Sequence[EvaluatedReply],
+    after: Sequence[EvaluatedReply],
+    counts: Callable[[EvaluatedReply], bool],
+) -> Shared:
+    """The replies that count to (conversation, turn)s for which both have one that counts.
+
+    A turn that only one side has a value for says nothing about their difference: whoever falls
+    silent on the hard turns would gain by it.
+    """
+    kept = [[reply for reply in side if counts(reply)] for side in (before, after)]
+    first, second = ({(r.conversation_id, r.turn) for r in side} for side in kept)
     shared = first & second
+    before, after = ([r for r in s if (r.conversation_id, r.turn) in shared] for s in kept)
     return Shared(
-        before=[r for r in before if (r.conversation_id, r.turn) in shared],
-        after=[r for r in after if (r.conversation_id, r.turn) in shared],
+        before=before,
+        after=after,
         conversations=sorted({conversation for conversation, _ in shared}),
         num_turns=len(shared),
     )

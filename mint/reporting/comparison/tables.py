@@ -19,6 +19,7 @@ from rewards.types import DIMENSIONS
 ALL_MEASURES = {**MEASURES, **OWN_MEASURES}
 MAIN = (
     "empathy",
+    "empathy_with_silence",
     "lift",
     "stickiness",
     "self_lift",
@@ -61,7 +62,8 @@ def protocol_section(
     known = [system for system in systems if values[system.name]]
     lead = (
         f"Brackets hold {settings.confidence:.0%} intervals from resampled conversations. "
-        "Differences are to the first system, paired by turn on the turns both have answered."
+        "Differences are to the first system, paired by turn on the turns graded on both sides; a "
+        "reply with nothing visible is left out, but for the line that counts silence."
     )
     body = _lost(systems)
     if known:
