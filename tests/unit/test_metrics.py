@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mint.evaluation.metrics import pooled
+from mint.evaluation.metrics import pooled, wording
 from mint.evaluation.metrics.means import MEANS, conversation_sums, counted, estimates
 from mint.evaluation.records import EvaluatedReply
+from mint.validation.measure import wording_figures
 from rewards.errors import DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 
@@ -182,6 +183,20 @@ def test_top_opening_by_hand():
     replies = [reply("a" if i < 2 else "b", reply=text) for i, text in enumerate(texts)]
     values = pooled.top_opening(replies, ["a", "b"])
     assert values.tolist() == pytest.approx([2 / 4, 1 / 2, 2 / 2])
+
+
+def test_an_apostrophe_of_either_kind_is_the_same_word():
+    """The share of the commonest opening is the one `mint.reproduce` finds, and the alarm sees."""
+    texts = ["It’s so hard to hear", "It's so hard to know", "it’s SO hard to lose", "Tell me more"]
+    replies = [reply(text[-4:], reply=text) for text in texts]
+    names = [r.conversation_id for r in replies]
+    index = np.arange(4)
+    openings, _ = wording.count_by_group([[wording.opening(t)] for t in texts], index, 4)
+    assert wording.top_share(openings.sum(axis=0, keepdims=True), np.array([4.0])) == [0.75]
+    assert pooled.top_opening(replies, names)[0] == 0.75
+    assert wording_figures(replies)["reply/top_opening"] == 0.75
+    # 14 pairs: it's so, so hard and hard to three times, and five that occur once.
+    assert pooled.distinct_2(replies, names)[0] == 8 / 14
 
 
 def test_pooled_metrics_of_nothing_are_undefined():

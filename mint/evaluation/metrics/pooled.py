@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mint.evaluation.metrics.wording import OPENING_WORDS, words_as_written
+from mint.evaluation.metrics.wording import opening, words
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Floats
 
@@ -24,19 +24,15 @@ def distinct_2(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) 
 
     Falls with the length and number of replies, so compare it between equal numbers of replies.
     """
-    return _leave_one_out(
-        replies, conversations, lambda text: pairwise(words_as_written(text)), _different
-    )
+    return _leave_one_out(replies, conversations, lambda text: pairwise(words(text)), _different)
 
 
 def top_opening(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) -> Floats:
     """[1 + C] share of replies that begin with the most common first four words; then without
     each conversation. Near 1 means that a template has been learnt."""
-
-    def opening(text: str) -> list[Item]:
-        return [tuple(words_as_written(text)[:OPENING_WORDS])]
-
-    return _leave_one_out(replies, conversations, opening, lambda counts: max(counts.values()))
+    return _leave_one_out(
+        replies, conversations, lambda text: [opening(text)], lambda counts: max(counts.values())
+    )
 
 
 def _different(counts: Counter[Item]) -> int:
