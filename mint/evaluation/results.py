@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.metrics.habits import HABITS, habits
+from mint.evaluation.metrics.habits import COUNTS, HABITS, habits
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
 from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.records import EvaluatedReply, replies_path
@@ -79,7 +79,7 @@ def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
     if outcome.parse_failures:
         lost = [(u.key.conversation_id, 1.0) for u in outcome.parse_failures]
         kept = [(reply.conversation_id, 0.0) for reply in outcome.replies]
-        metrics["parse_failed"] = clustered_mean([*lost, *kept], settings)
+        metrics["parse_failed"] = clustered_mean([*lost, *kept], settings, share=True)
     return {
         "counts": counts(outcome),
         "metrics": {name: asdict(metric) for name, metric in metrics.items()},
@@ -94,7 +94,9 @@ def _habits(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> di
     if not rows:
         return {}
     return {
-        f"{HABIT}{name}": clustered_mean([(c, row[name]) for c, row in rows], settings)
+        f"{HABIT}{name}": clustered_mean(
+            [(c, row[name]) for c, row in rows], settings, share=name not in COUNTS
+        )
         for name in HABITS
     }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,13 @@ from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.bootstrap import (
     UNKNOWN,
     jackknife_interval,
+    none_or_all,
+    none_or_all_difference,
     percentile_interval,
     resample_counts,
 )
+from mint.evaluation.statistics.estimates import clustered_mean
+from mint.safety.statistics import paired_difference
 from rewards.errors import ConfigError, DataError
 
 SETTINGS = EvaluationConfig(resamples=4000, seed=1)
@@ -151,6 +156,32 @@ def test_a_reward_model_has_no_lowest_rating():
     rated = [reply(c, 0, 2.0, empathy=None, judge_logit=1.0) for c in range(4)]
     found = summarise([*rated, silent(4, 0)], SETTINGS)["empathy_with_silence"]
     assert (found.mean, found.n) == (None, 0)
+
+
+def test_a_share_of_none_or_all_has_wilsons_interval_over_conversations():
+    """None of 20 conversations, however many replies: [0, 0.161] as `wilson(0, 20)` by hand."""
+    replies = [reply(c, t, 1.0, reply="So it is") for c in range(20) for t in range(5)]
+    found = summarise(replies, SETTINGS)
+    for name in ("truncated", "empty", "failed", "label_leak", "prevalence/advice"):
+        assert (found[name].mean, found[name].ci_low) == pytest.approx((0.0, 0.0))
+        assert found[name].ci_high == pytest.approx(0.161125, abs=1e-6)
+    assert found["top_opening"].ci_low == pytest.approx(1 - 0.161125, abs=1e-6)
+    assert found["top_opening"].ci_high == 1.0
+    same = compare(replies, replies, SETTINGS)["truncated"]
+    ends = paired_difference(0, 0, 20, 0.95)
+    assert (same.difference, same.ci_low, same.ci_high) == (0.0, ends.low, ends.high)
+    cut = compare(replies, [replace(r, truncated=True) for r in replies], SETTINGS)["truncated"]
+    assert (cut.difference, cut.ci_high) == (1.0, 1.0)
+    assert 0.7 < cut.ci_low < 0.95
+
+
+def test_a_share_between_keeps_its_bootstrap():
+    assert none_or_all(0.5, 20, 0.95) is None
+    assert none_or_all(float("nan"), 20, 0.95) is None
+    assert none_or_all(0.0, 1, 0.95) == UNKNOWN
+    assert none_or_all_difference(0.0, 0.5, 20, 0.95) is None
+    values = [(f"c{c}", 0.0) for c in range(20)]
+    assert clustered_mean(values, SETTINGS, share=True).ci_high == pytest.approx(0.161125, abs=1e-6)
 
 
 def test_one_conversation_has_no_interval():

@@ -58,6 +58,14 @@ MEANS: dict[str, Value] = {
 }
 """Metric -> its value for one reply; None leaves the reply out of that mean."""
 
+SHARES = (
+    "label_leak",
+    "truncated",
+    "empty",
+    "failed",
+    *(n for n in MEANS if n.startswith(PREVALENCE)),
+)
+"""Metrics that are a share of replies."""
 REPETITION = ("stickiness", "lift")
 WITH_SILENCE = "empathy_with_silence"
 """Empathy when a reply with nothing visible counts as the lowest rating."""

@@ -136,6 +136,7 @@ def _resampled(s: Sequences, settings: EvaluationConfig) -> Resampled:
         drawn=_statistics(*(drawn_RC @ part for part in parts)),
         without={name: without[name] for name in _OCCURRENCE},
         conversations=s.conversations,
+        shares=frozenset({"same_set"}),
     )
 
 

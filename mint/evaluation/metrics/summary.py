@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics import pooled
-from mint.evaluation.metrics.means import WITH_SILENCE, conversation_sums, counted, estimates
+from mint.evaluation.metrics.means import (
+    SHARES,
+    WITH_SILENCE,
+    conversation_sums,
+    counted,
+    estimates,
+)
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Floats
 from mint.evaluation.statistics.bootstrap import resample_counts
@@ -105,4 +111,5 @@ def _resampled(
         drawn=estimates(counts_RC @ sums_CM),
         without={name: values[1:] for name, values in shared.items()},
         conversations=len(conversations),
+        shares=frozenset((*SHARES, "top_opening")),
     )

@@ -1,4 +1,4 @@
-"""Intervals for statistics of conversations: percentile bootstrap and jackknife.
+"""Intervals for statistics of conversations: percentile bootstrap, jackknife, and Wilson's.
 
 Turns of one conversation resemble each other, so conversations are resampled, never single turns;
 resampling turns makes intervals too narrow.
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mint.evaluation.statistics.arrays import Floats
+from mint.safety.statistics import paired_difference, wilson
 
 
 class Interval(NamedTuple):
@@ -59,3 +60,32 @@ def jackknife_interval(value: float, without_C: Floats, confidence: float) -> In
     variance = (count - 1) / count * float(np.sum((without_C - without_C.mean()) ** 2))
     margin = NormalDist().inv_cdf(0.5 + confidence / 2) * variance**0.5
     return Interval(value - margin, value + margin)
+
+
+def none_or_all(share: float, conversations: int, confidence: float) -> Interval | None:
+    """Wilson's interval for a share of 0 or 1, of which every resample is a copy; None for others.
+
+    The conversations are its trials, however many replies they have: those may all be alike.
+    Unknown for fewer than two conversations.
+    """
+    if share not in (0.0, 1.0):
+        return None
+    if conversations < 2:
+        return UNKNOWN
+    found = wilson(round(share) * conversations, conversations, confidence)
+    return Interval(found.low, found.high)
+
+
+def none_or_all_difference(
+    before: float, after: float, conversations: int, confidence: float
+) -> Interval | None:
+    """The same for after - before of two shares that are 0 or 1 (Bonett and Price, 2012)."""
+    if not {before, after} <= {0.0, 1.0}:
+        return None
+    if conversations < 2:
+        return UNKNOWN
+    gained, lost = (
+        conversations * round(x * (1 - y)) for x, y in ((after, before), (before, after))
+    )
+    found = paired_difference(gained, lost, conversations, confidence)
+    return Interval(found.low, found.high)

@@ -15,6 +15,8 @@ from mint.evaluation.statistics.bootstrap import (
     UNKNOWN,
     Interval,
     jackknife_interval,
+    none_or_all,
+    none_or_all_difference,
     percentile_interval,
     resample_counts,
 )
@@ -76,10 +78,16 @@ class Resampled(NamedTuple):
     conversations twice and thereby loses sets and invents repetition, so their intervals come from
     the jackknife."""
     conversations: int
+    shares: frozenset[str] = frozenset()
+    """Statistics that are a share of replies, whose interval at 0 and 1 is Wilson's."""
 
     def interval(self, name: str, confidence: float) -> Interval:
         """The interval of a statistic; unknown for a single conversation, which resamples to
         itself: an interval of width 0 would claim certainty."""
+        if name in self.shares:
+            at_end = none_or_all(self.points[name], self.conversations, confidence)
+            if at_end is not None:
+                return at_end
         if name in self.without:
             return jackknife_interval(self.points[name], self.without[name], confidence)
         if self.conversations < 2:
@@ -89,7 +97,7 @@ class Resampled(NamedTuple):
     def estimate(self, name: str, n: int, confidence: float) -> Estimate:
         """A statistic that is computed from `n` replies."""
         mean = _known(self.points[name])
-        low, high = UNKNOWN if mean is None else self.interval(name, confidence)
+        low, high = _known_interval(self, name, confidence)
         return Estimate(mean=mean, ci_low=low, ci_high=high, n=n)
 
 
@@ -136,21 +144,30 @@ def differences(
     )
     result = {}
     for name, value in gained.points.items():
-        found = gained.estimate(name, num_turns, confidence)
+        low, high = _known_interval(gained, name, confidence)
+        if name in before.shares:
+            ends = (before.points[name], after.points[name])
+            at_end = none_or_all_difference(*ends, gained.conversations, confidence)
+            low, high = (low, high) if at_end is None else at_end
         result[name] = Difference(
             before=_known(before.points[name]),
             after=_known(after.points[name]),
             difference=_known(value),
-            ci_low=found.ci_low,
-            ci_high=found.ci_high,
+            ci_low=low,
+            ci_high=high,
             num_conversations=gained.conversations,
             num_turns=num_turns,
         )
     return result
 
 
-def clustered_mean(values: Sequence[tuple[str, float]], settings: EvaluationConfig) -> Estimate:
-    """Mean of (conversation, value) with an interval from resampled conversations."""
+def clustered_mean(
+    values: Sequence[tuple[str, float]], settings: EvaluationConfig, *, share: bool = False
+) -> Estimate:
+    """Mean of (conversation, value) with an interval from resampled conversations.
+
+    `share`: the mean is a share, of values in [0, 1].
+    """
     names = {name: c for c, name in enumerate(sorted({name for name, _ in values}))}
     sums_C2 = np.zeros((len(names), 2))
     for name, value in values:
@@ -158,8 +175,14 @@ def clustered_mean(values: Sequence[tuple[str, float]], settings: EvaluationConf
     totals_R2 = resample_counts(len(names), settings.resamples, settings.seed) @ sums_C2
     total, number = sums_C2.sum(axis=0)
     drawn = {"mean": totals_R2[:, 0] / totals_R2[:, 1]}
-    found = Resampled({"mean": float(total / number)}, drawn, {}, len(names))
+    found = Resampled(
+        {"mean": float(total / number)}, drawn, {}, len(names), frozenset({"mean"} if share else ())
+    )
     return found.estimate("mean", int(number), settings.confidence)
+
+
+def _known_interval(found: Resampled, name: str, confidence: float) -> Interval:
+    return found.interval(name, confidence) if np.isfinite(found.points[name]) else UNKNOWN
 
 
 def _known(value: float) -> float | None:
