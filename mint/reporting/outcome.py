@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.metrics.means import repeat_rates
+from mint.evaluation.statistics.estimates import few_clusters
 from mint.pages.bars import bar_pairs
 from mint.pages.html import (
     chip,
@@ -56,7 +57,8 @@ def measures_section(data: ReportData) -> str:
     lead = (
         f"{settings['samples_per_prompt']} replies to each held-out turn at temperature "
         f"{settings['temperature']:g}. Intervals cover {settings['confidence']:.0%} and come from "
-        f"{settings['resamples']:,} bootstrap resamples of whole conversations; differences are "
+        f"{settings['resamples']:,} bootstrap resamples of whole scenarios (conversations where "
+        "the data do not say which); differences are "
         "paired by turn on the turns graded on both sides."
     )
     heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
@@ -186,6 +188,10 @@ def _range(row: Mapping[str, Any], digits: int) -> str:
 
 def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
     """Signs that a better number is not a better supporter."""
+    composite = comparison["composite"]
+    clusters = composite["num_clusters" if "num_clusters" in composite else "num_conversations"]
+    if warning := few_clusters(clusters):
+        yield warning
     verdicts = {
         name: Change.of(comparison[name]).verdict(MEASURES[name].better)
         for name in ("distinct_2", "stickiness", "lift", "empathy", "empathy_with_silence")

@@ -11,6 +11,7 @@ from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics.own_sequence import compare_own
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.results import Outcome, format_conditions, outcome_row
 from mint.evaluation.statistics.bootstrap import (
     UNKNOWN,
     jackknife_interval,
@@ -19,7 +20,7 @@ from mint.evaluation.statistics.bootstrap import (
     percentile_interval,
     resample_counts,
 )
-from mint.evaluation.statistics.estimates import clustered_mean
+from mint.evaluation.statistics.estimates import clustered_mean, few_clusters
 from mint.safety.statistics import paired_difference
 from rewards.errors import ConfigError, DataError
 
@@ -85,6 +86,35 @@ def test_turns_of_a_conversation_are_resampled_together():
     ten = summarise(normal_replies(40, turns=10), SETTINGS)["composite"]
     width = {"one": one.ci_high - one.ci_low, "ten": ten.ci_high - ten.ci_low}
     assert width["ten"] == pytest.approx(width["one"], rel=0.15)
+
+
+def test_conversations_of_a_scenario_are_resampled_together():
+    """Forty conversations of eight scenarios carry no more than eight."""
+    rng = np.random.default_rng(3)
+    own = rng.normal(size=8)
+    replies = [reply(c, 0, own[c % 8] + 0.1 * rng.normal()) for c in range(40)]
+    told = [replace(r, scenario=f"s{int(r.conversation_id[1:]) % 8}") for r in replies]
+    merged = [replace(r, conversation_id=r.scenario, scenario="") for r in told]
+    found = summarise(told, SETTINGS)
+    assert found == summarise(merged, SETTINGS)
+    width = found["composite"].ci_high - found["composite"].ci_low
+    alone = summarise(replies, SETTINGS)["composite"]
+    assert width > 1.8 * (alone.ci_high - alone.ci_low)
+    # A side whose file does not say the scenarios takes them from the other.
+    gained = [replace(r, composite=r.composite + own[int(r.conversation_id[1:]) % 8]) for r in told]
+    one, both = compare(replies, gained, SETTINGS), compare(told, gained, SETTINGS)
+    assert one == both
+    assert (one["composite"].num_clusters, one["composite"].num_conversations) == (8, 40)
+
+
+def test_few_clusters_are_said():
+    assert few_clusters(20) == ""
+    assert "rest on 13 independent scenarios or conversations, fewer than 20" in few_clusters(13)
+    outcome = Outcome(condition="c", replies=normal_replies(13))
+    shown = {"conditions": {"c": outcome_row(outcome, SETTINGS)}}
+    assert few_clusters(13) in format_conditions(shown)
+    more = Outcome(condition="c", replies=normal_replies(20))
+    assert "fewer" not in format_conditions({"conditions": {"c": outcome_row(more, SETTINGS)}})
 
 
 def test_conversations_of_different_length_weigh_by_their_turns():

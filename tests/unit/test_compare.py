@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import evaluation_folders as folders
@@ -12,6 +13,7 @@ from mint.evaluation.metrics.own_sequence import compare_own, own_sequence, sequ
 from mint.evaluation.metrics.repetition import transition_matrix
 from mint.report import ReportSettings, main
 from mint.reporting.comparison.contestants import load_contestants, systems_of
+from mint.reporting.comparison.tables import protocol_section
 from mint.reporting.comparison.tradeoffs import pareto_front
 from mint.shell import cli
 from rewards.errors import ConfigError
@@ -48,6 +50,14 @@ def test_every_protocol_has_its_table_with_paired_intervals(source):
     assert 'class="interval"' in row
     lift = re.search(r"<tr>(?:(?!</tr>).)*Repetition beyond chance.*?</tr>", table, re.DOTALL)
     assert re.search(r'chip better">−0\.\d{3}, better', lift.group(0))
+
+
+def test_few_conversations_are_said(source, evaluations):
+    assert "fewer than 20" not in source
+    first = systems_of(load_contestants(evaluations), "lend_an_ear")[0]
+    kept = tuple(r for r in first.replies if r.conversation_id < "held-out-13")
+    html = protocol_section("a", "A", [replace(first, replies=kept)], folders.SETTINGS)
+    assert "<b>plain</b>: Intervals rest on 13 independent scenarios or conversations" in html
 
 
 def test_every_plot_is_drawn(source):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mint.evaluation.metrics import pooled, wording
-from mint.evaluation.metrics.means import MEANS, conversation_sums, counted, estimates
+from mint.evaluation.metrics.means import MEANS, cluster_sums, counted, estimates
 from mint.evaluation.records import EvaluatedReply
 from mint.validation.measure import wording_figures
 from rewards.errors import DataError
@@ -56,7 +56,7 @@ def failed(**values: Any) -> EvaluatedReply:
 
 def measure(replies: Sequence[EvaluatedReply]) -> dict[str, float]:
     names = sorted({r.conversation_id for r in replies})
-    totals = conversation_sums(replies, names).sum(axis=0, keepdims=True)
+    totals = cluster_sums(replies, names).sum(axis=0, keepdims=True)
     return {name: float(values[0]) for name, values in estimates(totals).items()}
 
 
@@ -134,16 +134,16 @@ def test_without_previous_turns_repetition_is_undefined():
 
 def test_sums_are_per_conversation_and_add_up():
     replies = [reply("a", composite=1.0), reply("b", composite=3.0), reply("b", composite=5.0)]
-    sums = conversation_sums(replies, ["a", "b"])
+    sums = cluster_sums(replies, ["a", "b"])
     column = list(MEANS).index("composite")
     assert sums[:, column].tolist() == [1.0, 8.0]
     assert sums[:, len(MEANS) + column].tolist() == [1.0, 2.0]
-    whole = conversation_sums([*replies[1:], replies[0]], ["a", "b"])
+    whole = cluster_sums([*replies[1:], replies[0]], ["a", "b"])
     assert np.array_equal(sums, whole)
 
 
 def test_counted_replies():
-    n = counted(conversation_sums([reply(), reply(turn=0), failed()], ["c1"]))
+    n = counted(cluster_sums([reply(), reply(turn=0), failed()], ["c1"]))
     assert n["composite"] == 2
     assert n["failed"] == 3
     assert n["stickiness"] == n["lift"] == 1
@@ -162,7 +162,7 @@ def test_human_supporters_repeat_as_published(upstream):
         sets = [names for _, names in sorted(own)]
         for i, now in enumerate(sets):
             replies.append(reply(conversation, turn=i, now=now, previous=sets[i - 1] if i else ()))
-    assert counted(conversation_sums(replies, sorted(turns)))["stickiness"] == 265
+    assert counted(cluster_sums(replies, sorted(turns)))["stickiness"] == 265
     found = measure(replies)
     assert found["stickiness"] == pytest.approx(0.2658, abs=5e-5)
     assert found["lift"] == pytest.approx(0.1059, abs=5e-5)

@@ -1,13 +1,13 @@
-"""Metrics of a set of evaluated replies, as functions of sums over conversations.
+"""Metrics of a set of evaluated replies, as functions of sums over clusters (`cluster`).
 
 Every metric here is a function of sums that add up over replies, so a bootstrap resample of the
-conversations is a matrix product. The exceptions, which depend on which texts occur at all
+clusters is a matrix product. The exceptions, which depend on which texts occur at all
 (`POOLED`), are in `pooled`.
 
 Stickiness and lift (`repetition`) compare a reply with the previous supporter turn of its
 conversation, over graded replies that have one.
 
-Suffixes: _N replies, _C conversations, _M columns of sums, _R resamples, _K tactics.
+Suffixes: _N replies, _C clusters, _M columns of sums, _R resamples, _K tactics.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ LOWEST_RATING = 1.0
 POOLED = ("distinct_2", "top_opening")
 
 
-def conversation_sums(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) -> Floats:
-    """[C, M] sums over the replies of each conversation, in the order of `conversations`.
+def cluster_sums(replies: Sequence[EvaluatedReply], clusters: Sequence[str]) -> Floats:
+    """[C, M] sums over the replies of each cluster, in the order of `clusters`.
 
     Columns: the sums of `MEANS`, their counts, then the four sums of `_repetition_sums`.
     """
@@ -85,9 +85,9 @@ def conversation_sums(replies: Sequence[EvaluatedReply], conversations: Sequence
     columns_NM = np.hstack(
         [np.where(counted_NM, values_NM, 0.0), counted_NM, _repetition_sums(replies)]
     )
-    place = {name: c for c, name in enumerate(conversations)}
-    index_N = np.array([place[reply.conversation_id] for reply in replies], dtype=np.intp)
-    return sum_by(columns_NM, index_N, len(conversations))
+    place = {name: c for c, name in enumerate(clusters)}
+    index_N = np.array([place[reply.cluster] for reply in replies], dtype=np.intp)
+    return sum_by(columns_NM, index_N, len(clusters))
 
 
 def estimates(totals_RM: Floats) -> dict[str, Floats]:

@@ -9,7 +9,7 @@ from mint.evaluation.metrics import pooled
 from mint.evaluation.metrics.means import (
     SHARES,
     WITH_SILENCE,
-    conversation_sums,
+    cluster_sums,
     counted,
     estimates,
 )
@@ -22,6 +22,7 @@ from mint.evaluation.statistics.estimates import (
     Estimate,
     Resampled,
     Shared,
+    clusters_of,
     differences,
     shared_turns,
 )
@@ -39,9 +40,9 @@ def summarise(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> 
     """Metric -> mean and interval, for all metrics. Raises DataError when there is no reply."""
     if not replies:
         raise DataError("there is no reply to summarise")
-    conversations = sorted({reply.conversation_id for reply in replies})
-    sums_CM = conversation_sums(replies, conversations)
-    found = _resampled(replies, conversations, sums_CM, settings)
+    clusters = clusters_of(replies)
+    sums_CM = cluster_sums(replies, clusters)
+    found = _resampled(replies, clusters, sums_CM, settings)
     n = {**dict.fromkeys(_POOLED, sum(reply.graded for reply in replies)), **counted(sums_CM)}
     return {name: found.estimate(name, n[name], settings.confidence) for name in found.points}
 
@@ -52,7 +53,7 @@ def compare(
     """Metric -> paired difference on the (conversation, turn)s that both models have it for.
 
     Most metrics need a grade on both sides; `_COUNTS` names those that do not. Each resample draws
-    the same conversations for both. Raises DataError when the models share no turn.
+    the same clusters for both. Raises DataError when the models share no turn.
     """
     kinds: tuple[_Counts, ...] = (_any, _known, _graded)
     found = {kind: _paired(shared_turns(before, after, kind), settings) for kind in kinds}
@@ -88,28 +89,26 @@ def _paired(shared: Shared, settings: EvaluationConfig) -> dict[str, Difference]
     if not shared.num_turns:
         return {}
     first, second = (
-        _resampled(
-            own, shared.conversations, conversation_sums(own, shared.conversations), settings
-        )
+        _resampled(own, shared.clusters, cluster_sums(own, shared.clusters), settings)
         for own in (shared.before, shared.after)
     )
-    return differences(first, second, shared.num_turns, settings.confidence)
+    return differences(first, second, shared, settings.confidence)
 
 
 def _resampled(
     replies: Sequence[EvaluatedReply],
-    conversations: Sequence[str],
+    clusters: Sequence[str],
     sums_CM: Floats,
     settings: EvaluationConfig,
 ) -> Resampled:
     # Seed and size alone decide the draw, so both sides of a comparison get the same one.
     counts_RC = resample_counts(len(sums_CM), settings.resamples, settings.seed)
     point = estimates(sums_CM.sum(axis=0, keepdims=True))
-    shared = {name: statistic(replies, conversations) for name, statistic in _POOLED.items()}
+    shared = {name: statistic(replies, clusters) for name, statistic in _POOLED.items()}
     return Resampled(
         points={name: float(values[0]) for name, values in {**point, **shared}.items()},
         drawn=estimates(counts_RC @ sums_CM),
         without={name: values[1:] for name, values in shared.items()},
-        conversations=len(conversations),
+        clusters=len(clusters),
         shares=frozenset((*SHARES, "top_opening")),
     )

@@ -1,7 +1,8 @@
 """Intervals for statistics of conversations: percentile bootstrap, jackknife, and Wilson's.
 
 Turns of one conversation resemble each other, so conversations are resampled, never single turns;
-resampling turns makes intervals too narrow.
+resampling turns makes intervals too narrow. Conversations of one scenario resemble each other too:
+where the scenario is known, it takes their place.
 """
 
 from __future__ import annotations

@@ -1,9 +1,12 @@
-"""Values with intervals that follow conversations: of one model, and of two models compared."""
+"""Values with intervals that follow clusters: of one model, and of two models compared.
+
+A cluster is a scenario where the data say which, else a conversation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +23,9 @@ from mint.evaluation.statistics.bootstrap import (
     percentile_interval,
     resample_counts,
 )
+
+ENOUGH_CLUSTERS = 20
+"""With fewer, intervals from resampling cover less than they say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +58,8 @@ class Difference:
     ci_high: float | None
     num_conversations: int
     num_turns: int
+    num_clusters: int = 0
+    """Scenarios or conversations that the interval resamples."""
 
 
 NO_DIFFERENCE = Difference(
@@ -67,30 +75,30 @@ NO_DIFFERENCE = Difference(
 
 
 class Resampled(NamedTuple):
-    """Statistics of the replies of `conversations` conversations, by name."""
+    """Statistics of the replies of `clusters` scenarios or conversations, by name."""
 
     points: dict[str, float]
     """NaN where undefined."""
     drawn: dict[str, Floats]
-    """Values over bootstrap resamples of the conversations."""
+    """Values over bootstrap resamples of the clusters."""
     without: dict[str, Floats]
-    """Values without each conversation, for statistics of what occurs at all: a bootstrap draws
-    conversations twice and thereby loses sets and invents repetition, so their intervals come from
-    the jackknife."""
-    conversations: int
+    """Values without each cluster, for statistics of what occurs at all: a bootstrap draws
+    clusters twice and thereby loses sets and invents repetition, so their intervals come from the
+    jackknife."""
+    clusters: int
     shares: frozenset[str] = frozenset()
     """Statistics that are a share of replies, whose interval at 0 and 1 is Wilson's."""
 
     def interval(self, name: str, confidence: float) -> Interval:
-        """The interval of a statistic; unknown for a single conversation, which resamples to
-        itself: an interval of width 0 would claim certainty."""
+        """The interval of a statistic; unknown for a single cluster, which resamples to itself: an
+        interval of width 0 would claim certainty."""
         if name in self.shares:
-            at_end = none_or_all(self.points[name], self.conversations, confidence)
+            at_end = none_or_all(self.points[name], self.clusters, confidence)
             if at_end is not None:
                 return at_end
         if name in self.without:
             return jackknife_interval(self.points[name], self.without[name], confidence)
-        if self.conversations < 2:
+        if self.clusters < 2:
             return UNKNOWN
         return percentile_interval(self.drawn[name], confidence)
 
@@ -106,7 +114,8 @@ class Shared(NamedTuple):
 
     before: list[EvaluatedReply]
     after: list[EvaluatedReply]
-    conversations: list[str]
+    clusters: list[str]
+    num_conversations: int
     num_turns: int
 
 
@@ -120,34 +129,60 @@ def shared_turns(
     A turn that only one side has a value for says nothing about their difference: whoever falls
     silent on the hard turns would gain by it.
     """
-    kept = [[reply for reply in side if counts(reply)] for side in (before, after)]
+    known = {r.conversation_id: r.scenario for r in (*before, *after) if r.scenario}
+    kept = [
+        [_of_scenario(reply, known) for reply in side if counts(reply)] for side in (before, after)
+    ]
     first, second = ({(r.conversation_id, r.turn) for r in side} for side in kept)
     shared = first & second
     before, after = ([r for r in s if (r.conversation_id, r.turn) in shared] for s in kept)
     return Shared(
         before=before,
         after=after,
-        conversations=sorted({conversation for conversation, _ in shared}),
+        clusters=sorted({reply.cluster for reply in (*before, *after)}),
+        num_conversations=len({conversation for conversation, _ in shared}),
         num_turns=len(shared),
     )
 
 
+def _of_scenario(reply: EvaluatedReply, known: Mapping[str, str]) -> EvaluatedReply:
+    """The reply with the scenario that the other side's replies may tell."""
+    if reply.scenario or reply.conversation_id not in known:
+        return reply
+    return replace(reply, scenario=known[reply.conversation_id])
+
+
+def clusters_of(replies: Sequence[EvaluatedReply]) -> list[str]:
+    """The scenarios, or conversations where the data do not say them, in order."""
+    return sorted({reply.cluster for reply in replies})
+
+
+def few_clusters(clusters: int) -> str:
+    """What to say about intervals from so many clusters; "" when they are enough."""
+    if clusters >= ENOUGH_CLUSTERS:
+        return ""
+    return (
+        f"Intervals rest on {clusters} independent scenarios or conversations, fewer than "
+        f"{ENOUGH_CLUSTERS}: they are likely too narrow."
+    )
+
+
 def differences(
-    before: Resampled, after: Resampled, num_turns: int, confidence: float
+    before: Resampled, after: Resampled, shared: Shared, confidence: float
 ) -> dict[str, Difference]:
-    """Paired differences; each resample has drawn the same conversations for both."""
+    """Paired differences; each resample has drawn the same clusters for both."""
     gained = Resampled(
         points={name: after.points[name] - before.points[name] for name in before.points},
         drawn={name: after.drawn[name] - before.drawn[name] for name in before.drawn},
         without={name: after.without[name] - before.without[name] for name in before.without},
-        conversations=before.conversations,
+        clusters=before.clusters,
     )
     result = {}
     for name, value in gained.points.items():
         low, high = _known_interval(gained, name, confidence)
         if name in before.shares:
             ends = (before.points[name], after.points[name])
-            at_end = none_or_all_difference(*ends, gained.conversations, confidence)
+            at_end = none_or_all_difference(*ends, gained.clusters, confidence)
             low, high = (low, high) if at_end is None else at_end
         result[name] = Difference(
             before=_known(before.points[name]),
@@ -155,8 +190,9 @@ def differences(
             difference=_known(value),
             ci_low=low,
             ci_high=high,
-            num_conversations=gained.conversations,
-            num_turns=num_turns,
+            num_conversations=shared.num_conversations,
+            num_turns=shared.num_turns,
+            num_clusters=gained.clusters,
         )
     return result
 
@@ -164,7 +200,7 @@ def differences(
 def clustered_mean(
     values: Sequence[tuple[str, float]], settings: EvaluationConfig, *, share: bool = False
 ) -> Estimate:
-    """Mean of (conversation, value) with an interval from resampled conversations.
+    """Mean of (cluster, value) with an interval from resampled clusters.
 
     `share`: the mean is a share, of values in [0, 1].
     """

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence
 from mint.evaluation.metrics.summary import compare, summarise
-from mint.evaluation.statistics.estimates import Estimate
+from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clusters
 from mint.pages.html import interval, more, number, section, spaced, table, text, watch
 from mint.reporting.changes import Change, reach_of
 from mint.reporting.comparison.contestants import System
@@ -61,12 +61,14 @@ def protocol_section(
     values = {system.name: estimates(system, settings) for system in systems}
     known = [system for system in systems if values[system.name]]
     lead = (
-        f"Brackets hold {settings.confidence:.0%} intervals from resampled conversations. "
-        "Differences are to the first system, paired by turn on the turns graded on both sides; a "
-        "reply with nothing visible is left out, but for the line that counts silence."
+        f"Brackets hold {settings.confidence:.0%} intervals from resampled scenarios, or "
+        "conversations where the data do not say them. Differences are to the first system, paired "
+        "by turn on the turns graded on both sides; a reply with nothing visible is left out, but "
+        "for the line that counts silence."
     )
     body = _lost(systems)
     if known:
+        body += watch("Intervals", _few(known))
         gained = {s.name: _changes(known[0], s, settings) for s in known[1:]}
         body += _table(MAIN, known, values, gained, f"{title}: main measures")
         body += more(
@@ -85,6 +87,11 @@ def _changes(first: System, other: System, settings: EvaluationConfig) -> dict[s
     except DataError:
         return {}  # They share no turn, which the table says.
     return {name: Change.of(asdict(one)) for name, one in found.items()}
+
+
+def _few(systems: Sequence[System]) -> list[str]:
+    found = {system.name: few_clusters(len(clusters_of(system.replies))) for system in systems}
+    return [f"<b>{text(name)}</b>: {said}" for name, said in found.items() if said]
 
 
 def _lost(systems: Sequence[System]) -> str:
