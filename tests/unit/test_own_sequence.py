@@ -9,6 +9,7 @@ import pytest
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null, sequences
+from mint.evaluation.metrics.repetition import permutation_null
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.bootstrap import resample_counts
 from mint.evaluation.statistics.estimates import clustered_mean
@@ -114,6 +115,51 @@ def test_the_null_of_independent_turns_covers_what_was_seen():
         null = own_sequence_null(made_up(seed, conversations=20), SETTINGS)["null"]["self_lift"]
         inside += null["p_value"] > 0.05
     assert inside >= 34  # 95 % of 40, less three standard errors
+
+
+def samples_of_turns(seed: int, samples: int = 8) -> list[EvaluatedReply]:
+    """Every turn's message alone decides the tactics, for all samples alike but for some noise."""
+    rng = random.Random(seed)
+    made = []
+    for c in range(15):
+        for t in range(4):
+            wanted = {k: rng.random() for k in "avq"}
+            for s in range(samples):
+                names = "".join(k for k, p in wanted.items() if (rng.random() < 0.1) ^ (p < 0.5))
+                made.append(reply(f"c{c:02d}", t, names, sample=s))
+    return made
+
+
+def test_the_null_holds_when_the_turn_decides_for_all_samples():
+    """Dealing single replies takes eight samples for eight findings and rejects far too often."""
+    kept, single = 0, 0
+    for seed in range(60):
+        replies = samples_of_turns(seed)
+        s = sequences(replies)
+        null = own_sequence_null(replies, SETTINGS)["null"]["self_lift"]
+        kept += null["p_value"] > 0.05
+        alone = permutation_null(s.now_PK, s.before_PK, shuffles=200, seed=1, strata_P=s.turn_P)
+        single += alone["lift"].p_value > 0.05
+    assert kept >= 52  # 95 % of 60, less three standard errors
+    assert single < 45
+
+
+def test_the_null_finds_repetition():
+    rng = random.Random(2)
+    replies = []
+    for c in range(20):
+        names = "a" if rng.random() < 0.5 else "v"
+        for t in range(4):
+            names = names if rng.random() < 0.8 else rng.choice("avq")
+            replies += [reply(f"c{c:02d}", t, names, sample=s) for s in range(2)]
+    null = own_sequence_null(replies, SETTINGS)["null"]["self_lift"]
+    assert null["z"] > 3
+    assert null["p_value"] < 0.01
+
+
+def test_a_single_conversation_cannot_trade():
+    null = own_sequence_null([r for r in HAND if r.conversation_id == "c"], SETTINGS)["null"]
+    assert null["self_stickiness"]["p_value"] == 1.0
 
 
 def test_a_single_conversation_has_no_interval():

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics import tactic_sets
-from mint.evaluation.metrics.repetition import PAIR_COLUMNS, pair_sums, permutation_null, repetition
+from mint.evaluation.metrics.repetition import (
+    PAIR_COLUMNS,
+    conversation_null,
+    pair_sums,
+    repetition,
+)
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Bools, Floats, divide, sum_by
 from mint.evaluation.statistics.bootstrap import resample_counts
@@ -42,6 +47,8 @@ class Sequences(NamedTuple):
     before_PK: Bools
     index_P: NDArray[np.intp]
     turn_P: NDArray[np.intp]
+    sample_P: NDArray[np.intp]
+    conversation_P: NDArray[np.intp]
     clusters: int
 
 
@@ -55,6 +62,8 @@ def sequences(
     graded = [reply for reply in replies if reply.graded]
     clusters = clusters_of(replies) if clusters is None else clusters
     names = {name: c for c, name in enumerate(clusters)}
+    conversations = sorted({reply.conversation_id for reply in graded})
+    places = {name: c for c, name in enumerate(conversations)}
     by_place = {(r.conversation_id, r.sample, r.turn): r for r in graded}
     pairs = [
         (reply, by_place[before])
@@ -68,6 +77,8 @@ def sequences(
         before_PK=tactic_sets.used([before.counts for _, before in pairs]),
         index_P=np.array([names[now.cluster] for now, _ in pairs], dtype=np.intp),
         turn_P=np.array([now.turn for now, _ in pairs], dtype=np.intp),
+        sample_P=np.array([now.sample for now, _ in pairs], dtype=np.intp),
+        conversation_P=np.array([places[now.conversation_id] for now, _ in pairs], dtype=np.intp),
         clusters=len(names),
     )
 
@@ -102,13 +113,18 @@ def compare_own(
 def own_sequence_null(
     replies: Sequence[EvaluatedReply], settings: EvaluationConfig
 ) -> dict[str, Any]:
-    """What shuffled turns would give (`repetition.permutation_null`), and tactics in more than
-    nine of ten replies."""
+    """What conversations that trade turns would give (`repetition.conversation_null`), and tactics
+    in more than nine of ten replies."""
     s = sequences(replies)
     result: dict[str, Any] = {"always_on": tactic_sets.always_on(s.now_NK)}
     if len(s.now_PK) > 1:
-        null = permutation_null(
-            s.now_PK, s.before_PK, shuffles=SHUFFLES, seed=settings.seed, strata_P=s.turn_P
+        null = conversation_null(
+            s.now_PK,
+            s.before_PK,
+            s.conversation_P,
+            s.turn_P * (int(s.sample_P.max()) + 1) + s.sample_P,
+            shuffles=SHUFFLES,
+            seed=settings.seed,
         )
         result["null"] = {f"self_{name}": value._asdict() for name, value in null.items()}
     return result
