@@ -194,7 +194,7 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
         yield warning
     verdicts = {
         name: Change.of(comparison[name]).verdict(MEASURES[name].better)
-        for name in ("distinct_2", "stickiness", "lift", "empathy", "empathy_with_silence")
+        for name in ("distinct_2", "stickiness", "empathy", "empathy_with_silence")
         if name in comparison
     }
     pairs = zip(TACTIC_NAMES, prevalence(data.after), strict=True)
@@ -209,7 +209,8 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
         yield f"{opening:.0%} of the trained replies begin with the same four words."
     if verdicts["distinct_2"] == "worse":
         yield "The wording has become more uniform (fewer distinct word pairs)."
-    if verdicts["stickiness"] == "better" and verdicts["lift"] != "better":
+    lift = Change.of(comparison["lift"])
+    if verdicts["stickiness"] == "better" and not (lift.high is not None and lift.high < 0):
         yield (
             "Stickiness fell, but repetition beyond chance did not: the change may come from using "
             "fewer tactics rather than from answering the previous turn."

@@ -14,7 +14,7 @@ from mint.evaluation.metrics.repetition import transition_matrix
 from mint.report import ReportSettings, main
 from mint.reporting.comparison.contestants import load_contestants, systems_of
 from mint.reporting.comparison.tables import protocol_section
-from mint.reporting.comparison.tradeoffs import pareto_front
+from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front
 from mint.shell import cli
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
@@ -48,8 +48,11 @@ def test_every_protocol_has_its_table_with_paired_intervals(source):
     assert row.count("<td>") == 2
     assert "first system" in row
     assert 'class="interval"' in row
-    lift = re.search(r"<tr>(?:(?!</tr>).)*Repetition beyond chance.*?</tr>", table, re.DOTALL)
-    assert re.search(r'chip better">−0\.\d{3}, better', lift.group(0))
+    found = re.search(r"<tr>(?:(?!</tr>).)*Repetition beyond chance.*?</tr>", table, re.DOTALL)
+    lift = found.group(0)
+    # People repeat beyond chance too, so less of it is a change and no gain.
+    assert re.search(r'chip changed">−0\.\d{3}, changed', lift)
+    assert "neither is better" in lift
 
 
 def test_few_conversations_are_said(source, evaluations):
@@ -79,6 +82,26 @@ def test_every_plot_is_drawn(source):
     cells = re.findall(r'class="cell"[^>]*>([^<]+)<', drawn["plain, Fixed histories (Lend-an-Ear)"])
     assert len(cells) == 100
     assert any(cell.isdigit() and int(cell) > 10 for cell in cells)
+
+
+def test_no_front_weighs_repetition_beyond_chance(source):
+    for title, drawn in figures(source).items():
+        if title.endswith("(lift)"):
+            assert "neither side is better" in drawn
+            assert 'class="guide"' not in drawn
+    goals = ("empathy", "lift", "self_stickiness", "safety")
+    rows = {"low": (4.0, -0.1, 0.3, None), "high": (4.0, 0.1, 0.3, None), "worse": (3.0, 0, 0.4, 1)}
+    scores = {
+        name: {goal: Score(value, (None, None)) for goal, value in zip(goals, row, strict=True)}
+        for name, row in rows.items()
+    }
+    assert best_in_all(scores) == {"low", "high"}
+
+
+def test_a_front_of_one_says_which(source):
+    drawn = figures(source)["Fixed histories (Lend-an-Ear): empathy and safety"]
+    assert ("is best in both" in drawn) == ('class="guide"' not in drawn)
+    assert ("The dashed line joins" in drawn) == ('class="guide"' in drawn)
 
 
 def test_heat_maps_hold_the_transition_matrix(source, evaluations):
