@@ -21,6 +21,7 @@ from mint.evaluation.statistics.bootstrap import (
     resample_counts,
 )
 from mint.evaluation.statistics.estimates import clustered_mean, few_clusters
+from mint.evaluation.statistics.multiple_tests import jackknife_p_value, sign_test
 from mint.safety.statistics import paired_difference
 from rewards.errors import ConfigError, DataError
 
@@ -248,6 +249,33 @@ def test_jackknife_of_a_mean_is_the_normal_interval():
     found = jackknife_interval(values.mean(), without, 0.95)
     assert found == pytest.approx((low, high))
     assert jackknife_interval(1.0, without[:1], 0.95) == UNKNOWN
+
+
+def test_p_values_of_differences_go_with_their_intervals():
+    before, after = normal_replies(30), normal_replies(30, shift=0.3)
+    found = compare(before, after, SETTINGS)
+    assert found["composite"].p_value == pytest.approx(2 / 4001)
+    assert found["num_tokens"].p_value == 1.0
+    assert found["lift"].p_value is None
+    one = compare(before[:1], after[:1], SETTINGS)["composite"]
+    assert (one.ci_low, one.p_value) == (None, None)
+
+
+def test_jackknife_p_value_is_that_of_the_normal_interval():
+    values = np.array([1.0, 4.0, 2.0, 8.0, 5.0])
+    without = (values.sum() - values) / 4
+    error = values.std(ddof=1) / 5**0.5
+    expected = 2 * stats.norm.sf(values.mean() / error)
+    assert jackknife_p_value(values.mean(), without) == pytest.approx(expected)
+    assert jackknife_p_value(-values.mean(), -without) == pytest.approx(expected)
+    assert jackknife_p_value(0.0, np.zeros(5)) == 1.0
+    assert jackknife_p_value(0.5, np.full(5, 0.5)) == 0.0
+    assert np.isnan(jackknife_p_value(0.5, without[:1]))
+
+
+def test_sign_test_by_hand():
+    assert sign_test(5, 0) == sign_test(0, 5) == pytest.approx(2 * 0.5**5)
+    assert sign_test(3, 3) == sign_test(0, 0) == 1.0
 
 
 def test_coverage_is_close_to_what_is_promised():

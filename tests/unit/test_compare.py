@@ -12,6 +12,7 @@ import pytest
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence, sequences
 from mint.evaluation.metrics.repetition import transition_matrix
 from mint.report import ReportSettings, main
+from mint.reporting.changes import Change, corrected
 from mint.reporting.comparison.contestants import load_contestants, systems_of
 from mint.reporting.comparison.tables import protocol_section
 from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front
@@ -61,6 +62,44 @@ def test_few_conversations_are_said(source, evaluations):
     kept = tuple(r for r in first.replies if r.conversation_id < "held-out-13")
     html = protocol_section("a", "A", [replace(first, replies=kept)], folders.SETTINGS)
     assert "<b>plain</b>: Intervals rest on 13 independent scenarios or conversations" in html
+
+
+def test_verdicts_hold_together():
+    """By hand: BH makes (.01, .02, .03, .04) all .04, and (.04, .5) .08 and .5."""
+    four = {i: Change(1.0, 0.1, 2.0, p) for i, p in enumerate((0.04, 0.01, 0.03, 0.02))}
+    found = corrected(four, 0.95)
+    assert [one.p_value for one in found.values()] == pytest.approx([0.04] * 4)
+    assert [one.verdict(1) for one in found.values()] == ["better"] * 4
+    alone = {"a": Change(1.0, 0.1, 2.0, 0.04), "b": Change(0.1, -1.0, 1.0, 0.5)}
+    assert alone["a"].verdict(1) == "better"
+    found = corrected(alone, 0.95)
+    assert found["a"].p_value == pytest.approx(0.08)
+    assert found["a"].verdict(1) == "no clear change"
+    assert '<span class="range">p 0.080</span>' in found["a"].cell(1, 2, 1.0)
+    assert "p &lt; 0.001" in Change(1.0, 0.1, 2.0, 0.0001, 0.05).cell(1, 2, 1.0)
+    assert corrected({"c": Change(None, None, None)}, 0.95)["c"].verdict(1) == "not known"
+
+
+def test_chips_go_by_the_corrected_p_value(source, evaluations):
+    assert "corrected for all differences to the first here" in source
+    systems = systems_of(load_contestants(evaluations), "lend_an_ear")
+    # Two halves of one model's samples differ by chance alone, in some 30 measures.
+    halves = [
+        replace(systems[0], name=name, replies=tuple(r for r in systems[0].replies if test(r)))
+        for name, test in (("a", lambda r: r.sample < 2), ("b", lambda r: r.sample >= 2))
+    ]
+    verdict = re.compile(r'chip (?:better|worse|changed)"')
+    together = protocol_section("x", "X", halves, folders.SETTINGS)
+    assert not verdict.findall(together)
+    assert re.search(r'<span class="range">p \d\.\d{3}</span>', together)
+    alone = protocol_section("x", "X", halves, folders.SETTINGS, correct=False)
+    assert '<span class="range">p ' not in alone
+    assert "some will be false by chance" in alone
+
+
+def test_contrasts_are_first_or_none():
+    with pytest.raises(ConfigError, match="contrasts must be one of first, none, got 'all'"):
+        ReportSettings(contrasts="all")
 
 
 def test_every_plot_is_drawn(source):

@@ -58,9 +58,15 @@ def jackknife_interval(value: float, without_C: Floats, confidence: float) -> In
     count = len(without_C)
     if count < 2 or not np.isfinite(value) or not np.isfinite(without_C).all():
         return UNKNOWN
-    variance = (count - 1) / count * float(np.sum((without_C - without_C.mean()) ** 2))
-    margin = NormalDist().inv_cdf(0.5 + confidence / 2) * variance**0.5
+    margin = NormalDist().inv_cdf(0.5 + confidence / 2) * jackknife_error(without_C)
     return Interval(value - margin, value + margin)
+
+
+def jackknife_error(without_C: Floats) -> float:
+    """Standard error from the values that leave out one conversation each, at least two."""
+    count = len(without_C)
+    variance = (count - 1) / count * float(np.sum((without_C - without_C.mean()) ** 2))
+    return float(variance**0.5)
 
 
 def none_or_all(share: float, conversations: int, confidence: float) -> Interval | None:

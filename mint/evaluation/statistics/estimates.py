@@ -23,6 +23,7 @@ from mint.evaluation.statistics.bootstrap import (
     percentile_interval,
     resample_counts,
 )
+from mint.evaluation.statistics.multiple_tests import bootstrap_p_value, jackknife_p_value
 
 ENOUGH_CLUSTERS = 20
 """With fewer, intervals from resampling cover less than they say."""
@@ -60,6 +61,8 @@ class Difference:
     num_turns: int
     num_clusters: int = 0
     """Scenarios or conversations that the interval resamples."""
+    p_value: float | None = None
+    """Two-sided, of this difference alone; None where it has no interval."""
 
 
 NO_DIFFERENCE = Difference(
@@ -101,6 +104,12 @@ class Resampled(NamedTuple):
         if self.clusters < 2:
             return UNKNOWN
         return percentile_interval(self.drawn[name], confidence)
+
+    def p_value(self, name: str) -> float:
+        """Of "the statistic is 0"; NaN where the data do not determine it."""
+        if name in self.without:
+            return jackknife_p_value(self.points[name], self.without[name])
+        return bootstrap_p_value(self.drawn[name])
 
     def estimate(self, name: str, n: int, confidence: float) -> Estimate:
         """A statistic that is computed from `n` replies."""
@@ -193,6 +202,7 @@ def differences(
             num_conversations=shared.num_conversations,
             num_turns=shared.num_turns,
             num_clusters=gained.clusters,
+            p_value=None if low is None else _known(gained.p_value(name)),
         )
     return result
 
