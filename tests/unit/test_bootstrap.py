@@ -241,11 +241,11 @@ def test_percentiles_and_undefined_resamples():
     assert percentile_interval(np.concatenate([values, np.full(900, np.nan)]), 0.9) == UNKNOWN
 
 
-def test_jackknife_of_a_mean_is_the_normal_interval():
+def test_jackknife_of_a_mean_is_the_t_interval():
     values = np.array([1.0, 4.0, 2.0, 8.0, 5.0])
     without = (values.sum() - values) / 4
     error = values.std(ddof=1) / 5**0.5
-    low, high = stats.norm.interval(0.95, loc=values.mean(), scale=error)
+    low, high = stats.t.interval(0.95, 4, loc=values.mean(), scale=error)
     found = jackknife_interval(values.mean(), without, 0.95)
     assert found == pytest.approx((low, high))
     assert jackknife_interval(1.0, without[:1], 0.95) == UNKNOWN
@@ -261,11 +261,12 @@ def test_p_values_of_differences_go_with_their_intervals():
     assert (one.ci_low, one.p_value) == (None, None)
 
 
-def test_jackknife_p_value_is_that_of_the_normal_interval():
+def test_jackknife_p_value_is_that_of_the_t_interval():
     values = np.array([1.0, 4.0, 2.0, 8.0, 5.0])
     without = (values.sum() - values) / 4
     error = values.std(ddof=1) / 5**0.5
-    expected = 2 * stats.norm.sf(values.mean() / error)
+    expected = stats.ttest_1samp(values, 0).pvalue
+    assert expected == pytest.approx(2 * stats.t.sf(values.mean() / error, 4))
     assert jackknife_p_value(values.mean(), without) == pytest.approx(expected)
     assert jackknife_p_value(-values.mean(), -without) == pytest.approx(expected)
     assert jackknife_p_value(0.0, np.zeros(5)) == 1.0

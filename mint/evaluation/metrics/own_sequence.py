@@ -33,8 +33,8 @@ from mint.evaluation.statistics.estimates import (
 )
 
 SHUFFLES = 1000
-_OCCURRENCE = ("distinct_sets", "set_entropy")
-"""Statistics of which sets occur at all, whose intervals come from the jackknife."""
+_JACKKNIFED = ("distinct_sets", "set_entropy", "self_stickiness", "self_lift")
+"""Statistics whose intervals come from the jackknife (`Resampled.without`)."""
 
 
 class Sequences(NamedTuple):
@@ -150,7 +150,7 @@ def _resampled(s: Sequences, settings: EvaluationConfig) -> Resampled:
     return Resampled(
         points={name: float(value[0]) for name, value in points.items()},
         drawn=_statistics(*(drawn_RC @ part for part in parts)),
-        without={name: without[name] for name in _OCCURRENCE},
+        without={name: without[name] for name in _JACKKNIFED},
         clusters=s.clusters,
         shares=frozenset({"same_set"}),
     )

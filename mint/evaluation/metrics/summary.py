@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics import pooled
 from mint.evaluation.metrics.means import (
+    REPETITION,
     SHARES,
     WITH_SILENCE,
     cluster_sums,
@@ -104,11 +105,15 @@ def _resampled(
     # Seed and size alone decide the draw, so both sides of a comparison get the same one.
     counts_RC = resample_counts(len(sums_CM), settings.resamples, settings.seed)
     point = estimates(sums_CM.sum(axis=0, keepdims=True))
+    left_out = estimates(sums_CM.sum(axis=0, keepdims=True) - sums_CM)
     shared = {name: statistic(replies, clusters) for name, statistic in _POOLED.items()}
     return Resampled(
         points={name: float(values[0]) for name, values in {**point, **shared}.items()},
         drawn=estimates(counts_RC @ sums_CM),
-        without={name: values[1:] for name, values in shared.items()},
+        without={
+            **{name: values[1:] for name, values in shared.items()},
+            **{name: left_out[name] for name in REPETITION},
+        },
         clusters=len(clusters),
         shares=frozenset((*SHARES, "top_opening")),
     )

@@ -7,7 +7,6 @@ where the scenario is known, it takes their place.
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -51,14 +50,18 @@ def percentile_interval(values_R: Floats, confidence: float) -> Interval:
 
 
 def jackknife_interval(value: float, without_C: Floats, confidence: float) -> Interval:
-    """value +- z * SE, with SE from the values that leave out one conversation each.
+    """value +- t * SE, with SE from the values that leave out one conversation each.
 
-    SE^2 = (C - 1) / C * sum (without_c - mean)^2. Unknown for fewer than two conversations.
+    SE^2 = (C - 1) / C * sum (without_c - mean)^2, and t the quantile with C - 1 degrees of freedom.
+    Unknown for fewer than two conversations.
     """
+    # Imported here: a second that commands without intervals should not wait for.
+    from scipy.special import stdtrit
+
     count = len(without_C)
     if count < 2 or not np.isfinite(value) or not np.isfinite(without_C).all():
         return UNKNOWN
-    margin = NormalDist().inv_cdf(0.5 + confidence / 2) * jackknife_error(without_C)
+    margin = float(stdtrit(count - 1, 0.5 + confidence / 2)) * jackknife_error(without_C)
     return Interval(value - margin, value + margin)
 
 

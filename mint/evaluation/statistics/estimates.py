@@ -85,9 +85,10 @@ class Resampled(NamedTuple):
     drawn: dict[str, Floats]
     """Values over bootstrap resamples of the clusters."""
     without: dict[str, Floats]
-    """Values without each cluster, for statistics of what occurs at all: a bootstrap draws
-    clusters twice and thereby loses sets and invents repetition, so their intervals come from the
-    jackknife."""
+    """Values without each cluster, for statistics whose intervals come from the jackknife. Those
+    of what occurs at all: a bootstrap draws clusters twice and thereby loses sets and invents
+    repetition. And repetition of tactics: a rare one is missing from many resamples, so that
+    percentile intervals cover too little."""
     clusters: int
     shares: frozenset[str] = frozenset()
     """Statistics that are a share of replies, whose interval at 0 and 1 is Wilson's."""
