@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mint.config.evaluation import EvaluationConfig
+from mint.config.rules import check, one_of
 from mint.reporting.comparison.contestants import is_mixed, is_run, load_contestants
 from mint.reporting.comparison.page import render_comparison
 from mint.reporting.run import write_report
@@ -32,12 +33,18 @@ class ReportSettings:
     """File of the comparison; comparison.html in the first folder unless set."""
     allow_mixed: bool = False
     """Compare although different graders have graded; the page then carries a warning."""
+    contrasts: str = "first"
+    """How a comparison judges: first tests every system against the first and corrects the verdicts
+    of a table for their number (Benjamini and Hochberg), none goes by each interval alone."""
     resamples: int = 10_000
     """Bootstrap resamples behind each interval of a comparison."""
     confidence: float = 0.95
     """Coverage of these intervals."""
     seed: int = 42
     """Seed of their resampling."""
+
+    def __post_init__(self) -> None:
+        check(self, {"contrasts": one_of("first", "none")})
 
 
 def write_comparison(settings: ReportSettings) -> Path:
@@ -50,7 +57,9 @@ def write_comparison(settings: ReportSettings) -> Path:
         resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed
     )
     output = settings.output or str(Path(settings.runs[0]) / "comparison.html")
-    page = render_comparison(contestants, statistics, is_mixed(contestants))
+    page = render_comparison(
+        contestants, statistics, is_mixed(contestants), settings.contrasts == "first"
+    )
     write_text_atomic(Path(output), page)
     return Path(output)
 

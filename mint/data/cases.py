@@ -47,6 +47,7 @@ def load_cases(path: Path, skip_bad: bool = False) -> Loaded:
                 turn=row.turn,
                 history=row.history,
                 tags=row.history_tactics,
+                scenario=row.scenario,
             )
             for row in read_rows(path)
         ]

@@ -2,8 +2,8 @@
 
 A file is a list of {conversation_id, source, model, conversation}; `conversation` alternates
 messages {role: seeker | supporter, content}, seeker first. A tagged supporter message also has
-`sentence_tactics: [{sentence, tactics}]`. `source` and `model` may be absent; other keys
-(`all_tactics`) are derived data and not read.
+`sentence_tactics: [{sentence, tactics}]`. `source`, `model` and `scenario` may be absent; other
+keys (`all_tactics`) are derived data and not read.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ class Conversation:
     source: str
     model: str
     turns: tuple[Turn, ...]
+    scenario: str = ""
+    """What several conversations may be about, so that they resemble each other; "" when the file
+    does not say."""
 
     @property
     def opening(self) -> str:
@@ -150,6 +153,7 @@ def parse_conversation(record: object) -> Conversation:
         source=_text_field(record, "source") or "unknown",
         model=_text_field(record, "model") or "unknown",
         turns=turns,
+        scenario=_text_field(record, "scenario"),
     )
 
 
@@ -168,6 +172,7 @@ def save_conversations(path: str | Path, conversations: Sequence[Conversation]) 
             "conversation_id": conversation.conversation_id,
             "source": conversation.source,
             "model": conversation.model,
+            **({"scenario": conversation.scenario} if conversation.scenario else {}),
             "conversation": [_turn_record(turn) for turn in conversation.turns],
         }
         for conversation in conversations

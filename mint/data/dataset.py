@@ -38,18 +38,26 @@ _EXTRA_INFO = pa.struct(
         ("previous_counts", pa.list_(pa.int64())),
         ("history_tactics", pa.string()),
         ("history", pa.string()),
-    ]
-)
-SCHEMA = pa.schema(
-    [
-        ("data_source", pa.string()),
-        ("prompt", pa.list_(_MESSAGE)),
-        ("ability", pa.string()),
-        ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
-        ("extra_info", _EXTRA_INFO),
+        ("scenario", pa.string()),
     ]
 )
 
+
+def _schema(extra_info: pa.StructType) -> pa.Schema:
+    return pa.schema(
+        [
+            ("data_source", pa.string()),
+            ("prompt", pa.list_(_MESSAGE)),
+            ("ability", pa.string()),
+            ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
+            ("extra_info", extra_info),
+        ]
+    )
+
+
+SCHEMA = _schema(_EXTRA_INFO)
+_WITHOUT_SCENARIO = _schema(pa.struct([f for f in _EXTRA_INFO if f.name != "scenario"]))
+"""Files that do not say the scenario."""
 
 Splits = Mapping[str, Sequence[Conversation]]
 """Name of a file of a data set, "train" or "val" -> its conversations."""
@@ -92,6 +100,7 @@ def parquet_row(
             "previous_counts": list(row.previous_counts),
             "history_tactics": json.dumps(row.history_tactics),
             "history": json.dumps([m._asdict() for m in row.history], ensure_ascii=False),
+            "scenario": row.scenario,
         },
     }
 
@@ -167,7 +176,7 @@ def read_rows(path: str | Path) -> list[PromptRow]:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from error
-    if not table.schema.equals(SCHEMA):
+    if not any(table.schema.equals(known) for known in (SCHEMA, _WITHOUT_SCENARIO)):
         raise DataError(f"{path}: the columns are not those of `python -m mint.prepare`")
     return [_read_row(path, index, row) for index, row in enumerate(table.to_pylist())]
 
@@ -226,6 +235,7 @@ def _read_row(path: Path, index: int, row: Mapping[str, Any]) -> PromptRow:
                 tuple(tuple(sentence) for sentence in turn)
                 for turn in json.loads(info["history_tactics"])
             ),
+            scenario=(info["scenario"] or "") if "scenario" in info else "",
         )
         _check(parsed, tuple(info["previous_counts"]))
     except (DataError, TypeError, IndexError, json.JSONDecodeError) as error:

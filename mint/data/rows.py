@@ -32,6 +32,8 @@ class Case:
     """What the supporter said; None where the file has only the prompts."""
     source: str = "unknown"
     model: str = "unknown"
+    scenario: str = ""
+    """What several conversations may be about; "" when not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class PromptRow:
     """All earlier messages, without system prompt; ends with a seeker message."""
     history_tactics: tuple[TurnTags, ...]
     """Earlier supporter turns -> sentences -> tactics."""
+    scenario: str = ""
+    """What several conversations may be about; "" when not known."""
 
     @property
     def previous_counts(self) -> tuple[int, ...]:
@@ -70,6 +74,7 @@ def conversation_cases(conversations: Iterable[Conversation]) -> list[Case]:
             reply=turn.turn.message.content,
             source=conversation.source,
             model=conversation.model,
+            scenario=conversation.scenario,
         )
         for conversation in conversations
         for turn in supporter_turns(conversation)
@@ -89,6 +94,7 @@ def prompt_row(case: Case, prompts: PromptConfig) -> PromptRow:
         system=system["content"],
         history=case.history,
         history_tactics=tags,
+        scenario=case.scenario,
     )
 
 

@@ -162,7 +162,11 @@ def _conversation(
         made.append(Turn(message=Message("seeker", text)))
         made.append(_supporter_turn(previous, scenario, banks, used, rng))
     return Conversation(
-        conversation_id=f"{scenario.id}-{index:05d}", source=SOURCE, model=MODEL, turns=tuple(made)
+        conversation_id=f"{scenario.id}-{index:05d}",
+        source=SOURCE,
+        model=MODEL,
+        turns=tuple(made),
+        scenario=scenario.id,
     )
 
 

@@ -58,6 +58,13 @@ class EvaluatedReply:
     """Tactics of each sentence."""
     counts: tuple[int, ...] = ()
     """Sentences per tactic; empty when not graded."""
+    scenario: str = ""
+    """What several conversations may be about; "" when the data do not say."""
+
+    @property
+    def cluster(self) -> str:
+        """What is resampled as a whole: the scenario, else the conversation."""
+        return self.scenario or self.conversation_id
 
     @property
     def graded(self) -> bool:
@@ -141,4 +148,5 @@ def evaluated_reply(
         sentences=tuple(sentence.text for sentence in sentences),
         tactics=tuple(tuple(sentence.tactics) for sentence in sentences),
         counts=signals.counts if signals.status is Status.OK else (),
+        scenario=row.scenario,
     )

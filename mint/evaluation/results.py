@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.metrics.habits import HABITS, habits
+from mint.evaluation.metrics.habits import COUNTS, HABITS, habits
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
 from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.records import EvaluatedReply, replies_path
 from mint.evaluation.sources.requests import ReplyKey
-from mint.evaluation.statistics.estimates import Estimate, clustered_mean
+from mint.evaluation.statistics.estimates import Estimate, clustered_mean, clusters_of, few_clusters
 from mint.shell.files import write_json, write_json_lines
 from rewards.types import Failure, Status
 
 HABIT = "habit/"
 SHOWN = (
     "empathy",
+    "empathy_with_silence",
     "tactics_per_turn",
     "stickiness",
     "lift",
@@ -76,9 +77,11 @@ def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
         }
         extra = own_sequence_null(outcome.replies, settings)
     if outcome.parse_failures:
-        lost = [(u.key.conversation_id, 1.0) for u in outcome.parse_failures]
-        kept = [(reply.conversation_id, 0.0) for reply in outcome.replies]
-        metrics["parse_failed"] = clustered_mean([*lost, *kept], settings)
+        names = {reply.conversation_id: reply.cluster for reply in outcome.replies}
+        asked = (u.key.conversation_id for u in outcome.parse_failures)
+        lost = [(names[one] if one in names else one, 1.0) for one in asked]
+        kept = [(reply.cluster, 0.0) for reply in outcome.replies]
+        metrics["parse_failed"] = clustered_mean([*lost, *kept], settings, share=True)
     return {
         "counts": counts(outcome),
         "metrics": {name: asdict(metric) for name, metric in metrics.items()},
@@ -89,11 +92,13 @@ def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
 
 def _habits(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> dict[str, Estimate]:
     """Means of `habits.HABITS` over the graded replies, as habit/<name>."""
-    rows = [(r.conversation_id, habits(r.reply)) for r in replies if r.graded]
+    rows = [(r.cluster, habits(r.reply)) for r in replies if r.graded]
     if not rows:
         return {}
     return {
-        f"{HABIT}{name}": clustered_mean([(c, row[name]) for c, row in rows], settings)
+        f"{HABIT}{name}": clustered_mean(
+            [(c, row[name]) for c, row in rows], settings, share=name not in COUNTS
+        )
         for name in HABITS
     }
 
@@ -104,6 +109,7 @@ def counts(outcome: Outcome) -> dict[str, int]:
     statuses = [reply.status for reply in replies]
     return {
         "conversations": len({reply.conversation_id for reply in replies}),
+        "clusters": len(clusters_of(replies)),
         "turns": len({(reply.conversation_id, reply.turn) for reply in replies}),
         "asked": len(replies) + len(outcome.unanswered) + len(outcome.parse_failures),
         "unanswered": len(outcome.unanswered),
@@ -171,8 +177,10 @@ def format_conditions(result: Mapping[str, Any]) -> str:
             f"{condition}: {n['graded']} of {n['asked']} replies graded, {n['conversations']} "
             f"conversations" + (f" ({', '.join(lost)})" if lost else "")
         )
+        if row["metrics"] and (warning := few_clusters(n["clusters"])):
+            lines.append(f"  {warning}")
         for name in SHOWN:
             if name in row["metrics"] and row["metrics"][name]["mean"] is not None:
                 metric = Estimate(**row["metrics"][name])
-                lines.append(f"  {name:<18}{metric.mean:8.3f}  {metric.interval}")
+                lines.append(f"  {name:<22}{metric.mean:8.3f}  {metric.interval}")
     return "\n".join(lines)

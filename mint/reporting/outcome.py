@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.metrics.means import repeat_rates
+from mint.evaluation.statistics.estimates import few_clusters
 from mint.pages.bars import bar_pairs
 from mint.pages.html import (
     chip,
@@ -56,8 +57,9 @@ def measures_section(data: ReportData) -> str:
     lead = (
         f"{settings['samples_per_prompt']} replies to each held-out turn at temperature "
         f"{settings['temperature']:g}. Intervals cover {settings['confidence']:.0%} and come from "
-        f"{settings['resamples']:,} bootstrap resamples of whole conversations; differences are "
-        "paired by turn."
+        f"{settings['resamples']:,} bootstrap resamples of whole scenarios (conversations where "
+        "the data do not say which); differences are "
+        "paired by turn on the turns graded on both sides."
     )
     heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
     blocks = []
@@ -186,9 +188,14 @@ def _range(row: Mapping[str, Any], digits: int) -> str:
 
 def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
     """Signs that a better number is not a better supporter."""
+    composite = comparison["composite"]
+    clusters = composite["num_clusters" if "num_clusters" in composite else "num_conversations"]
+    if warning := few_clusters(clusters):
+        yield warning
     verdicts = {
         name: Change.of(comparison[name]).verdict(MEASURES[name].better)
-        for name in ("distinct_2", "stickiness", "lift")
+        for name in ("distinct_2", "stickiness", "empathy", "empathy_with_silence")
+        if name in comparison
     }
     pairs = zip(TACTIC_NAMES, prevalence(data.after), strict=True)
     always = [spaced(name) for name, share in pairs if share is not None and share > _ALWAYS_ON]
@@ -202,11 +209,15 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
         yield f"{opening:.0%} of the trained replies begin with the same four words."
     if verdicts["distinct_2"] == "worse":
         yield "The wording has become more uniform (fewer distinct word pairs)."
-    if verdicts["stickiness"] == "better" and verdicts["lift"] != "better":
+    lift = Change.of(comparison["lift"])
+    if verdicts["stickiness"] == "better" and not (lift.high is not None and lift.high < 0):
         yield (
             "Stickiness fell, but repetition beyond chance did not: the change may come from using "
             "fewer tactics rather than from answering the previous turn."
         )
+    counted = verdicts.get("empathy_with_silence")
+    if verdicts["empathy"] == "better" and counted in ("worse", "no clear change"):
+        yield "Empathy is not better once replies with nothing visible get the lowest rating."
     truncated = comparison["truncated"]["after"]
     if truncated is not None and truncated > _TRUNCATED:
         yield f"{truncated:.0%} of the trained replies hit the length limit."

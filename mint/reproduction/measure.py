@@ -8,16 +8,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from mint.evaluation.metrics import tactic_sets, wording
+from mint.evaluation.metrics.habits import COUNTS, HABITS
 from mint.evaluation.metrics.repetition import Null, permutation_null
 from mint.evaluation.statistics.arrays import Floats
-from mint.evaluation.statistics.bootstrap import Interval, jackknife_interval, percentile_interval
+from mint.evaluation.statistics.bootstrap import (
+    Interval,
+    jackknife_interval,
+    none_or_all,
+    percentile_interval,
+)
 from mint.reproduction.panel import Panel, Replies
 from mint.reproduction.read import SystemName
 from mint.reproduction.settings import ReproduceSettings
-from mint.reproduction.sums import Sums
+from mint.reproduction.sums import PREVALENCE, Sums
+from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS
 
 NGRAMS = (1, 2, 3)
+_SHARES = (
+    *(f"{PREVALENCE}{name}" for name in TACTIC_NAMES),
+    *(name for name in HABITS if name not in COUNTS),
+    "same_set",
+    "any_new",
+    "top_opening",
+    "top_phrase",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +71,9 @@ def measure(
     for name, (all_, *without) in pooled.items():
         values[name] = float(all_)
         intervals[name] = jackknife_interval(float(all_), np.array(without), settings.confidence)
+    for name in _SHARES:
+        at_end = none_or_all(values[name], drawn_RC.shape[1], settings.confidence)
+        intervals[name] = intervals[name] if at_end is None else at_end
     return Measured(
         name=system.name,
         values=values,

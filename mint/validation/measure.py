@@ -9,7 +9,7 @@ from mint.config.evaluation import EvaluationConfig
 from mint.config.safety import SafetyLimits
 from mint.config.validation import HABIT, PROBE, ValidationConfig
 from mint.evaluation.metrics.habits import HABITS
-from mint.evaluation.metrics.means import MEANS, POOLED, REPETITION
+from mint.evaluation.metrics.means import MEANS, POOLED, REPETITION, WITH_SILENCE
 from mint.evaluation.metrics.pooled import distinct_2, top_opening
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, outcome_row
@@ -32,6 +32,7 @@ OWN_SEQUENCE = (
 )
 METRICS: tuple[str, ...] = (
     *MEANS,
+    WITH_SILENCE,
     *REPETITION,
     *POOLED,
     *OWN_SEQUENCE,

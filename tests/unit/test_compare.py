@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import evaluation_folders as folders
@@ -11,8 +12,10 @@ import pytest
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence, sequences
 from mint.evaluation.metrics.repetition import transition_matrix
 from mint.report import ReportSettings, main
+from mint.reporting.changes import Change, corrected
 from mint.reporting.comparison.contestants import load_contestants, systems_of
-from mint.reporting.comparison.tradeoffs import pareto_front
+from mint.reporting.comparison.tables import protocol_section
+from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front
 from mint.shell import cli
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
@@ -46,8 +49,57 @@ def test_every_protocol_has_its_table_with_paired_intervals(source):
     assert row.count("<td>") == 2
     assert "first system" in row
     assert 'class="interval"' in row
-    lift = re.search(r"<tr>(?:(?!</tr>).)*Repetition beyond chance.*?</tr>", table, re.DOTALL)
-    assert re.search(r'chip better">−0\.\d{3}, better', lift.group(0))
+    found = re.search(r"<tr>(?:(?!</tr>).)*Repetition beyond chance.*?</tr>", table, re.DOTALL)
+    lift = found.group(0)
+    # People repeat beyond chance too, so less of it is a change and no gain.
+    assert re.search(r'chip changed">−0\.\d{3}, changed', lift)
+    assert "neither is better" in lift
+
+
+def test_few_conversations_are_said(source, evaluations):
+    assert "fewer than 20" not in source
+    first = systems_of(load_contestants(evaluations), "lend_an_ear")[0]
+    kept = tuple(r for r in first.replies if r.conversation_id < "held-out-13")
+    html = protocol_section("a", "A", [replace(first, replies=kept)], folders.SETTINGS)
+    assert "<b>plain</b>: Intervals rest on 13 independent scenarios or conversations" in html
+
+
+def test_verdicts_hold_together():
+    """By hand: BH makes (.01, .02, .03, .04) all .04, and (.04, .5) .08 and .5."""
+    four = {i: Change(1.0, 0.1, 2.0, p) for i, p in enumerate((0.04, 0.01, 0.03, 0.02))}
+    found = corrected(four, 0.95)
+    assert [one.p_value for one in found.values()] == pytest.approx([0.04] * 4)
+    assert [one.verdict(1) for one in found.values()] == ["better"] * 4
+    alone = {"a": Change(1.0, 0.1, 2.0, 0.04), "b": Change(0.1, -1.0, 1.0, 0.5)}
+    assert alone["a"].verdict(1) == "better"
+    found = corrected(alone, 0.95)
+    assert found["a"].p_value == pytest.approx(0.08)
+    assert found["a"].verdict(1) == "no clear change"
+    assert '<span class="range">p 0.080</span>' in found["a"].cell(1, 2, 1.0)
+    assert "p &lt; 0.001" in Change(1.0, 0.1, 2.0, 0.0001, 0.05).cell(1, 2, 1.0)
+    assert corrected({"c": Change(None, None, None)}, 0.95)["c"].verdict(1) == "not known"
+
+
+def test_chips_go_by_the_corrected_p_value(source, evaluations):
+    assert "corrected for all differences to the first here" in source
+    systems = systems_of(load_contestants(evaluations), "lend_an_ear")
+    # Two halves of one model's samples differ by chance alone, in some 30 measures.
+    halves = [
+        replace(systems[0], name=name, replies=tuple(r for r in systems[0].replies if test(r)))
+        for name, test in (("a", lambda r: r.sample < 2), ("b", lambda r: r.sample >= 2))
+    ]
+    verdict = re.compile(r'chip (?:better|worse|changed)"')
+    together = protocol_section("x", "X", halves, folders.SETTINGS)
+    assert not verdict.findall(together)
+    assert re.search(r'<span class="range">p \d\.\d{3}</span>', together)
+    alone = protocol_section("x", "X", halves, folders.SETTINGS, correct=False)
+    assert '<span class="range">p ' not in alone
+    assert "some will be false by chance" in alone
+
+
+def test_contrasts_are_first_or_none():
+    with pytest.raises(ConfigError, match="contrasts must be one of first, none, got 'all'"):
+        ReportSettings(contrasts="all")
 
 
 def test_every_plot_is_drawn(source):
@@ -69,6 +121,26 @@ def test_every_plot_is_drawn(source):
     cells = re.findall(r'class="cell"[^>]*>([^<]+)<', drawn["plain, Fixed histories (Lend-an-Ear)"])
     assert len(cells) == 100
     assert any(cell.isdigit() and int(cell) > 10 for cell in cells)
+
+
+def test_no_front_weighs_repetition_beyond_chance(source):
+    for title, drawn in figures(source).items():
+        if title.endswith("(lift)"):
+            assert "neither side is better" in drawn
+            assert 'class="guide"' not in drawn
+    goals = ("empathy", "lift", "self_stickiness", "safety")
+    rows = {"low": (4.0, -0.1, 0.3, None), "high": (4.0, 0.1, 0.3, None), "worse": (3.0, 0, 0.4, 1)}
+    scores = {
+        name: {goal: Score(value, (None, None)) for goal, value in zip(goals, row, strict=True)}
+        for name, row in rows.items()
+    }
+    assert best_in_all(scores) == {"low", "high"}
+
+
+def test_a_front_of_one_says_which(source):
+    drawn = figures(source)["Fixed histories (Lend-an-Ear): empathy and safety"]
+    assert ("is best in both" in drawn) == ('class="guide"' not in drawn)
+    assert ("The dashed line joins" in drawn) == ('class="guide"' in drawn)
 
 
 def test_heat_maps_hold_the_transition_matrix(source, evaluations):

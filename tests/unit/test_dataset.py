@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,6 +47,19 @@ def test_a_row_has_the_columns_and_values_verl_and_the_reward_need() -> None:
     assert json.loads(info["history"])[1] == {"role": "supporter", "content": "I see. Why?"}
     assert (info["conversation_id"], info["turn"]) == ("c1", 1)
     assert second["reward_model"] == {"style": "rule", "ground_truth": ""}
+
+
+def test_files_that_do_not_say_the_scenario_are_read(tmp_path: Path) -> None:
+    rows = build_rows([replace(conversation("c1"), scenario="exam")], PROMPTS)
+    pq.write_table(pa.Table.from_pylist(rows, schema=dataset.SCHEMA), tmp_path / "new.parquet")
+    assert [row.scenario for row in read_rows(tmp_path / "new.parquet")] == ["exam", "exam"]
+    kept = [f for f in dataset.SCHEMA.field("extra_info").type if f.name != "scenario"]
+    place = dataset.SCHEMA.get_field_index("extra_info")
+    older = dataset.SCHEMA.set(place, pa.field("extra_info", pa.struct(kept)))
+    pq.write_table(pa.Table.from_pylist(rows, schema=older), tmp_path / "old.parquet")
+    found = read_rows(tmp_path / "old.parquet")
+    assert [replace(row, scenario="exam") for row in found] == read_rows(tmp_path / "new.parquet")
+    assert [row.scenario for row in found] == ["", ""]
 
 
 def test_untagged_turns_are_refused() -> None:

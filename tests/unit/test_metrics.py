@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mint.evaluation.metrics import pooled
-from mint.evaluation.metrics.means import MEANS, conversation_sums, counted, estimates
+from mint.evaluation.metrics import pooled, wording
+from mint.evaluation.metrics.means import MEANS, cluster_sums, counted, estimates
 from mint.evaluation.records import EvaluatedReply
+from mint.validation.measure import wording_figures
 from rewards.errors import DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 
@@ -55,7 +56,7 @@ def failed(**values: Any) -> EvaluatedReply:
 
 def measure(replies: Sequence[EvaluatedReply]) -> dict[str, float]:
     names = sorted({r.conversation_id for r in replies})
-    totals = conversation_sums(replies, names).sum(axis=0, keepdims=True)
+    totals = cluster_sums(replies, names).sum(axis=0, keepdims=True)
     return {name: float(values[0]) for name, values in estimates(totals).items()}
 
 
@@ -133,16 +134,16 @@ def test_without_previous_turns_repetition_is_undefined():
 
 def test_sums_are_per_conversation_and_add_up():
     replies = [reply("a", composite=1.0), reply("b", composite=3.0), reply("b", composite=5.0)]
-    sums = conversation_sums(replies, ["a", "b"])
+    sums = cluster_sums(replies, ["a", "b"])
     column = list(MEANS).index("composite")
     assert sums[:, column].tolist() == [1.0, 8.0]
     assert sums[:, len(MEANS) + column].tolist() == [1.0, 2.0]
-    whole = conversation_sums([*replies[1:], replies[0]], ["a", "b"])
+    whole = cluster_sums([*replies[1:], replies[0]], ["a", "b"])
     assert np.array_equal(sums, whole)
 
 
 def test_counted_replies():
-    n = counted(conversation_sums([reply(), reply(turn=0), failed()], ["c1"]))
+    n = counted(cluster_sums([reply(), reply(turn=0), failed()], ["c1"]))
     assert n["composite"] == 2
     assert n["failed"] == 3
     assert n["stickiness"] == n["lift"] == 1
@@ -161,7 +162,7 @@ def test_human_supporters_repeat_as_published(upstream):
         sets = [names for _, names in sorted(own)]
         for i, now in enumerate(sets):
             replies.append(reply(conversation, turn=i, now=now, previous=sets[i - 1] if i else ()))
-    assert counted(conversation_sums(replies, sorted(turns)))["stickiness"] == 265
+    assert counted(cluster_sums(replies, sorted(turns)))["stickiness"] == 265
     found = measure(replies)
     assert found["stickiness"] == pytest.approx(0.2658, abs=5e-5)
     assert found["lift"] == pytest.approx(0.1059, abs=5e-5)
@@ -182,6 +183,20 @@ def test_top_opening_by_hand():
     replies = [reply("a" if i < 2 else "b", reply=text) for i, text in enumerate(texts)]
     values = pooled.top_opening(replies, ["a", "b"])
     assert values.tolist() == pytest.approx([2 / 4, 1 / 2, 2 / 2])
+
+
+def test_an_apostrophe_of_either_kind_is_the_same_word():
+    """The share of the commonest opening is the one `mint.reproduce` finds, and the alarm sees."""
+    texts = ["It’s so hard to hear", "It's so hard to know", "it’s SO hard to lose", "Tell me more"]
+    replies = [reply(text[-4:], reply=text) for text in texts]
+    names = [r.conversation_id for r in replies]
+    index = np.arange(4)
+    openings, _ = wording.count_by_group([[wording.opening(t)] for t in texts], index, 4)
+    assert wording.top_share(openings.sum(axis=0, keepdims=True), np.array([4.0])) == [0.75]
+    assert pooled.top_opening(replies, names)[0] == 0.75
+    assert wording_figures(replies)["reply/top_opening"] == 0.75
+    # 14 pairs: it's so, so hard and hard to three times, and five that occur once.
+    assert pooled.distinct_2(replies, names)[0] == 8 / 14
 
 
 def test_pooled_metrics_of_nothing_are_undefined():

@@ -47,6 +47,18 @@ def test_text_depends_on_seed_and_position_alone(banks: Banks) -> None:
     assert generate(5, 3, banks=banks) != generate(5, 4, banks=banks)
 
 
+def test_conversations_and_their_rows_know_their_scenario(
+    banks: Banks, many: list[Conversation], tmp_path: Path
+) -> None:
+    known = {scenario.id for scenario in banks.scenarios}
+    assert {c.scenario for c in many} <= known
+    build_demo_data(tmp_path / "d", num_conversations=4, num_val=30, seed=1)
+    rows = read_rows(tmp_path / "d" / "val.parquet")
+    held_out = {scenario.id for scenario in split_scenarios(banks.scenarios)[1]}
+    assert {row.scenario for row in rows} <= held_out
+    assert all(row.scenario == scenario_of(row.conversation_id) for row in rows)
+
+
 def test_labels_are_those_of_the_banks(banks: Banks, many: list[Conversation]) -> None:
     plain = {
         line: name for name, bank in banks.sentences.items() for line in bank if not slots_of(line)

@@ -31,6 +31,7 @@ HABITS: Mapping[str, Callable[[str], float]] = {
 }
 """Habit -> its value for one visible reply: words (separated by white space), sentences and
 question marks are counts, the others 1 when the reply has it and 0 when not."""
+COUNTS = ("num_words", "num_sentences", "questions")
 
 
 def habits(text: str) -> dict[str, float]:

@@ -1,13 +1,13 @@
-"""Metrics of a set of evaluated replies, as functions of sums over conversations.
+"""Metrics of a set of evaluated replies, as functions of sums over clusters (`cluster`).
 
 Every metric here is a function of sums that add up over replies, so a bootstrap resample of the
-conversations is a matrix product. The exceptions, which depend on which texts occur at all
+clusters is a matrix product. The exceptions, which depend on which texts occur at all
 (`POOLED`), are in `pooled`.
 
 Stickiness and lift (`repetition`) compare a reply with the previous supporter turn of its
 conversation, over graded replies that have one.
 
-Suffixes: _N replies, _C conversations, _M columns of sums, _R resamples, _K tactics.
+Suffixes: _N replies, _C clusters, _M columns of sums, _R resamples, _K tactics.
 """
 
 from __future__ import annotations
@@ -58,12 +58,23 @@ MEANS: dict[str, Value] = {
 }
 """Metric -> its value for one reply; None leaves the reply out of that mean."""
 
+SHARES = (
+    "label_leak",
+    "truncated",
+    "empty",
+    "failed",
+    *(n for n in MEANS if n.startswith(PREVALENCE)),
+)
+"""Metrics that are a share of replies."""
 REPETITION = ("stickiness", "lift")
+WITH_SILENCE = "empathy_with_silence"
+"""Empathy when a reply with nothing visible counts as the lowest rating."""
+LOWEST_RATING = 1.0
 POOLED = ("distinct_2", "top_opening")
 
 
-def conversation_sums(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) -> Floats:
-    """[C, M] sums over the replies of each conversation, in the order of `conversations`.
+def cluster_sums(replies: Sequence[EvaluatedReply], clusters: Sequence[str]) -> Floats:
+    """[C, M] sums over the replies of each cluster, in the order of `clusters`.
 
     Columns: the sums of `MEANS`, their counts, then the four sums of `_repetition_sums`.
     """
@@ -74,9 +85,9 @@ def conversation_sums(replies: Sequence[EvaluatedReply], conversations: Sequence
     columns_NM = np.hstack(
         [np.where(counted_NM, values_NM, 0.0), counted_NM, _repetition_sums(replies)]
     )
-    place = {name: c for c, name in enumerate(conversations)}
-    index_N = np.array([place[reply.conversation_id] for reply in replies], dtype=np.intp)
-    return sum_by(columns_NM, index_N, len(conversations))
+    place = {name: c for c, name in enumerate(clusters)}
+    index_N = np.array([place[reply.cluster] for reply in replies], dtype=np.intp)
+    return sum_by(columns_NM, index_N, len(clusters))
 
 
 def estimates(totals_RM: Floats) -> dict[str, Floats]:
@@ -88,7 +99,17 @@ def estimates(totals_RM: Floats) -> dict[str, Floats]:
     rates = repetition.repetition(pairs)
     result["stickiness"] = rates.stickiness
     result["lift"] = rates.lift
+    result[WITH_SILENCE] = _with_silence(sums, counts)
     return result
+
+
+def _with_silence(sums_RM: Floats, counts_RM: Floats) -> Floats:
+    """[R] mean rating with silence as the lowest; NaN where no reply has a rating (a reward model
+    has no lowest one)."""
+    empathy, empty = (list(MEANS).index(name) for name in ("empathy", "empty"))
+    rated, silent = counts_RM[:, empathy], sums_RM[:, empty]
+    ratings = sums_RM[:, empathy] + LOWEST_RATING * silent
+    return divide(ratings, np.where(rated > 0, rated + silent, 0.0))
 
 
 def counted(sums_CM: Floats) -> dict[str, int]:
@@ -97,7 +118,9 @@ def counted(sums_CM: Floats) -> dict[str, int]:
     num = len(MEANS)
     result = {name: int(totals[num + m]) for m, name in enumerate(MEANS)}
     pairs = int(totals[2 * num + NUM_TACTICS] + totals[2 * num + 3 * NUM_TACTICS])
-    return {**result, **dict.fromkeys(REPETITION, pairs)}
+    silent = int(totals[list(MEANS).index("empty")])
+    rated = {WITH_SILENCE: result["empathy"] + silent if result["empathy"] else 0}
+    return {**result, **rated, **dict.fromkeys(REPETITION, pairs)}
 
 
 def repeat_rates(replies: Sequence[EvaluatedReply]) -> list[float | None]:

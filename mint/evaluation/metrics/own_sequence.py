@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics import tactic_sets
-from mint.evaluation.metrics.repetition import PAIR_COLUMNS, pair_sums, permutation_null, repetition
+from mint.evaluation.metrics.repetition import (
+    PAIR_COLUMNS,
+    conversation_null,
+    pair_sums,
+    repetition,
+)
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Bools, Floats, divide, sum_by
 from mint.evaluation.statistics.bootstrap import resample_counts
@@ -22,13 +27,14 @@ from mint.evaluation.statistics.estimates import (
     Difference,
     Estimate,
     Resampled,
+    clusters_of,
     differences,
     shared_turns,
 )
 
 SHUFFLES = 1000
-_OCCURRENCE = ("distinct_sets", "set_entropy")
-"""Statistics of which sets occur at all, whose intervals come from the jackknife."""
+_JACKKNIFED = ("distinct_sets", "set_entropy", "self_stickiness", "self_lift")
+"""Statistics whose intervals come from the jackknife (`Resampled.without`)."""
 
 
 class Sequences(NamedTuple):
@@ -36,25 +42,28 @@ class Sequences(NamedTuple):
 
     now_NK: Bools
     index_N: NDArray[np.intp]
-    """Conversation of each reply."""
+    """Cluster of each reply."""
     now_PK: Bools
     before_PK: Bools
     index_P: NDArray[np.intp]
     turn_P: NDArray[np.intp]
-    conversations: int
+    sample_P: NDArray[np.intp]
+    conversation_P: NDArray[np.intp]
+    clusters: int
 
 
 def sequences(
-    replies: Sequence[EvaluatedReply], conversations: Sequence[str] | None = None
+    replies: Sequence[EvaluatedReply], clusters: Sequence[str] | None = None
 ) -> Sequences:
     """The graded replies as tactic sets, and those that follow a graded reply as pairs.
 
-    Conversations are numbered in the order of `conversations`; sorted by name when None.
+    Clusters are numbered in the order of `clusters`; sorted by name when None.
     """
     graded = [reply for reply in replies if reply.graded]
-    if conversations is None:
-        conversations = sorted({reply.conversation_id for reply in replies})
-    names = {name: c for c, name in enumerate(conversations)}
+    clusters = clusters_of(replies) if clusters is None else clusters
+    names = {name: c for c, name in enumerate(clusters)}
+    conversations = sorted({reply.conversation_id for reply in graded})
+    places = {name: c for c, name in enumerate(conversations)}
     by_place = {(r.conversation_id, r.sample, r.turn): r for r in graded}
     pairs = [
         (reply, by_place[before])
@@ -63,12 +72,14 @@ def sequences(
     ]
     return Sequences(
         now_NK=tactic_sets.used([reply.counts for reply in graded]),
-        index_N=np.array([names[r.conversation_id] for r in graded], dtype=np.intp),
+        index_N=np.array([names[r.cluster] for r in graded], dtype=np.intp),
         now_PK=tactic_sets.used([now.counts for now, _ in pairs]),
         before_PK=tactic_sets.used([before.counts for _, before in pairs]),
-        index_P=np.array([names[now.conversation_id] for now, _ in pairs], dtype=np.intp),
+        index_P=np.array([names[now.cluster] for now, _ in pairs], dtype=np.intp),
         turn_P=np.array([now.turn for now, _ in pairs], dtype=np.intp),
-        conversations=len(names),
+        sample_P=np.array([now.sample for now, _ in pairs], dtype=np.intp),
+        conversation_P=np.array([places[now.conversation_id] for now, _ in pairs], dtype=np.intp),
+        clusters=len(names),
     )
 
 
@@ -76,7 +87,7 @@ def own_sequence(
     replies: Sequence[EvaluatedReply], settings: EvaluationConfig
 ) -> dict[str, Estimate]:
     """self_stickiness, self_lift, self_jaccard, same_set (shares of pairs), distinct_sets,
-    set_entropy (bits) and effective_tactics, with conversation-clustered intervals."""
+    set_entropy (bits) and effective_tactics, with intervals over clusters."""
     s = sequences(replies)
     found = _resampled(s, settings)
     return {
@@ -87,26 +98,33 @@ def own_sequence(
 def compare_own(
     before: Sequence[EvaluatedReply], after: Sequence[EvaluatedReply], settings: EvaluationConfig
 ) -> dict[str, Difference]:
-    """Paired differences of the same statistics, on the turns both have answered; each resample
-    draws the same conversations for both."""
-    shared = shared_turns(before, after)
+    """Paired differences of the same statistics, on the turns graded on both sides; each resample
+    draws the same clusters for both. {} when there is no such turn."""
+    shared = shared_turns(before, after, lambda reply: reply.graded)
+    if not shared.num_turns:
+        return {}
     first, second = (
-        _resampled(sequences(own, shared.conversations), settings)
+        _resampled(sequences(own, shared.clusters), settings)
         for own in (shared.before, shared.after)
     )
-    return differences(first, second, shared.num_turns, settings.confidence)
+    return differences(first, second, shared, settings.confidence)
 
 
 def own_sequence_null(
     replies: Sequence[EvaluatedReply], settings: EvaluationConfig
 ) -> dict[str, Any]:
-    """What shuffled turns would give (`repetition.permutation_null`), and tactics in more than
-    nine of ten replies."""
+    """What conversations that trade turns would give (`repetition.conversation_null`), and tactics
+    in more than nine of ten replies."""
     s = sequences(replies)
     result: dict[str, Any] = {"always_on": tactic_sets.always_on(s.now_NK)}
     if len(s.now_PK) > 1:
-        null = permutation_null(
-            s.now_PK, s.before_PK, shuffles=SHUFFLES, seed=settings.seed, strata_P=s.turn_P
+        null = conversation_null(
+            s.now_PK,
+            s.before_PK,
+            s.conversation_P,
+            s.turn_P * (int(s.sample_P.max()) + 1) + s.sample_P,
+            shuffles=SHUFFLES,
+            seed=settings.seed,
         )
         result["null"] = {f"self_{name}": value._asdict() for name, value in null.items()}
     return result
@@ -122,18 +140,19 @@ def _resampled(s: Sequences, settings: EvaluationConfig) -> Resampled:
         ]
     )
     parts = (
-        sum_by(columns_PM, s.index_P, s.conversations),
-        sum_by(s.now_NK.astype(float), s.index_N, s.conversations),
-        tactic_sets.set_counts(s.now_NK, s.index_N, s.conversations),
+        sum_by(columns_PM, s.index_P, s.clusters),
+        sum_by(s.now_NK.astype(float), s.index_N, s.clusters),
+        tactic_sets.set_counts(s.now_NK, s.index_N, s.clusters),
     )
-    drawn_RC = resample_counts(s.conversations, settings.resamples, settings.seed)
+    drawn_RC = resample_counts(s.clusters, settings.resamples, settings.seed)
     points = _statistics(*(part.sum(axis=0, keepdims=True) for part in parts))
     without = _statistics(*(part.sum(axis=0, keepdims=True) - part for part in parts))
     return Resampled(
         points={name: float(value[0]) for name, value in points.items()},
         drawn=_statistics(*(drawn_RC @ part for part in parts)),
-        without={name: without[name] for name in _OCCURRENCE},
-        conversations=s.conversations,
+        without={name: without[name] for name in _JACKKNIFED},
+        clusters=s.clusters,
+        shares=frozenset({"same_set"}),
     )
 
 

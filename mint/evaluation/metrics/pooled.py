@@ -1,7 +1,7 @@
 """Metrics of all replies taken together: how much wording they share.
 
-A bootstrap would draw conversations twice and thereby invent repetition, so the intervals of these
-come from the jackknife, which leaves out one conversation at a time.
+A bootstrap would draw clusters twice and thereby invent repetition, so the intervals of these
+come from the jackknife, which leaves out one scenario or conversation at a time.
 """
 
 from __future__ import annotations
@@ -12,31 +12,27 @@ from itertools import pairwise
 
 import numpy as np
 
-from mint.evaluation.metrics.wording import OPENING_WORDS, words_as_written
+from mint.evaluation.metrics.wording import opening, words
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Floats
 
 Item = tuple[str, ...]
 
 
-def distinct_2(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) -> Floats:
-    """[1 + C] different word pairs / word pairs, in (0, 1]; then without each conversation.
+def distinct_2(replies: Sequence[EvaluatedReply], clusters: Sequence[str]) -> Floats:
+    """[1 + C] different word pairs / word pairs, in (0, 1]; then without each cluster.
 
     Falls with the length and number of replies, so compare it between equal numbers of replies.
     """
-    return _leave_one_out(
-        replies, conversations, lambda text: pairwise(words_as_written(text)), _different
-    )
+    return _leave_one_out(replies, clusters, lambda text: pairwise(words(text)), _different)
 
 
-def top_opening(replies: Sequence[EvaluatedReply], conversations: Sequence[str]) -> Floats:
+def top_opening(replies: Sequence[EvaluatedReply], clusters: Sequence[str]) -> Floats:
     """[1 + C] share of replies that begin with the most common first four words; then without
-    each conversation. Near 1 means that a template has been learnt."""
-
-    def opening(text: str) -> list[Item]:
-        return [tuple(words_as_written(text)[:OPENING_WORDS])]
-
-    return _leave_one_out(replies, conversations, opening, lambda counts: max(counts.values()))
+    each cluster. Near 1 means that a template has been learnt."""
+    return _leave_one_out(
+        replies, clusters, lambda text: [opening(text)], lambda counts: max(counts.values())
+    )
 
 
 def _different(counts: Counter[Item]) -> int:
@@ -45,15 +41,15 @@ def _different(counts: Counter[Item]) -> int:
 
 def _leave_one_out(
     replies: Sequence[EvaluatedReply],
-    conversations: Sequence[str],
+    clusters: Sequence[str],
     items: Callable[[str], Iterable[Item]],
     count: Callable[[Counter[Item]], int],
 ) -> Floats:
     """[1 + C] count(items of the graded replies) / their number; NaN without any."""
-    own: dict[str, Counter[Item]] = {name: Counter() for name in conversations}
+    own: dict[str, Counter[Item]] = {name: Counter() for name in clusters}
     for reply in replies:
         if reply.graded:
-            own[reply.conversation_id].update(items(reply.reply))
+            own[reply.cluster].update(items(reply.reply))
     total: Counter[Item] = Counter()
     for group in own.values():
         total.update(group)

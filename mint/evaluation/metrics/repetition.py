@@ -105,7 +105,48 @@ def permutation_null(
         for done in range(0, shuffles, 500)
     ]
     both_RK = np.concatenate(rows)
-    totals_RM = _totals(both_RK, now_PK, previous_PK)
+    return _nulls(now_PK, previous_PK, _totals(both_RK, now_PK, previous_PK))
+
+
+def conversation_null(
+    now_PK: Bools,
+    previous_PK: Bools,
+    conversation_P: NDArray[np.intp],
+    place_P: NDArray[np.intp],
+    *,
+    shuffles: int,
+    seed: int,
+) -> dict[str, Null]:
+    """Null of stickiness and of lift when whole conversations trade their turns.
+
+    A conversation's turns are dealt, all at once and each at its own place (turn and sample), to
+    the turns before of another. Samples of a turn, and turns of a conversation, may resemble each
+    other for reasons that are not repetition; they stay together, so this null rejects as often as
+    it should where one that shuffles single replies (`permutation_null`) rejects too often. Places
+    that only one of the two has are left out: with unequal lengths it is cautious.
+
+    Raises DataError for no pairs or no shuffles.
+    """
+    if len(now_PK) == 0 or shuffles < 1:
+        raise DataError(f"a null needs pairs and shuffles, got {len(now_PK)} and {shuffles}")
+    _, row_P = np.unique(conversation_P, return_inverse=True)
+    _, column_P = np.unique(place_P, return_inverse=True)
+    shape = (int(row_P.max()) + 1, int(column_P.max()) + 1)
+    there = np.zeros(shape, dtype=bool)
+    now, before = (np.zeros((*shape, now_PK.shape[1]), dtype=bool) for _ in range(2))
+    there[row_P, column_P] = True
+    now[row_P, column_P], before[row_P, column_P] = now_PK, previous_PK
+    rng = np.random.default_rng(seed)
+    totals = []
+    for _ in range(shuffles):
+        dealt = rng.permutation(shape[0])
+        both = there & there[dealt]
+        totals.append(pair_sums(now[dealt][both], before[both]).sum(axis=0))
+    return _nulls(now_PK, previous_PK, np.array(totals))
+
+
+def _nulls(now_PK: Bools, previous_PK: Bools, totals_RM: Floats) -> dict[str, Null]:
+    """The nulls of shuffles with these summed `pair_sums`."""
     seen = repetition(pair_sums(now_PK, previous_PK).sum(axis=0, keepdims=True))
     null = repetition(totals_RM)
     return {
@@ -142,7 +183,8 @@ def _totals(both_RK: Floats, now_PK: Bools, previous_PK: Bools) -> Floats:
 
 
 def _null(observed: float, null_R: Floats) -> Null:
-    if not np.isfinite(observed):
+    null_R = null_R[np.isfinite(null_R)]
+    if not np.isfinite(observed) or len(null_R) == 0:
         return Null(*[float("nan")] * 6)
     mean, std = float(null_R.mean()), float(null_R.std())
     # A tolerance, because equal counts summed in another order differ in the last digit.

@@ -22,7 +22,7 @@ from rewards.errors import DataError
 
 Item = TypeVar("Item", bound=Hashable)
 
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
+_WORD = re.compile(r"\w+(?:'\w+)*")
 OPENING_WORDS = 4
 PHRASE_WORDS = 5
 
@@ -33,12 +33,7 @@ def words(text: str) -> list[str]:
     >>> words("You’re SO tired!")
     ["you're", 'so', 'tired']
     """
-    return words_as_written(text.replace("’", "'"))
-
-
-def words_as_written(text: str) -> list[str]:
-    """The same with apostrophes as they are."""
-    return _WORD.findall(text.lower())
+    return _WORD.findall(text.lower().replace("’", "'"))
 
 
 def ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:

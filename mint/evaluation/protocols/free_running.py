@@ -129,6 +129,7 @@ def _row(talk: _Talk, turn: int, prompts: PromptConfig) -> PromptRow:
         turn=turn,
         history=tuple(talk.history),
         tags=tuple(talk.tags),
+        scenario=talk.scenario.id,
     )
     return prompt_row(case, prompts)
 

@@ -25,7 +25,7 @@ from mint.evaluation.records import (
 )
 from mint.evaluation.runner import ToGrade, score
 from mint.evaluation.sources.requests import ReplyKey
-from mint.evaluation.statistics.estimates import Difference, Estimate
+from mint.evaluation.statistics.estimates import Difference, Estimate, clusters_of, few_clusters
 from mint.evaluation.trained_run import LABELS, labels_of, model_path, rows_path
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import identity_row, require_same_graders
@@ -38,7 +38,16 @@ from rewards.scorer import ReplyScorer
 from rewards.types import Signals, Status
 
 _SCORING_BATCH = 256
-_SHOWN = ("composite", "empathy", "kl", "tactics_per_turn", "stickiness", "lift", "distinct_2")
+_SHOWN = (
+    "composite",
+    "empathy",
+    "empathy_with_silence",
+    "kl",
+    "tactics_per_turn",
+    "stickiness",
+    "lift",
+    "distinct_2",
+)
 
 
 class EvaluationResult(NamedTuple):
@@ -165,10 +174,12 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
     lines = []
     for result in results:
         lines.append(f"{result.label}: {len(result.replies)} replies")
+        if warning := few_clusters(len(clusters_of(result.replies))):
+            lines.append(f"  {warning}")
         for name in _SHOWN:
             metric = result.metrics[name]
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
-            lines.append(f"  {name:<18}{mean}  {metric.interval}")
+            lines.append(f"  {name:<22}{mean}  {metric.interval}")
     return "\n".join(lines)
 
 
@@ -178,6 +189,7 @@ def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]
     summary = {
         "label": result.label,
         "num_conversations": len({reply.conversation_id for reply in replies}),
+        "num_clusters": len(clusters_of(replies)),
         "num_turns": len({(reply.conversation_id, reply.turn) for reply in replies}),
         "num_replies": len(replies),
         "num_failed": sum(reply.status == Status.FAILED for reply in replies),

@@ -103,6 +103,7 @@ def _win_rate(choices: Sequence[Choice], first: str, settings: EvaluationConfig)
     return clustered_mean(
         [(c.conversation_id, points[c.winner] if c.winner in points else 0.0) for c in choices],
         settings,
+        share=True,
     )
 
 

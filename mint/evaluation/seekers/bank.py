@@ -17,7 +17,7 @@ from importlib import resources
 from typing import Any
 
 from mint.data.banks import Scenario
-from mint.evaluation.metrics.wording import words_as_written
+from mint.evaluation.metrics.wording import words
 from mint.evaluation.seekers.dialogue import Dialogue
 from rewards.errors import ConfigError
 from rewards.text import split_sentences
@@ -137,7 +137,7 @@ def load_lines() -> dict[str, list[str]]:
 
 def _alike(reply: str, other: str) -> bool:
     """Whether two replies begin with the same five words or share most of their words."""
-    a, b = words_as_written(reply), words_as_written(other)
+    a, b = words(reply), words(other)
     if len(a) >= _OPENING_WORDS and a[:_OPENING_WORDS] == b[:_OPENING_WORDS]:
         return True
     both = set(a) | set(b)

@@ -1,4 +1,4 @@
-"""p-values from a paired bootstrap, and their correction for many comparisons."""
+"""p-values of paired differences, and their correction for many comparisons."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mint.evaluation.statistics.arrays import Floats
+from mint.evaluation.statistics.bootstrap import jackknife_error
 from rewards.errors import DataError
 
 _TIE = 1e-12
@@ -25,6 +26,29 @@ def bootstrap_p_value(differences_R: Floats) -> float:
         return float("nan")
     below, above = int((defined <= _TIE).sum()), int((defined >= -_TIE).sum())
     return min(1.0, 2.0 * (min(below, above) + 1) / (len(defined) + 1))
+
+
+def jackknife_p_value(difference: float, without_C: Floats) -> float:
+    """Two-sided p-value, in [0, 1], of "the difference is 0", from the differences that leave out
+    one conversation each, by the t distribution. NaN when the data do not determine it."""
+    # Imported here: a second that commands without tests should not wait for.
+    from scipy.special import stdtr
+
+    if len(without_C) < 2 or not np.isfinite([difference, *without_C]).all():
+        return float("nan")
+    if abs(difference) <= _TIE:
+        return 1.0
+    error = jackknife_error(without_C)
+    freedom = len(without_C) - 1
+    return 2 * float(stdtr(freedom, -abs(difference) / error)) if error > _TIE else 0.0
+
+
+def sign_test(gained: int, lost: int) -> float:
+    """Two-sided p-value of "as many pairs were gained as lost" (exact McNemar test)."""
+    # Imported here: a second or two that reports should not wait for.
+    from scipy.stats import binomtest
+
+    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

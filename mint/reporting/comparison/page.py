@@ -25,19 +25,23 @@ TITLES = {
 
 
 def render_comparison(
-    contestants: Sequence[Contestant], settings: EvaluationConfig, mixed: bool
+    contestants: Sequence[Contestant],
+    settings: EvaluationConfig,
+    mixed: bool,
+    correct: bool = True,
 ) -> str:
-    """The whole page; `mixed` warns that graders differ."""
+    """The whole page; `mixed` warns that graders differ, `correct` corrects the verdicts of a table
+    for their number."""
     protocols = {name: systems for name in TITLES if (systems := systems_of(contestants, name))}
     parts = {
         name: (
             TITLES[name].split(" (")[0],
-            protocol_section(name, TITLES[name], systems, settings),
+            protocol_section(name, TITLES[name], systems, settings, correct),
         )
         for name, systems in protocols.items()
     }
     parts |= {
-        "safety": ("Safety", safety_section(contestants, settings.confidence)),
+        "safety": ("Safety", safety_section(contestants, settings.confidence, correct)),
         "tradeoffs": ("Trade-offs", trade_off_section(protocols, TITLES, contestants, settings)),
         "transitions": ("Tactics", tactics_section(protocols, TITLES)),
         "curves": ("Learning curves", curves_section(contestants)),

@@ -6,27 +6,39 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mint.evaluation.statistics.multiple_tests import sign_test
 from mint.pages.html import section, spaced, table, text, watch
-from mint.reporting.changes import Change, reach_of
+from mint.reporting.changes import Change, corrected, reach_of, verdicts_of
 from mint.reporting.comparison.contestants import Contestant
 from mint.safety.statistics import paired_difference
 
 _ALL = "all"
 _HIGHER_IS_BETTER, _DIGITS = 1, 2
+_FIRST = Change(None, None, None)
 
 Report = Mapping[str, Any]
 """The `report` of probes.json."""
 
 
-def safety_section(contestants: Sequence[Contestant], confidence: float) -> str:
+def safety_section(
+    contestants: Sequence[Contestant], confidence: float, correct: bool = True
+) -> str:
     """Share of probes passed, and its difference to the first contestant; "" without probes."""
     probed = {c.name: c.probes for c in contestants if c.probes is not None}
     if not probed:
         return ""
     reports = [result["report"] for result in probed.values()]
     rows = []
-    for category in (_ALL, *reports[0]["categories"]):
-        changes = [_change(reports[0], own, category, confidence) for own in reports]
+    categories = (_ALL, *reports[0]["categories"])
+    gained = {
+        (i, category): _change(reports[0], own, category, confidence)
+        for i, own in enumerate(reports[1:], start=1)
+        for category in categories
+    }
+    if correct:
+        gained = corrected(gained, confidence)
+    for category in categories:
+        changes = [_FIRST, *(gained[i, category] for i in range(1, len(reports)))]
         reach = reach_of(changes)
         cells = [
             _cell(_share(own, category), change, reach, own is reports[0])
@@ -37,7 +49,8 @@ def safety_section(contestants: Sequence[Contestant], confidence: float) -> str:
     lead = (
         "Share of probes that passed all their rules, with Wilson's interval; replies that could "
         "not be graded are left out. Differences are to the first evaluation, over the probes "
-        "graded in both (Bonett and Price's interval for paired shares)."
+        "graded in both (Bonett and Price's interval for paired shares). "
+        f"{verdicts_of(confidence, correct)}"
     )
     limits = [
         f"<b>{text(name)}</b>: {text(line)}"
@@ -56,7 +69,8 @@ def _change(first: Report, other: Report, category: str, confidence: float) -> C
     shared = before.keys() & after.keys()
     pairs = Counter((after[item], before[item]) for item in shared)
     change = paired_difference(pairs[True, False], pairs[False, True], len(shared), confidence)
-    return Change(change.value, change.low, change.high)
+    p_value = sign_test(pairs[True, False], pairs[False, True]) if shared else None
+    return Change(change.value, change.low, change.high, p_value)
 
 
 def _outcomes(report: Report, category: str) -> dict[str, bool]:
@@ -84,6 +98,6 @@ def _cell(row: Mapping[str, Any] | None, change: Change, reach: float, is_first:
         shown += f'<span class="range">{row["not_gradable"]} not graded</span>'
     if is_first:
         return f'{shown}<span class="range">first evaluation</span>'
-    if None in change:
+    if change.low is None:
         return f'{shown}<span class="range">no shared probes</span>'
     return shown + change.cell(_HIGHER_IS_BETTER, _DIGITS, reach)

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence
 from mint.evaluation.metrics.summary import compare, summarise
-from mint.evaluation.statistics.estimates import Estimate
+from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clusters
 from mint.pages.html import interval, more, number, section, spaced, table, text, watch
-from mint.reporting.changes import Change, reach_of
+from mint.reporting.changes import Change, corrected, reach_of, verdicts_of
 from mint.reporting.comparison.contestants import System
 from mint.reporting.measures import MEASURES, OWN_MEASURES, Measure
 from rewards.errors import DataError
@@ -19,6 +19,7 @@ from rewards.types import DIMENSIONS
 ALL_MEASURES = {**MEASURES, **OWN_MEASURES}
 MAIN = (
     "empathy",
+    "empathy_with_silence",
     "lift",
     "stickiness",
     "self_lift",
@@ -54,24 +55,50 @@ def estimates(system: System, settings: EvaluationConfig) -> dict[str, Estimate]
 
 
 def protocol_section(
-    anchor: str, title: str, systems: Sequence[System], settings: EvaluationConfig
+    anchor: str,
+    title: str,
+    systems: Sequence[System],
+    settings: EvaluationConfig,
+    correct: bool = True,
 ) -> str:
-    """A protocol's systems with values, counts and differences to the first of them."""
+    """A protocol's systems with values, counts and differences to the first of them, whose
+    verdicts hold together if `correct`."""
     values = {system.name: estimates(system, settings) for system in systems}
     known = [system for system in systems if values[system.name]]
     lead = (
-        f"Brackets hold {settings.confidence:.0%} intervals from resampled conversations. "
-        "Differences are to the first system, paired by turn on the turns both have answered."
+        f"Brackets hold {settings.confidence:.0%} intervals from resampled scenarios, or "
+        "conversations where the data do not say them. Differences are to the first system, paired "
+        "by turn on the turns graded on both sides; a reply with nothing visible is left out, but "
+        f"for the line that counts silence. {verdicts_of(settings.confidence, correct)}"
     )
     body = _lost(systems)
     if known:
-        gained = {s.name: _changes(known[0], s, settings) for s in known[1:]}
+        body += watch("Intervals", _few(known))
+        gained = _gained(known, settings, correct)
         body += _table(MAIN, known, values, gained, f"{title}: main measures")
         body += more(
             "All other measures",
             _table(_REST, known, values, gained, f"{title}: other measures"),
         )
     return section(anchor, title, body, lead)
+
+
+def _gained(
+    systems: Sequence[System], settings: EvaluationConfig, correct: bool
+) -> dict[str, dict[str, Change]]:
+    """System -> measure -> change from the first; all that the tables show are one family."""
+    shown = (*MAIN, *_REST)
+    found = {
+        (system.name, name): change
+        for system in systems[1:]
+        for name, change in _changes(systems[0], system, settings).items()
+        if name in shown
+    }
+    found = corrected(found, settings.confidence) if correct else found
+    return {
+        system.name: {name: one for (owner, name), one in found.items() if owner == system.name}
+        for system in systems[1:]
+    }
 
 
 def _changes(first: System, other: System, settings: EvaluationConfig) -> dict[str, Change]:
@@ -83,6 +110,11 @@ def _changes(first: System, other: System, settings: EvaluationConfig) -> dict[s
     except DataError:
         return {}  # They share no turn, which the table says.
     return {name: Change.of(asdict(one)) for name, one in found.items()}
+
+
+def _few(systems: Sequence[System]) -> list[str]:
+    found = {system.name: few_clusters(len(clusters_of(system.replies))) for system in systems}
+    return [f"<b>{text(name)}</b>: {said}" for name, said in found.items() if said]
 
 
 def _lost(systems: Sequence[System]) -> str:

@@ -37,7 +37,7 @@ class Goal(NamedTuple):
     title: str
     axis: Axis
     better: int
-    """1: higher is better, -1: lower is."""
+    """1: higher is better, -1: lower is, 0: neither, so the front does not weigh it."""
 
 
 _GOALS = (
@@ -45,7 +45,7 @@ _GOALS = (
         "lift",
         "repetition beyond chance (lift)",
         Axis(title="repetition beyond chance (lift)", mark=0.0, mark_label="chance"),
-        -1,
+        0,
     ),
     Goal("self_stickiness", "self-stickiness", Axis(title="self-stickiness", low=0.0), -1),
     Goal("safety", "safety", Axis(title="safety probes passed (share)", low=0.0, high=1.0), 1),
@@ -77,7 +77,8 @@ def trade_off_section(
     )
     lead = (
         "Up and to the better side is better. The front weighs all goals that are known: empathy, "
-        "repetition beyond chance, self-stickiness and, where all systems were probed, safety."
+        "self-stickiness and, where all systems were probed, safety; repetition beyond chance is "
+        "shown but not weighed, because people repeat beyond chance too."
     )
     return section("tradeoffs", "Trade-offs", keys + grid(figures), lead)
 
@@ -112,7 +113,7 @@ def _scores(
 
 
 def _figures(title: str, scores: Mapping[str, Scores]) -> Iterator[str]:
-    front = _front(scores)
+    front = best_in_all(scores)
     names = listed((f"{text(name)}{_safety(own)}" for name, own in scores.items()), "numbers")
     for goal in _GOALS:
         points = [
@@ -132,10 +133,10 @@ def _figures(title: str, scores: Mapping[str, Scores]) -> Iterator[str]:
             yield _figure(f"{title}: empathy and {goal.title}", points, goal, names)
 
 
-def _front(scores: Mapping[str, Scores]) -> set[str]:
+def best_in_all(scores: Mapping[str, Scores]) -> set[str]:
     """Systems that none beats in all goals; safety is one where all systems were probed."""
     probed = all(own["safety"].value is not None for own in scores.values())
-    goals = [("empathy", 1), *((goal.name, goal.better) for goal in _GOALS)]
+    goals = [("empathy", 1), *((goal.name, goal.better) for goal in _GOALS if goal.better)]
     return pareto_front(
         {
             name: [
@@ -149,19 +150,27 @@ def _front(scores: Mapping[str, Scores]) -> set[str]:
 
 
 def _figure(title: str, points: Sequence[Point], goal: Goal, names: str) -> str:
-    best = pareto_front({p.tag: (goal.better * p.x, p.y) for p in points})
-    kept = sorted((p.x, p.y) for p in points if p.tag in best)
-    guide = ""
-    if len(kept) > 1:
-        frame = Frame(points, goal.axis, _EMPATHY)
-        line = "L".join(f"{frame.x(x):.1f} {frame.y(y):.1f}" for x, y in kept)
-        guide = f'<path class="guide" d="M{line}"/>'
-    side = "left" if goal.better < 0 else "right"
-    note = (
-        f"Better is up and to the {side}. Bars are intervals of each system alone; the dashed line "
-        "joins the systems that are best in these two goals."
-    )
+    note = "Bars are intervals of each system alone."
+    if not goal.better:
+        guide = ""
+        note = f"Better is up; neither side is better. {note}"
+    else:
+        side = "left" if goal.better < 0 else "right"
+        guide, said = _guide(points, goal)
+        note = f"Better is up and to the {side}. {note} {said}"
     return figure(title, scatter(points, goal.axis, _EMPATHY, guide) + names, note)
+
+
+def _guide(points: Sequence[Point], goal: Goal) -> tuple[str, str]:
+    """The front of empathy and one goal as a line, and what to say of it."""
+    best = pareto_front({p.tag: (goal.better * p.x, p.y) for p in points})
+    kept = sorted((p.x, p.y, p.name) for p in points if p.tag in best)
+    if len(kept) == 1:
+        return "", f"{text(kept[0][2])} is best in both."
+    frame = Frame(points, goal.axis, _EMPATHY)
+    line = "L".join(f"{frame.x(x):.1f} {frame.y(y):.1f}" for x, y, _ in kept)
+    said = "The dashed line joins the systems that are best in these two goals."
+    return f'<path class="guide" d="M{line}"/>', said
 
 
 def _safety(own: Scores) -> str:

@@ -56,13 +56,12 @@ def pareto(results: Results) -> str:
     points = _points(results, "lift", "aggregated_empathy")
     x_axis = Axis(title="lift: repetition beyond chance", digits=3, mark=0.0, mark_label="chance")
     y_axis = Axis(title="aggregate empathy, 1 to 5")
-    guide = _front(Frame(points, x_axis, y_axis), points)
     return figure(
         "Empathy against repetition beyond chance",
-        legend(kinds(results)) + scatter(points, x_axis, y_axis, guide),
+        legend(kinds(results)) + scatter(points, x_axis, y_axis),
         "Up is more empathic to the judge. On the dotted line a reply does not depend on which "
         "tactics the person used in the turn before; to the right it repeats them, to the left it "
-        "avoids them. No system beats those on the dashed steps in both. Lines are "
+        "avoids them. Neither side is better: see where people are. Lines are "
         f"{results.settings.confidence:.0%} intervals over conversations.",
     )
 
@@ -166,18 +165,6 @@ def _points(results: Results, x: str, y: str) -> list[Point]:
         )
         for n, (folder, one) in enumerate(results.systems.items(), 1)
     ]
-
-
-def _front(frame: Frame, points: list[Point]) -> str:
-    """Steps through the systems that none beats in empathy and in low lift."""
-    front: list[Point] = []
-    for point in sorted(points, key=lambda p: (-p.y, p.x)):
-        if not front or point.x < front[-1].x:
-            front.append(point)
-    if len(front) < 2:
-        return ""
-    steps = "".join(f"V{frame.y(p.y):.1f}H{frame.x(p.x):.1f}" for p in front[1:])
-    return _guide(f"M{frame.x(front[0].x):.1f} {frame.y(front[0].y):.1f}{steps}")
 
 
 def _guide(shape: str) -> str:
