@@ -89,3 +89,14 @@ def test_a_reward_model_is_a_judge_by_two_keys(
 def test_a_reward_model_that_is_none_is_one_line(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"reward model '.*' cannot be loaded"):
         example(root, "reward_model_judge").RewardModelJudge(str(tmp_path))
+
+
+def test_a_judge_is_asked_pair_by_pair(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (root / "data/bad_replies/pairs_a.jsonl").read_text(encoding="utf-8").splitlines()
+    few = tmp_path / "pairs.jsonl"
+    few.write_text("\n".join(lines[:2] + lines[-1:]) + "\n", encoding="utf-8")
+    example(root, "fool_the_judge").main([str(few)])
+    counts = [line.split()[-3:] for line in capsys.readouterr().out.splitlines()]
+    assert [row[1:] for row in counts] == [["of", "2"], ["of", "1"], ["of", "3"]]
