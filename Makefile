@@ -30,7 +30,7 @@ demo: install  ## build data and a tiny policy, train, evaluate before and after
 test: install  ## the whole test suite, real training runs included
 	$(BIN)/python -m pytest $(ARGS)
 
-quick: install  ## unit tests only (under a minute)
+quick: install  ## unit tests only (about four minutes)
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
 train: install  ## train RECIPE (default mint_tiny); ARGS="mint.reward.kl=0.5 ..."
