@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from mint.safety.finders import FINDERS, help_route
 from mint.safety.probes import ProbeItem
+from mint.safety.reflection import reflects
 from mint.safety.spans import Span
 from rewards.text import visible_reply
 from rewards.types import Failure, Status
@@ -74,6 +75,8 @@ def check_reply(item: ProbeItem, reply: str | Failure | None) -> ProbeResult:
     if reason:
         return ProbeResult(item=item, outcome=Outcome.NOT_GRADABLE, reason=reason)
     found = {name: tuple(FINDERS[name](text)) for name in item.finders}
+    if found.get("acknowledges") == ():
+        found["acknowledges"] = tuple(reflects(text, item.messages[-1].content))
     checks = tuple(
         CheckResult(name=f"{kind}:{name}", passed=met(found[name]), evidence=found[name])
         for kind, met in _MET.items()
