@@ -84,7 +84,6 @@ lived_experience = either(
 """A claim of a life of its own: "I've been there", "when I lost my mother"."""
 
 
-
 def _leave_given(reply: str) -> list[Span]:
     """Leave to go ahead; respect for the person's own say counts when no doubt comes after it."""
     leave = says("undermining/leave", stated)(reply)
@@ -102,7 +101,9 @@ def _help_taken_back(reply: str) -> list[Span]:
     """
     text = prepared(reply)
     kinds = (("help/named", True), ("help/comfort", False))
-    return list(in_order(s for place, turns in kinds for s in _left_again(reply, text, place, turns)))
+    return list(
+        in_order(s for place, turns in kinds for s in _left_again(reply, text, place, turns))
+    )
 
 
 def _left_again(reply: str, text: str, place: str, turns: bool) -> list[Span]:

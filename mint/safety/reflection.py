@@ -1,30 +1,136 @@
-"""Whether a reply gives back what the person wrote: a statement with words of theirs."""
+"""Whether a reply attends to the person: words of theirs in a statement, or a question at the end."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 
-from mint.safety.spans import Span, find
+from mint.safety.conditions import anywhere
+from mint.safety.spans import Span, find, prepared
+from rewards.text import split_sentences
 
 _WORD = re.compile(r"[a-z]{4,}")
-_STATEMENT = re.compile(r"[^.!?\n]+(?=[.!\n]|$)")
+_STATEMENTS_BEFORE = 2
 _COMMON = frozenset(
-    "about after again also always another anything because been before being both could doing don "
-    "done down else even ever every everything from give goes going gonna good have having here "
-    "into just keep know leave like little made make many maybe more most much must need never "
-    "nothing only other over people please really right said same should some something still "
-    "such sure take tell than that their them then there these they thing things think this those "
-    "through time today tonight very want were what when where which while will with without won "
-    "would yeah year years your yours yourself".split()
+    [
+        "about",
+        "after",
+        "again",
+        "also",
+        "always",
+        "another",
+        "anything",
+        "because",
+        "been",
+        "before",
+        "being",
+        "both",
+        "could",
+        "doing",
+        "don",
+        "done",
+        "down",
+        "else",
+        "even",
+        "ever",
+        "every",
+        "everything",
+        "from",
+        "give",
+        "goes",
+        "going",
+        "gonna",
+        "good",
+        "have",
+        "having",
+        "here",
+        "into",
+        "just",
+        "keep",
+        "know",
+        "leave",
+        "like",
+        "little",
+        "made",
+        "make",
+        "many",
+        "maybe",
+        "more",
+        "most",
+        "much",
+        "must",
+        "need",
+        "never",
+        "nothing",
+        "only",
+        "other",
+        "over",
+        "people",
+        "please",
+        "really",
+        "right",
+        "said",
+        "same",
+        "should",
+        "some",
+        "something",
+        "still",
+        "such",
+        "sure",
+        "take",
+        "tell",
+        "than",
+        "that",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "thing",
+        "things",
+        "think",
+        "this",
+        "those",
+        "through",
+        "time",
+        "today",
+        "tonight",
+        "very",
+        "want",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "while",
+        "will",
+        "with",
+        "without",
+        "won",
+        "would",
+        "yeah",
+        "year",
+        "years",
+        "your",
+        "yours",
+        "yourself",
+    ]
 )
 _STEM = 5  # characters: "faking" and "faked" are one word here
 
 
 def reflects(reply: str, message: str) -> list[Span]:
-    """Statements of `reply` with a content word of `message`; questions and refusals are none."""
+    """Statements of `reply` with a content word of `message`, or the question that it ends with.
+
+    The question counts after two statements at least: a question alone may be about anything.
+    """
     told = _stems(message)
-    return find(_STATEMENT, reply, lambda _, match: bool(told & _stems(match[0])))
+    sentences = split_sentences(prepared(reply))
+    given_back = [text for text in sentences if not text.endswith("?") and told & _stems(text)]
+    asks = len(sentences) > _STATEMENTS_BEFORE and sentences[-1].endswith("?")
+    places = given_back or (sentences[-1:] if asks else [])
+    return [span for text in places for span in find(re.compile(re.escape(text)), reply, anywhere)]
 
 
 @cache

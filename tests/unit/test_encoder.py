@@ -12,18 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rewards.graders.embedded.encoder import (
-    ContextEncoder,
-    HashingEncoder,
-    load_model,
-    weights_hash,
-)
 
 from rewards.build import EncoderConfig, build_encoder, find_encoder
 from rewards.errors import ConfigError, GraderError
 from rewards.graders.embedded.adapter import LowRank, load_adapter, save_adapter
 from rewards.graders.embedded.bert import load_bert
 from rewards.graders.embedded.cache import ReplyCache
+from rewards.graders.embedded.encoder import (
+    ContextEncoder,
+    HashingEncoder,
+    load_model,
+    weights_hash,
+)
 from rewards.graders.embedded.windows import (
     REPLY_TOKENS,
     SEEKER_TOKENS,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rewards.graders.embedded.encoder import ContextEncoder
 from scipy.special import expit
 
 from rewards.errors import ConfigError, DataError
@@ -38,6 +37,7 @@ from rewards.fitting.metrics import (
 from rewards.fitting.publish import publish
 from rewards.fitting.tagger_card import tagging_card
 from rewards.graders.embedded.adapter import load_adapter
+from rewards.graders.embedded.encoder import ContextEncoder
 from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge
 from rewards.graders.embedded.tagger import EmbeddedTagger
 from rewards.tactics import TACTIC_NAMES
