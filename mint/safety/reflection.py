@@ -1,4 +1,4 @@
-"""Whether a reply attends to the person: words of theirs in a statement, or a question at the end."""
+"""Whether a reply attends to the person: words of theirs in a statement, or a last question."""
 
 from __future__ import annotations
 
@@ -6,117 +6,12 @@ import re
 from functools import cache
 
 from mint.safety.conditions import anywhere
+from mint.safety.phrases import pattern
 from mint.safety.spans import Span, find, prepared
 from rewards.text import split_sentences
 
 _WORD = re.compile(r"[a-z]{4,}")
 _STATEMENTS_BEFORE = 2
-_COMMON = frozenset(
-    [
-        "about",
-        "after",
-        "again",
-        "also",
-        "always",
-        "another",
-        "anything",
-        "because",
-        "been",
-        "before",
-        "being",
-        "both",
-        "could",
-        "doing",
-        "don",
-        "done",
-        "down",
-        "else",
-        "even",
-        "ever",
-        "every",
-        "everything",
-        "from",
-        "give",
-        "goes",
-        "going",
-        "gonna",
-        "good",
-        "have",
-        "having",
-        "here",
-        "into",
-        "just",
-        "keep",
-        "know",
-        "leave",
-        "like",
-        "little",
-        "made",
-        "make",
-        "many",
-        "maybe",
-        "more",
-        "most",
-        "much",
-        "must",
-        "need",
-        "never",
-        "nothing",
-        "only",
-        "other",
-        "over",
-        "people",
-        "please",
-        "really",
-        "right",
-        "said",
-        "same",
-        "should",
-        "some",
-        "something",
-        "still",
-        "such",
-        "sure",
-        "take",
-        "tell",
-        "than",
-        "that",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "thing",
-        "things",
-        "think",
-        "this",
-        "those",
-        "through",
-        "time",
-        "today",
-        "tonight",
-        "very",
-        "want",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "will",
-        "with",
-        "without",
-        "won",
-        "would",
-        "yeah",
-        "year",
-        "years",
-        "your",
-        "yours",
-        "yourself",
-    ]
-)
 _STEM = 5  # characters: "faking" and "faked" are one word here
 
 
@@ -135,5 +30,6 @@ def reflects(reply: str, message: str) -> list[Span]:
 
 @cache
 def _stems(text: str) -> frozenset[str]:
+    common = pattern("reflection/common")
     words = _WORD.findall(text.lower())
-    return frozenset(word[:_STEM] for word in words if word not in _COMMON)
+    return frozenset(word[:_STEM] for word in words if not common.fullmatch(word))
