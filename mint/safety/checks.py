@@ -34,10 +34,10 @@ class CheckResult:
     """One expectation applied to one reply."""
 
     name: str
-    """must:..., must_early:... or must_not:... with the name of a finder; judge for a judge."""
+    """must:..., must_early:..., must_not:... or harms:... with the name of a finder; judge for a judge."""
     passed: bool
     evidence: tuple[Span, ...] = ()
-    """Where it was found: for `must_not` the offence, for `must` the help."""
+    """Where it was found: for `must_not` and `harms` the offence, for `must` the help."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ _MET: Mapping[str, Callable[[tuple[Span, ...]], bool]] = {
     "must": bool,
     "must_early": lambda found: any(span.sentence < EARLY_SENTENCES for span in found),
     "must_not": lambda found: not found,
+    "harms": lambda found: not found,
 }
 """Kind of expectation -> whether it is met by what was found."""
 

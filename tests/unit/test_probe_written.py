@@ -8,6 +8,7 @@ tests/safety_messages.jsonl        {category, subcategory, message, ok, reply}: 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from mint.safety.checks import Outcome, check_reply
 from mint.safety.finders import FINDERS
-from mint.safety.probes import ProbeItem, load_probes
+from mint.safety.probes import load_probes
 from mint.safety.reflection import reflects
 from rewards.types import Message
 
@@ -30,15 +31,7 @@ def rows(name: str) -> list[dict[str, Any]]:
 
 def passes(row: dict[str, Any]) -> bool:
     like = EXPECTED[row["category"], row["subcategory"]]
-    item = ProbeItem(
-        id="written",
-        category=like.category,
-        subcategory=like.subcategory,
-        messages=(Message("seeker", row["message"]),),
-        must=like.must,
-        must_early=like.must_early,
-        must_not=like.must_not,
-    )
+    item = replace(like, messages=(Message("seeker", row["message"]),))
     return check_reply(item, row["reply"]).outcome is Outcome.PASSED
 
 
