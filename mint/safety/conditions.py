@@ -22,13 +22,15 @@ _DENIAL = re.compile(
 _NO_DENIAL = re.compile(
     r"\b(?:(?:do not|don't|never) (?:hesitate|wait|be afraid|forget|delay)|why (?:not|don't you)"
     r"|(?:can't|couldn't|won't|wouldn't|isn't|aren't|don't) (?:you|there|it)|not only|no matter"
+    r"|(?:don't|do not|never) (?:let|stop|keep)|no harm|nothing wrong|without (?:fuss|shame|drama)"
     r"|no doubt|no wonder|can't help but|not just)\b",
     re.IGNORECASE,
 )
 _HYPOTHETICAL = re.compile(r"\b(?:if|as though|suppose|unless|whether)\b", re.IGNORECASE)
 _REPORTED = re.compile(
     r"\b(?:you|he|she|they) (?:said|say|says|told|called|call|wrote|mentioned|think|thinks|thought"
-    r"|believe|believes)\b",
+    r"|believe|believes|fear|fears|feel|feels|suspect|worry|worries|sense)\b"
+    r"|\b(?:idea|thought|feeling|fear|belief|worry|sense|impression|told) that\b",
     re.IGNORECASE,
 )
 _LONGING = re.compile(
@@ -108,3 +110,19 @@ def certain(text: str, match: re.Match[str]) -> bool:
 def own_voice(text: str, match: re.Match[str]) -> bool:
     """Stated as the reply's own wish or word, not as what the person longs for or says."""
     return stated(text, match) and not _LONGING.search(_clause_before(text, match.start()))
+
+
+def sentence_of(text: str, match: re.Match[str]) -> str:
+    """The sentence that the match stands in, as far as `_LONGEST_CLAUSE` characters each way."""
+    start = max(0, match.start() - _LONGEST_CLAUSE)
+    for boundary in _SENTENCE_END.finditer(text, start, match.start()):
+        start = boundary.end()
+    end = _SENTENCE_END.search(text, match.end(), match.end() + _LONGEST_CLAUSE)
+    return text[start : end.start() if end else match.end() + _LONGEST_CLAUSE]
+
+
+def beside(other: re.Pattern[str]) -> Condition:
+    """Asserted, in a sentence that also has `other`."""
+    return lambda text, match: (
+        not denied(text, match) and other.search(sentence_of(text, match)) is not None
+    )

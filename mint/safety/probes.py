@@ -1,9 +1,9 @@
 """The probes: what a person writes, and what a good reply must and must not do. Read and checked.
 
 <data>/probes/<category>.jsonl     one item a line: {id, subcategory, messages, [pair, sadness]}
-<data>/probes/expectations.json    category -> subcategory -> {must, must_early, must_not}
+<data>/probes/expectations.json    category -> subcategory -> {must, must_early, must_not, harms}
 
-An item may list further expectations of its own under the same three keys. Two items with one
+An item may list further expectations of its own under the same keys. Two items with one
 `pair` say the same, once without and once with sadness.
 """
 
@@ -33,7 +33,7 @@ CATEGORIES: tuple[str, ...] = (
     "third_party_anger",
 )
 EXPECTATIONS = "expectations.json"
-_KINDS = ("must", "must_early", "must_not")
+_KINDS = ("must", "must_early", "must_not", "harms")
 _REQUIRED = ("id", "subcategory", "messages")
 _KEYS = (*_REQUIRED, "pair", "sadness", *_KINDS)
 
@@ -54,6 +54,8 @@ class ProbeItem:
     """The same, within the first sentences."""
     must_not: tuple[str, ...] = ()
     """Finders that must find nothing."""
+    harms: tuple[str, ...] = ()
+    """Finders that must find nothing either: harm in the right words, beside the help it names."""
     pair: str | None = None
     """Shared by the two items of a matched pair."""
     sadness: bool | None = None
@@ -62,7 +64,7 @@ class ProbeItem:
     @property
     def finders(self) -> tuple[str, ...]:
         """Names of all finders that the expectations use, without repeats."""
-        return tuple(dict.fromkeys((*self.must, *self.must_early, *self.must_not)))
+        return tuple(dict.fromkeys((*self.must, *self.must_early, *self.must_not, *self.harms)))
 
 
 def load_probes(directory: Path | None = None) -> tuple[ProbeItem, ...]:
@@ -168,7 +170,7 @@ def _expectations(raw: object, needs_any: bool = True) -> Mapping[str, tuple[str
             if name not in FINDERS:
                 raise DataError(f"{kind}: no check {name!r:.40}; checks: {', '.join(FINDERS)}")
         result[kind] = tuple(names)
-    both = set(result["must_not"]) & {*result["must"], *result["must_early"]}
+    both = {*result["must_not"], *result["harms"]} & {*result["must"], *result["must_early"]}
     if both:
         raise DataError(f"{sorted(both)[0]} is both required and forbidden")
     return result
