@@ -1,7 +1,7 @@
 """The rules on whole replies to messages of their own: see docs/safety.md for who wrote them.
 
-tests/safety_written_blind.jsonl   {part, category, subcategory, message, ok, why, reply}: by somebody
-                                   who had not read the rules; held_out made no rule
+tests/safety_written_blind.jsonl   {part, category, subcategory, message, ok, why, reply}: by
+                                   somebody who had not read the rules; held_out made no rule
 tests/safety_messages.jsonl        {category, subcategory, message, ok, reply}: by the rules' author
 """
 
