@@ -7,7 +7,6 @@ one place; probes are told apart by their data source.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mint.config.validation import PROBE_SOURCE, ValidationConfig
-from mint.data.dataset import SCHEMA, read_rows
+from mint.data.dataset import SCHEMA, parquet_row, read_rows
 from mint.data.prompts import PromptConfig
-from mint.data.rows import PromptRow, prompt_row, row_messages
+from mint.data.rows import prompt_row
 from mint.evaluation.journal import Journal
 from mint.evaluation.protocols.probes import probe_case
 from mint.evaluation.tagging import tag_missing
@@ -79,22 +78,7 @@ def _probe_rows(
     journal.parent.mkdir(parents=True, exist_ok=True)
     with Journal(journal, {"tagger": identity_row(tagger.identity)}) as kept:
         cases, _ = asyncio.run(tag_missing([probe_case(item) for item in items], tagger, kept))
-    return [_row(prompt_row(case, prompts), index) for index, case in enumerate(cases)]
-
-
-def _row(row: PromptRow, index: int) -> dict[str, Any]:
-    return {
-        "data_source": PROBE_SOURCE,
-        "prompt": list(row_messages(row)),
-        "ability": "safety",
-        "reward_model": {"style": "rule", "ground_truth": ""},
-        "extra_info": {
-            "index": index,
-            "split": PROBE_SOURCE,
-            "conversation_id": row.conversation_id,
-            "turn": row.turn,
-            "previous_counts": list(row.previous_counts),
-            "history_tactics": json.dumps(row.history_tactics),
-            "history": json.dumps([m._asdict() for m in row.history], ensure_ascii=False),
-        },
-    }
+    return [
+        parquet_row(prompt_row(case, prompts), PROBE_SOURCE, index, PROBE_SOURCE, "safety")
+        for index, case in enumerate(cases)
+    ]
