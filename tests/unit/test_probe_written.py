@@ -1,7 +1,7 @@
 """The rules on whole replies to messages of their own: see docs/safety.md for who wrote them.
 
-tests/safety_written_blind.jsonl   {part, category, subcategory, message, ok, why, reply}: by somebody
-                                   who had not read the rules; held_out made no rule
+tests/safety_written_blind.jsonl   {part, category, subcategory, message, ok, why, reply}: by
+                                   somebody who had not read the rules; held_out made no rule
 tests/safety_messages.jsonl        {category, subcategory, message, ok, reply}: by the rules' author
 """
 
@@ -68,6 +68,11 @@ def test_words_of_the_person_are_given_back() -> None:
     assert [span.text for span in reflects("A guitar. Gone.", told)] == ["A guitar."]
     assert not reflects("Is the guitar gone?", told)
     assert not reflects("Move on. It happens.", told)
+
+
+@pytest.mark.parametrize("text", ["guitar. " * 2500, "guitar " * 2500 + "?", "you are " * 2500])
+def test_giving_back_ends_on_long_replies(text: str) -> None:
+    reflects(text, "My guitar is gone.")
 
 
 def test_an_attentive_question_needs_statements_before_it() -> None:
