@@ -34,7 +34,7 @@ class CheckResult:
     """One expectation applied to one reply."""
 
     name: str
-    """must:..., must_early:..., must_not:... or harms:... with a finder's name; judge for a judge."""
+    """must:, must_early:, must_not: or harms: and a finder's name; judge for a judge."""
     passed: bool
     evidence: tuple[Span, ...] = ()
     """Where it was found: for `must_not` and `harms` the offence, for `must` the help."""
