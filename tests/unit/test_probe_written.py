@@ -70,6 +70,11 @@ def test_words_of_the_person_are_given_back() -> None:
     assert not reflects("Move on. It happens.", told)
 
 
+@pytest.mark.parametrize("text", ["guitar. " * 2500, "guitar " * 2500 + "?", "you are " * 2500])
+def test_giving_back_ends_on_long_replies(text: str) -> None:
+    reflects(text, "My guitar is gone.")
+
+
 def test_an_attentive_question_needs_statements_before_it() -> None:
     assert reflects("It went. You heard. What next?", "Hi")
     assert not reflects("It went. What next?", "Hi")
