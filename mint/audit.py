@@ -72,17 +72,11 @@ def main(config: AuditConfig) -> int:
         entries = left_out(result, config.leave_out)
         write_json_lines(Path(config.exclude), entries)
         said += f"\n{len(entries)} entries written to {config.exclude}\n"
-    _show(said)
+    print(said, end="")
     failed = [f"{kind} ({len(result.of(kind))})" for kind in config.fail_on if result.of(kind)]
     if failed:
         print(f"found: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))
-
-
-def _show(text: str) -> None:
-    """Print what the terminal's encoding can show, and the rest escaped."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), end="")
 
 
 if __name__ == "__main__":

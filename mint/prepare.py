@@ -11,7 +11,7 @@ from mint.config.prompts import PromptConfig, PromptStyle, prompt_style
 from mint.data.conversation import save_conversations
 from mint.data.preparation import load_tagged, summary
 from mint.shell import cli
-from mint.shell.files import check_output, sha256_file
+from mint.shell.files import check_output, read_text, sha256_file
 from rewards.errors import ConfigError
 from rewards.protocols import TacticTagger
 
@@ -98,10 +98,7 @@ def prompt_config(config: PrepareConfig) -> PromptConfig:
 
 
 def _template(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"prompt_file={path} cannot be read: {error}") from error
+    text = read_text(path, "prompt_file=").strip()
     if not text:
         raise ConfigError(f"prompt_file={path} is empty")
     return text

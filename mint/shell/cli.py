@@ -9,6 +9,7 @@ list field may take the arguments without key: `field(metadata=POSITIONAL)`.
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -159,8 +160,12 @@ def guarded(work: Callable[[], int | None]) -> int:
     """Exit status of `work`, with one line on stderr for what went wrong.
 
     2 for bad input, 1 for what broke although the input was good, 130 after Ctrl-C. A file that
-    cannot be read or written counts as bad input, and is named.
+    cannot be read or written counts as bad input, and is named. What the terminal's encoding
+    cannot show is printed escaped.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return work() or 0
     except MintError as error:

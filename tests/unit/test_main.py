@@ -315,3 +315,18 @@ def test_a_reader_that_went_away_ends_a_command_quietly() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("{")
     assert done.stderr == ""
+
+
+def test_what_the_terminal_cannot_show_is_escaped() -> None:
+    code = (
+        "import sys; from mint.shell import cli; sys.exit(cli.guarded(lambda: print('caf\\u00e9')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "caf\\xe9\n")
