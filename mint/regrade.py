@@ -13,7 +13,7 @@ from mint.rundir.quarantine import read_quarantine
 from mint.rundir.regrading import format_result, regrade
 from mint.shell import cli
 from mint.shell.files import write_json_lines
-from rewards.build import build_graders, check_servers
+from rewards.build import ready_graders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +41,7 @@ def main(settings: RegradeSettings) -> int:
     run = RunDir.open(settings.run)
     rows = read_quarantine(Path(settings.quarantine or run.quarantine_path))
     mint = _moved(mint_config(run.read_config()), settings)
-    graders = build_graders(mint.encoder, mint.tagger, mint.judge)
-    check_servers(graders)
+    graders = ready_graders(mint.encoder, mint.tagger, mint.judge)
     require_same_graders(run, identities(graders))
     done = regrade(rows, graders)
     output = Path(settings.output or run.regraded_path)

@@ -104,6 +104,16 @@ def build_graders(encoder: EncoderConfig, tagger: TaggerConfig, judge: JudgeConf
     return Graders(build_tagger(tagger, get_encoder), build_judge(judge, get_encoder))
 
 
+def ready_graders(encoder: EncoderConfig, tagger: TaggerConfig, judge: JudgeConfig) -> Graders:
+    """The graders with their servers asked, so that a broken one fails before anything starts.
+
+    Raises ConfigError as `build_graders` and `check_servers` do.
+    """
+    graders = build_graders(encoder, tagger, judge)
+    check_servers(graders)
+    return graders
+
+
 def served_graders(graders: Graders) -> list[ServedGrader]:
     """Those of the two that depend on servers."""
     return [grader for grader in graders if isinstance(grader, ServedGrader)]

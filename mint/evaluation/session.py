@@ -24,7 +24,7 @@ from mint.evaluation.seekers.dialogue import Seeker
 from mint.evaluation.seekers.served import ServedSeeker
 from mint.evaluation.sources.requests import ReplySource, Sampling
 from mint.evaluation.tagging import tag_missing
-from mint.rundir.manifest import identity_row
+from mint.rundir.manifest import identity_row, identity_rows
 from mint.safety.limits import broken_limits
 from mint.safety.probes import load_probes
 from mint.shell.console import progress_bar
@@ -191,7 +191,7 @@ def _about(session: Session, protocol: str, more: dict[str, Any]) -> dict[str, A
     return {
         "protocol": protocol,
         "subject": session.source.identity,
-        "graders": {n: identity_row(g.identity) for n, g in graders._asdict().items()},
+        "graders": identity_rows(graders),
         "sampling": asdict(session.sampling),
         "reward": asdict(session.weights),
         **more,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.config.prompts import PromptConfig, PromptStyle, prompt_style, prompts_of_card
-from mint.config.schema import mint_config
+from mint.config.schema import MintConfig, mint_config
 from mint.data.dataset import CARD
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.session import Session
@@ -24,8 +24,7 @@ from rewards.build import (
     Graders,
     JudgeConfig,
     TaggerConfig,
-    build_graders,
-    check_servers,
+    ready_graders,
 )
 from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
@@ -48,7 +47,7 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
         return
     if settings.output is None:
         raise ConfigError("output=DIR is needed: the folder for results and journals")
-    graders = _graders(settings.encoder, settings.tagger, settings.judge)
+    graders = ready_graders(settings.encoder, settings.tagger, settings.judge)
     defaults = _Defaults(prompts_of(settings.data, PromptConfig()), settings.data)
     yield _session(settings, _source(settings), graders, defaults, Path(settings.output))
 
@@ -59,15 +58,14 @@ def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
     mint = mint_config(config)
     labels = labels_of(settings.which)
     paths = {label: model_path(run, config, label) for label in labels}
-    graders = _graders(
+    graders = ready_graders(
         _chosen(settings.encoder, EncoderConfig(), mint.encoder),
         _chosen(settings.tagger, TaggerConfig(), mint.tagger),
         _chosen(settings.judge, JudgeConfig(), mint.judge),
     )
-    prompts = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
     held_out = rows_path(config, mint)
     defaults = _Defaults(
-        prompts=prompts_of(held_out, prompts),
+        prompts=prompts_of_run(held_out, mint),
         max_new_tokens=mint.evaluation.max_new_tokens,
         thinking=mint.evaluation.enable_thinking,
         data=settings.data or held_out,
@@ -122,6 +120,12 @@ def _session(
     )
 
 
+def prompts_of_run(held_out: str, mint: MintConfig) -> PromptConfig:
+    """The prompts of a run's held-out rows; by its settings when they came without a card."""
+    own = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
+    return prompts_of(held_out, own)
+
+
 def prompts_of(data: str | None, otherwise: PromptConfig) -> PromptConfig:
     """The prompts that the rows beside a data set's card were made with."""
     if data is None or Path(data).suffix != ".parquet":
@@ -129,12 +133,6 @@ def prompts_of(data: str | None, otherwise: PromptConfig) -> PromptConfig:
     card = read_json_if_there(Path(data).with_name(CARD))
     own = prompts_of_card(card) if isinstance(card, dict) else None
     return otherwise if own is None else own
-
-
-def _graders(encoder: EncoderConfig, tagger: TaggerConfig, judge: JudgeConfig) -> Graders:
-    graders = build_graders(encoder, tagger, judge)
-    check_servers(graders)
-    return graders
 
 
 def _chosen(given: Any, default: Any, of_run: Any) -> Any:

@@ -126,6 +126,11 @@ def identities(graders: Graders) -> dict[str, GraderIdentity]:
     return {"tagger": graders.tagger.identity, "judge": graders.judge.identity}
 
 
+def identity_rows(graders: Graders) -> dict[str, dict[str, Any]]:
+    """ "tagger" and "judge" -> identity as JSON."""
+    return {name: identity_row(identity) for name, identity in identities(graders).items()}
+
+
 def _short(identity: Mapping[str, Any] | None) -> str:
     if identity is None:
         return "none"

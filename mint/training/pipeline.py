@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mint.config.schema import MintConfig, mint_config
-from mint.data.prompts import PromptConfig, PromptStyle
-from mint.evaluation.subjects import prompts_of
+from mint.evaluation.subjects import prompts_of_run
 from mint.reporting.run import write_report
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import (
@@ -32,7 +31,7 @@ from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint
 from mint.verl.environment import training_environment
-from rewards.build import Graders, build_graders, check_servers
+from rewards.build import Graders, ready_graders
 from rewards.errors import ConfigError
 
 COLLAPSED = 3
@@ -60,7 +59,7 @@ def plan(config: DictConfig) -> Plan:
 def dry_run(config: DictConfig) -> None:
     """Check the run and the graders without starting Ray, and print what the run would be."""
     ready = plan(config)
-    load_graders(ready.mint)
+    ready_graders(ready.mint.encoder, ready.mint.tagger, ready.mint.judge)
     for line in ready.report.facts:
         say(line)
     for what in ready.missing.values():
@@ -80,7 +79,7 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
         material.build(config, ready.mint)
         ready = plan(config)  # with what could not be checked before
     mint = ready.mint
-    graders = load_graders(mint)
+    graders = ready_graders(mint.encoder, mint.tagger, mint.judge)
     for note in ready.report.notes:
         say(f"note: {note}")
     _fill_verl_keys(config, mint)
@@ -142,12 +141,11 @@ def prepare_validation(
 ) -> None:
     """Write the prompts of the validations and say what they will be."""
     held_out = str(config.data.val_files)
-    own = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
     turns, probes = write_prompts(
         run_dir.prompts_path,
         held_out,
         mint.validation,
-        prompts_of(held_out, own),
+        prompts_of_run(held_out, mint),
         graders.tagger,
     )
     say(
@@ -229,13 +227,6 @@ def check_run_dir(mint: MintConfig) -> None:
             f"run directory {path} already exists; choose another mint.run.dir, or continue it "
             "with mint.run.resume=true"
         )
-
-
-def load_graders(mint: MintConfig) -> Graders:
-    """Load the graders and ask their servers, so that a broken one fails before anything starts."""
-    graders = build_graders(mint.encoder, mint.tagger, mint.judge)
-    check_servers(graders)
-    return graders
 
 
 def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:

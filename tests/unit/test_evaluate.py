@@ -351,7 +351,7 @@ def test_no_rows_is_an_error(model_path, tmp_path):
 @pytest.fixture
 def run(model_path, tmp_path, monkeypatch) -> RunDir:
     """A run before its training, with the fake graders."""
-    monkeypatch.setattr("mint.evaluation.protocols.held_out.build_graders", lambda *_: GRADERS)
+    monkeypatch.setattr("mint.evaluation.protocols.held_out.ready_graders", lambda *_: GRADERS)
     run = RunDir.create(tmp_path / "run")
     config = {
         "mint": {
@@ -386,7 +386,7 @@ def test_evaluate_run_before_and_after(run, model_path, capsys):
 
 def test_other_graders_than_in_training_are_refused(run, monkeypatch):
     other = Graders(FakeTagger(revision="2"), FakeJudge())
-    monkeypatch.setattr("mint.evaluation.protocols.held_out.build_graders", lambda *_: other)
+    monkeypatch.setattr("mint.evaluation.protocols.held_out.ready_graders", lambda *_: other)
     with pytest.raises(ConfigError, match=r"tagger is not the one.*fake/tagger/1.*fake/tagger/2"):
         evaluate_run(run.path, "before")
 

@@ -27,7 +27,7 @@ SEEKER = "Please let me talk about work."
 def tagger(monkeypatch) -> FakeTagger:
     made = FakeTagger()
     monkeypatch.setattr(
-        "mint.evaluation.subjects.build_graders", lambda *_: Graders(made, FakeJudge())
+        "mint.evaluation.subjects.ready_graders", lambda *_: Graders(made, FakeJudge())
     )
     return made
 
@@ -111,7 +111,7 @@ def test_changed_settings_graders_and_data_are_refused(tmp_path, data, tagger, c
     ready(replies)
     other = FakeTagger(revision="2")
     monkeypatch.setattr(
-        "mint.evaluation.subjects.build_graders", lambda *_: Graders(other, FakeJudge())
+        "mint.evaluation.subjects.ready_graders", lambda *_: Graders(other, FakeJudge())
     )
     assert run(*arguments) == 2
     assert "tagger.revision" in capsys.readouterr().err

@@ -28,10 +28,10 @@ from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.estimates import Difference, Estimate, clusters_of, few_clusters
 from mint.evaluation.trained_run import LABELS, labels_of, model_path, rows_path
 from mint.rundir.directory import RunDir
-from mint.rundir.manifest import identity_row, require_same_graders
+from mint.rundir.manifest import identities, identity_rows, require_same_graders
 from mint.rundir.quarantine import Quarantined
 from mint.shell.files import write_json, write_json_lines
-from rewards.build import Graders, build_graders, check_servers
+from rewards.build import Graders, ready_graders
 from rewards.errors import DataError
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer
@@ -67,9 +67,8 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
     run = RunDir.open(run_dir)
     config = run.read_config()
     mint = mint_config(config)
-    graders = build_graders(mint.encoder, mint.tagger, mint.judge)
-    check_servers(graders)
-    require_same_graders(run, {"tagger": graders.tagger.identity, "judge": graders.judge.identity})
+    graders = ready_graders(mint.encoder, mint.tagger, mint.judge)
+    require_same_graders(run, identities(graders))
     models = {label: model_path(run, config, label) for label in labels}
     results = [
         evaluate_model(
@@ -121,7 +120,7 @@ def evaluate_model(
     result = EvaluationResult(label, replies, summarise(replies, settings))
     about = {
         "model": str(model_path),
-        "graders": {n: identity_row(g.identity) for n, g in graders._asdict().items()},
+        "graders": identity_rows(graders),
         "settings": {**asdict(settings), "reward": asdict(weights)},
     }
     _write_result(Path(out_dir), result, about)
