@@ -22,7 +22,7 @@ class JudgeFilterConfig(FilterSettings):
 
     In:   {"history": [{"role": "seeker", "content": "I lost my job."}], "reply": "I hear you."}
     Out:  {"validating_emotions": 2.9, ..., "dismissing_emotions": 1.2, "aggregated_empathy": 3.8,
-           "uncertainty": 0.3, "tricks": []}
+           "uncertainty": 0.3, "parts": {"manner": 4.0, "relevance": 0.9, ...}, "tricks": []}
 
     `uncertainty` is the standard deviation of the aggregate's error; `tricks` names what holds the
     rating of a reply down that copies, repeats, interrogates or talks to the judge. Roles are
@@ -63,6 +63,7 @@ def _row(rating: Rating | ScalarRating) -> dict[str, Any]:
         **ratings,
         "aggregated_empathy": round(rating.aggregate, 4),
         "uncertainty": uncertainty,
+        "parts": {name: round(value, 4) for name, value in rating.parts.items()},
         "tricks": list(rating.tricks),
     }
 

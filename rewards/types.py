@@ -89,8 +89,15 @@ class Rating:
     """Mean of the six with the negative ones mirrored (6 - x), in [1, 5]; higher is better."""
     uncertainty: float | None = None
     """Standard deviation of the error that the judge expects of its aggregate; None if unknown."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What the aggregate was joined from, by name; empty for a judge without parts.
+
+    The embedded judge gives manner in [1, 5] and the chances in [0, 1] that the reply belongs to
+    the conversation (relevance), is language a person would write (coherence) and does harm (harm).
+    """
     tricks: tuple[str, ...] = ()
-    """Tricks of the reply that held its rating down (see `rewards.graders.embedded.guard`)."""
+    """What held the rating down: tricks of the reply, and parts with a veto ("unrelated",
+    "incoherent", "harmful"); see `rewards.graders.embedded.guard`."""
     repeat_std: float | None = None
     """Standard deviation of the aggregate over repeated gradings; None: graded once."""
 
