@@ -85,7 +85,7 @@ def test_judge_rates_and_reports_bad_lines() -> None:
     ]
     rows = answers(run("mint.judge", stdin="\n".join(map(json.dumps, lines)).encode()))
     assert [("error" in row) for row in rows] == [0, 0, 1, 0, 1]
-    assert list(rows[0]) == [*DIMENSIONS, "aggregated_empathy", "uncertainty", "tricks"]
+    assert list(rows[0]) == [*DIMENSIONS, "aggregated_empathy", "uncertainty", "parts", "tricks"]
     rated = [rows[0][name] for name in (*DIMENSIONS, "aggregated_empathy")]
     assert all(1.0 <= value <= 5.0 for value in rated)
     assert rows[0]["uncertainty"] > 0
