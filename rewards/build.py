@@ -82,6 +82,9 @@ class JudgeConfig:
     route) or get_reward (the paper's server), all with `served`; or custom with `factory`."""
     weights: str | None = None
     """Fitted heads (.npz) of the embedded judge; null: the shipped ones."""
+    parts: str | None = None
+    """Fitted relevance, coherence and harm (.npz) of the embedded judge; null: the shipped ones,
+    none: manner alone, which reads no conversation."""
     factory: str | None = None
     """package.module:callable that takes no argument and returns an EmpathyJudge."""
     served: ServedJudgeConfig = field(default_factory=ServedJudgeConfig)
@@ -158,7 +161,11 @@ def build_tagger(config: TaggerConfig, get_encoder: Callable[[], Encoder]) -> Ta
 
 def build_judge(config: JudgeConfig, get_encoder: Callable[[], Encoder]) -> EmpathyJudge:
     """The configured judge; `get_encoder` is called only for the embedded one."""
-    made = _build("judge", config, get_encoder, EmbeddedJudge, _SERVED_JUDGES)
+
+    def embedded(encoder: Encoder, weights: str | None) -> EmbeddedJudge:
+        return EmbeddedJudge(encoder, weights, config.parts)
+
+    made = _build("judge", config, get_encoder, embedded, _SERVED_JUDGES)
     if not isinstance(made, EmpathyJudge):
         raise ConfigError(f"mint.judge.factory {config.factory} made {made!r:.60}: no judge")
     return made

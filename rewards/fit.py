@@ -2,16 +2,20 @@
 
     upstream  folder of the public MINT repository (required)
     output    where adapter, heads and cards go (default: the weights that ship with this package)
+    comments  folder of GoEmotions, train.tsv and labels.txt (default: goemotions beside upstream)
+    pairs     folder of good and bad replies (default: data/bad_replies)
+    part      all, or parts: relevance, coherence and harm of the judge alone (default all)
     authored  folder of the project's own replies with tactics (default: data/annotated_replies)
     encoder   folder of a sentence-transformers model (default: the installed all-MiniLM-L6-v2)
     name      name of that model (default: sentence-transformers/all-MiniLM-L6-v2)
     epochs    passes over the replies (default 2)
     seed      of folds, batches, resamples and degenerate replies (default 0)
 
-Writes adapter.npz (a low-rank change of the encoder), tagger.npz and judge.npz (heads), and a .json
-card beside each pair of heads with everything that was measured. Four fits measure, each on
-conversations and systems that it has not seen; a fifth on everything is what is written. About 25
-minutes on two free cores. Equal arguments give equal weights on one machine.
+Writes adapter.npz (a low-rank change of the encoder), tagger.npz and judge.npz (heads), parts.npz
+(relevance, coherence and harm, on the encoder without its change), and a .json card beside each of
+the last three with everything that was measured. Four fits measure, each on conversations and
+systems that it has not seen; a fifth on everything is what is written. About an hour on two free
+cores, five minutes of it for part=parts. Equal arguments give equal weights on one machine.
 """
 
 from __future__ import annotations
@@ -30,12 +34,18 @@ from rewards.fitting.corpus import agreement, read_corpus
 from rewards.fitting.crossfit import cross_fit
 from rewards.fitting.finetune import TrainingSettings
 from rewards.fitting.fitter import FitSettings, Fitter
-from rewards.fitting.publish import publish
+from rewards.fitting.parts_fit import fit_parts, gather
+from rewards.fitting.publish import publish, publish_parts
+from rewards.fitting.talks import read_talks
+from rewards.graders.embedded.encoder import ContextEncoder
+from rewards.graders.embedded.parts import SHIPPED as PARTS_FILE
 
 _log = logging.getLogger(__name__)
 _PACKAGE_WEIGHTS = Path(__file__).parent / "graders" / "weights"
 _AUTHORED = Path(__file__).parents[1] / "data" / "annotated_replies"
-_PATHS = ("upstream", "output", "authored", "encoder")
+_PAIRS = Path(__file__).parents[1] / "data" / "bad_replies"
+_PATHS = ("upstream", "output", "authored", "encoder", "comments", "pairs")
+_PARTS = ("all", "parts")
 _NUMBERS = {"epochs": 1, "seed": 0}
 """Whole-number keys and their lowest value."""
 
@@ -47,6 +57,9 @@ class FitCommand:
     upstream: Path
     output: Path = _PACKAGE_WEIGHTS
     authored: Path = _AUTHORED
+    comments: Path | None = None
+    pairs: Path = _PAIRS
+    part: str = "all"
     encoder: Path | None = None
     name: str = DEFAULT_ENCODER
     epochs: int = TrainingSettings.epochs
@@ -69,11 +82,24 @@ def main(argv: Sequence[str]) -> int:
 
 def run(command: FitCommand) -> None:
     """Fit, measure and write. Raises ConfigError or DataError for unusable arguments or files."""
+    path = None if command.encoder is None else str(command.encoder)
+    folder = find_encoder(EncoderConfig(path=path, name=command.name))
+    talks = read_talks(command.upstream, command.pairs)
+    comments = command.comments or command.upstream.parent / "goemotions"
+    sources = gather(talks, comments)
+    if command.part == "all":
+        _fit_heads(command, folder)
+    plain = ContextEncoder(folder, name=command.name, adapter=None, cache_size=30_000)
+    arrays, figures = fit_parts(plain, sources, command.seed)
+    publish_parts(arrays, figures, plain.identity, command.seed, command.output)
+    _log.info("wrote %s to %s", PARTS_FILE, command.output)
+
+
+def _fit_heads(command: FitCommand, folder: Path) -> None:
+    """Adapter, tactic heads and rating heads."""
     corpus = read_corpus(command.upstream, command.authored)
     share = 100 * agreement(corpus.replies)
     _log.info("%d replies; %.2f%% split as released", len(corpus.replies), share)
-    path = None if command.encoder is None else str(command.encoder)
-    folder = find_encoder(EncoderConfig(path=path, name=command.name))
     settings = FitSettings(
         training=TrainingSettings(epochs=command.epochs, seed=command.seed), seed=command.seed
     )
@@ -95,6 +121,8 @@ def parse(argv: Sequence[str]) -> FitCommand:
         given[key] = Path(value) if key in _PATHS else value
     if "upstream" not in given:
         raise ConfigError("missing upstream=PATH, the folder of the public MINT repository")
+    if given.get("part", "all") not in _PARTS:
+        raise ConfigError(f"part must be one of {', '.join(_PARTS)}, got {given['part']!r}")
     for key, lowest in _NUMBERS.items():
         if key in given:
             if not given[key].isdecimal() or int(given[key]) < lowest:

@@ -89,6 +89,11 @@ class Encoder(Protocol):
     @property
     def dim(self) -> int: ...
 
+    @property
+    def plain(self) -> Encoder:
+        """The same encoder as it was before it was fitted to grading."""
+        ...
+
     def encode(self, replies: Sequence[SplitReply]) -> list[EncodedReply]:
         """One result a reply, in order."""
         ...

@@ -24,7 +24,7 @@ from rewards.fitting.metrics import Floats
 from rewards.graders.embedded.encoder import ContextEncoder
 from rewards.graders.embedded.heads import Heads, new_heads, save_heads
 from rewards.graders.embedded.judge import FEATURES as REPLY_FEATURES
-from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge
+from rewards.graders.embedded.judge import NO_PARTS, OUTPUTS, EmbeddedJudge
 from rewards.types import DIMENSIONS, Message, Rating, Reply
 
 FOLDS = 4
@@ -145,7 +145,7 @@ def _judge_of(fit: Fit) -> EmbeddedJudge:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "judge.npz"
         save_heads(judge_heads(fit.ratings, np.zeros(len(OUTPUTS)), fit.encoder), {}, path)
-        return EmbeddedJudge(fit.encoder, str(path))
+        return EmbeddedJudge(fit.encoder, str(path), NO_PARTS)
 
 
 def _judge(

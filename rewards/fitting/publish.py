@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from rewards.errors import GraderError
@@ -16,8 +19,10 @@ from rewards.fitting.judge_card import judge_figures, residual_spread
 from rewards.fitting.metrics import best_thresholds
 from rewards.fitting.tagger_card import tagger_figures
 from rewards.graders.embedded.adapter import SHIPPED, save_adapter
+from rewards.graders.embedded.arrays import content_hash, write_arrays, write_atomically
 from rewards.graders.embedded.heads import Heads, new_heads, save_heads
 from rewards.graders.embedded.judge import WEIGHTS as JUDGE_WEIGHTS
+from rewards.graders.embedded.parts import SHIPPED as PARTS
 from rewards.graders.embedded.tagger import FEATURES as SENTENCE_FEATURES
 from rewards.graders.embedded.tagger import WEIGHTS as TAGGER_WEIGHTS
 from rewards.tactics import TACTIC_NAMES
@@ -28,6 +33,15 @@ _SOURCES = {
     "sentences labelled by people": "public MINT repository (arXiv 2604.11742), MIT licence",
     "authored replies": "data/annotated_replies of this project",
     "encoder": "sentence-transformers/all-MiniLM-L6-v2, Apache-2.0",
+}
+
+
+_PART_SOURCES = {
+    "relevance": (
+        "replies of the public MINT repository (arXiv 2604.11742, MIT licence) and authored ones"
+    ),
+    "coherence": "the same; words of GoEmotions (arXiv 2005.00547, Apache-2.0)",
+    "harm": "data/bad_replies of this project; GoEmotions",
 }
 
 
@@ -50,6 +64,27 @@ def publish(
     ):
         card = base_card(part, settings, fit.encoder.identity, corpus)
         save_heads(heads, {**card, **figures}, output / file)
+
+
+def publish_parts(
+    arrays: Mapping[str, NDArray[Any]],
+    figures: Mapping[str, Any],
+    encoder: GraderIdentity,
+    seed: int,
+    output: Path,
+) -> None:
+    """Write the judge's parts and their card into the folder `output`."""
+    card = {
+        "part": "parts",
+        "command": f"python -m rewards.fit upstream=PATH part=parts seed={seed}",
+        "sources": _PART_SOURCES,
+        "encoder": {"name": encoder.name, "revision": encoder.revision},
+        **figures,
+        "sha256": content_hash(arrays),
+    }
+    write_arrays(output / PARTS, arrays)
+    text = json.dumps(card, indent=1, allow_nan=False) + "\n"
+    write_atomically((output / PARTS).with_suffix(".json"), text.encode())
 
 
 def base_card(

@@ -38,7 +38,7 @@ from rewards.fitting.publish import publish
 from rewards.fitting.tagger_card import tagging_card
 from rewards.graders.embedded.adapter import load_adapter
 from rewards.graders.embedded.encoder import ContextEncoder
-from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge
+from rewards.graders.embedded.judge import NO_PARTS, OUTPUTS, EmbeddedJudge
 from rewards.graders.embedded.tagger import EmbeddedTagger
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, Message, Rating, Reply, Tagging
@@ -200,7 +200,8 @@ def test_graders_learn_and_are_written(
     encoder = ContextEncoder(folder, name=NAME, adapter=adapter)
     history = (Message("seeker", "I am tired."),)
     replies = [Reply(history=history, text=t) for t in (WARM.format(1), ADVICE.format(2))]
-    good, bad = EmbeddedJudge(encoder, str(tmp_path / "judge.npz")).grade_now(replies)
+    judge = EmbeddedJudge(encoder, str(tmp_path / "judge.npz"), NO_PARTS)
+    good, bad = judge.grade_now(replies)
     assert isinstance(good, Rating)
     assert isinstance(bad, Rating)
     assert good.aggregate > bad.aggregate + 0.5

@@ -294,7 +294,7 @@ def test_tagger_and_judge_read_the_same(tagger_file: Path, judge_file: Path) -> 
     """Equal requests, so that the encoder's cache serves the second of them."""
     encoder = CountingEncoder()
     scorer = ReplyScorer(
-        EmbeddedTagger(encoder, str(tagger_file)), EmbeddedJudge(encoder, str(judge_file))
+        EmbeddedTagger(encoder, str(tagger_file)), EmbeddedJudge(encoder, str(judge_file), "none")
     )
     request = ScoringRequest("Rest. Why?", TIRED, (0.0,) * 10, (), 5, False)
     signals = asyncio.run(scorer.score([request, request._replace(raw_reply="Rest. So?")]))

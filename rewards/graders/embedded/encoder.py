@@ -6,6 +6,7 @@ pass serves tagger and judge; a reply seen before costs a look-up.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections.abc import Sequence
@@ -78,6 +79,16 @@ class ContextEncoder:
         chosen = resolve_dtype(dtype)
         if num_threads is not None:
             torch.set_num_threads(num_threads)
+        self._make_plain = functools.partial(
+            ContextEncoder,
+            path,
+            name=name,
+            adapter=None,
+            dtype=dtype,
+            batch_tokens=batch_tokens,
+            cache_size=cache_size,
+        )
+        self._plain: ContextEncoder | None = self if adapter is None else None
         self._words, self._model = _load(Path(path))
         if adapter is not None:
             adapter.apply(self._model)
@@ -103,6 +114,14 @@ class ContextEncoder:
     def dim(self) -> int:
         """Length of a sentence vector."""
         return self._dim
+
+    @property
+    def plain(self) -> ContextEncoder:
+        """The encoder without the adapter, loaded when it is first asked for."""
+        with self._lock:
+            if self._plain is None:
+                self._plain = self._make_plain()
+            return self._plain
 
     def encode(self, replies: Sequence[SplitReply]) -> list[EncodedReply]:
         """Vectors of each reply, in order; a reply seen before costs a look-up.
@@ -200,6 +219,11 @@ class HashingEncoder:
     def dim(self) -> int:
         """Length of a sentence vector."""
         return self._dim
+
+    @property
+    def plain(self) -> HashingEncoder:
+        """Itself: it has no adapter."""
+        return self
 
     def encode(self, replies: Sequence[SplitReply]) -> list[EncodedReply]:
         """Vectors of each reply, in order."""

@@ -87,5 +87,5 @@ def guarded(rating: Rating, found: tuple[str, ...]) -> Rating:
             for name, value in rating.dimensions.items()
         },
         aggregate=min(rating.aggregate, CEILING),
-        tricks=found,
+        tricks=(*found, *rating.tricks),
     )

@@ -1,37 +1,72 @@
-"""Empathy judge: vectors of a reply and surface cues, ridge heads, and a guard against tricks."""
+"""Empathy judge of a reply in its conversation: manner, relevance, coherence, harm, and a guard.
+
+`join` says how the parts make one rating, `guard` what is refused by rule.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rewards.graders.embedded.base import EmbeddedGrader
+from rewards.graders.embedded.base import EmbeddedGrader, split_reply
 from rewards.graders.embedded.cues import reply_cues
 from rewards.graders.embedded.guard import guarded, tricks
 from rewards.graders.embedded.heads import load_heads
+from rewards.graders.embedded.join import HIGHEST, LOWEST, joined
+from rewards.graders.embedded.parts import Parts, load_parts
 from rewards.protocols import EncodedReply, Encoder, SplitReply
-from rewards.types import DIMENSIONS, Failure, Rating, Reply
+from rewards.types import DIMENSIONS, Failure, GraderIdentity, Rating, Reply
 
 WEIGHTS = "judge.npz"
 FEATURES = "reply-2"
 """What the heads look at; raise the number with every change, fitted weights depend on it."""
 AGGREGATE = "aggregate"
 OUTPUTS = (*DIMENSIONS, AGGREGATE)
-LOWEST, HIGHEST = 1.0, 5.0
+NO_PARTS = "none"
+"""Value of `parts` for a judge of manner alone."""
 
 
 class EmbeddedJudge(EmbeddedGrader[Rating]):
     """Rates replies on the CPU; the aggregate has heads of its own, fitted on the aggregate."""
 
-    def __init__(self, encoder: Encoder, weights: str | None = None) -> None:
-        """`weights` is an .npz of `rewards.fit`; None takes the shipped one.
+    def __init__(
+        self, encoder: Encoder, weights: str | None = None, parts: str | Parts | None = None
+    ) -> None:
+        """`weights` and `parts` are .npz files of `rewards.fit`; None takes the shipped ones.
 
-        Raises ConfigError when the weights are missing or were fitted for another encoder.
+        `parts` "none" rates manner alone. Raises ConfigError when weights or parts are missing or
+        were fitted for another encoder.
         """
         super().__init__("judge", encoder, load_heads(weights, WEIGHTS, OUTPUTS, FEATURES, encoder))
+        if isinstance(parts, Parts):
+            self._parts: Parts | None = parts
+        else:
+            self._parts = None if parts == NO_PARTS else load_parts(parts, encoder.plain)
+
+    @property
+    def identity(self) -> GraderIdentity:
+        """As of every embedded grader, and sha256 of the parts."""
+        own = super().identity
+        parts = NO_PARTS if self._parts is None else self._parts.revision
+        return replace(own, details={**own.details, "parts": parts})
+
+    def grade_now(self, replies: Sequence[Reply]) -> list[Rating | Failure]:
+        """A rating for each reply, in order; Failure "empty" for one without a sentence."""
+        found = super().grade_now(replies)
+        rated = [i for i, rating in enumerate(found) if isinstance(rating, Rating)]
+        split = [split_reply(replies[i]) for i in rated]
+        chances: Sequence[dict[str, float]] = [{} for _ in rated]
+        if self._parts is not None and rated:
+            chances = self._parts.chances(split, [seeker_turns(replies[i]) for i in rated])
+        for i, reply, parts in zip(rated, split, chances, strict=True):
+            manner = found[i]
+            assert isinstance(manner, Rating)
+            found[i] = guarded(joined(manner, parts), tricks(reply))
+        return found
 
     async def rate(self, replies: Sequence[Reply]) -> list[Rating | Failure]:
         """As `grade_now`, in another thread."""
@@ -41,11 +76,10 @@ class EmbeddedJudge(EmbeddedGrader[Rating]):
         x = judge_features(self._encoder.encode(replies), replies)
         scores = np.clip(self._heads.scores(x).astype(np.float64), LOWEST, HIGHEST)
         spread = self._heads.spread(x)[:, OUTPUTS.index(AGGREGATE)]
-        for reply, row, uncertainty in zip(replies, scores.tolist(), spread.tolist(), strict=True):
+        for row, uncertainty in zip(scores.tolist(), spread.tolist(), strict=True):
             named = dict(zip(OUTPUTS, row, strict=True))
             aggregate = named.pop(AGGREGATE)
-            rating = Rating(dimensions=named, aggregate=aggregate, uncertainty=uncertainty)
-            yield guarded(rating, tricks(reply))
+            yield Rating(dimensions=named, aggregate=aggregate, uncertainty=uncertainty)
 
 
 def judge_features(
@@ -54,3 +88,8 @@ def judge_features(
     """float32 [replies, features]: pooled vectors, surface cues of each reply."""
     cues = np.array([reply_cues(reply) for reply in replies], np.float32)
     return np.hstack([np.stack([e.pooled for e in encoded]), cues])
+
+
+def seeker_turns(reply: Reply) -> list[str]:
+    """What the seeker has said before a reply, oldest first."""
+    return [message.content for message in reply.history if message.role == "seeker"]
