@@ -3,13 +3,16 @@
     upstream  folder of the public MINT repository (required)
     output    where adapter, heads and cards go (default: the weights that ship with this package)
     authored  folder of the project's own replies with tactics (default: data/annotated_replies)
+    canaries  bad replies that the second judge's card measures (default: data/bad_replies)
     encoder   folder of a sentence-transformers model (default: the installed all-MiniLM-L6-v2)
     name      name of that model (default: sentence-transformers/all-MiniLM-L6-v2)
     epochs    passes over the replies (default 2)
     seed      of folds, batches, resamples and degenerate replies (default 0)
+    part      all, or second for the second judge alone, ten seconds (default all)
 
-Writes adapter.npz (a low-rank change of the encoder), tagger.npz and judge.npz (heads), and a .json
-card beside each pair of heads with everything that was measured. Four fits measure, each on
+Writes second_judge.npz (`rewards.fitting.second`; half of the conversations, measured on the other
+half), adapter.npz (a low-rank change of the encoder), tagger.npz and judge.npz (heads), and a .json
+card beside each with everything that was measured. Four fits measure, each on
 conversations and systems that it has not seen; a fifth on everything is what is written. About 25
 minutes on two free cores. Equal arguments give equal weights on one machine.
 """
@@ -31,11 +34,13 @@ from rewards.fitting.crossfit import cross_fit
 from rewards.fitting.finetune import TrainingSettings
 from rewards.fitting.fitter import FitSettings, Fitter
 from rewards.fitting.publish import publish
+from rewards.fitting.second import fit_second
 
 _log = logging.getLogger(__name__)
 _PACKAGE_WEIGHTS = Path(__file__).parent / "graders" / "weights"
 _AUTHORED = Path(__file__).parents[1] / "data" / "annotated_replies"
-_PATHS = ("upstream", "output", "authored", "encoder")
+_CANARIES = Path(__file__).parents[1] / "data" / "bad_replies" / "canaries.jsonl"
+_PATHS = ("upstream", "output", "authored", "canaries", "encoder")
 _NUMBERS = {"epochs": 1, "seed": 0}
 """Whole-number keys and their lowest value."""
 
@@ -47,10 +52,12 @@ class FitCommand:
     upstream: Path
     output: Path = _PACKAGE_WEIGHTS
     authored: Path = _AUTHORED
+    canaries: Path = _CANARIES
     encoder: Path | None = None
     name: str = DEFAULT_ENCODER
     epochs: int = TrainingSettings.epochs
     seed: int = FitSettings.seed
+    part: str = "all"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -69,6 +76,10 @@ def main(argv: Sequence[str]) -> int:
 
 def run(command: FitCommand) -> None:
     """Fit, measure and write. Raises ConfigError or DataError for unusable arguments or files."""
+    fit_second(command.upstream, command.output, command.canaries, command.seed)
+    _log.info("wrote the second judge to %s", command.output)
+    if command.part == "second":
+        return
     corpus = read_corpus(command.upstream, command.authored)
     share = 100 * agreement(corpus.replies)
     _log.info("%d replies; %.2f%% split as released", len(corpus.replies), share)
@@ -100,7 +111,10 @@ def parse(argv: Sequence[str]) -> FitCommand:
             if not given[key].isdecimal() or int(given[key]) < lowest:
                 raise ConfigError(f"{key} must be a number >= {lowest}, got {given[key]!r}")
             given[key] = int(given[key])
-    return FitCommand(**given)
+    command = FitCommand(**given)
+    if command.part not in ("all", "second"):
+        raise ConfigError(f"part must be all or second, got {command.part!r}")
+    return command
 
 
 def progress(name: str) -> Callable[[int, int], None]:

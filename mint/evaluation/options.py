@@ -11,7 +11,7 @@ from mint.evaluation.protocols.baselines import CONDITIONS
 from mint.evaluation.seekers.bank import MAX_TURNS
 from mint.evaluation.seekers.served import SeekerEndpoint
 from mint.evaluation.sources.served import SubjectEndpoint
-from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
+from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerConfig
 from rewards.errors import ConfigError
 
 PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
