@@ -74,9 +74,9 @@ def grade_canaries(
     judges = {"judge": graders.judge, **({} if second is None else {"second_judge": second})}
     identities = {name: identity_row(judge.identity) for name, judge in judges.items()}
     path = folder / CANARIES
-    known = read_json_if_there(path)
-    if known is not None and {name: row["identity"] for name, row in known.items()} == identities:
-        return dict(known)
+    known = read_canary_rows(folder)
+    if {name: row["identity"] for name, row in known.items()} == identities:
+        return known
     canaries = read_canaries(data_dir() / "bad_replies" / "canaries.jsonl")
     found = {
         name: {
@@ -87,6 +87,11 @@ def grade_canaries(
     }
     write_json(path, found)
     return found
+
+
+def read_canary_rows(folder: Path) -> dict[str, dict[str, Any]]:
+    """Content of FOLDER/canaries.json; {} without one."""
+    return dict(read_json_if_there(folder / CANARIES) or {})
 
 
 def learnt_the_judge(differences: Mapping[str, Difference], most: float) -> str:

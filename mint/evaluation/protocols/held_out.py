@@ -24,7 +24,7 @@ from mint.evaluation.records import (
     scoring_request,
 )
 from mint.evaluation.runner import ToGrade, score
-from mint.evaluation.second import grade_canaries, second_row
+from mint.evaluation.second import grade_canaries, learnt_the_judge, second_row
 from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.estimates import Difference, Estimate, clusters_of, few_clusters
 from mint.evaluation.trained_run import LABELS, labels_of, model_path, rows_path
@@ -59,6 +59,8 @@ class EvaluationResult(NamedTuple):
     label: str
     replies: list[EvaluatedReply]
     metrics: dict[str, Estimate]
+    warning: str = ""
+    """Of the comparison with the start; "" when there is nothing to warn of."""
 
 
 def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationResult]:
@@ -88,8 +90,9 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
         for label in labels
     ]
     grade_canaries(graders, second, run.evaluation_path)
-    write_comparison(run.evaluation_path, mint.evaluation)
-    return results
+    differences = write_comparison(run.evaluation_path, mint.evaluation) or {}
+    warning = learnt_the_judge(differences, mint.second_judge.max_gap_gain)
+    return [*results[:-1], results[-1]._replace(warning=warning)]
 
 
 def evaluate_model(
@@ -190,6 +193,8 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             metric = result.metrics[name]
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
             lines.append(f"  {name:<22}{mean}  {metric.interval}")
+        if result.warning:
+            lines.append(f"  alarm: {result.warning}")
     return "\n".join(lines)
 
 
