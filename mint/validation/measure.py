@@ -119,7 +119,7 @@ def learning_the_judge(
     turns = [{(r.conversation_id, r.turn) for r in own} for own in rated]
     if not turns[0] & turns[1]:
         return None
-    return float(bool(learnt_the_judge(compare(*rated, settings), most)))
+    return float(bool(learnt_the_judge(compare(rated[0], rated[1], settings), most)))
 
 
 def measure_probes(
