@@ -109,7 +109,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     write_arrays(path, {"coef": np.zeros(3)})
     with pytest.raises(ConfigError, match="lack phrase_idf"):
         LexicalJudge(str(path))
-    with pytest.raises(ConfigError, match="python -m rewards.fit"):
+    with pytest.raises(ConfigError, match=r"python -m rewards\.fit"):
         LexicalJudge(str(tmp_path / "none.npz"))
 
 
