@@ -23,7 +23,7 @@ from mint.validation.measure import learning_the_judge
 from rewards.build import Graders, SecondJudgeConfig, build_second_judge
 from rewards.canaries import format_canaries, rate_canaries, read_canaries
 from rewards.errors import ConfigError, DataError, GraderError
-from rewards.fitting.second import Pair, fitted, foreign
+from rewards.fitting.second import Pair, fit_second, fitted, foreign, training_pairs
 from rewards.graders.embedded.arrays import write_arrays
 from rewards.graders.embedded.heads import shipped_card
 from rewards.graders.lexical.judge import LexicalJudge, LexicalWeights
@@ -269,3 +269,24 @@ def test_an_evaluation_keeps_the_canaries_and_the_page_shows_them(tmp_path: Path
     page = canaries_section(load(run))
     assert "praise flood" in page
     assert "Second judge: mean" in page
+
+
+def test_the_shipped_weights_are_what_the_command_makes(
+    upstream: Path, root: Path, tmp_path: Path
+) -> None:
+    card = fit_second(upstream, tmp_path, root / "data/bad_replies/canaries.jsonl", seed=0)
+    shipped = shipped_card("second_judge.json")
+    assert card["fitted_on"] == shipped["fitted_on"]
+    assert card["unseen_conversation"]["spearman"] == pytest.approx(
+        shipped["unseen_conversation"]["spearman"], abs=0.01
+    )
+    assert LexicalJudge(str(tmp_path / "second_judge.npz")).identity.revision == card["sha256"]
+
+
+@pytest.mark.parametrize("text", ["{", '[{"conversation_id": 1}]', '[{"conversation": 3}]'])
+def test_broken_training_conversations_are_named(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "training" / "conversations_322.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(DataError, match=r"conversations_322\.json: not in the released form"):
+        training_pairs(tmp_path)
