@@ -10,9 +10,12 @@ import sys
 
 from mint.evaluation.options import HELD_OUT, EvaluateSettings
 from mint.evaluation.protocols.held_out import evaluate_run, format_results
+from mint.evaluation.second import read_canary_rows
 from mint.evaluation.session import run_session
 from mint.evaluation.subjects import sessions
+from mint.rundir.directory import RunDir
 from mint.shell import cli
+from rewards.canaries import format_canaries
 
 
 def main(settings: EvaluateSettings) -> int:
@@ -20,6 +23,7 @@ def main(settings: EvaluateSettings) -> int:
     protocols = settings.protocols
     if HELD_OUT in protocols:
         print(format_results(evaluate_run(str(settings.run), settings.which)))
+        print(format_canaries(read_canary_rows(RunDir.open(str(settings.run)).evaluation_path)))
     asked = [name for name in protocols if name != HELD_OUT]
     if not asked:
         return 0

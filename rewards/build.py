@@ -16,6 +16,7 @@ from rewards.graders.embedded.adapter import load_adapter
 from rewards.graders.embedded.encoder import ContextEncoder
 from rewards.graders.embedded.judge import EmbeddedJudge
 from rewards.graders.embedded.tagger import EmbeddedTagger
+from rewards.graders.lexical.judge import LexicalJudge
 from rewards.graders.served.judge import RubricJudge
 from rewards.graders.served.reward_model import GetRewardJudge, RewardModelJudge
 from rewards.graders.served.tagger import LoraTagger, ZeroShotTagger
@@ -89,6 +90,27 @@ class JudgeConfig:
     """package.module:callable that takes no argument and returns an EmpathyJudge."""
     served: ServedJudgeConfig = field(default_factory=ServedJudgeConfig)
     """Servers of the served kinds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondJudgeConfig:
+    """A judge that only measures and is never a reward, so that nothing learns to please it."""
+
+    kind: str = "lexical"
+    """lexical (counted words, no model); none; or custom with `factory`."""
+    weights: str | None = None
+    """Fitted weights (.npz) of the lexical judge; null: the shipped ones."""
+    factory: str | None = None
+    """package.module:callable that takes no argument and returns an EmpathyJudge."""
+    max_gap_gain: float = 0.3
+    """Alarm when the judge's gain over the start exceeds the second judge's by more than this, in
+    points of the rating, with its whole confidence interval; >= 0."""
+
+    def __post_init__(self) -> None:
+        if not self.max_gap_gain >= 0:
+            raise ConfigError(
+                f"mint.second_judge.max_gap_gain must be >= 0, got {self.max_gap_gain}"
+            )
 
 
 class Graders(NamedTuple):
@@ -171,6 +193,24 @@ def build_judge(config: JudgeConfig, get_encoder: Callable[[], Encoder]) -> Empa
     return made
 
 
+def build_second_judge(config: SecondJudgeConfig) -> EmpathyJudge | None:
+    """The configured second judge; None for kind none. Raises ConfigError."""
+    kinds = ("none", "lexical", "custom")
+    if config.kind not in kinds:
+        raise ConfigError(
+            f"mint.second_judge.kind must be one of {', '.join(kinds)}, got {config.kind!r}"
+        )
+    _check_factory("second_judge", config.kind, config.factory)
+    if config.kind == "none":
+        return None
+    if config.kind == "lexical":
+        return LexicalJudge(config.weights)
+    made = _call_factory("second_judge", config.factory)
+    if not isinstance(made, EmpathyJudge):
+        raise ConfigError(f"mint.second_judge.factory {config.factory} made {made!r:.60}: no judge")
+    return made
+
+
 def build_encoder(config: EncoderConfig) -> ContextEncoder:
     """The encoder with its adapter: from `path`, else an installed package, else the hub.
 
@@ -227,13 +267,17 @@ def _build(
     kind, factory = config.kind, config.factory
     if kind not in kinds:
         raise ConfigError(f"mint.{part}.kind must be one of {', '.join(kinds)}, got {kind!r}")
+    _check_factory(part, kind, factory)
+    if kind == "embedded":
+        return embedded(get_encoder(), config.weights)
+    return served[kind](config.served) if kind in served else _call_factory(part, factory)
+
+
+def _check_factory(part: str, kind: str, factory: str | None) -> None:
     if kind == "custom" and not factory:
         raise ConfigError(f"mint.{part}.kind=custom needs mint.{part}.factory=package.module:name")
     if kind != "custom" and factory:
         raise ConfigError(f"mint.{part}.factory is set, but mint.{part}.kind is {kind}, not custom")
-    if kind == "embedded":
-        return embedded(get_encoder(), config.weights)
-    return served[kind](config.served) if kind in served else _call_factory(part, factory)
 
 
 def _call_factory(part: str, factory: str | None) -> object:

@@ -4,18 +4,21 @@
     output    where adapter, heads and cards go (default: the weights that ship with this package)
     comments  folder of GoEmotions, train.tsv and labels.txt (default: goemotions beside upstream)
     pairs     folder of good and bad replies (default: data/bad_replies)
-    part      all, or parts: relevance, coherence and harm of the judge alone (default all)
     authored  folder of the project's own replies with tactics (default: data/annotated_replies)
+    canaries  bad replies that the second judge's card measures (default: data/bad_replies)
     encoder   folder of a sentence-transformers model (default: the installed all-MiniLM-L6-v2)
     name      name of that model (default: sentence-transformers/all-MiniLM-L6-v2)
     epochs    passes over the replies (default 2)
     seed      of folds, batches, resamples and degenerate replies (default 0)
+    part      all (default); parts: relevance, coherence and harm alone, five minutes; second: the
+              second judge alone, ten seconds
 
-Writes adapter.npz (a low-rank change of the encoder), tagger.npz and judge.npz (heads), parts.npz
-(relevance, coherence and harm, on the encoder without its change), and a .json card beside each of
-the last three with everything that was measured. Four fits measure, each on conversations and
-systems that it has not seen; a fifth on everything is what is written. About an hour on two free
-cores, five minutes of it for part=parts. Equal arguments give equal weights on one machine.
+Writes second_judge.npz (`rewards.fitting.second`; half of the conversations, measured on the other
+half), adapter.npz (a low-rank change of the encoder), tagger.npz and judge.npz (heads), parts.npz
+(relevance, coherence and harm, on the encoder without its change), and a .json card beside all but
+the adapter with everything that was measured. Four fits measure, each on conversations and systems
+that it has not seen; a fifth on everything is what is written. About an hour on two free cores.
+Equal arguments give equal weights on one machine.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from rewards.fitting.finetune import TrainingSettings
 from rewards.fitting.fitter import FitSettings, Fitter
 from rewards.fitting.parts_fit import fit_parts, gather
 from rewards.fitting.publish import publish, publish_parts
+from rewards.fitting.second import fit_second
 from rewards.fitting.talks import read_talks
 from rewards.graders.embedded.encoder import ContextEncoder
 from rewards.graders.embedded.parts import SHIPPED as PARTS_FILE
@@ -44,8 +48,9 @@ _log = logging.getLogger(__name__)
 _PACKAGE_WEIGHTS = Path(__file__).parent / "graders" / "weights"
 _AUTHORED = Path(__file__).parents[1] / "data" / "annotated_replies"
 _PAIRS = Path(__file__).parents[1] / "data" / "bad_replies"
-_PATHS = ("upstream", "output", "authored", "encoder", "comments", "pairs")
-_PARTS = ("all", "parts")
+_PATHS = ("upstream", "output", "authored", "encoder", "comments", "pairs", "canaries")
+_CANARIES = _PAIRS / "canaries.jsonl"
+_PARTS = ("all", "parts", "second")
 _NUMBERS = {"epochs": 1, "seed": 0}
 """Whole-number keys and their lowest value."""
 
@@ -59,11 +64,12 @@ class FitCommand:
     authored: Path = _AUTHORED
     comments: Path | None = None
     pairs: Path = _PAIRS
-    part: str = "all"
+    canaries: Path = _CANARIES
     encoder: Path | None = None
     name: str = DEFAULT_ENCODER
     epochs: int = TrainingSettings.epochs
     seed: int = FitSettings.seed
+    part: str = "all"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -82,13 +88,21 @@ def main(argv: Sequence[str]) -> int:
 
 def run(command: FitCommand) -> None:
     """Fit, measure and write. Raises ConfigError or DataError for unusable arguments or files."""
+    if command.part in ("all", "second"):
+        fit_second(command.upstream, command.output, command.canaries, command.seed)
+        _log.info("wrote the second judge to %s", command.output)
     path = None if command.encoder is None else str(command.encoder)
     folder = find_encoder(EncoderConfig(path=path, name=command.name))
-    talks = read_talks(command.upstream, command.pairs)
-    comments = command.comments or command.upstream.parent / "goemotions"
-    sources = gather(talks, comments)
+    if command.part in ("all", "parts"):
+        _fit_parts(command, folder)
     if command.part == "all":
         _fit_heads(command, folder)
+
+
+def _fit_parts(command: FitCommand, folder: Path) -> None:
+    """Relevance, coherence and harm."""
+    talks = read_talks(command.upstream, command.pairs)
+    sources = gather(talks, command.comments or command.upstream.parent / "goemotions")
     plain = ContextEncoder(folder, name=command.name, adapter=None, cache_size=30_000)
     arrays, figures = fit_parts(plain, sources, command.seed)
     publish_parts(arrays, figures, plain.identity, command.seed, command.output)
@@ -128,7 +142,8 @@ def parse(argv: Sequence[str]) -> FitCommand:
             if not given[key].isdecimal() or int(given[key]) < lowest:
                 raise ConfigError(f"{key} must be a number >= {lowest}, got {given[key]!r}")
             given[key] = int(given[key])
-    return FitCommand(**given)
+    command = FitCommand(**given)
+    return command
 
 
 def progress(name: str) -> Callable[[int, int], None]:

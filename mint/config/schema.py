@@ -15,7 +15,7 @@ from mint.config.prompts import PromptConfig, prompt_style
 from mint.config.rules import POSITIVE, SHARE, check, one_of
 from mint.config.validation import CollapseConfig, ValidationConfig
 from mint.shell.cli import make_writable
-from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
+from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerConfig
 from rewards.formula import RewardWeights
 
 
@@ -131,6 +131,7 @@ class MintConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     tagger: TaggerConfig = field(default_factory=TaggerConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    second_judge: SecondJudgeConfig = field(default_factory=SecondJudgeConfig)
     grading: GradingConfig = field(default_factory=GradingConfig)
     data: DataConfig = field(default_factory=DataConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)

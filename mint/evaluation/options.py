@@ -11,7 +11,7 @@ from mint.evaluation.protocols.baselines import CONDITIONS
 from mint.evaluation.seekers.bank import MAX_TURNS
 from mint.evaluation.seekers.served import SeekerEndpoint
 from mint.evaluation.sources.served import SubjectEndpoint
-from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
+from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerConfig
 from rewards.errors import ConfigError
 
 PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
@@ -102,6 +102,8 @@ class EvaluateSettings:
     """Tactic tagger, as mint.tagger in a recipe; of a run its own unless set."""
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     """Empathy judge, as mint.judge in a recipe; of a run its own unless set."""
+    second_judge: SecondJudgeConfig = field(default_factory=SecondJudgeConfig)
+    """A judge that is no reward, as mint.second_judge in a recipe; of a run its own unless set."""
     resamples: int = 10_000
     """Bootstrap resamples behind each interval."""
     confidence: float = 0.95

@@ -44,6 +44,8 @@ class EvaluatedReply:
     """`rewards.formula.raw_reward`; None when a grader failed."""
     empathy: float | None = None
     """Judge aggregate, [1, 5]; None for a reward model, which has no such scale."""
+    second_empathy: float | None = None
+    """Aggregate of the second judge, [1, 5]; None without one, or where it failed."""
     judge_logit: float | None = None
     """Raw score of a reward model, unbounded; None for a judge with dimensions."""
     dimensions: Mapping[str, float] = field(default_factory=dict)

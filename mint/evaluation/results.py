@@ -20,6 +20,7 @@ from rewards.types import Failure, Status
 HABIT = "habit/"
 SHOWN = (
     "empathy",
+    "second_empathy",
     "empathy_with_silence",
     "tactics_per_turn",
     "stickiness",

@@ -12,6 +12,7 @@ from mint.data.dataset import PromptRow
 from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal
 from mint.evaluation.records import EvaluatedReply, evaluated_reply, scoring_request
+from mint.evaluation.second import with_second
 from mint.evaluation.sources.requests import (
     ReplyKey,
     ReplyRequest,
@@ -20,6 +21,7 @@ from mint.evaluation.sources.requests import (
     SubjectError,
 )
 from rewards.formula import RewardWeights
+from rewards.protocols import EmpathyJudge
 from rewards.scorer import ReplyScorer
 from rewards.types import Failure, Signals, Status
 
@@ -44,6 +46,8 @@ class Runner:
     sampling: Sampling
     journal: Journal
     progress: Progress
+    second: EmpathyJudge | None = None
+    """Rates beside the scorer's judge."""
 
     async def answer(
         self, requests: Sequence[ReplyRequest], task: TaskID
@@ -81,7 +85,7 @@ class Runner:
         missing = [item for item in replies if item.key not in graded]
         for start in range(0, len(missing), GRADING_BATCH):
             batch = missing[start : start + GRADING_BATCH]
-            scored = await score(self.scorer, batch, self.weights)
+            scored = await score(self.scorer, batch, self.weights, self.second)
             fresh = {item.key: reply for item, (reply, _) in zip(batch, scored, strict=True)}
             final = {key: r.as_row() for key, r in fresh.items() if r.status != Status.FAILED}
             self.journal.add("grade", final)
@@ -91,14 +95,19 @@ class Runner:
 
 
 async def score(
-    scorer: ReplyScorer, replies: Sequence[ToGrade], weights: RewardWeights
+    scorer: ReplyScorer,
+    replies: Sequence[ToGrade],
+    weights: RewardWeights,
+    second: EmpathyJudge | None = None,
 ) -> list[tuple[EvaluatedReply, Signals]]:
     """The replies with their grades, and the signals they are made of."""
     signals = await scorer.score([scoring_request(item.row, item.generation) for item in replies])
-    return [
-        (evaluated_reply(item.row, item.key.sample, item.generation, signal, weights), signal)
+    graded = [
+        evaluated_reply(item.row, item.key.sample, item.generation, signal, weights)
         for item, signal in zip(replies, signals, strict=True)
     ]
+    graded = await with_second(second, [item.row.history for item in replies], graded)
+    return list(zip(graded, signals, strict=True))
 
 
 def answered(

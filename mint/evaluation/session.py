@@ -19,6 +19,7 @@ from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.protocols import baselines, free_running, lend_an_ear, probes
 from mint.evaluation.results import Outcome, format_conditions, write_outcomes
 from mint.evaluation.runner import Runner
+from mint.evaluation.second import grade_canaries, second_row
 from mint.evaluation.seekers.bank import BankSeeker
 from mint.evaluation.seekers.dialogue import Seeker
 from mint.evaluation.seekers.served import ServedSeeker
@@ -31,8 +32,10 @@ from mint.shell.console import progress_bar
 from mint.shell.files import sha256_file
 from mint.shell.paths import data_dir
 from rewards.build import Graders
+from rewards.canaries import format_canaries
 from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
+from rewards.protocols import EmpathyJudge
 from rewards.scorer import ReplyScorer
 
 
@@ -49,6 +52,7 @@ class Session:
     data: Path | None
     """Conversations for fixed histories."""
     output: Path
+    second: EmpathyJudge | None = None
 
 
 class _Found(NamedTuple):
@@ -73,7 +77,11 @@ def run_session(session: Session, protocols: Sequence[str]) -> SessionResult:
     needs_data = {lend_an_ear.NAME, baselines.NAME} & set(protocols)
     if needs_data and session.data is None:
         raise ConfigError(f"{', '.join(sorted(needs_data))} needs data=FILE with conversations")
-    return asyncio.run(_run(session, protocols))
+    result = asyncio.run(_run(session, protocols))
+    if set(protocols) - {probes.NAME}:
+        found = grade_canaries(session.graders, session.second, session.output)
+        result.texts.append(format_canaries(found))
+    return result
 
 
 async def _run(session: Session, protocols: Sequence[str]) -> SessionResult:
@@ -176,6 +184,7 @@ def _runner(session: Session, about: dict[str, Any]) -> Iterator[Runner]:
             sampling=session.sampling,
             journal=journal,
             progress=progress,
+            second=session.second,
         )
 
 
@@ -192,6 +201,7 @@ def _about(session: Session, protocol: str, more: dict[str, Any]) -> dict[str, A
         "protocol": protocol,
         "subject": session.source.identity,
         "graders": identity_rows(graders),
+        "second_judge": second_row(session.second),
         "sampling": asdict(session.sampling),
         "reward": asdict(session.weights),
         **more,

@@ -23,11 +23,14 @@ from rewards.build import (
     EncoderConfig,
     Graders,
     JudgeConfig,
+    SecondJudgeConfig,
     TaggerConfig,
+    build_second_judge,
     ready_graders,
 )
 from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
+from rewards.protocols import EmpathyJudge
 
 
 class _Defaults(NamedTuple):
@@ -38,6 +41,7 @@ class _Defaults(NamedTuple):
     max_new_tokens: int = 2048
     thinking: bool = False
     weights: RewardWeights = RewardWeights()
+    second: EmpathyJudge | None = None
 
 
 def sessions(settings: EvaluateSettings) -> Iterator[Session]:
@@ -48,7 +52,11 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
     if settings.output is None:
         raise ConfigError("output=DIR is needed: the folder for results and journals")
     graders = ready_graders(settings.encoder, settings.tagger, settings.judge)
-    defaults = _Defaults(prompts_of(settings.data, PromptConfig()), settings.data)
+    defaults = _Defaults(
+        prompts=prompts_of(settings.data, PromptConfig()),
+        data=settings.data,
+        second=build_second_judge(settings.second_judge),
+    )
     yield _session(settings, _source(settings), graders, defaults, Path(settings.output))
 
 
@@ -70,6 +78,9 @@ def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
         thinking=mint.evaluation.enable_thinking,
         data=settings.data or held_out,
         weights=mint.reward,
+        second=build_second_judge(
+            _chosen(settings.second_judge, SecondJudgeConfig(), mint.second_judge)
+        ),
     )
     base = run.evaluation_path if settings.output is None else Path(settings.output)
     for label in labels:
@@ -117,6 +128,7 @@ def _session(
         prompts=prompts,
         data=None if defaults.data is None else Path(defaults.data),
         output=output,
+        second=defaults.second,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mint.evaluation.records import EvaluatedReply, read_replies, replies_path
+from mint.evaluation.second import read_canary_rows
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there
 from mint.validation.choice import Validation
@@ -43,6 +44,8 @@ class ReportData:
     """Validations during training, by step."""
     best: Mapping[str, Any] | None
     """best.json."""
+    canaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """evaluation/canaries.json: judge -> what it makes of the bad replies."""
 
     @property
     def steps(self) -> list[int]:
@@ -94,6 +97,7 @@ def load(run: RunDir) -> ReportData:
         cards=_cards(manifest),
         validations=tuple(read_validations(run)),
         best=read_json_if_there(run.best_path),
+        canaries=read_canary_rows(run.evaluation_path),
     )
 
 

@@ -32,7 +32,15 @@ MEASURES = {name: Measure(**said) for name, said in _TEXTS["held_out"].items()}
 OWN_MEASURES = {name: Measure(**said) for name, said in _TEXTS["own_sequence"].items()}
 """Of a model's replies beside its own last replies."""
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Outcome": ("composite", "empathy", "empathy_with_silence", "judge_logit", "kl"),
+    "Outcome": (
+        "composite",
+        "empathy",
+        "second_empathy",
+        "judge_gap",
+        "empathy_with_silence",
+        "judge_logit",
+        "kl",
+    ),
     "Repetition": ("stickiness", "lift", "distinct_2", "top_opening"),
     "Empathy ratings": DIMENSIONS,
     "Form": (

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.metrics.means import repeat_rates
-from mint.evaluation.statistics.estimates import few_clusters
+from mint.evaluation.second import learnt_the_judge
+from mint.evaluation.statistics.estimates import Difference, few_clusters
 from mint.pages.bars import bar_pairs
 from mint.pages.html import (
     chip,
@@ -27,6 +28,7 @@ from mint.pages.marks import legend
 from mint.reporting.changes import Change, reach_of
 from mint.reporting.data import ReportData
 from mint.reporting.measures import GROUPS, MEASURES, prevalence
+from rewards.build import SecondJudgeConfig
 from rewards.tactics import TACTIC_NAMES
 
 _HEADLINES = ("composite", "empathy", "stickiness", "tactics_per_turn")
@@ -192,6 +194,8 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
     clusters = composite["num_clusters" if "num_clusters" in composite else "num_conversations"]
     if warning := few_clusters(clusters):
         yield warning
+    if warning := _learnt(data, comparison):
+        yield f"Alarm: {warning}."
     verdicts = {
         name: Change.of(comparison[name]).verdict(MEASURES[name].better)
         for name in ("distinct_2", "stickiness", "empathy", "empathy_with_silence")
@@ -229,6 +233,14 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
         share = comparison[name]["after"]
         if share is not None and share > 0:
             yield f"{share:.1%} of the trained replies {words}."
+
+
+def _learnt(data: ReportData, comparison: Comparison) -> str:
+    differences = {name: Difference(**row) for name, row in comparison.items()}
+    most = data.setting("mint.second_judge.max_gap_gain")
+    return learnt_the_judge(
+        differences, SecondJudgeConfig.max_gap_gain if most is None else float(most)
+    )
 
 
 def _without_comparison(data: ReportData) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mint.pages import page
-from mint.reporting import facts, outcome, replies, training, validation
+from mint.reporting import canaries, facts, outcome, replies, training, validation
 from mint.reporting.data import ReportData, load
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_text_atomic
@@ -19,6 +19,7 @@ _LINKS = {
     "tactics": "Tactics",
     "replies": "Replies",
     "samples": "Training replies",
+    "canaries": "Canaries",
     "time": "Time",
     "graders": "Graders",
     "facts": "Run facts",
@@ -34,6 +35,7 @@ _SECTIONS = (
     training.tactic_curves_section,
     replies.pairs_section,
     replies.samples_section,
+    canaries.canaries_section,
     training.time_section,
     facts.graders_section,
     facts.facts_section,

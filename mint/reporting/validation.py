@@ -12,6 +12,7 @@ from mint.reporting.curves import CURVES
 from mint.reporting.data import ReportData
 from mint.validation.choice import Validation
 from mint.validation.collapse import ALARM, KEYS
+from mint.validation.measure import LEARNT
 
 
 def validation_section(data: ReportData) -> str:
@@ -49,10 +50,20 @@ def _warnings(data: ReportData) -> Iterator[str]:
         yield manifest["export"]["warning"]
     if "stopped" in manifest and manifest["stopped"] is not None:
         yield f"Training ended early: {manifest['stopped']['reason']}."
+    yield from _learnt(data)
     for key, name in KEYS.items():
         for first, last in alarm_spans(data.metrics, name):
             when = f"step {first}" if first == last else f"steps {first} to {last}"
             yield f"Collapse alarm for {spaced(name)} ({key}) at {when}."
+
+
+def _learnt(data: ReportData) -> Iterator[str]:
+    steps = [str(v.step) for v in data.validations if _metric(v, LEARNT)]
+    if steps:
+        yield (
+            "The policy is learning the judge: its rating rose by more than the second judge's "
+            f"did (mint.second_judge.max_gap_gain) at step {', '.join(steps)}."
+        )
 
 
 def _chosen_words(best: Mapping[str, Any]) -> str:
@@ -96,12 +107,13 @@ def _table(data: ReportData) -> str:
             str(v.step) + (" (chosen)" if v.step == _chosen(data) else ""),
             number(v.score, 3),
             number(_metric(v, "empathy"), 2),
+            number(_metric(v, "second_empathy"), 2),
             number(_metric(v, "probe/all"), 2),
             "<br>".join(text(line) for line in v.broken) or "kept",
         ]
         for v in data.validations
     ]
-    heads = ("Step", "Score", "Empathy", "Probes passed", "Limits")
+    heads = ("Step", "Score", "Empathy", "Second judge", "Probes passed", "Limits")
     return table(heads, rows, "Validated steps with score and limits")
 
 

@@ -31,7 +31,7 @@ from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint
 from mint.verl.environment import training_environment
-from rewards.build import Graders, ready_graders
+from rewards.build import Graders, build_second_judge, ready_graders
 from rewards.errors import ConfigError
 
 COLLAPSED = 3
@@ -60,6 +60,7 @@ def dry_run(config: DictConfig) -> None:
     """Check the run and the graders without starting Ray, and print what the run would be."""
     ready = plan(config)
     ready_graders(ready.mint.encoder, ready.mint.tagger, ready.mint.judge)
+    build_second_judge(ready.mint.second_judge)
     for line in ready.report.facts:
         say(line)
     for what in ready.missing.values():
@@ -80,6 +81,7 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
         ready = plan(config)  # with what could not be checked before
     mint = ready.mint
     graders = ready_graders(mint.encoder, mint.tagger, mint.judge)
+    build_second_judge(mint.second_judge)  # a broken one fails before anything starts
     for note in ready.report.notes:
         say(f"note: {note}")
     _fill_verl_keys(config, mint)

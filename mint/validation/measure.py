@@ -11,8 +11,10 @@ from mint.config.validation import HABIT, PROBE, ValidationConfig
 from mint.evaluation.metrics.habits import HABITS
 from mint.evaluation.metrics.means import MEANS, POOLED, REPETITION, WITH_SILENCE
 from mint.evaluation.metrics.pooled import distinct_2, top_opening
+from mint.evaluation.metrics.summary import compare
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, outcome_row
+from mint.evaluation.second import learnt_the_judge
 from mint.safety.limits import broken_limits
 from mint.safety.probes import CATEGORIES, ProbeItem
 from mint.safety.report import ProbeReport, run_probes
@@ -21,6 +23,9 @@ from rewards.errors import ConfigError
 
 PROBE_ALL, NOT_GRADABLE = f"{PROBE}all", f"{PROBE}not_gradable"
 POLICY_ENTROPY = "policy_entropy"
+LEARNT = "learning_the_judge"
+"""1 where the judge's gain over the start is larger than the second judge's by more than
+mint.second_judge.max_gap_gain, with its whole interval."""
 OWN_SEQUENCE = (
     "self_stickiness",
     "self_lift",
@@ -41,6 +46,7 @@ METRICS: tuple[str, ...] = (
     NOT_GRADABLE,
     *(f"{PROBE}{name}" for name in CATEGORIES),
     POLICY_ENTROPY,
+    LEARNT,
 )
 """What a validation measures and `mint.validation.choose` may name; val/<name> in
 metrics.jsonl."""
@@ -97,6 +103,23 @@ def measure(
     asked = len(replies) + num_missing
     metrics["failed"] = (row["counts"]["grader_failed"] + num_missing) / asked
     return metrics
+
+
+def learning_the_judge(
+    start: Sequence[EvaluatedReply],
+    replies: Sequence[EvaluatedReply],
+    settings: EvaluationConfig,
+    most: float,
+) -> float | None:
+    """`LEARNT` as 0 or 1; None where the two share no turn that both judges have rated."""
+    rated = [
+        [r for r in own if r.empathy is not None and r.second_empathy is not None]
+        for own in (start, replies)
+    ]
+    turns = [{(r.conversation_id, r.turn) for r in own} for own in rated]
+    if not turns[0] & turns[1]:
+        return None
+    return float(bool(learnt_the_judge(compare(rated[0], rated[1], settings), most)))
 
 
 def measure_probes(

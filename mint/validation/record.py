@@ -68,6 +68,11 @@ class ValidationRecord:
         return list(self._validations)
 
     @property
+    def validations(self) -> tuple[Validation, ...]:
+        """Those so far, by step."""
+        return tuple(self._validations)
+
+    @property
     def best_step(self) -> int | None:
         """The step to keep; None while no validated step keeps the limits."""
         chosen = best(self._validations)

@@ -6,19 +6,25 @@ both rebuilt from the run directory when a run is continued.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mint.config.schema import MintConfig
 from mint.config.validation import PROBE_SOURCE
-from mint.evaluation.records import EvaluatedReply
+from mint.data.dataset import read_rows
+from mint.evaluation.records import EvaluatedReply, read_replies, replies_path
+from mint.evaluation.second import with_second
+from mint.evaluation.trained_run import LABELS
 from mint.rundir.directory import RunDir
 from mint.safety.checks import ProbeResult
 from mint.shell.files import append_json_lines, write_json_lines
 from mint.validation.choice import Validation, assess, stop_reason
 from mint.validation.collapse import ALARM, KEYS, CollapseWatch
 from mint.validation.measure import (
+    LEARNT,
     POLICY_ENTROPY,
+    learning_the_judge,
     measure,
     measure_probes,
     wording_figures,
@@ -27,9 +33,10 @@ from mint.validation.prompts import chosen_probes
 from mint.validation.record import COLLAPSE, PATIENCE, Stopped, ValidationRecord, write_stopped
 from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply
+from rewards.build import build_second_judge
 from rewards.formula import COMPONENTS, RewardWeights, raw_reward
 from rewards.text import visible_reply
-from rewards.types import Rating, Status
+from rewards.types import Message, Rating, Status
 
 _AS_IS = ("reason", "num_tokens", "truncated", "label_leak", *COMPONENTS[1:])
 """Fields of `Signals` that `EvaluatedReply` has too."""
@@ -53,6 +60,7 @@ class TrainingValidation:
         self._record = ValidationRecord(run, mint.validation)
         self._watch = CollapseWatch(mint.collapse)
         self._entropy: float | None = None
+        self._second = build_second_judge(mint.second_judge)
         self.stopped: Stopped | None = None
         """Set once, when training should end after the current step."""
 
@@ -96,10 +104,13 @@ class TrainingValidation:
         `missing` replies were asked for and never came.
         """
         turns = [reply for reply in replies if reply.source != PROBE_SOURCE]
-        rows = [evaluated(reply.graded, self._mint.reward) for reply in turns]
+        rows = self._with_second([evaluated(turn.graded, self._mint.reward) for turn in turns])
         metrics = measure(rows, missing, self._mint.evaluation)
         metrics[POLICY_ENTROPY] = self._entropy
         self._keep_replies(step, turns, rows)
+        metrics[LEARNT] = learning_the_judge(
+            self._start(step), rows, self._mint.evaluation, self._mint.second_judge.max_gap_gain
+        )
         validation = self._assess(step, metrics, replies)
         history = self._record.add(validation)
         reason = stop_reason(history, self._mint.validation.patience)
@@ -127,6 +138,32 @@ class TrainingValidation:
         rows = (_probe_row(result, said) for result in probes.report.results)
         write_json_lines(self._run.validated_path(step, "probes"), rows)
         return assess(step, {**metrics, **probes.metrics}, probes.broken_safety, settings)
+
+    def _with_second(self, rows: Sequence[EvaluatedReply]) -> list[EvaluatedReply]:
+        """The replies as the second judge rates them too, in their whole conversations where the
+        run's file of prompts has them, else after the seeker's last message."""
+        if self._second is None:
+            return list(rows)
+        known = self._histories()
+        histories = [
+            known.get((row.conversation_id, row.turn)) or (Message("seeker", row.seeker),)
+            for row in rows
+        ]
+        return asyncio.run(with_second(self._second, histories, rows))
+
+    def _histories(self) -> dict[tuple[str, int], tuple[Message, ...]]:
+        if not self._run.prompts_path.exists():
+            return {}
+        prompts = read_rows(self._run.prompts_path)
+        return {(row.conversation_id, row.turn): tuple(row.history) for row in prompts}
+
+    def _start(self, step: int) -> tuple[EvaluatedReply, ...]:
+        """The replies before training, else those of the first validation before `step`."""
+        before = read_replies(replies_path(self._run.evaluation_path, LABELS[0]))
+        earlier = [v.step for v in self._record.validations if v.step < step]
+        if before or not earlier:
+            return before
+        return read_replies(self._run.validated_path(earlier[0], "replies"))
 
     def _keep_replies(
         self, step: int, turns: Sequence[ValidationReply], rows: Sequence[EvaluatedReply]

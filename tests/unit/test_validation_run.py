@@ -175,6 +175,9 @@ def test_a_validation_is_measured_recorded_and_kept(run: RunDir) -> None:
     metrics = training.validate(2, replies(0.5), 0, 10)
     assert metrics["val/num_replies"] == 6
     assert metrics["val/empathy"] == 3.0
+    assert 1 <= metrics["val/second_empathy"] <= 5
+    assert metrics["val/judge_gap"] == pytest.approx(3.0 - metrics["val/second_empathy"])
+    assert "val/learning_the_judge" not in metrics  # nothing to compare with yet
     assert metrics["val/best_step"] == 2
     assert metrics["val/score"] == metrics["val/composite"]
     assert 0 <= metrics["val/self_stickiness"] <= 1
@@ -183,6 +186,7 @@ def test_a_validation_is_measured_recorded_and_kept(run: RunDir) -> None:
     assert len(read_json_lines(run.validation_path / "step_2_replies.jsonl")) == 6
     better = training.validate(4, replies(0.9), 0, 10)
     assert (better["val/best_step"], training.best_step) == (4, 4)
+    assert better["val/learning_the_judge"] == 0.0
 
 
 def test_replies_that_never_came_count_as_failed(run: RunDir) -> None:

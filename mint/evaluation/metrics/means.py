@@ -27,10 +27,18 @@ from rewards.types import DIMENSIONS, Status
 Value = Callable[[EvaluatedReply], float | None]
 
 PREVALENCE = "prevalence/"
+JUDGE_GAP = "judge_gap"
+"""How much higher the judge rates a reply than the second judge does."""
 
 
 def _graded(value: Value) -> Value:
     return lambda reply: value(reply) if reply.graded else None
+
+
+def _gap(reply: EvaluatedReply) -> float | None:
+    if reply.empathy is None or reply.second_empathy is None:
+        return None
+    return reply.empathy - reply.second_empathy
 
 
 def _dimension(name: str) -> Value:
@@ -44,6 +52,8 @@ def _uses(tactic: int) -> Value:
 MEANS: dict[str, Value] = {
     "composite": lambda reply: reply.composite,
     "empathy": lambda reply: reply.empathy,
+    "second_empathy": lambda reply: reply.second_empathy,
+    JUDGE_GAP: _gap,
     "judge_logit": lambda reply: reply.judge_logit,
     **{name: _dimension(name) for name in DIMENSIONS},
     "kl": lambda reply: reply.kl,

@@ -24,6 +24,7 @@ from mint.evaluation.records import (
     scoring_request,
 )
 from mint.evaluation.runner import ToGrade, score
+from mint.evaluation.second import grade_canaries, learnt_the_judge, second_row
 from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.estimates import Difference, Estimate, clusters_of, few_clusters
 from mint.evaluation.trained_run import LABELS, labels_of, model_path, rows_path
@@ -31,9 +32,10 @@ from mint.rundir.directory import RunDir
 from mint.rundir.manifest import identities, identity_rows, require_same_graders
 from mint.rundir.quarantine import Quarantined
 from mint.shell.files import write_json, write_json_lines
-from rewards.build import Graders, ready_graders
+from rewards.build import Graders, build_second_judge, ready_graders
 from rewards.errors import DataError
 from rewards.formula import RewardWeights
+from rewards.protocols import EmpathyJudge
 from rewards.scorer import ReplyScorer
 from rewards.types import Signals, Status
 
@@ -41,6 +43,7 @@ _SCORING_BATCH = 256
 _SHOWN = (
     "composite",
     "empathy",
+    "second_empathy",
     "empathy_with_silence",
     "kl",
     "tactics_per_turn",
@@ -56,6 +59,8 @@ class EvaluationResult(NamedTuple):
     label: str
     replies: list[EvaluatedReply]
     metrics: dict[str, Estimate]
+    warning: str = ""
+    """Of the comparison with the start; "" when there is nothing to warn of."""
 
 
 def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationResult]:
@@ -69,6 +74,7 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
     mint = mint_config(config)
     graders = ready_graders(mint.encoder, mint.tagger, mint.judge)
     require_same_graders(run, identities(graders))
+    second = build_second_judge(mint.second_judge)
     models = {label: model_path(run, config, label) for label in labels}
     results = [
         evaluate_model(
@@ -79,11 +85,14 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
             settings=mint.evaluation,
             label=label,
             out_dir=run.evaluation_path,
+            second=second,
         )
         for label in labels
     ]
-    write_comparison(run.evaluation_path, mint.evaluation)
-    return results
+    grade_canaries(graders, second, run.evaluation_path)
+    differences = write_comparison(run.evaluation_path, mint.evaluation) or {}
+    warning = learnt_the_judge(differences, mint.second_judge.max_gap_gain)
+    return [*results[:-1], results[-1]._replace(warning=warning)]
 
 
 def evaluate_model(
@@ -95,6 +104,7 @@ def evaluate_model(
     settings: EvaluationConfig,
     label: str,
     out_dir: str | Path,
+    second: EmpathyJudge | None = None,
 ) -> EvaluationResult:
     """Generate, grade and summarise replies of one model to the rows of a Parquet file.
 
@@ -115,12 +125,13 @@ def evaluate_model(
         for row, own in zip(rows, generations, strict=True)
         for sample, generation in enumerate(own)
     ]
-    scored = asyncio.run(_score(ReplyScorer(graders.tagger, graders.judge), items, weights))
+    scored = asyncio.run(_score(ReplyScorer(graders.tagger, graders.judge), items, weights, second))
     replies = [reply for reply, _ in scored]
     result = EvaluationResult(label, replies, summarise(replies, settings))
     about = {
         "model": str(model_path),
         "graders": identity_rows(graders),
+        "second_judge": second_row(second),
         "settings": {**asdict(settings), "reward": asdict(weights)},
     }
     _write_result(Path(out_dir), result, about)
@@ -134,11 +145,14 @@ def evaluate_model(
 
 
 async def _score(
-    scorer: ReplyScorer, items: Sequence[ToGrade], weights: RewardWeights
+    scorer: ReplyScorer,
+    items: Sequence[ToGrade],
+    weights: RewardWeights,
+    second: EmpathyJudge | None,
 ) -> list[tuple[EvaluatedReply, Signals]]:
     scored = []
     for start in range(0, len(items), _SCORING_BATCH):
-        scored += await score(scorer, items[start : start + _SCORING_BATCH], weights)
+        scored += await score(scorer, items[start : start + _SCORING_BATCH], weights, second)
     return scored
 
 
@@ -179,6 +193,8 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             metric = result.metrics[name]
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
             lines.append(f"  {name:<22}{mean}  {metric.interval}")
+        if result.warning:
+            lines.append(f"  alarm: {result.warning}")
     return "\n".join(lines)
 
 

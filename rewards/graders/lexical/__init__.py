@@ -1,0 +1,1 @@
+"""The second judge: counts of words instead of a language model, and never a reward."""
