@@ -142,8 +142,7 @@ def parse(argv: Sequence[str]) -> FitCommand:
             if not given[key].isdecimal() or int(given[key]) < lowest:
                 raise ConfigError(f"{key} must be a number >= {lowest}, got {given[key]!r}")
             given[key] = int(given[key])
-    command = FitCommand(**given)
-    return command
+    return FitCommand(**given)
 
 
 def progress(name: str) -> Callable[[int, int], None]:

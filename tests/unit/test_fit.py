@@ -362,7 +362,7 @@ def test_coverage_by_hand() -> None:
     ("argv", "says"),
     [
         ([], "missing upstream=PATH"),
-        (["upstream=x", "part=third"], "part must be all or second"),
+        (["upstream=x", "part=third"], "part must be one of all, parts, second"),
         (["upstream"], "expected key=value"),
         (["upstream=x", "sed=1"], "got 'sed=1'"),
         (["upstream=x", "seed=one"], "seed must be a number >= 0"),

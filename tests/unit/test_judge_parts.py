@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from rewards.build import EncoderConfig, build_encoder
 from rewards.errors import ConfigError
+from rewards.fitting.corpus import read_replies
 from rewards.fitting.corrupt import replaced
+from rewards.fitting.talks import read_talks
 from rewards.graders.embedded.encoder import HashingEncoder
 from rewards.graders.embedded.insults import is_insult
 from rewards.graders.embedded.join import joined
@@ -20,12 +24,18 @@ from rewards.graders.embedded.language import WordTable, count_words, language_f
 from rewards.graders.embedded.parts import load_parts
 from rewards.types import DIMENSIONS, Message, Rating, Reply
 
-DOG = "My dog died last night. I had her for fourteen years and the house is so quiet."
-JOB = "My manager gave the promotion to someone I trained, and I have to smile at her all day."
-ABOUT_DOG = (
-    "Fourteen years with your dog is a long time, and the quiet in the house must hit you every "
-    "time you walk in. What was she like?"
+DOG = "My dog died last night."
+FRANCE = "What is the capital of France?"
+ABOUT_DOG = "I am so sorry about your dog. Losing a companion like that leaves such a gap. What was he like?"
+ABOUT_JOB = (
+    "I'm so sorry about the job. Being passed over like that hurts, and your anger makes sense. "
+    "What happened in the meeting?"
 )
+STOCK = (
+    "I hear you. Your feelings are valid. You are not alone in this. I am here for you. Would you "
+    "like to share more? How does that make you feel?"
+)
+BAD_REPLIES = Path(__file__).parents[2] / "data" / "bad_replies"
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +54,47 @@ def rate(judge: EmbeddedJudge, *replies: Reply) -> list[Rating]:
 
 
 def test_a_reply_counts_in_its_own_conversation_only(judge: EmbeddedJudge) -> None:
-    own, foreign = rate(judge, after(DOG, ABOUT_DOG), after(JOB, ABOUT_DOG))
-    assert own.parts["relevance"] > foreign.parts["relevance"] + 0.2
+    own, foreign, lost = rate(
+        judge, after(DOG, ABOUT_DOG), after(DOG, ABOUT_JOB), after(FRANCE, ABOUT_DOG)
+    )
     assert own.tricks == ()
-    assert own.parts["manner"] == pytest.approx(foreign.parts["manner"], abs=0.3)
-    assert own.aggregate > foreign.aggregate
+    assert own.parts["relevance"] > 0.8
+    for rating in (foreign, lost):
+        assert rating.tricks == ("unrelated",)
+        assert rating.parts["manner"] > own.parts["manner"] - 0.5, "manner reads no conversation"
+        assert own.aggregate > rating.aggregate + 0.8
+
+
+def test_stock_phrases_belong_nowhere(judge: EmbeddedJudge) -> None:
+    (rating,) = rate(judge, after(DOG, STOCK))
+    assert rating.parts["manner"] > 3.5, "manner alone is fooled"
+    assert rating.tricks == ("unrelated",)
+    assert rating.aggregate < 2.0
+
+
+def test_siblings_keep_their_order(judge: EmbeddedJudge, upstream: Path) -> None:
+    """Replies to one prompt, which all belong: manner decides, as the released judge does."""
+    rated = {(r.system, r.sentences): r.ratings for r in read_replies(upstream) if r.ratings}
+    talks = read_talks(upstream, BAD_REPLIES).released
+    groups = defaultdict(list)
+    for talk in talks:
+        ratings = rated.get((talk.source, talk.sentences))
+        if ratings is not None:
+            groups[talk.conversation_id, talk.turns].append((talk, ratings[-1]))
+    found = []
+    for group in [group for group in groups.values() if len(group) >= 10][:20]:
+        replies = [
+            Reply(
+                history=tuple(Message("seeker", turn) for turn in talk.turns),
+                text=" ".join(talk.sentences),
+                sentences=talk.sentences,
+            )
+            for talk, _ in group
+        ]
+        ours = [rating.aggregate for rating in rate(judge, *replies)]
+        found.append(spearmanr(ours, [theirs for _, theirs in group])[0])
+    assert len(found) == 20
+    assert np.mean(found) > 0.8
 
 
 def test_words_at_random_cost_most_of_the_rating(judge: EmbeddedJudge) -> None:
@@ -64,11 +110,10 @@ def test_words_at_random_cost_most_of_the_rating(judge: EmbeddedJudge) -> None:
         "verdict",
         "northern",
     ]
-    rng = random.Random(0)
-    broken = replaced((ABOUT_DOG,), 0.3, vocabulary, rng)[0]
+    broken = replaced((ABOUT_DOG,), 0.3, vocabulary, random.Random(1))[0]
     clean, salad = rate(judge, after(DOG, ABOUT_DOG), after(DOG, broken))
     assert clean.parts["coherence"] > 0.7
-    assert salad.tricks == ("incoherent",)
+    assert "incoherent" in salad.tricks
     assert clean.aggregate > salad.aggregate + 0.8
 
 
@@ -107,7 +152,7 @@ def test_parts_take_away_in_one_place() -> None:
 def test_manner_alone_is_named_in_the_identity(judge: EmbeddedJudge) -> None:
     encoder = build_encoder(EncoderConfig())
     alone = EmbeddedJudge(encoder, parts=NO_PARTS)
-    (rating,) = alone.grade_now([after(JOB, ABOUT_DOG)])
+    (rating,) = alone.grade_now([after(FRANCE, ABOUT_DOG)])
     assert isinstance(rating, Rating)
     assert rating.parts == {"manner": rating.aggregate}
     assert alone.identity.details["parts"] == NO_PARTS
@@ -115,7 +160,7 @@ def test_manner_alone_is_named_in_the_identity(judge: EmbeddedJudge) -> None:
 
 
 def test_parts_of_another_encoder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="fitted for encoder .*mint.judge.parts=none"):
+    with pytest.raises(ConfigError, match=r"fitted for encoder .*mint\.judge\.parts=none"):
         load_parts(None, HashingEncoder())
     (tmp_path / "x.npz").write_text("no")
     with pytest.raises(ConfigError, match="judge parts"):
