@@ -35,8 +35,10 @@ class EmbeddedTagger(EmbeddedGrader[Tagging]):
         return await asyncio.to_thread(self.grade_now, replies)
 
     def _grade(self, replies: Sequence[SplitReply]) -> Iterator[Tagging]:
+        # Without the seeker's message: one reply has one set of tags, whoever asks.
+        bare = [reply._replace(seeker_turn="") for reply in replies]
         # Head by head on all sentences at once; a reply's rows are cut out again below.
-        vectors_SD = np.concatenate([e.sentences_SD for e in self._encoder.encode(replies)])
+        vectors_SD = np.concatenate([e.sentences_SD for e in self._encoder.encode(bare)])
         rows = iter(self._heads.probabilities(vectors_SD))
         for reply in replies:
             yield Tagging(
