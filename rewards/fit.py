@@ -3,6 +3,7 @@
     upstream  folder of the public MINT repository (required)
     output    where adapter, heads and cards go (default: the weights that ship with this package)
     authored  folder of the project's own replies with tactics (default: data/annotated_replies)
+    annotated folder of sentences in people's way of writing (default: data/annotated_sentences)
     encoder   folder of a sentence-transformers model (default: the installed all-MiniLM-L6-v2)
     name      name of that model (default: sentence-transformers/all-MiniLM-L6-v2)
     epochs    passes over the replies (default 2)
@@ -35,7 +36,8 @@ from rewards.fitting.publish import publish
 _log = logging.getLogger(__name__)
 _PACKAGE_WEIGHTS = Path(__file__).parent / "graders" / "weights"
 _AUTHORED = Path(__file__).parents[1] / "data" / "annotated_replies"
-_PATHS = ("upstream", "output", "authored", "encoder")
+_ANNOTATED = Path(__file__).parents[1] / "data" / "annotated_sentences"
+_PATHS = ("upstream", "output", "authored", "annotated", "encoder")
 _NUMBERS = {"epochs": 1, "seed": 0}
 """Whole-number keys and their lowest value."""
 
@@ -47,6 +49,7 @@ class FitCommand:
     upstream: Path
     output: Path = _PACKAGE_WEIGHTS
     authored: Path = _AUTHORED
+    annotated: Path = _ANNOTATED
     encoder: Path | None = None
     name: str = DEFAULT_ENCODER
     epochs: int = TrainingSettings.epochs
@@ -69,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run(command: FitCommand) -> None:
     """Fit, measure and write. Raises ConfigError or DataError for unusable arguments or files."""
-    corpus = read_corpus(command.upstream, command.authored)
+    corpus = read_corpus(command.upstream, command.authored, command.annotated)
     share = 100 * agreement(corpus.replies)
     _log.info("%d replies; %.2f%% split as released", len(corpus.replies), share)
     path = None if command.encoder is None else str(command.encoder)
@@ -77,7 +80,7 @@ def run(command: FitCommand) -> None:
     settings = FitSettings(
         training=TrainingSettings(epochs=command.epochs, seed=command.seed), seed=command.seed
     )
-    fitter = Fitter(folder, command.name, settings)
+    fitter = Fitter(folder, command.name, settings, corpus.annotated)
     held_out = cross_fit(fitter, corpus.replies, corpus.authored, progress)
     fit = fitter.fit(corpus.replies, corpus.authored, progress("all replies"))
     publish(fit, held_out, corpus, settings, command.output)

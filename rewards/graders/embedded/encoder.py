@@ -75,6 +75,8 @@ class ContextEncoder:
         # Imported here: torch takes a second, and `rewards` is also used without any encoder.
         import torch
 
+        from rewards.graders.embedded.bert import Bert
+
         chosen = resolve_dtype(dtype)
         if num_threads is not None:
             torch.set_num_threads(num_threads)
@@ -82,6 +84,8 @@ class ContextEncoder:
         if adapter is not None:
             adapter.apply(self._model)
         self._model.to(getattr(torch, chosen))
+        if isinstance(self._model, Bert):
+            self._model.join()
         self._dim = int(self._model.config.hidden_size)
         self._identity = GraderIdentity(
             kind="encoder",
