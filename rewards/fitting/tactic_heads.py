@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from torch.nn import functional
 
 from rewards.fitting.annotated import AnnotatedSentence
 from rewards.fitting.corpus import CorpusReply
@@ -39,7 +40,7 @@ class HeadSettings:
     """L2 penalty on coefficients of standardised vectors, beside the mean loss."""
     cue_penalty: float = 1e-3
     """The same on cues."""
-    iterations: int = 200
+    iterations: int = 60
     """Of L-BFGS."""
 
     def weight(self, source: str) -> float:
@@ -100,31 +101,38 @@ def gather(
 
 
 def fit_heads(known: Sentences, settings: HeadSettings) -> tuple[Floats, Floats]:
-    """Coefficients [tactics, features] and intercepts [tactics] of logistic heads.
+    """Coefficients [tactics, features] and intercepts [tactics] of logistic heads, all at once.
 
-    A tactic that is never or always present gets no coefficients. Deterministic.
+    Deterministic.
     """
-    mean = known.x.mean(axis=0).astype(np.float64)
-    # A wider feature is penalised less, so one L2 penalty serves vectors and cues.
-    width = np.ones(len(mean))
-    width[len(mean) - NUM_CUES :] = np.sqrt(settings.vector_penalty / settings.cue_penalty)
-    scale = (known.x.std(axis=0) + 1e-3) / width
-    x = (known.x - mean) / scale
-    weight = np.array([settings.weight(str(source)) for source in known.source])
-    weight /= weight.sum()
-    coef = np.zeros((known.truth.shape[1], x.shape[1]))
-    intercept = np.zeros(len(coef))
-    for k, present in enumerate(known.truth.T):
-        if present.any() and not present.all():
-            model = LogisticRegression(
-                C=0.5 / settings.vector_penalty, max_iter=settings.iterations
-            ).fit(x, present, weight)
-            coef[k] = model.coef_[0] / scale
-            intercept[k] = model.intercept_[0] - coef[k] @ mean
-        else:
-            share = np.clip(present.mean(), 1e-3, 1 - 1e-3)
-            intercept[k] = np.log(share / (1 - share))
-    return coef, intercept
+    mean, scale = known.x.mean(axis=0), known.x.std(axis=0) + 1e-3
+    x = torch.from_numpy(((known.x - mean) / scale).astype(np.float32))
+    truth = torch.from_numpy(known.truth.astype(np.float32))
+    weight = torch.tensor([settings.weight(str(s)) for s in known.source], dtype=torch.float32)
+    weight = (weight / weight.sum())[:, None]
+    penalty = torch.full((x.shape[1], 1), settings.vector_penalty)
+    penalty[x.shape[1] - NUM_CUES :] = settings.cue_penalty
+    coef = torch.zeros(x.shape[1], truth.shape[1], requires_grad=True)
+    intercept = torch.zeros(truth.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [coef, intercept],
+        max_iter=settings.iterations,
+        history_size=10,
+        line_search_fn="strong_wolfe",
+    )
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        each = functional.binary_cross_entropy_with_logits(
+            x @ coef + intercept, truth, reduction="none"
+        )
+        total = (each * weight).sum() + (penalty * coef**2).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    raw = coef.detach().numpy().T.astype(np.float64) / scale
+    return raw, intercept.detach().numpy().astype(np.float64) - raw @ mean
 
 
 def held_out_scores(known: Sentences, settings: HeadSettings, folds: NDArray[np.int64]) -> Floats:

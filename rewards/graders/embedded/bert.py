@@ -86,7 +86,6 @@ class Bert(nn.Module):
             hidden = layer(hidden, mask)
         return Encoded(hidden)
 
-
     def join(self) -> None:
         """Make attention quicker, once the weights are final, in value and number format."""
         for layer in self.encoder["layer"]:  # type: ignore[union-attr]
@@ -122,16 +121,13 @@ class _Layer(nn.Module):
         self.output = _residual(size.intermediate_size, dim, size.layer_norm_eps)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        # In float32: the processor has no fast exponential in bfloat16, and attention is mostly that.
         query, key, value = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self._maps(hidden)
         )
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        seen = seen.transpose(1, 2).flatten(2).to(hidden.dtype)
-        hidden = _add(self.attention["output"], seen, hidden)
+        hidden = _add(self.attention["output"], seen.transpose(1, 2).flatten(2), hidden)
         wide = functional.gelu(self.intermediate["dense"](hidden))
         return _add(self.output, wide, hidden)
-
 
     def join(self) -> None:
         """Make one map of those to query, key and value; weights must not change afterwards."""
@@ -143,11 +139,12 @@ class _Layer(nn.Module):
         )
 
     def _maps(self, hidden: Tensor) -> tuple[Tensor, ...]:
-        """Query, key and value, float32 [batch, tokens, hidden]."""
+        """Query, key and value, each [batch, tokens, hidden]."""
         if self._joined is not None:
-            return functional.linear(hidden, *self._joined).float().chunk(3, dim=-1)
+            joined: tuple[Tensor, ...] = functional.linear(hidden, *self._joined).chunk(3, dim=-1)
+            return joined
         own: Any = self.attention["self"]
-        return tuple(own[name](hidden).float() for name in ("query", "key", "value"))
+        return tuple(own[name](hidden) for name in ("query", "key", "value"))
 
 
 def _residual(inputs: int, outputs: int, eps: float) -> nn.ModuleDict:
