@@ -364,7 +364,7 @@ def test_parts_count_the_same_for_a_threshold() -> None:
     assert 0.2 < both <= 0.3
 
 
-def labelled_sentences(count: int = 60) -> Sentences:
+def labelled_sentences(count: int = 300) -> Sentences:
     """Released ones show tactic 0 in one feature, annotated ones tactic 1 in a cue."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(count, 4 + NUM_CUES)).astype(np.float32)
