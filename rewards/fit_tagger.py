@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -46,7 +47,8 @@ _VALIDATION = (
     f"heads: {FOLDS} folds by conversation (for systems: by system) on the vectors of an adapter "
     "that had seen the released and the authored replies, which flatters unseen_conversation, "
     "unseen_sentence and unseen_system; annotated and human are of texts it had not seen; "
-    "no fit, calibration or threshold has seen human"
+    "thresholds were chosen on the same held-out scores; no fit, calibration or threshold has seen "
+    "human; how the adapter was fitted stands in judge.json"
 )
 
 
@@ -79,6 +81,7 @@ def run(command: FitCommand) -> None:
     card = {
         **base_card("tagger", settings, encoder.identity, corpus),
         "command": f"python -m rewards.fit_tagger upstream=PATH seed={settings.seed}",
+        "settings": {"heads": asdict(settings.heads), "seed": settings.seed},
         "validation": _VALIDATION,
         **tagger_figures(heads, encoder, held_out, corpus),
         "annotated": annotated_figures(heads, found),
