@@ -312,9 +312,13 @@ def test_one_reply_has_one_set_of_tags(encoder: ContextEncoder) -> None:
     tagger = EmbeddedTagger(encoder)
     other = (Message("seeker", "My landlord sold the house and I have a week to leave."),)
     replies = [Reply(history=history, text=GOOD) for history in ((), TIRED, other)]
-    first, *rest = tagger.grade_now(replies)
-    assert isinstance(first, Tagging)
-    assert rest == [first, first]
+    taggings = [t for t in tagger.grade_now(replies) if isinstance(t, Tagging)]
+    assert len(taggings) == 3
+    first, *rest = taggings
+    for tagging in rest:
+        for mine, theirs in zip(tagging.sentences, first.sentences, strict=True):
+            assert mine.tactics == theirs.tactics
+            assert mine.probabilities == pytest.approx(theirs.probabilities, abs=1e-6)
 
 
 @pytest.mark.parametrize(
