@@ -1,7 +1,7 @@
 """The encoder behind the embedded graders: replies in, vectors of sentences and replies out.
 
-all-MiniLM-L6-v2 with a fitted low-rank adapter reads a whole reply after the seeker's message. One
-pass serves tagger and judge; a reply seen before costs a look-up.
+all-MiniLM-L6-v2 with a fitted low-rank adapter reads a whole reply: after the seeker's message for
+the judge, without it for the tagger. What was read before costs a look-up.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ContextEncoder:
         name: str,
         adapter: Adapter | None,
         dtype: str = "auto",
-        batch_tokens: int = 4096,
+        batch_tokens: int = 2048,
         num_threads: int | None = None,
         cache_size: int = 4000,
     ) -> None:
@@ -112,7 +112,7 @@ class ContextEncoder:
         """Vectors of each reply, in order; a reply seen before costs a look-up.
 
         One call at a time computes. A second thread waits and then finds the first one's result
-        in the cache, which is how tagger and judge share one pass over the same replies. Raises
+        in the cache. Raises
         GraderError for a reply without a sentence or vectors that are not finite.
         """
         if not all(reply.sentences for reply in replies):
