@@ -63,10 +63,8 @@ class ContextEncoder:
         self._batch_tokens = batch_tokens
         self._lock = threading.Lock()
         revision = weights_hash(Path(path))
-        if adapter is not None and (adapter.encoder_name, adapter.encoder_sha256) != (
-            name,
-            revision,
-        ):
+        wanted = (name, revision)
+        if adapter is not None and (adapter.encoder_name, adapter.encoder_sha256) != wanted:
             raise ConfigError(
                 f"the encoder adapter was fitted for {adapter.encoder_name} with weights "
                 f"{adapter.encoder_sha256[:12]}, but {name} with {revision[:12]} is in use; "
