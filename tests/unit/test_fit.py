@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from rewards.errors import ConfigError, DataError
 from rewards.fit import main, parse
+from rewards.fit_tagger import measure
 from rewards.fitting.annotated import read_annotated
 from rewards.fitting.corpus import (
     Corpus,
@@ -44,11 +45,12 @@ from rewards.fitting.tactic_heads import (
     Sentences,
     fit_heads,
     folds_by_group,
+    gather,
     held_out_scores,
 )
 from rewards.fitting.tagger_card import tagging_card
 from rewards.graders.embedded.adapter import load_adapter
-from rewards.graders.embedded.encoder import ContextEncoder
+from rewards.graders.embedded.encoder import ContextEncoder, HashingEncoder
 from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge
 from rewards.graders.embedded.sentence_cues import NUM_CUES
 from rewards.graders.embedded.tagger import EmbeddedTagger
@@ -395,6 +397,21 @@ def test_held_out_heads_have_not_seen_the_conversation() -> None:
     assert not scores[folds == -1].any()
     coef, intercept = fit_heads(known.rows(folds != 1), HeadSettings())
     assert np.allclose(scores[folds == 1], known.x[folds == 1] @ coef.T + intercept)
+
+
+def test_heads_alone_are_measured_on_unseen_conversations_and_systems() -> None:
+    everything = Corpus(corpus(), AUTHORED, PEOPLE, EXPERTS)
+    known = gather(HashingEncoder(), corpus(), AUTHORED, ())
+    held_out, found = measure(known, everything, SETTINGS)
+    released = known.source == RELEASED
+    assert released.sum() == len(known.truth) - 1 == 2 * len(corpus())
+    for tagged in held_out.tagged.values():
+        assert tagged.rows.tolist() == list(range(len(corpus())))
+    scores = held_out.tagged["conversation"].scores
+    assert np.array_equal(scores, found.scores[released])
+    assert not np.array_equal(scores, held_out.tagged["system"].scores)
+    agree = (scores > 0) == known.truth[released]
+    assert agree.mean() > 0.9
 
 
 def test_annotated_sentences_are_those_both_passes_agree_on(root: Path, tmp_path: Path) -> None:
