@@ -51,7 +51,7 @@ class EncoderConfig:
     """Fitted change of the model (.npz of python -m rewards.fit); null: the shipped one."""
     dtype: str = "auto"
     """float32, bfloat16, or auto: bfloat16 where the processor computes in it natively."""
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
     """Tokens, padding included, in one forward pass."""
     num_threads: int | None = None
     """Threads of torch in the grading process; null leaves torch's own choice."""

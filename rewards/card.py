@@ -16,6 +16,7 @@ _SETTINGS = (
     ("unseen conversations", "unseen_conversation"),
     ("unseen sentences", "unseen_sentence"),
     ("unseen systems", "unseen_system"),
+    ("written as people write", "annotated"),
     ("labelled by people", "human"),
 )
 _JUDGED = (

@@ -6,6 +6,7 @@
     pairs     folder of good and bad replies (default: data/bad_replies)
     authored  folder of the project's own replies with tactics (default: data/annotated_replies)
     canaries  bad replies that the second judge's card measures (default: data/bad_replies)
+    annotated folder of sentences in people's way of writing (default: data/annotated_sentences)
     encoder   folder of a sentence-transformers model (default: the installed all-MiniLM-L6-v2)
     name      name of that model (default: sentence-transformers/all-MiniLM-L6-v2)
     epochs    passes over the replies (default 2)
@@ -48,9 +49,10 @@ _log = logging.getLogger(__name__)
 _PACKAGE_WEIGHTS = Path(__file__).parent / "graders" / "weights"
 _AUTHORED = Path(__file__).parents[1] / "data" / "annotated_replies"
 _PAIRS = Path(__file__).parents[1] / "data" / "bad_replies"
-_PATHS = ("upstream", "output", "authored", "encoder", "comments", "pairs", "canaries")
+_PATHS = ("upstream", "output", "authored", "encoder", "comments", "pairs", "canaries", "annotated")
 _CANARIES = _PAIRS / "canaries.jsonl"
 _PARTS = ("all", "parts", "second")
+_ANNOTATED = Path(__file__).parents[1] / "data" / "annotated_sentences"
 _NUMBERS = {"epochs": 1, "seed": 0}
 """Whole-number keys and their lowest value."""
 
@@ -65,6 +67,7 @@ class FitCommand:
     comments: Path | None = None
     pairs: Path = _PAIRS
     canaries: Path = _CANARIES
+    annotated: Path = _ANNOTATED
     encoder: Path | None = None
     name: str = DEFAULT_ENCODER
     epochs: int = TrainingSettings.epochs
@@ -111,13 +114,13 @@ def _fit_parts(command: FitCommand, folder: Path) -> None:
 
 def _fit_heads(command: FitCommand, folder: Path) -> None:
     """Adapter, tactic heads and rating heads."""
-    corpus = read_corpus(command.upstream, command.authored)
+    corpus = read_corpus(command.upstream, command.authored, command.annotated)
     share = 100 * agreement(corpus.replies)
     _log.info("%d replies; %.2f%% split as released", len(corpus.replies), share)
     settings = FitSettings(
         training=TrainingSettings(epochs=command.epochs, seed=command.seed), seed=command.seed
     )
-    fitter = Fitter(folder, command.name, settings)
+    fitter = Fitter(folder, command.name, settings, corpus.annotated)
     held_out = cross_fit(fitter, corpus.replies, corpus.authored, progress)
     fit = fitter.fit(corpus.replies, corpus.authored, progress("all replies"))
     publish(fit, held_out, corpus, settings, command.output)

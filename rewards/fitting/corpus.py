@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from rewards.errors import DataError
+from rewards.fitting.annotated import AnnotatedSentence, read_annotated
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.text import split_sentences
 from rewards.types import DIMENSIONS
@@ -71,15 +72,18 @@ class Corpus(NamedTuple):
     people: list[HumanReply]
     experts: list[dict[str, tuple[float, ...]]]
     """For each expert the ratings of conversations, in the order of DIMENSIONS."""
+    annotated: Sequence[AnnotatedSentence] = ()
+    """The project's own, in people's way of writing."""
 
 
-def read_corpus(upstream: Path, authored: Path) -> Corpus:
+def read_corpus(upstream: Path, authored: Path, annotated: Path) -> Corpus:
     """All of it. Raises DataError, naming the file, for one that is missing or broken."""
     return Corpus(
         read_replies(upstream),
         read_authored_replies(authored),
         read_human_replies(upstream),
         read_expert_ratings(upstream),
+        read_annotated(annotated),
     )
 
 

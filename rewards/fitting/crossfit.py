@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rewards.errors import GraderError
 from rewards.fitting.corpus import CorpusReply
 from rewards.fitting.degenerate import Degenerate, probes
-from rewards.fitting.fitter import Fit, Fitter, Linear, split, stack
+from rewards.fitting.fitter import Fit, Fitter, Linear, sentence_features
 from rewards.fitting.metrics import Floats
 from rewards.graders.embedded.encoder import ContextEncoder
 from rewards.graders.embedded.heads import Heads, new_heads, save_heads
@@ -178,8 +178,8 @@ def _tag(fit: Fit, replies: Sequence[CorpusReply], chosen: NDArray[np.bool_]) ->
     )
     if not len(rows):
         return Tagged(rows, np.zeros((0, fit.tactics.coef.shape[1])))
-    vectors = stack(fit.encoder.encode([split(replies[i]) for i in rows]))
-    return Tagged(rows, fit.tactics.scores(vectors))
+    x = sentence_features(fit.encoder, [replies[i].sentences for i in rows])
+    return Tagged(rows, fit.tactics.scores(x))
 
 
 def _join_tagged(parts: Sequence[Tagged], replies: Sequence[CorpusReply]) -> Tagged:

@@ -39,8 +39,9 @@ class TrainingSettings:
     """Tokens a step, padding included."""
     rating_weight: float = 1.0
     """Weight of the ratings' loss beside that of the tactics."""
-    hide_seeker: float = 0.4
-    """Share of replies shown without the seeker's message, as taggers often have none."""
+    hide_seeker: float = 0.6
+    """Share of rated replies shown without the seeker's message. Only these teach tactics, as the
+    tagger never reads that message; a reply without ratings is always shown so."""
     seed: int = 0
 
 
@@ -65,9 +66,6 @@ class Trained(NamedTuple):
 
     modules: Mapping[str, LowRank]
     scale: float
-    tactic_coef: NDArray[np.float32]
-    """[tactics, dim]"""
-    tactic_intercept: NDArray[np.float32]
 
 
 def fine_tune(
@@ -76,7 +74,7 @@ def fine_tune(
     settings: TrainingSettings,
     advance: Callable[[int, int], None],
 ) -> Trained:
-    """Learn a low-rank change of `model` and the tactic heads on top of it.
+    """Learn a low-rank change of `model`; the heads it is learnt with are given up.
 
     `model` is changed in place and not usable afterwards. `advance(done, all)` is called after
     every step. Deterministic for equal arguments on one machine.
@@ -112,8 +110,9 @@ def fine_tune(
         anneal_strategy="linear",
     )
     for step, batch in enumerate(plan, 1):
-        shown = [_shown(examples[i], settings, rng) for i in batch]
-        loss = heads.loss(adapted, [examples[i] for i in batch], shown, settings.rating_weight)
+        windows = [shown(examples[i], settings, rng) for i in batch]
+        taught = [learnt(examples[i], window) for i, window in zip(batch, windows, strict=True)]
+        loss = heads.loss(adapted, taught, windows, settings.rating_weight)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(changed, 1.0)
@@ -123,8 +122,6 @@ def fine_tune(
     return Trained(
         modules=_changes(adapted),
         scale=scale,
-        tactic_coef=heads.tactics.weight.detach().numpy().copy(),
-        tactic_intercept=heads.tactics.bias.detach().numpy().copy(),
     )
 
 
@@ -219,8 +216,15 @@ def _plan(
         yield from batches
 
 
-def _shown(example: Example, settings: TrainingSettings, rng: random.Random) -> Window:
-    return example.bare_window if rng.random() < settings.hide_seeker else example.window
+def shown(example: Example, settings: TrainingSettings, rng: random.Random) -> Window:
+    """The window that a step reads, drawn from `rng`."""
+    hidden = example.ratings is None or rng.random() < settings.hide_seeker
+    return example.bare_window if hidden else example.window
+
+
+def learnt(example: Example, window: Window) -> Example:
+    """What a reply teaches as it is shown: no tactics beside the seeker's message."""
+    return example if window == example.bare_window else example._replace(tactics=None)
 
 
 def _changes(adapted: Any) -> dict[str, LowRank]:

@@ -15,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 
+from rewards.fitting.annotated import AnnotatedSentence
 from rewards.fitting.corpus import CorpusReply
 from rewards.fitting.degenerate import Labelled, labelled
 from rewards.fitting.finetune import Example, TrainingSettings, fine_tune
 from rewards.fitting.metrics import Bools, Floats
+from rewards.fitting.tactic_heads import HeadSettings, fit_heads, gather
 from rewards.graders.embedded.adapter import Adapter, save_adapter
 from rewards.graders.embedded.encoder import ContextEncoder, load_model, weights_hash
-from rewards.graders.embedded.judge import judge_features
-from rewards.protocols import EncodedReply, SplitReply
+from rewards.graders.embedded.judge import manner_features
+from rewards.graders.embedded.sentence_cues import tagger_features
+from rewards.protocols import Encoder, SplitReply
 from rewards.tactics import TACTIC_NAMES
 
 
@@ -39,6 +42,8 @@ class FitSettings:
     """Strength of the rating heads' L2 penalty, on standardised features."""
     members: int = 8
     """Rating heads fitted on resampled conversations; their disagreement is the uncertainty."""
+    heads: HeadSettings = field(default_factory=HeadSettings)
+    """Of tactics, fitted after the encoder."""
     seed: int = 0
 
 
@@ -68,8 +73,18 @@ class Fit(NamedTuple):
 class Fitter:
     """Fits graders on top of the encoder in one folder."""
 
-    def __init__(self, folder: Path, name: str, settings: FitSettings) -> None:
-        """Raises ConfigError when `folder` holds no encoder."""
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        settings: FitSettings,
+        annotated: Sequence[AnnotatedSentence] = (),
+    ) -> None:
+        """`annotated` takes part in every fit of tactic heads, never in one of the encoder.
+
+        Raises ConfigError when `folder` holds no encoder.
+        """
+        self._annotated = annotated
         self._folder, self._name, self.settings = folder, name, settings
         self._plain = self._encoder(None)
 
@@ -98,10 +113,9 @@ class Fitter:
             )
         encoder = self._encoder(adapter)
         ratings = self._fit_ratings(encoder, replies, bad)
-        tactics = Linear(
-            trained.tactic_coef[None].astype(np.float64),
-            trained.tactic_intercept[None].astype(np.float64),
-        )
+        known = gather(encoder, replies, authored, self._annotated)
+        coef, intercept = fit_heads(known, self.settings.heads)
+        tactics = Linear(coef[None], intercept[None])
         return Fit(adapter, encoder, tactics, ratings)
 
     def _encoder(self, adapter: Adapter | None) -> ContextEncoder:
@@ -189,7 +203,7 @@ def _split_bad(item: Labelled) -> SplitReply:
 
 def rating_features(encoder: ContextEncoder, replies: Sequence[SplitReply]) -> Floats:
     """[replies, features] of the judge."""
-    return judge_features(encoder.encode(replies), replies).astype(np.float64)
+    return manner_features(encoder, replies).astype(np.float64)
 
 
 def indicator(tactics: Sequence[frozenset[str]]) -> Bools:
@@ -202,9 +216,11 @@ def tactic_labels(replies: Sequence[CorpusReply], rows: NDArray[np.int64]) -> Bo
     return np.concatenate([indicator(replies[i].tactics or ()) for i in rows])
 
 
-def stack(encoded: Sequence[EncodedReply]) -> NDArray[np.float32]:
-    """[all sentences, dim]."""
-    return np.concatenate([reply.sentences_SD for reply in encoded])
+def sentence_features(encoder: Encoder, replies: Sequence[tuple[str, ...]]) -> NDArray[np.float32]:
+    """[all sentences, features] of the tagger, for replies as tuples of sentences."""
+    encoded = encoder.encode([SplitReply("", sentences) for sentences in replies])
+    vectors = np.concatenate([reply.sentences_SD for reply in encoded])
+    return tagger_features(vectors, [text for sentences in replies for text in sentences])
 
 
 def calibrate(truth: Bools, scores: Floats) -> Floats:

@@ -14,6 +14,8 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
+THRESHOLDS = np.concatenate([[0.01, 0.02, 0.03, 0.05, 0.075], np.linspace(0.1, 0.9, 33)])
+"""Cut-offs that are tried; fine at the low end, where those of rare tactics lie."""
 
 
 def tactic_scores(truth: Bools, found: Bools) -> dict[str, NDArray[Any]]:
@@ -39,13 +41,17 @@ def resampled_scores(
     return _scores(*(weights @ cell for cell in counts))
 
 
-def best_thresholds(truth: Bools, probabilities: Floats) -> Floats:
-    """For each tactic (column), the probability cut-off in [0.1, 0.9] with the best macro-F1."""
-    grid = np.linspace(0.1, 0.9, 33)
+def best_thresholds(truth: Bools, probabilities: Floats, parts: Sequence[Bools] = ()) -> Floats:
+    """For each tactic (column), the probability cut-off in `THRESHOLDS` with the best macro-F1.
+
+    With `parts`, masks [sentences], the best mean over parts, each counting the same.
+    """
+    chosen = parts or (np.ones(len(truth), bool),)
     best = []
     for wanted, stated in zip(truth.T, probabilities.T, strict=True):
-        scores = tactic_scores(wanted[:, None], stated[:, None] >= grid)
-        best.append(grid[np.argmax(scores["macro_f1"])])
+        found = stated[:, None] >= THRESHOLDS
+        scores = [tactic_scores(wanted[own, None], found[own])["macro_f1"] for own in chosen]
+        best.append(THRESHOLDS[np.argmax(np.mean(scores, axis=0))])
     return np.array(best)
 
 

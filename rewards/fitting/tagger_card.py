@@ -12,7 +12,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from rewards.fitting.corpus import Corpus, CorpusReply, HumanReply
 from rewards.fitting.crossfit import HeldOut
-from rewards.fitting.fitter import calibrate, indicator, stack, tactic_labels
+from rewards.fitting.fitter import calibrate, indicator, sentence_features, tactic_labels
 from rewards.fitting.metrics import (
     Bools,
     Floats,
@@ -23,7 +23,7 @@ from rewards.fitting.metrics import (
     tactic_scores,
 )
 from rewards.graders.embedded.heads import Heads
-from rewards.protocols import Encoder, SplitReply
+from rewards.protocols import Encoder
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 
 NEIGHBOURS = (
@@ -139,10 +139,10 @@ def _human(
     heads: Heads, people: Sequence[HumanReply], encoder: Encoder
 ) -> tuple[Bools, Floats, NDArray[np.int64]]:
     """Labels and probabilities [sentences, tactics], and the reply of each sentence."""
-    vectors = stack(encoder.encode([SplitReply("", reply.sentences) for reply in people]))
+    x = sentence_features(encoder, [reply.sentences for reply in people])
     truth = np.concatenate([indicator(reply.tactics) for reply in people])
     sizes = [len(reply.sentences) for reply in people]
-    return truth, heads.probabilities(vectors), np.repeat(np.arange(len(people)), sizes)
+    return truth, heads.probabilities(x), np.repeat(np.arange(len(people)), sizes)
 
 
 def _unseen_texts(

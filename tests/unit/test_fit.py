@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from scipy.special import expit
 
 from rewards.errors import ConfigError, DataError
 from rewards.fit import main, parse
+from rewards.fit_tagger import measure
+from rewards.fitting.annotated import read_annotated
 from rewards.fitting.corpus import (
     Corpus,
     CorpusReply,
@@ -23,7 +26,7 @@ from rewards.fitting.corpus import (
 )
 from rewards.fitting.crossfit import FOLDS, HeldOut, assign_groups, cross_fit
 from rewards.fitting.degenerate import labelled, probes
-from rewards.fitting.finetune import TrainingSettings
+from rewards.fitting.finetune import Example, TrainingSettings, learnt, shown
 from rewards.fitting.fitter import Fit, FitSettings, Fitter, calibrate
 from rewards.fitting.metrics import (
     best_thresholds,
@@ -35,11 +38,23 @@ from rewards.fitting.metrics import (
     tactic_scores,
 )
 from rewards.fitting.publish import publish
+from rewards.fitting.tactic_heads import (
+    ANNOTATED,
+    RELEASED,
+    HeadSettings,
+    Sentences,
+    fit_heads,
+    folds_by_group,
+    gather,
+    held_out_scores,
+)
 from rewards.fitting.tagger_card import tagging_card
 from rewards.graders.embedded.adapter import load_adapter
-from rewards.graders.embedded.encoder import ContextEncoder
+from rewards.graders.embedded.encoder import ContextEncoder, HashingEncoder
 from rewards.graders.embedded.judge import NO_PARTS, OUTPUTS, EmbeddedJudge
+from rewards.graders.embedded.sentence_cues import NUM_CUES
 from rewards.graders.embedded.tagger import EmbeddedTagger
+from rewards.graders.embedded.windows import Window
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, Message, Rating, Reply, Tagging
 
@@ -332,6 +347,107 @@ def test_thresholds_separate() -> None:
     truth = np.array([[True], [True], [False], [False]])
     (threshold,) = best_thresholds(truth, np.array([[0.9], [0.8], [0.3], [0.2]]))
     assert 0.3 < threshold <= 0.8
+
+
+def test_thresholds_go_down_to_one_percent() -> None:
+    truth = np.array([[True], [True], [False], [False]])
+    (threshold,) = best_thresholds(truth, np.array([[0.03], [0.02], [0.005], [0.001]]))
+    assert threshold in (0.01, 0.02)
+
+
+def test_parts_count_the_same_for_a_threshold() -> None:
+    """Many rows want a low cut-off, few a high one; each part counts once."""
+    truth = np.array([[True]] * 90 + [[False]] * 10 + [[True], [False], [False], [False]])
+    stated = np.array([[0.3]] * 90 + [[0.2]] * 10 + [[0.8], [0.5], [0.5], [0.5]])
+    parts = [np.arange(len(truth)) < 100, np.arange(len(truth)) >= 100]
+    assert best_thresholds(truth, stated)[0] <= 0.3
+    second = truth[100:], stated[100:]
+    assert best_thresholds(truth, stated, parts[1:]) == best_thresholds(*second)
+    both = best_thresholds(truth, stated, parts)[0]
+    assert 0.2 < both <= 0.3
+
+
+def labelled_sentences(count: int = 300) -> Sentences:
+    """Released ones show tactic 0 in one feature, annotated ones tactic 1 in a cue."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(count, 4 + NUM_CUES)).astype(np.float32)
+    truth = np.zeros((count, len(TACTIC_NAMES)), bool)
+    truth[:, 0], truth[:, 1] = x[:, 0] > 0, x[:, 4] > 0
+    source = np.where(np.arange(count) % 3 == 0, ANNOTATED, RELEASED)
+    return Sentences(x, truth, source, np.array([f"c{i // 4}" for i in range(count)]))
+
+
+def test_tactic_heads_learn_from_vectors_and_cues() -> None:
+    known = labelled_sentences()
+    coef, intercept = fit_heads(known, HeadSettings())
+    found = known.x @ coef.T + intercept > 0
+    assert (found[:, :2] == known.truth[:, :2]).mean() > 0.9
+    assert not found[:, 2:].any()
+    again = fit_heads(known, HeadSettings())
+    assert np.array_equal(coef, again[0])
+    other = fit_heads(known, HeadSettings(annotated=0.0))[0]
+    assert not np.allclose(coef, other), "the weight of a source counts"
+
+
+def test_held_out_heads_have_not_seen_the_conversation() -> None:
+    known = labelled_sentences()
+    folds = folds_by_group(known, 3, seed=0)
+    assert all(len(set(folds[known.group == name])) == 1 for name in set(known.group))
+    folds[known.source == RELEASED] = -1
+    scores = held_out_scores(known, HeadSettings(), folds)
+    assert not scores[folds == -1].any()
+    coef, intercept = fit_heads(known.rows(folds != 1), HeadSettings())
+    assert np.allclose(scores[folds == 1], known.x[folds == 1] @ coef.T + intercept)
+
+
+def test_heads_alone_are_measured_on_unseen_conversations_and_systems() -> None:
+    everything = Corpus(corpus(), AUTHORED, PEOPLE, EXPERTS)
+    known = gather(HashingEncoder(), corpus(), AUTHORED, ())
+    held_out, found = measure(known, everything, SETTINGS)
+    released = known.source == RELEASED
+    assert released.sum() == len(known.truth) - 1 == 2 * len(corpus())
+    for tagged in held_out.tagged.values():
+        assert tagged.rows.tolist() == list(range(len(corpus())))
+    scores = held_out.tagged["conversation"].scores
+    assert np.array_equal(scores, found.scores[released])
+    assert not np.array_equal(scores, held_out.tagged["system"].scores)
+    agree = (scores > 0) == known.truth[released]
+    assert agree.mean() > 0.9
+
+
+def test_annotated_sentences_are_those_both_passes_agree_on(root: Path, tmp_path: Path) -> None:
+    found = read_annotated(root / "data" / "annotated_sentences")
+    assert len(found) == 233
+    assert all(0 <= one.position < len(one.reply) for one in found)
+    row = {"seeker": "s", "reply": "Go. Rest.", "sentence": "Rest.", "first": ["advice"]}
+    lines = [{**row, "second": ["advice"]}, {**row, "second": []}]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    (one,) = read_annotated(tmp_path)
+    assert (one.reply, one.position, one.tactics) == (("Go.", "Rest."), 1, {"advice"})
+    (tmp_path / "a.jsonl").write_text(json.dumps({**row, "second": ["advise"]}))
+    with pytest.raises(DataError, match=r"a\.jsonl:1: unknown tactic 'advise'"):
+        read_annotated(tmp_path)
+    (tmp_path / "a.jsonl").write_text("{}")
+    with pytest.raises(DataError, match=r"a\.jsonl:1: not in the form"):
+        read_annotated(tmp_path)
+    with pytest.raises(DataError, match=r"no \*\.jsonl"):
+        read_annotated(tmp_path / "none")
+
+
+def test_tactics_are_learnt_from_the_bare_reply() -> None:
+    bare = Window(0, [1, 2], [0, 1], [-1, 0])
+    with_seeker = Window(0, [1, 5, 2], [0, 0, 1], [-1, -1, 0])
+    labels = np.ones((1, len(TACTIC_NAMES)), np.float32)
+    example = Example(with_seeker, bare, (0,), labels, np.zeros(7, np.float32))
+    assert learnt(example, bare) is example
+    assert learnt(example, with_seeker).tactics is None
+    rng = random.Random(0)
+    unrated = example._replace(ratings=None)
+    assert {id(shown(unrated, TrainingSettings(), rng)) for _ in range(20)} == {id(bare)}
+    assert {id(shown(example, TrainingSettings(), rng)) for _ in range(20)} == {
+        id(bare),
+        id(with_seeker),
+    }
 
 
 def test_spearman_by_hand() -> None:

@@ -26,6 +26,7 @@ from rewards.graders.embedded.encoder import ContextEncoder, HashingEncoder
 from rewards.graders.embedded.heads import Heads, load_heads, save_heads, shipped_card
 from rewards.graders.embedded.judge import FEATURES as REPLY_FEATURES
 from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge, judge_features
+from rewards.graders.embedded.sentence_cues import NUM_CUES, sentence_cues
 from rewards.graders.embedded.tagger import FEATURES as SENTENCE_FEATURES
 from rewards.graders.embedded.tagger import EmbeddedTagger
 from rewards.protocols import EmpathyJudge, EncodedReply, SplitReply, TacticTagger
@@ -84,7 +85,7 @@ def make_heads(encoder: HashingEncoder, outputs: Sequence[str], features: str, s
 @pytest.fixture
 def tagger_file(tmp_path: Path) -> Path:
     path = tmp_path / "tagger.npz"
-    heads = make_heads(HashingEncoder(), TACTIC_NAMES, SENTENCE_FEATURES, size=64)
+    heads = make_heads(HashingEncoder(), TACTIC_NAMES, SENTENCE_FEATURES, size=64 + NUM_CUES)
     save_heads(heads, {"part": "tagger"}, path)
     return path
 
@@ -143,7 +144,7 @@ def test_weights_for_something_else_are_refused(
 
 
 def test_heads_of_another_adapter_are_refused(tmp_path: Path) -> None:
-    heads = make_heads(HashingEncoder(), TACTIC_NAMES, SENTENCE_FEATURES, size=64)
+    heads = make_heads(HashingEncoder(), TACTIC_NAMES, SENTENCE_FEATURES, size=64 + NUM_CUES)
     save_heads(replace(heads, encoder_adapter="abc"), {}, tmp_path / "tagger.npz")
     with pytest.raises(ConfigError, match="fitted for encoder adapter abc, but none is in use"):
         EmbeddedTagger(HashingEncoder(), str(tmp_path / "tagger.npz"))
@@ -290,8 +291,8 @@ def test_graders_answer_in_order_and_fail_on_nothing(encoder: ContextEncoder) ->
     assert asyncio.run(EmbeddedTagger(encoder).tag([])) == []
 
 
-def test_tagger_and_judge_read_the_same(tagger_file: Path, judge_file: Path) -> None:
-    """Equal requests, so that the encoder's cache serves the second of them."""
+def test_only_the_judge_reads_the_seeker(tagger_file: Path, judge_file: Path) -> None:
+    """Two requests a reply: tags belong to the reply, ratings to the reply in its conversation."""
     encoder = CountingEncoder()
     scorer = ReplyScorer(
         EmbeddedTagger(encoder, str(tagger_file)), EmbeddedJudge(encoder, str(judge_file), "none")
@@ -301,9 +302,39 @@ def test_tagger_and_judge_read_the_same(tagger_file: Path, judge_file: Path) -> 
     assert [s.status for s in signals] == [Status.OK, Status.OK]
     assert len(encoder.asked) == 4
     assert set(encoder.asked) == {
-        SplitReply(TIRED[0].content, ("Rest.", "Why?")),
-        SplitReply(TIRED[0].content, ("Rest.", "So?")),
+        SplitReply(seeker, ("Rest.", last))
+        for seeker in ("", TIRED[0].content)
+        for last in ("Why?", "So?")
     }
+
+
+def test_one_reply_has_one_set_of_tags(encoder: ContextEncoder) -> None:
+    tagger = EmbeddedTagger(encoder)
+    other = (Message("seeker", "My landlord sold the house and I have a week to leave."),)
+    replies = [Reply(history=history, text=GOOD) for history in ((), TIRED, other)]
+    taggings = [t for t in tagger.grade_now(replies) if isinstance(t, Tagging)]
+    assert len(taggings) == 3
+    first, *rest = taggings
+    for tagging in rest:
+        for mine, theirs in zip(tagging.sentences, first.sentences, strict=True):
+            assert mine.tactics == theirs.tactics
+            assert mine.probabilities == pytest.approx(theirs.probabilities, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "plain"),
+    [
+        ("Did you sleep?", "You slept."),
+        ("In my opinion she left.", "She left."),
+        ("I hope it rains.", "It rains."),
+        ("I lost the job.", "The job ended."),
+        ("You should rest.", "They rest."),
+        ("I\u2019ve been there.", "There it is."),
+    ],
+)
+def test_cues_see_turns_of_phrase(sentence: str, plain: str) -> None:
+    assert len(sentence_cues(sentence)) == len(sentence_cues("")) == NUM_CUES
+    assert sum(sentence_cues(sentence)[:-3]) > sum(sentence_cues(plain)[:-3])
 
 
 class FailingTagger:

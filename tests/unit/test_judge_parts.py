@@ -26,7 +26,10 @@ from rewards.types import DIMENSIONS, Message, Rating, Reply
 
 DOG = "My dog died last night."
 FRANCE = "What is the capital of France?"
-ABOUT_DOG = "I am so sorry about your dog. Losing a companion like that leaves such a gap. What was he like?"
+ABOUT_DOG = (
+    "I am so sorry about your dog. Losing a companion like that leaves such a gap. What was "
+    "he like?"
+)
 ABOUT_JOB = (
     "I'm so sorry about the job. Being passed over like that hurts, and your anger makes sense. "
     "What happened in the meeting?"

@@ -86,6 +86,11 @@ class Bert(nn.Module):
             hidden = layer(hidden, mask)
         return Encoded(hidden)
 
+    def join(self) -> None:
+        """Make attention quicker, once the weights are final, in value and number format."""
+        for layer in self.encoder["layer"]:  # type: ignore[union-attr]
+            layer.join()
+
 
 class _Embeddings(nn.Module):
     def __init__(self, size: BertSize) -> None:
@@ -111,19 +116,35 @@ class _Layer(nn.Module):
         self.attention = nn.ModuleDict(
             {"self": nn.ModuleDict(linear), "output": _residual(dim, dim, size.layer_norm_eps)}
         )
+        self._joined: tuple[Tensor, Tensor] | None = None
         self.intermediate = nn.ModuleDict({"dense": _Linear(dim, size.intermediate_size)})
         self.output = _residual(size.intermediate_size, dim, size.layer_norm_eps)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        own: Any = self.attention["self"]
         query, key, value = (
-            own[name](hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for name in ("query", "key", "value")
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self._maps(hidden)
         )
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         hidden = _add(self.attention["output"], seen.transpose(1, 2).flatten(2), hidden)
         wide = functional.gelu(self.intermediate["dense"](hidden))
         return _add(self.output, wide, hidden)
+
+    def join(self) -> None:
+        """Make one map of those to query, key and value; weights must not change afterwards."""
+        own: Any = self.attention["self"]
+        maps = [own[name] for name in ("query", "key", "value")]
+        self._joined = (
+            torch.cat([one.weight for one in maps]).detach(),
+            torch.cat([one.bias for one in maps]).detach(),
+        )
+
+    def _maps(self, hidden: Tensor) -> tuple[Tensor, ...]:
+        """Query, key and value, each [batch, tokens, hidden]."""
+        if self._joined is not None:
+            joined: tuple[Tensor, ...] = functional.linear(hidden, *self._joined).chunk(3, dim=-1)
+            return joined
+        own: Any = self.attention["self"]
+        return tuple(own[name](hidden) for name in ("query", "key", "value"))
 
 
 def _residual(inputs: int, outputs: int, eps: float) -> nn.ModuleDict:

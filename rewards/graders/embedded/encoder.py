@@ -1,7 +1,7 @@
 """The encoder behind the embedded graders: replies in, vectors of sentences and replies out.
 
-all-MiniLM-L6-v2 with a fitted low-rank adapter reads a whole reply after the seeker's message. One
-pass serves tagger and judge; a reply seen before costs a look-up.
+all-MiniLM-L6-v2 with a fitted low-rank adapter reads a whole reply: after the seeker's message for
+the judge, without it for the tagger. What was read before costs a look-up.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ContextEncoder:
         name: str,
         adapter: Adapter | None,
         dtype: str = "auto",
-        batch_tokens: int = 4096,
+        batch_tokens: int = 2048,
         num_threads: int | None = None,
         cache_size: int = 4000,
     ) -> None:
@@ -64,10 +64,8 @@ class ContextEncoder:
         self._batch_tokens = batch_tokens
         self._lock = threading.Lock()
         revision = weights_hash(Path(path))
-        if adapter is not None and (adapter.encoder_name, adapter.encoder_sha256) != (
-            name,
-            revision,
-        ):
+        wanted = (name, revision)
+        if adapter is not None and (adapter.encoder_name, adapter.encoder_sha256) != wanted:
             raise ConfigError(
                 f"the encoder adapter was fitted for {adapter.encoder_name} with weights "
                 f"{adapter.encoder_sha256[:12]}, but {name} with {revision[:12]} is in use; "
@@ -75,6 +73,8 @@ class ContextEncoder:
             )
         # Imported here: torch takes a second, and `rewards` is also used without any encoder.
         import torch
+
+        from rewards.graders.embedded.bert import Bert
 
         chosen = resolve_dtype(dtype)
         if num_threads is not None:
@@ -93,6 +93,8 @@ class ContextEncoder:
         if adapter is not None:
             adapter.apply(self._model)
         self._model.to(getattr(torch, chosen))
+        if isinstance(self._model, Bert):
+            self._model.join()
         self._dim = int(self._model.config.hidden_size)
         self._identity = GraderIdentity(
             kind="encoder",
@@ -127,7 +129,7 @@ class ContextEncoder:
         """Vectors of each reply, in order; a reply seen before costs a look-up.
 
         One call at a time computes. A second thread waits and then finds the first one's result
-        in the cache, which is how tagger and judge share one pass over the same replies. Raises
+        in the cache. Raises
         GraderError for a reply without a sentence or vectors that are not finite.
         """
         if not all(reply.sentences for reply in replies):

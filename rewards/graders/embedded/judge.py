@@ -73,13 +73,19 @@ class EmbeddedJudge(EmbeddedGrader[Rating]):
         return await asyncio.to_thread(self.grade_now, replies)
 
     def _grade(self, replies: Sequence[SplitReply]) -> Iterator[Rating]:
-        x = judge_features(self._encoder.encode(replies), replies)
+        x = manner_features(self._encoder, replies)
         scores = np.clip(self._heads.scores(x).astype(np.float64), LOWEST, HIGHEST)
         spread = self._heads.spread(x)[:, OUTPUTS.index(AGGREGATE)]
         for row, uncertainty in zip(scores.tolist(), spread.tolist(), strict=True):
             named = dict(zip(OUTPUTS, row, strict=True))
             aggregate = named.pop(AGGREGATE)
             yield Rating(dimensions=named, aggregate=aggregate, uncertainty=uncertainty)
+
+
+def manner_features(encoder: Encoder, replies: Sequence[SplitReply]) -> NDArray[np.float32]:
+    """float32 [replies, features]; the reply is read alone, in the pass that the tagger needs."""
+    bare = [reply._replace(seeker_turn="") for reply in replies]
+    return judge_features(encoder.encode(bare), replies)
 
 
 def judge_features(

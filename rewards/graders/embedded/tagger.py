@@ -1,4 +1,4 @@
-"""Tactic tagger: the vector of a sentence in its reply, and one calibrated head a tactic."""
+"""Tactic tagger: a sentence's vector in its reply and its cues, and a calibrated head a tactic."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from rewards.graders.embedded.base import EmbeddedGrader
 from rewards.graders.embedded.heads import load_heads
+from rewards.graders.embedded.sentence_cues import tagger_features
 from rewards.protocols import Encoder, SplitReply
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import Failure, Reply, TaggedSentence, Tagging
 
 WEIGHTS = "tagger.npz"
-FEATURES = "sentence-2"
+FEATURES = "sentence-3"
 """What the heads look at; raise the number with every change, fitted weights depend on it."""
 
 
@@ -35,9 +36,12 @@ class EmbeddedTagger(EmbeddedGrader[Tagging]):
         return await asyncio.to_thread(self.grade_now, replies)
 
     def _grade(self, replies: Sequence[SplitReply]) -> Iterator[Tagging]:
+        # Without the seeker's message: one reply has one set of tags, whoever asks.
+        bare = [reply._replace(seeker_turn="") for reply in replies]
         # Head by head on all sentences at once; a reply's rows are cut out again below.
-        vectors_SD = np.concatenate([e.sentences_SD for e in self._encoder.encode(replies)])
-        rows = iter(self._heads.probabilities(vectors_SD))
+        vectors_SD = np.concatenate([e.sentences_SD for e in self._encoder.encode(bare)])
+        texts = [text for reply in replies for text in reply.sentences]
+        rows = iter(self._heads.probabilities(tagger_features(vectors_SD, texts)))
         for reply in replies:
             yield Tagging(
                 sentences=tuple(self._tagged(text, next(rows)) for text in reply.sentences)
