@@ -291,8 +291,8 @@ def test_graders_answer_in_order_and_fail_on_nothing(encoder: ContextEncoder) ->
     assert asyncio.run(EmbeddedTagger(encoder).tag([])) == []
 
 
-def test_only_the_judge_reads_the_seeker(tagger_file: Path, judge_file: Path) -> None:
-    """Two requests a reply: tags belong to the reply, ratings to the reply in its conversation."""
+def test_tags_and_manner_are_read_in_one_pass(tagger_file: Path, judge_file: Path) -> None:
+    """Both belong to the reply alone, so the second of the two finds it in the cache."""
     encoder = CountingEncoder()
     scorer = ReplyScorer(
         EmbeddedTagger(encoder, str(tagger_file)), EmbeddedJudge(encoder, str(judge_file), "none")
@@ -301,11 +301,7 @@ def test_only_the_judge_reads_the_seeker(tagger_file: Path, judge_file: Path) ->
     signals = asyncio.run(scorer.score([request, request._replace(raw_reply="Rest. So?")]))
     assert [s.status for s in signals] == [Status.OK, Status.OK]
     assert len(encoder.asked) == 4
-    assert set(encoder.asked) == {
-        SplitReply(seeker, ("Rest.", last))
-        for seeker in ("", TIRED[0].content)
-        for last in ("Why?", "So?")
-    }
+    assert set(encoder.asked) == {SplitReply("", ("Rest.", last)) for last in ("Why?", "So?")}
 
 
 def test_one_reply_has_one_set_of_tags(encoder: ContextEncoder) -> None:
