@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics.habits import COUNTS, HABITS, habits
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
+from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
 from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.records import EvaluatedReply, replies_path
 from mint.evaluation.sources.requests import ReplyKey
@@ -21,6 +22,9 @@ HABIT = "habit/"
 SHOWN = (
     "empathy",
     "empathy_with_silence",
+    *PARTS,
+    HELD_DOWN,
+    *(f"{HELD_DOWN}/{name}" for name in VETOES),
     "tactics_per_turn",
     "stickiness",
     "lift",
@@ -74,6 +78,7 @@ def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
             **summarise(outcome.replies, settings),
             **own_sequence(outcome.replies, settings),
             **_habits(outcome.replies, settings),
+            **_tricks(outcome.replies, settings),
         }
         extra = own_sequence_null(outcome.replies, settings)
     if outcome.parse_failures:
@@ -100,6 +105,18 @@ def _habits(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> di
             [(c, row[name]) for c, row in rows], settings, share=name not in COUNTS
         )
         for name in HABITS
+    }
+
+
+def _tricks(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> dict[str, Estimate]:
+    """Share of rated replies held down by anything that is no part's veto, as held_down/<name>."""
+    rated = [(r.cluster, r.tricks) for r in replies if r.tricks is not None]
+    names = {name for _, tricks in rated for name in tricks} - set(VETOES)
+    return {
+        f"{HELD_DOWN}/{name}": clustered_mean(
+            [(c, float(name in tricks)) for c, tricks in rated], settings, share=True
+        )
+        for name in sorted(names)
     }
 
 

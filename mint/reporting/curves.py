@@ -54,4 +54,5 @@ CURVES = {
     part: [Curve(**{**said, "axis": Axis(**said["axis"])}) for said in curves]
     for part, curves in _TEXTS.items()
 }
-"""Part of a page -> its figures: reward, scaled, health, throughput, validations, batches."""
+"""Part of a page -> its figures: reward, scaled, parts, health, throughput, validations and
+batches."""

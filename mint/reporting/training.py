@@ -26,7 +26,9 @@ _PHASES = {
 def reward_section(data: ReportData) -> str:
     """The composite reward and its components."""
     components = [_component(data, name) for name in COMPONENTS]
-    body = _curves(data, [*CURVES["reward"], *components, *CURVES["scaled"]])
+    # Not every judge gives parts, and runs of earlier versions have not logged them.
+    parts = [curve for curve in CURVES["parts"] if data.has(*curve.keys)]
+    body = _curves(data, [*CURVES["reward"], *components, *parts, *CURVES["scaled"]])
     return section("reward", "Reward during training", body)
 
 

@@ -162,6 +162,35 @@ def test_replies_show_tactics_and_facts_show_the_run(page):
     assert "Its weight is 0: it is measured, not trained on." in page.text
 
 
+def test_parts_of_ratings_and_vetoes_are_shown(page):
+    assert "Relevance, coherence and harm" in page.text
+    assert "Ratings held down" in page.text
+    assert "held down: unrelated, copies seeker" in page.text
+    assert "relevance 0.70" in page.text
+    assert "Held down as unrelated" in page.text
+
+
+def test_a_run_without_parts_shows_none(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=2)
+    rows = [
+        {
+            key: value
+            for key, value in row.items()
+            if not key.startswith(("grader/part", "grader/h"))
+        }
+        for row in run.read_metrics()
+    ]
+    write_json_lines(run.metrics_path, rows)
+    samples = [
+        {key: value for key, value in row.items() if key not in ("parts", "tricks")}
+        for row in run.read_samples()
+    ]
+    write_json_lines(run.samples_path, samples)
+    text = Page(report.write_report(run).read_text(encoding="utf-8")).text
+    assert "Relevance, coherence and harm" not in text
+    assert "held down: unrelated, copies" not in text
+
+
 def test_a_step_without_a_number_leaves_a_gap(source):
     figure = re.search(r"<h3>Size of the updates</h3>.*?</figure>", source, re.DOTALL).group(0)
     path = re.search(r'class="line c0" d="([^"]+)"', figure).group(1)
@@ -316,7 +345,7 @@ def test_a_reward_models_score_stands_where_empathy_would(tmp_path):
         rows = read_json_lines(path)
         for row in rows:
             row["judge_logit"] = None if row["empathy"] is None else row["empathy"] - 8.0
-            row.update(empathy=None, dimensions={})
+            row.update(empathy=None, dimensions={}, parts={}, tricks=None)
         write_json_lines(path, rows)
         summary = read_json_if_there(run.path / f"evaluation/{label}.json")
         metrics = summarise(read_replies(path), settings)

@@ -16,6 +16,7 @@ from mint.config.schema import mint_config
 from mint.data.dataset import read_rows
 from mint.data.rows import row_messages
 from mint.evaluation.generation import Prompt
+from mint.evaluation.metrics.parts import HELD_DOWN, PARTS
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.records import (
     EvaluatedReply,
@@ -42,6 +43,8 @@ _SHOWN = (
     "composite",
     "empathy",
     "empathy_with_silence",
+    *PARTS,
+    HELD_DOWN,
     "kl",
     "tactics_per_turn",
     "stickiness",
@@ -177,6 +180,8 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             lines.append(f"  {warning}")
         for name in _SHOWN:
             metric = result.metrics[name]
+            if metric.mean is None and name in (*PARTS, HELD_DOWN):
+                continue  # Not every judge has parts.
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
             lines.append(f"  {name:<22}{mean}  {metric.interval}")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clus
 from mint.pages.html import interval, more, number, section, spaced, table, text, watch
 from mint.reporting.changes import Change, corrected, reach_of, verdicts_of
 from mint.reporting.comparison.contestants import System
-from mint.reporting.measures import MEASURES, OWN_MEASURES, Measure
+from mint.reporting.measures import MEASURES, OWN_MEASURES, RATING_PARTS, Measure
 from rewards.errors import DataError
 from rewards.types import DIMENSIONS
 
@@ -20,6 +20,7 @@ ALL_MEASURES = {**MEASURES, **OWN_MEASURES}
 MAIN = (
     "empathy",
     "empathy_with_silence",
+    *RATING_PARTS,
     "lift",
     "stickiness",
     "self_lift",
