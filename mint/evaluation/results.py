@@ -12,6 +12,7 @@ from mint.evaluation.metrics.habits import COUNTS, HABITS, habits
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
 from mint.evaluation.metrics.summary import summarise
+from mint.evaluation.people import read_people
 from mint.evaluation.records import EvaluatedReply, replies_path
 from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.estimates import Estimate, clustered_mean, clusters_of, few_clusters
@@ -174,7 +175,8 @@ def write_outcomes(
 
 
 def format_conditions(result: Mapping[str, Any]) -> str:
-    """A protocol's main numbers for people."""
+    """A protocol's main numbers for people, those of people's replies beside them."""
+    people = read_people().beside(result["graders"] if "graders" in result else {})
     lines = []
     for condition, row in result["conditions"].items():
         n = row["counts"]
@@ -199,5 +201,8 @@ def format_conditions(result: Mapping[str, Any]) -> str:
         for name in SHOWN:
             if name in row["metrics"] and row["metrics"][name]["mean"] is not None:
                 metric = Estimate(**row["metrics"][name])
-                lines.append(f"  {name:<22}{metric.mean:8.3f}  {metric.interval}")
+                beside = people.words(name, 3)
+                lines.append(
+                    f"  {name:<22}{metric.mean:8.3f}  {metric.interval}  {beside}".rstrip()
+                )
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.metrics.means import repeat_rates
+from mint.evaluation.people import Reference
 from mint.evaluation.statistics.estimates import few_clusters
 from mint.pages.bars import bar_pairs
 from mint.pages.html import (
@@ -27,6 +28,7 @@ from mint.pages.marks import legend
 from mint.reporting.changes import Change, reach_of
 from mint.reporting.data import ReportData
 from mint.reporting.measures import GROUPS, MEASURES, prevalence
+from mint.reporting.people import heading
 from rewards.tactics import TACTIC_NAMES
 
 _HEADLINES = ("composite", "empathy", "stickiness", "tactics_per_turn")
@@ -43,7 +45,7 @@ def outcome_section(data: ReportData) -> str:
     if data.comparison is None:
         return section("outcome", "What changed", _without_comparison(data))
     confidence = data.after["settings"]["confidence"] if data.after is not None else 0.95
-    body = [_words(data.comparison, confidence), _cards(data.comparison)]
+    body = [_words(data.comparison, confidence), _cards(data.comparison, data.people)]
     body.append(watch("Look out for", list(_warnings(data, data.comparison))))
     return section("outcome", "What changed", "".join(body))
 
@@ -59,7 +61,7 @@ def measures_section(data: ReportData) -> str:
         f"{settings['temperature']:g}. Intervals cover {settings['confidence']:.0%} and come from "
         f"{settings['resamples']:,} bootstrap resamples of whole scenarios (conversations where "
         "the data do not say which); differences are "
-        "paired by turn on the turns graded on both sides."
+        f"paired by turn on the turns graded on both sides. {text(data.people.note)}"
     )
     heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
     blocks = []
@@ -148,7 +150,7 @@ def _change(name: str, row: Mapping[str, Any]) -> str:
     )
 
 
-def _cards(comparison: Comparison) -> str:
+def _cards(comparison: Comparison, people: Reference) -> str:
     cards = []
     for name in _headlines(comparison):
         row, measure = comparison[name], MEASURES[name]
@@ -161,14 +163,18 @@ def _cards(comparison: Comparison) -> str:
             f'<p class="delta">{chip(result, result)} '
             f"{number(row['difference'], measure.digits, signed=True)}"
             f'<span class="muted interval-text">{_range(row, measure.digits)}</span></p>'
-            f'<p class="muted small">{text(measure.meaning)}</p></div>'
+            f'<p class="muted small">{text(measure.meaning)}</p>'
+            f'<p class="muted small people">{text(people.words(name, measure.digits))}</p></div>'
         )
     return f'<div class="grid stats">{"".join(cards)}</div>'
 
 
 def _row(data: ReportData, name: str) -> list[str]:
     measure = MEASURES[name]
-    shown = [measure.heading, *(number(value, measure.digits) for value in data.held_out(name))]
+    shown = [
+        heading(name, measure, data.people),
+        *(number(value, measure.digits) for value in data.held_out(name)),
+    ]
     row = None if data.comparison is None else data.comparison.get(name)
     if row is None or row["difference"] is None:
         return [*shown, "–", "–", "–"]

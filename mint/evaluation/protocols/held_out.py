@@ -18,6 +18,7 @@ from mint.data.rows import row_messages
 from mint.evaluation.generation import Prompt
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS
 from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.people import read_people
 from mint.evaluation.records import (
     EvaluatedReply,
     read_replies,
@@ -59,6 +60,8 @@ class EvaluationResult(NamedTuple):
     label: str
     replies: list[EvaluatedReply]
     metrics: dict[str, Estimate]
+    graders: dict[str, dict[str, Any]]
+    """"tagger" and "judge" -> identity."""
 
 
 def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationResult]:
@@ -120,10 +123,11 @@ def evaluate_model(
     ]
     scored = asyncio.run(_score(ReplyScorer(graders.tagger, graders.judge), items, weights))
     replies = [reply for reply, _ in scored]
-    result = EvaluationResult(label, replies, summarise(replies, settings))
+    metrics = summarise(replies, settings)
+    result = EvaluationResult(label, replies, metrics, identity_rows(graders))
     about = {
         "model": str(model_path),
-        "graders": identity_rows(graders),
+        "graders": result.graders,
         "settings": {**asdict(settings), "reward": asdict(weights)},
     }
     _write_result(Path(out_dir), result, about)
@@ -174,7 +178,9 @@ def write_comparison(
 def format_results(results: Sequence[EvaluationResult]) -> str:
     """A few lines for people: the main metrics with their intervals."""
     lines = []
+    figures = read_people()
     for result in results:
+        people = figures.beside(result.graders)
         lines.append(f"{result.label}: {len(result.replies)} replies")
         if warning := few_clusters(len(clusters_of(result.replies))):
             lines.append(f"  {warning}")
@@ -183,7 +189,8 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             if metric.mean is None and name in (*PARTS, HELD_DOWN):
                 continue  # Not every judge has parts.
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
-            lines.append(f"  {name:<22}{mean}  {metric.interval}")
+            beside = people.words(name, 3)
+            lines.append(f"  {name:<22}{mean}  {metric.interval}  {beside}".rstrip())
     return "\n".join(lines)
 
 
