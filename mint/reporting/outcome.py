@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.metrics.means import repeat_rates
+from mint.evaluation.metrics.parts import GUARDS_OF_EMPATHY
 from mint.evaluation.people import Reference
 from mint.evaluation.statistics.estimates import few_clusters
 from mint.pages.bars import bar_pairs
@@ -25,7 +26,7 @@ from mint.pages.html import (
     watch,
 )
 from mint.pages.marks import legend
-from mint.reporting.changes import Change, reach_of
+from mint.reporting.changes import NO_GAIN, Change, guarded, reach_of
 from mint.reporting.data import ReportData
 from mint.reporting.measures import GROUPS, MEASURES, prevalence
 from mint.reporting.people import heading
@@ -119,8 +120,9 @@ def _words(comparison: Comparison, confidence: float) -> str:
         f"{composite['num_conversations']} conversations that were not trained on. Brackets hold "
         f"the {confidence:.0%} interval of the difference."
     )
-    changes = (_change(name, comparison[name]) for name in _headlines(comparison))
-    return f'{listed(changes, "summary")}<p class="lead">{scope}</p>'
+    changes = _changes(comparison)
+    said = (_change(name, comparison, changes[name]) for name in _headlines(comparison))
+    return f'{listed(said, "summary")}<p class="lead">{scope}</p>'
 
 
 def _headlines(comparison: Comparison) -> tuple[str, ...]:
@@ -130,12 +132,17 @@ def _headlines(comparison: Comparison) -> tuple[str, ...]:
     return tuple("judge_logit" if name == "empathy" else name for name in _HEADLINES)
 
 
-def _change(name: str, row: Mapping[str, Any]) -> str:
+def _changes(comparison: Comparison) -> dict[str, Change]:
+    return guarded({name: Change.of(row) for name, row in comparison.items()})
+
+
+def _change(name: str, comparison: Comparison, change: Change) -> str:
+    row = comparison[name]
     title, digits = MEASURES[name].title, MEASURES[name].digits
     if row["difference"] is None:
         return f"{title}: not known on both sides."
     before, after = number(row["before"], digits), number(row["after"], digits)
-    clear = Change.of(row).excludes_zero
+    clear = change.excludes_zero
     if clear is None:
         return f"{title} went from {before} to <b>{after}</b>; too few data for an interval."
     if not clear:
@@ -143,6 +150,8 @@ def _change(name: str, row: Mapping[str, Any]) -> str:
             f"{title} shows <b>no clear change</b>: {before} before, {after} after, and "
             f"the interval {_range(row, digits)} includes 0."
         )
+    if change.verdict(MEASURES[name].better).startswith(NO_GAIN):
+        return _no_gain(name, comparison, change)
     moved = "rose" if row["difference"] > 0 else "fell"
     return (
         f"{title} <b>{moved} from {before} to {after}</b>, and the interval "
@@ -150,11 +159,28 @@ def _change(name: str, row: Mapping[str, Any]) -> str:
     )
 
 
+def _no_gain(name: str, comparison: Comparison, change: Change) -> str:
+    """What is said instead of a rise: the parts that fell, and what that makes of the rating."""
+    fallen = []
+    for part in change.spoiled_by:
+        row, digits = comparison[part], MEASURES[part].digits
+        fallen.append(
+            f"{MEASURES[part].title} <b>fell from {number(row['before'], digits)} to "
+            f"{number(row['after'], digits)}</b> (interval {_range(row, digits)})"
+        )
+    row, digits = comparison[name], MEASURES[name].digits
+    return (
+        f"{' and '.join(fallen)}. The judge's {number(row['after'], digits)} for "
+        f"{MEASURES[name].title.lower()}, {number(row['before'], digits)} before, is therefore "
+        "<b>no gain</b>: replies that answer less or make less sense please the judge more."
+    )
+
+
 def _cards(comparison: Comparison, people: Reference) -> str:
-    cards = []
+    cards, changes = [], _changes(comparison)
     for name in _headlines(comparison):
         row, measure = comparison[name], MEASURES[name]
-        result = Change.of(row).verdict(measure.better)
+        result = changes[name].verdict(measure.better)
         cards.append(
             f'<div class="card stat"><h3>{measure.title}</h3>'
             f'<p class="big"><span class="from">{number(row["before"], measure.digits)}</span>'
@@ -171,14 +197,12 @@ def _cards(comparison: Comparison, people: Reference) -> str:
 
 def _row(data: ReportData, name: str) -> list[str]:
     measure = MEASURES[name]
-    shown = [
-        heading(name, measure, data.people),
-        *(number(value, measure.digits) for value in data.held_out(name)),
-    ]
-    row = None if data.comparison is None else data.comparison.get(name)
-    if row is None or row["difference"] is None:
+    values = [number(value, measure.digits) for value in data.held_out(name)]
+    shown = [heading(name, measure, data.people), *values]
+    changes = {} if data.comparison is None else _changes(data.comparison)
+    if name not in changes or changes[name].difference is None:
         return [*shown, "–", "–", "–"]
-    change = Change.of(row)
+    change = changes[name]
     result = change.verdict(measure.better)
     shown.append(number(change.difference, measure.digits, signed=True))
     if change.low is None:
@@ -199,10 +223,15 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
     if warning := few_clusters(clusters):
         yield warning
     verdicts = {
-        name: Change.of(comparison[name]).verdict(MEASURES[name].better)
-        for name in ("distinct_2", "stickiness", "empathy", "empathy_with_silence")
-        if name in comparison
+        name: change.verdict(MEASURES[name].better)
+        for name, change in _changes(comparison).items()
+        if name in ("distinct_2", "stickiness", "empathy", "empathy_with_silence")
     }
+    if verdicts["empathy"] == "better" and not _parts_known(comparison):
+        yield (
+            "Relevance and coherence of the replies were not measured: whether a higher rating "
+            "is more than wording that pleases the judge is not known."
+        )
     pairs = zip(TACTIC_NAMES, prevalence(data.after), strict=True)
     always = [spaced(name) for name, share in pairs if share is not None and share > _ALWAYS_ON]
     if always:
@@ -235,6 +264,13 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
         share = comparison[name]["after"]
         if share is not None and share > 0:
             yield f"{share:.1%} of the trained replies {words}."
+
+
+def _parts_known(comparison: Comparison) -> bool:
+    return all(
+        name in comparison and comparison[name]["difference"] is not None
+        for name in GUARDS_OF_EMPATHY
+    )
 
 
 def _without_comparison(data: ReportData) -> str:

@@ -11,7 +11,7 @@ from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.people import People, Reference, read_people
 from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clusters
 from mint.pages.html import interval, more, number, section, spaced, table, text, watch
-from mint.reporting.changes import Change, corrected, reach_of, verdicts_of
+from mint.reporting.changes import Change, corrected, guarded, reach_of, verdicts_of
 from mint.reporting.comparison.contestants import System
 from mint.reporting.measures import MEASURES, OWN_MEASURES, RATING_PARTS, Measure
 from mint.reporting.people import heading
@@ -66,8 +66,8 @@ def protocol_section(
     people: People | None = None,
 ) -> str:
     """A protocol's systems with values, counts and differences to the first of them, whose
-    verdicts hold together if `correct`. `people`: figures to stand beside them, None for the shipped
-    ones."""
+    verdicts hold together if `correct`. `people`: figures to stand beside them; None: those that
+    ship."""
     values = {system.name: estimates(system, settings) for system in systems}
     known = [system for system in systems if values[system.name]]
     lead = (
@@ -116,7 +116,7 @@ def _changes(first: System, other: System, settings: EvaluationConfig) -> dict[s
         }
     except DataError:
         return {}  # They share no turn, which the table says.
-    return {name: Change.of(asdict(one)) for name, one in found.items()}
+    return guarded({name: Change.of(asdict(one)) for name, one in found.items()})
 
 
 def _few(systems: Sequence[System]) -> list[str]:
