@@ -102,7 +102,9 @@ def _table(data: ReportData) -> str:
         ]
         for v in data.validations
     ]
-    heads = ("Step", "Score", "Empathy", "Probes passed", "Limits")
+    people = data.people.words("empathy", 2)
+    empathy = f"Empathy ({people})" if people else "Empathy"
+    heads = ("Step", "Score", text(empathy), "Probes passed", "Limits")
     return table(heads, rows, "Validated steps with score and limits")
 
 

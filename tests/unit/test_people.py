@@ -139,3 +139,10 @@ def test_shipped_figures_are_those_of_the_shipped_graders() -> None:
         revision = json.loads(card.read_text(encoding="utf-8"))["sha256"]
         assert people.graders[role]["revision"] == revision, "run python -m mint.people"
     assert replace(people, figures={}).replies == 315
+
+
+def test_the_readme_gives_the_shipped_figures(root: Path) -> None:
+    figures = read_people().figures
+    text = " ".join((root / "README.md").read_text(encoding="utf-8").split())
+    assert f"people's replies get {figures['empathy'].mean:.2f} from the same judge" in text
+    assert f"(people: {100 * figures['top_opening'].mean:.0f} %)" in text
