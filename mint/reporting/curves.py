@@ -44,9 +44,10 @@ class Curve(NamedTuple):
             Series(
                 name=f"people: {self.keys[key]}" if several else "people",
                 values=(people[key],) * len(steps),
-                style=f"c{len(known) + i}",
+                style=f"c{known.index(key)} people",
             )
-            for i, key in enumerate(key for key in known if key in people)
+            for key in known
+            if key in people
         ]
         chart = missing(f"Not logged in this run ({', '.join(self.keys)}).")
         if series:

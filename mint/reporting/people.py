@@ -36,7 +36,8 @@ def heading(name: str, measure: Measure, people: Reference) -> str:
 def lines(keys: Iterable[str], people: Reference) -> dict[str, float]:
     """Metric key, of training steps or of validations -> people's value, for those that have one
     under the same graders."""
-    found = {key: _line(key, people) for key in keys if key not in _NOT_DRAWN}
+    drawn = (key for key in keys if key not in _NOT_DRAWN and f"{HELD_DOWN}/" not in key)
+    found = {key: _line(key, people) for key in drawn}
     return {key: value for key, value in found.items() if value is not None}
 
 

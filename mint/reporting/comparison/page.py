@@ -44,9 +44,12 @@ def render_comparison(
     }
     parts |= {
         "safety": ("Safety", safety_section(contestants, settings.confidence, correct)),
-        "tradeoffs": ("Trade-offs", trade_off_section(protocols, TITLES, contestants, settings)),
+        "tradeoffs": (
+            "Trade-offs",
+            trade_off_section(protocols, TITLES, contestants, settings, people),
+        ),
         "transitions": ("Tactics", tactics_section(protocols, TITLES)),
-        "curves": ("Learning curves", curves_section(contestants)),
+        "curves": ("Learning curves", curves_section(contestants, people)),
         "samples": ("Replies", samples_section(protocols, TITLES)),
         "graders": ("Graders", _graders_section(protocols)),
     }
