@@ -13,7 +13,9 @@ from mint.pages.html import chip, interval, number
 from rewards.types import DIMENSIONS
 
 NO_GAIN = "no gain"
-_EMPATHY = frozenset({"empathy", WITH_SILENCE, "judge_logit", "manner", *DIMENSIONS})
+_EMPATHY = frozenset(
+    {"empathy", "second_empathy", WITH_SILENCE, "judge_logit", "manner", *DIMENSIONS}
+)
 """Measures of how empathic replies are, which words alone can raise."""
 Key = TypeVar("Key", bound=Hashable)
 
