@@ -109,7 +109,7 @@ class Reference:
         people = self.people
         said = (
             f"People's figures: {people.replies} replies of {people.conversations} conversations "
-            f"({people.source}) under the same graders; other conversations than those evaluated "
+            f"({people.source}), graded in the same way; not always the conversations evaluated "
             "here. Distinct word pairs fall with the amount of text."
         )
         old = [role for role in people.graders if self._differs(role)]
