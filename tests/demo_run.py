@@ -42,6 +42,7 @@ SEEKERS = (
     "My mother is in hospital and I can't visit before the weekend.",
     "I don't know. Some days I just feel invisible.",
 )
+PARTS = {"manner": 3.1, "relevance": 0.7, "coherence": 0.8, "harm": 0.02}
 HOSTILE = '<script>alert("x")</script> & <img src="http://example.com/x.png" onerror=alert(1)>'
 
 
@@ -129,6 +130,16 @@ def _metrics(step: int, steps: int, rng: random.Random) -> dict[str, float]:
         "time/checkpoint_s": 1.8 if step % 12 == 0 else 0.0,
         "throughput/replies_per_s": 6.3 + rng.gauss(0, 0.3),
     }
+    values |= {
+        "grader/part/manner/mean": 2.8 + 0.6 * done,
+        "grader/part/relevance/mean": 0.6 + 0.1 * done,
+        "grader/part/coherence/mean": 0.7 + 0.1 * done,
+        "grader/part/harm/mean": 0.02,
+        "grader/held_down_frac": 0.3 - 0.2 * done,
+        "grader/held_down/unrelated": 0.2 - 0.1 * done,
+        "grader/held_down/incoherent": 0.1 - 0.1 * done,
+        "grader/held_down/harmful": 0.0,
+    }
     phases = ("generate", "old_log_prob", "ref", "advantage", "update", "push", "checkpoint")
     values["time/step_s"] = 0.3 + sum(values[f"time/{name}_s"] for name in phases)
     starts = {"quality": 0.45, "kl": 0.9, "entropy": 0.7, "bigram": 2.2, "trigram": 2.3}
@@ -160,6 +171,8 @@ def _samples(step: int, rng: random.Random) -> list[dict]:
                 "sentences": [SENTENCES[name] for name in names],
                 "tactics": [[name] for name in names],
                 "dimensions": {},
+                "parts": PARTS,
+                "tricks": [] if rank == "best" else ["unrelated", "copies_seeker"],
                 "reason": "",
                 "breakdown": breakdown.as_row(),
             }
@@ -221,6 +234,8 @@ def _reply(
         else {
             "empathy": rating.aggregate,
             "dimensions": dict(rating.dimensions),
+            "parts": {**PARTS, "manner": rating.aggregate},
+            "tricks": ("unrelated",) if rating.aggregate < 2.6 else (),
             "kl": signals.kl,
             "entropy": signals.entropy,
             "bigram": 2.0,

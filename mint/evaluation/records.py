@@ -50,6 +50,12 @@ class EvaluatedReply:
     """Raw score of a reward model, unbounded; None for a judge with dimensions."""
     dimensions: Mapping[str, float] = field(default_factory=dict)
     """The judge's six ratings, each in [1, 5]."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What the aggregate was joined from (`rewards.types.Rating.parts`); empty where the judge has
+    none, and in files of earlier versions."""
+    tricks: tuple[str, ...] | None = None
+    """What held the rating down (`rewards.types.Rating.tricks`); None where nothing was rated in
+    dimensions or the file does not say."""
     kl: float | None = None
     entropy: float | None = None
     bigram: float | None = None
@@ -84,6 +90,8 @@ class EvaluatedReply:
                 "tactics": tuple(tuple(names) for names in row["tactics"]),
                 "counts": tuple(row["counts"]),
             }
+            if "tricks" in row and row["tricks"] is not None:
+                values["tricks"] = tuple(row["tricks"])
             return cls(**values)
         except (KeyError, TypeError) as error:
             names = ", ".join(f.name for f in fields(cls))
@@ -142,6 +150,8 @@ def evaluated_reply(
         empathy=rating.aggregate if isinstance(rating, Rating) else None,
         judge_logit=rating.value if isinstance(rating, ScalarRating) else None,
         dimensions=dict(rating.dimensions) if isinstance(rating, Rating) else {},
+        parts=dict(rating.parts) if isinstance(rating, Rating) else {},
+        tricks=rating.tricks if isinstance(rating, Rating) else None,
         kl=signals.kl,
         entropy=signals.entropy,
         bigram=signals.bigram,

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics.habits import COUNTS, HABITS, habits
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
+from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
 from mint.evaluation.metrics.summary import summarise
+from mint.evaluation.people import read_people
 from mint.evaluation.records import EvaluatedReply, replies_path
 from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.estimates import Estimate, clustered_mean, clusters_of, few_clusters
@@ -22,6 +24,9 @@ SHOWN = (
     "empathy",
     "second_empathy",
     "empathy_with_silence",
+    *PARTS,
+    HELD_DOWN,
+    *(f"{HELD_DOWN}/{name}" for name in VETOES),
     "tactics_per_turn",
     "stickiness",
     "lift",
@@ -75,6 +80,7 @@ def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
             **summarise(outcome.replies, settings),
             **own_sequence(outcome.replies, settings),
             **_habits(outcome.replies, settings),
+            **_tricks(outcome.replies, settings),
         }
         extra = own_sequence_null(outcome.replies, settings)
     if outcome.parse_failures:
@@ -101,6 +107,18 @@ def _habits(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> di
             [(c, row[name]) for c, row in rows], settings, share=name not in COUNTS
         )
         for name in HABITS
+    }
+
+
+def _tricks(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> dict[str, Estimate]:
+    """Share of rated replies held down by anything that is no part's veto, as held_down/<name>."""
+    rated = [(r.cluster, r.tricks) for r in replies if r.tricks is not None]
+    names = {name for _, tricks in rated for name in tricks} - set(VETOES)
+    return {
+        f"{HELD_DOWN}/{name}": clustered_mean(
+            [(c, float(name in tricks)) for c, tricks in rated], settings, share=True
+        )
+        for name in sorted(names)
     }
 
 
@@ -158,7 +176,8 @@ def write_outcomes(
 
 
 def format_conditions(result: Mapping[str, Any]) -> str:
-    """A protocol's main numbers for people."""
+    """A protocol's main numbers for people, those of people's replies beside them."""
+    people = read_people().beside(result["graders"] if "graders" in result else {})
     lines = []
     for condition, row in result["conditions"].items():
         n = row["counts"]
@@ -183,5 +202,8 @@ def format_conditions(result: Mapping[str, Any]) -> str:
         for name in SHOWN:
             if name in row["metrics"] and row["metrics"][name]["mean"] is not None:
                 metric = Estimate(**row["metrics"][name])
-                lines.append(f"  {name:<22}{metric.mean:8.3f}  {metric.interval}")
+                beside = people.words(name, 3)
+                lines.append(
+                    f"  {name:<22}{metric.mean:8.3f}  {metric.interval}  {beside}".rstrip()
+                )
     return "\n".join(lines)

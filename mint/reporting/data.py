@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from mint.evaluation.people import People, Reference, read_people
 from mint.evaluation.records import EvaluatedReply, read_replies, replies_path
 from mint.evaluation.second import read_canary_rows
 from mint.rundir.directory import RunDir
@@ -44,6 +45,8 @@ class ReportData:
     """Validations during training, by step."""
     best: Mapping[str, Any] | None
     """best.json."""
+    people: Reference
+    """People's figures beside this run's."""
     canaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """evaluation/canaries.json: judge -> what it makes of the bad replies."""
 
@@ -80,8 +83,11 @@ class ReportData:
         return _mean(self.before, name), _mean(self.after, name)
 
 
-def load(run: RunDir) -> ReportData:
-    """Read everything the run directory has. Raises DataError for a broken file."""
+def load(run: RunDir, people: People | None = None) -> ReportData:
+    """Read everything the run directory has. Raises DataError for a broken file.
+
+    `people`: figures of people's replies; None takes those that ship with mint.
+    """
     manifest = read_json_if_there(run.manifest_path)
     return ReportData(
         name=run.path.resolve().name,
@@ -98,6 +104,7 @@ def load(run: RunDir) -> ReportData:
         validations=tuple(read_validations(run)),
         best=read_json_if_there(run.best_path),
         canaries=read_canary_rows(run.evaluation_path),
+        people=(people or read_people()).beside({} if manifest is None else manifest["graders"]),
     )
 
 

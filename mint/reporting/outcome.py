@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.metrics.means import repeat_rates
+from mint.evaluation.metrics.parts import GUARDS_OF_EMPATHY
+from mint.evaluation.people import Reference
 from mint.evaluation.second import learnt_the_judge
 from mint.evaluation.statistics.estimates import Difference, few_clusters
 from mint.pages.bars import bar_pairs
@@ -25,9 +27,10 @@ from mint.pages.html import (
     watch,
 )
 from mint.pages.marks import legend
-from mint.reporting.changes import Change, reach_of
+from mint.reporting.changes import NO_GAIN, Change, guarded, reach_of
 from mint.reporting.data import ReportData
 from mint.reporting.measures import GROUPS, MEASURES, prevalence
+from mint.reporting.people import heading
 from rewards.build import SecondJudgeConfig
 from rewards.tactics import TACTIC_NAMES
 
@@ -45,7 +48,7 @@ def outcome_section(data: ReportData) -> str:
     if data.comparison is None:
         return section("outcome", "What changed", _without_comparison(data))
     confidence = data.after["settings"]["confidence"] if data.after is not None else 0.95
-    body = [_words(data.comparison, confidence), _cards(data.comparison)]
+    body = [_words(data.comparison, confidence), _cards(data.comparison, data.people)]
     body.append(watch("Look out for", list(_warnings(data, data.comparison))))
     return section("outcome", "What changed", "".join(body))
 
@@ -61,7 +64,7 @@ def measures_section(data: ReportData) -> str:
         f"{settings['temperature']:g}. Intervals cover {settings['confidence']:.0%} and come from "
         f"{settings['resamples']:,} bootstrap resamples of whole scenarios (conversations where "
         "the data do not say which); differences are "
-        "paired by turn on the turns graded on both sides."
+        f"paired by turn on the turns graded on both sides. {text(data.people.note)}"
     )
     heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
     blocks = []
@@ -119,8 +122,9 @@ def _words(comparison: Comparison, confidence: float) -> str:
         f"{composite['num_conversations']} conversations that were not trained on. Brackets hold "
         f"the {confidence:.0%} interval of the difference."
     )
-    changes = (_change(name, comparison[name]) for name in _headlines(comparison))
-    return f'{listed(changes, "summary")}<p class="lead">{scope}</p>'
+    changes = _changes(comparison)
+    said = (_change(name, comparison, changes[name]) for name in _headlines(comparison))
+    return f'{listed(said, "summary")}<p class="lead">{scope}</p>'
 
 
 def _headlines(comparison: Comparison) -> tuple[str, ...]:
@@ -130,12 +134,17 @@ def _headlines(comparison: Comparison) -> tuple[str, ...]:
     return tuple("judge_logit" if name == "empathy" else name for name in _HEADLINES)
 
 
-def _change(name: str, row: Mapping[str, Any]) -> str:
+def _changes(comparison: Comparison) -> dict[str, Change]:
+    return guarded({name: Change.of(row) for name, row in comparison.items()})
+
+
+def _change(name: str, comparison: Comparison, change: Change) -> str:
+    row = comparison[name]
     title, digits = MEASURES[name].title, MEASURES[name].digits
     if row["difference"] is None:
         return f"{title}: not known on both sides."
     before, after = number(row["before"], digits), number(row["after"], digits)
-    clear = Change.of(row).excludes_zero
+    clear = change.excludes_zero
     if clear is None:
         return f"{title} went from {before} to <b>{after}</b>; too few data for an interval."
     if not clear:
@@ -143,6 +152,8 @@ def _change(name: str, row: Mapping[str, Any]) -> str:
             f"{title} shows <b>no clear change</b>: {before} before, {after} after, and "
             f"the interval {_range(row, digits)} includes 0."
         )
+    if change.verdict(MEASURES[name].better).startswith(NO_GAIN):
+        return _no_gain(name, comparison, change)
     moved = "rose" if row["difference"] > 0 else "fell"
     return (
         f"{title} <b>{moved} from {before} to {after}</b>, and the interval "
@@ -150,11 +161,28 @@ def _change(name: str, row: Mapping[str, Any]) -> str:
     )
 
 
-def _cards(comparison: Comparison) -> str:
-    cards = []
+def _no_gain(name: str, comparison: Comparison, change: Change) -> str:
+    """What is said instead of a rise: the parts that fell, and what that makes of the rating."""
+    fallen = []
+    for part in change.spoiled_by:
+        row, digits = comparison[part], MEASURES[part].digits
+        fallen.append(
+            f"{MEASURES[part].title} <b>fell from {number(row['before'], digits)} to "
+            f"{number(row['after'], digits)}</b> (interval {_range(row, digits)})"
+        )
+    row, digits = comparison[name], MEASURES[name].digits
+    return (
+        f"{' and '.join(fallen)}. The judge's {number(row['after'], digits)} for "
+        f"{MEASURES[name].title.lower()}, {number(row['before'], digits)} before, is therefore "
+        "<b>no gain</b>: replies that answer less or make less sense please the judge more."
+    )
+
+
+def _cards(comparison: Comparison, people: Reference) -> str:
+    cards, changes = [], _changes(comparison)
     for name in _headlines(comparison):
         row, measure = comparison[name], MEASURES[name]
-        result = Change.of(row).verdict(measure.better)
+        result = changes[name].verdict(measure.better)
         cards.append(
             f'<div class="card stat"><h3>{measure.title}</h3>'
             f'<p class="big"><span class="from">{number(row["before"], measure.digits)}</span>'
@@ -163,18 +191,20 @@ def _cards(comparison: Comparison) -> str:
             f'<p class="delta">{chip(result, result)} '
             f"{number(row['difference'], measure.digits, signed=True)}"
             f'<span class="muted interval-text">{_range(row, measure.digits)}</span></p>'
-            f'<p class="muted small">{text(measure.meaning)}</p></div>'
+            f'<p class="muted small">{text(measure.meaning)}</p>'
+            f'<p class="muted small people">{text(people.words(name, measure.digits))}</p></div>'
         )
     return f'<div class="grid stats">{"".join(cards)}</div>'
 
 
 def _row(data: ReportData, name: str) -> list[str]:
     measure = MEASURES[name]
-    shown = [measure.heading, *(number(value, measure.digits) for value in data.held_out(name))]
-    row = None if data.comparison is None else data.comparison.get(name)
-    if row is None or row["difference"] is None:
+    values = [number(value, measure.digits) for value in data.held_out(name)]
+    shown = [heading(name, measure, data.people), *values]
+    changes = {} if data.comparison is None else _changes(data.comparison)
+    if name not in changes or changes[name].difference is None:
         return [*shown, "–", "–", "–"]
-    change = Change.of(row)
+    change = changes[name]
     result = change.verdict(measure.better)
     shown.append(number(change.difference, measure.digits, signed=True))
     if change.low is None:
@@ -197,10 +227,15 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
     if warning := _learnt(data, comparison):
         yield f"Alarm: {warning}."
     verdicts = {
-        name: Change.of(comparison[name]).verdict(MEASURES[name].better)
-        for name in ("distinct_2", "stickiness", "empathy", "empathy_with_silence")
-        if name in comparison
+        name: change.verdict(MEASURES[name].better)
+        for name, change in _changes(comparison).items()
+        if name in ("distinct_2", "stickiness", "empathy", "empathy_with_silence")
     }
+    if verdicts["empathy"] == "better" and not _parts_known(comparison):
+        yield (
+            "Relevance and coherence of the replies were not measured: whether a higher rating "
+            "is more than wording that pleases the judge is not known."
+        )
     pairs = zip(TACTIC_NAMES, prevalence(data.after), strict=True)
     always = [spaced(name) for name, share in pairs if share is not None and share > _ALWAYS_ON]
     if always:
@@ -240,6 +275,13 @@ def _learnt(data: ReportData, comparison: Comparison) -> str:
     most = data.setting("mint.second_judge.max_gap_gain")
     return learnt_the_judge(
         differences, SecondJudgeConfig.max_gap_gain if most is None else float(most)
+    )
+
+
+def _parts_known(comparison: Comparison) -> bool:
+    return all(
+        name in comparison and comparison[name]["difference"] is not None
+        for name in GUARDS_OF_EMPATHY
     )
 
 

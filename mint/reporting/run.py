@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mint.evaluation.people import People
 from mint.pages import page
 from mint.reporting import canaries, facts, outcome, replies, training, validation
 from mint.reporting.data import ReportData, load
@@ -43,13 +44,15 @@ _SECTIONS = (
 )
 
 
-def write_report(run: RunDir | str | Path) -> Path:
+def write_report(run: RunDir | str | Path, people: People | None = None) -> Path:
     """Write RUN/report.html from what the run directory has, and return its path.
+
+    `people`: figures of people's replies; None takes those that ship with mint.
 
     Raises ConfigError when it is not a run directory, DataError for a broken file.
     """
     run = run if isinstance(run, RunDir) else RunDir.open(run)
-    write_text_atomic(run.report_path, render(load(run)))
+    write_text_atomic(run.report_path, render(load(run, people)))
     return run.report_path
 
 

@@ -11,11 +11,13 @@ import pytest
 
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence, sequences
 from mint.evaluation.metrics.repetition import transition_matrix
+from mint.evaluation.people import People
+from mint.evaluation.statistics.estimates import Estimate
 from mint.report import ReportSettings, main
-from mint.reporting.changes import Change, corrected
+from mint.reporting.changes import Change, corrected, guarded
 from mint.reporting.comparison.contestants import load_contestants, systems_of
 from mint.reporting.comparison.tables import protocol_section
-from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front
+from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front, trade_off_section
 from mint.shell import cli
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
@@ -54,6 +56,52 @@ def test_every_protocol_has_its_table_with_paired_intervals(source):
     # People repeat beyond chance too, so less of it is a change and no gain.
     assert re.search(r'chip changed">−0\.\d{3}, changed', lift)
     assert "neither is better" in lift
+
+
+def test_a_comparison_calls_no_rise_of_empathy_a_gain_while_relevance_falls():
+    found = guarded({"empathy": Change(0.4, 0.3, 0.5), "relevance": Change(-0.2, -0.3, -0.1)})
+    assert found["empathy"].verdict(1) == "no gain: relevance fell"
+    assert found["relevance"].verdict(1) == "worse"
+    worse = guarded({"empathy": Change(-0.4, -0.5, -0.3), "coherence": Change(-0.2, -0.3, -0.1)})
+    assert worse["empathy"].verdict(1) == "worse"
+    free = guarded({"empathy": Change(0.4, 0.3, 0.5), "coherence": Change(-0.2, -0.5, 0.1)})
+    assert free["empathy"].verdict(1) == "better"
+
+
+def test_people_stand_beside_the_systems(evaluations):
+    contestants = load_contestants([str(path) for path in evaluations])
+    figure = Estimate(mean=2.345, ci_low=2.2, ci_high=2.5, n=60)
+    people = People(
+        source="friends",
+        replies=60,
+        conversations=12,
+        graders=folders.GRADERS,
+        figures={"self_lift": figure},
+    )
+    systems = systems_of(contestants, "free_running")
+    html = protocol_section("x", "X", systems, folders.SETTINGS, people=people)
+    assert "people 2.345 [2.200, 2.500]" in html
+    assert "60 replies of 12 conversations (friends)" in html
+
+
+def test_people_are_a_point_of_the_trade_offs_and_on_no_front(evaluations):
+    contestants = load_contestants([str(path) for path in evaluations])
+    best = Estimate(mean=4.9, ci_low=4.8, ci_high=5.0, n=60)
+    low = Estimate(mean=0.01, ci_low=0.0, ci_high=0.02, n=60)
+    people = People(
+        source="friends",
+        replies=60,
+        conversations=12,
+        graders=folders.GRADERS,
+        figures={"empathy": best, "self_stickiness": low},
+    )
+    systems = {"free_running": systems_of(contestants, "free_running")}
+    arguments = (systems, {"free_running": "Dialogues"}, contestants, folders.SETTINGS)
+    shown = figures(trade_off_section(*arguments, people))
+    one = shown["Dialogues: empathy and self-stickiness"]
+    assert "P people: 0.01, 4.90" in one
+    assert "people is best" not in one
+    assert "P people" not in shown["Dialogues: empathy and safety"]
 
 
 def test_few_conversations_are_said(source, evaluations):

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from importlib import resources
+from pathlib import Path
 
 import demo_run
 import numpy as np
@@ -12,8 +13,10 @@ import pytest
 from mint import report
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics.summary import summarise
+from mint.evaluation.people import People
 from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import read_replies
+from mint.evaluation.statistics.estimates import Estimate
 from mint.pages import svg
 from mint.pages.html import number
 from mint.pages.lines import MAX_POINTS, Series, line_chart
@@ -162,6 +165,35 @@ def test_replies_show_tactics_and_facts_show_the_run(page):
     assert "Its weight is 0: it is measured, not trained on." in page.text
 
 
+def test_parts_of_ratings_and_vetoes_are_shown(page):
+    assert "Relevance, coherence and harm" in page.text
+    assert "Ratings held down" in page.text
+    assert "held down: unrelated, copies seeker" in page.text
+    assert "relevance 0.70" in page.text
+    assert "Held down as unrelated" in page.text
+
+
+def test_a_run_without_parts_shows_none(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=2)
+    rows = [
+        {
+            key: value
+            for key, value in row.items()
+            if not key.startswith(("grader/part", "grader/h"))
+        }
+        for row in run.read_metrics()
+    ]
+    write_json_lines(run.metrics_path, rows)
+    samples = [
+        {key: value for key, value in row.items() if key not in ("parts", "tricks")}
+        for row in run.read_samples()
+    ]
+    write_json_lines(run.samples_path, samples)
+    text = Page(report.write_report(run).read_text(encoding="utf-8")).text
+    assert "Relevance, coherence and harm" not in text
+    assert "held down: unrelated, copies" not in text
+
+
 def test_a_step_without_a_number_leaves_a_gap(source):
     figure = re.search(r"<h3>Size of the updates</h3>.*?</figure>", source, re.DOTALL).group(0)
     path = re.search(r'class="line c0" d="([^"]+)"', figure).group(1)
@@ -218,6 +250,66 @@ def test_warnings_for_numbers_that_flatter(tmp_path):
     assert "more than 90% of replies use questioning" in text
     assert "85% of the trained replies begin with the same four words" in text
     assert "repetition beyond chance did not" in text
+
+
+ROSE = {"before": 2.7, "after": 3.1, "difference": 0.4, "ci_low": 0.3, "ci_high": 0.5}
+FELL = {"before": 0.7, "after": 0.5, "difference": -0.2, "ci_low": -0.25, "ci_high": -0.15}
+
+
+def changed_page(path: Path, **changes: dict) -> tuple[str, str]:
+    """Text and source of a report whose comparison has other rows."""
+    run = demo_run.make_run(path, steps=1)
+    comparison = read_json_if_there(run.comparison_path)
+    for name, row in changes.items():
+        comparison[name] |= row
+    write_json(run.comparison_path, comparison)
+    source = report.write_report(run).read_text(encoding="utf-8")
+    return Page(source).text, source
+
+
+@pytest.mark.parametrize("part", ["relevance", "coherence"])
+def test_empathy_has_not_risen_while_its_guards_fell(tmp_path, part):
+    text, source = changed_page(tmp_path / "run", empathy=ROSE, manner=ROSE, **{part: FELL})
+    assert "Empathy rose" not in text
+    assert f"{part.capitalize()} fell from 0.700 to 0.500 (interval" in text
+    assert "3.10 for empathy, 2.70 before, is therefore no gain" in text
+    row = re.search(r"<tr><td[^>]*>Empathy<.*?</tr>|<tr><th[^>]*>Empathy<.*?</tr>", source, re.S)
+    assert f"no gain: {part} fell" in row.group(0)
+    assert "chip better" not in row.group(0)
+
+
+def test_a_fall_within_its_interval_takes_nothing_away(tmp_path):
+    within = {**FELL, "ci_high": 0.05}
+    text, _ = changed_page(tmp_path / "run", empathy=ROSE, relevance=within)
+    assert "Empathy rose from 2.70 to 3.10" in text
+
+
+def test_unmeasured_guards_are_a_warning(tmp_path):
+    unknown = dict.fromkeys(FELL)
+    text, _ = changed_page(tmp_path / "run", empathy=ROSE, relevance=unknown)
+    assert "Relevance and coherence of the replies were not measured" in text
+
+
+def test_people_stand_beside_the_figures(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=3)
+    graders = read_json_if_there(run.manifest_path)["graders"]
+    figures = {
+        name: Estimate(mean=2.345, ci_low=2.2, ci_high=2.5, n=60)
+        for name in ("empathy", "lift", "top_opening", "manner")
+    }
+    people = People(
+        source="friends", replies=60, conversations=12, graders=graders, figures=figures
+    )
+    page = Page(report.write_report(run, people).read_text(encoding="utf-8"))
+    assert page.text.count("people 2.35 [2.20, 2.50]") >= 3, "card, empathy and manner"
+    assert "people 2.345 [2.200, 2.500]" in page.text
+    assert "60 replies of 12 conversations (friends)" in page.text
+    labels = [a["aria-label"] for a in page.all("svg") if "aria-label" in a]
+    assert "people" in next(label for label in labels if "Mean manner" in label)
+    stale = {role: {**one, "revision": "other"} for role, one in graders.items()}
+    old = report.write_report(run, replace(people, graders=stale)).read_text(encoding="utf-8")
+    assert "people 2.35 [2.20, 2.50], stale" in Page(old).text
+    assert "Make them again with python -m mint.people" in Page(old).text
 
 
 def test_held_out_figures_of_the_graders_that_were_used(tmp_path):
@@ -316,7 +408,7 @@ def test_a_reward_models_score_stands_where_empathy_would(tmp_path):
         rows = read_json_lines(path)
         for row in rows:
             row["judge_logit"] = None if row["empathy"] is None else row["empathy"] - 8.0
-            row.update(empathy=None, dimensions={})
+            row.update(empathy=None, dimensions={}, parts={}, tricks=None)
         write_json_lines(path, rows)
         summary = read_json_if_there(run.path / f"evaluation/{label}.json")
         metrics = summarise(read_replies(path), settings)

@@ -16,7 +16,9 @@ from mint.config.schema import mint_config
 from mint.data.dataset import read_rows
 from mint.data.rows import row_messages
 from mint.evaluation.generation import Prompt
+from mint.evaluation.metrics.parts import HELD_DOWN, PARTS
 from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.people import read_people
 from mint.evaluation.records import (
     EvaluatedReply,
     read_replies,
@@ -45,6 +47,8 @@ _SHOWN = (
     "empathy",
     "second_empathy",
     "empathy_with_silence",
+    *PARTS,
+    HELD_DOWN,
     "kl",
     "tactics_per_turn",
     "stickiness",
@@ -59,6 +63,8 @@ class EvaluationResult(NamedTuple):
     label: str
     replies: list[EvaluatedReply]
     metrics: dict[str, Estimate]
+    graders: dict[str, dict[str, Any]]
+    """"tagger" and "judge" -> identity."""
     warning: str = ""
     """Of the comparison with the start; "" when there is nothing to warn of."""
 
@@ -127,10 +133,11 @@ def evaluate_model(
     ]
     scored = asyncio.run(_score(ReplyScorer(graders.tagger, graders.judge), items, weights, second))
     replies = [reply for reply, _ in scored]
-    result = EvaluationResult(label, replies, summarise(replies, settings))
+    metrics = summarise(replies, settings)
+    result = EvaluationResult(label, replies, metrics, identity_rows(graders))
     about = {
         "model": str(model_path),
-        "graders": identity_rows(graders),
+        "graders": result.graders,
         "second_judge": second_row(second),
         "settings": {**asdict(settings), "reward": asdict(weights)},
     }
@@ -185,14 +192,19 @@ def write_comparison(
 def format_results(results: Sequence[EvaluationResult]) -> str:
     """A few lines for people: the main metrics with their intervals."""
     lines = []
+    figures = read_people()
     for result in results:
+        people = figures.beside(result.graders)
         lines.append(f"{result.label}: {len(result.replies)} replies")
         if warning := few_clusters(len(clusters_of(result.replies))):
             lines.append(f"  {warning}")
         for name in _SHOWN:
             metric = result.metrics[name]
+            if metric.mean is None and name in (*PARTS, HELD_DOWN):
+                continue  # Not every judge has parts.
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
-            lines.append(f"  {name:<22}{mean}  {metric.interval}")
+            beside = people.words(name, 3)
+            lines.append(f"  {name:<22}{mean}  {metric.interval}  {beside}".rstrip())
         if result.warning:
             lines.append(f"  alarm: {result.warning}")
     return "\n".join(lines)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mint.evaluation.people import People, read_people
 from mint.pages.html import figure, grid, section
 from mint.pages.lines import Series, line_chart
 from mint.pages.svg import Axis
 from mint.reporting.comparison.contestants import Contestant
+from mint.reporting.people import lines
 
 _CURVES = {
     "reward/raw/mean": ("Composite reward", "reward, fixed scales"),
@@ -21,10 +23,12 @@ _CURVES = {
 _STYLES = 5
 
 
-def curves_section(contestants: Sequence[Contestant]) -> str:
+def curves_section(contestants: Sequence[Contestant], people: People | None = None) -> str:
     """The curves that at least one run has logged; "" without any."""
     runs = [contestant for contestant in contestants if contestant.metrics]
     steps = sorted({int(row["step"]) for run in runs for row in run.metrics})
+    graders = next((system.graders for run in runs for system in run.systems), {})
+    reference = lines(_CURVES, (people or read_people()).beside(graders))
     figures = []
     for key, (title, unit) in _CURVES.items():
         series = [
@@ -37,8 +41,11 @@ def curves_section(contestants: Sequence[Contestant]) -> str:
         ]
         series = [one for one in series if any(v is not None for v in one.values)]
         if series:
-            chart = line_chart(steps, series, Axis(title=unit), f"{title} over training, by run.")
             note = f"Mean over the replies of each step; {len(series)} runs."
+            if key in reference:
+                level = (reference[key],) * len(steps)
+                series.append(Series(name="people", values=level, style="people"))
+            chart = line_chart(steps, series, Axis(title=unit), f"{title} over training, by run.")
             figures.append(figure(title, chart, note))
     return section("curves", "Learning curves", grid(figures)) if figures else ""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.options import HELD_OUT
+from mint.evaluation.people import People
 from mint.pages import page
 from mint.pages.html import number, section, table, text
 from mint.reporting.comparison.contestants import Contestant, System, systems_of
@@ -29,22 +30,26 @@ def render_comparison(
     settings: EvaluationConfig,
     mixed: bool,
     correct: bool = True,
+    people: People | None = None,
 ) -> str:
     """The whole page; `mixed` warns that graders differ, `correct` corrects the verdicts of a table
-    for their number."""
+    for their number, `people` are figures to stand beside them (None: those that ship)."""
     protocols = {name: systems for name in TITLES if (systems := systems_of(contestants, name))}
     parts = {
         name: (
             TITLES[name].split(" (")[0],
-            protocol_section(name, TITLES[name], systems, settings, correct),
+            protocol_section(name, TITLES[name], systems, settings, correct, people),
         )
         for name, systems in protocols.items()
     }
     parts |= {
         "safety": ("Safety", safety_section(contestants, settings.confidence, correct)),
-        "tradeoffs": ("Trade-offs", trade_off_section(protocols, TITLES, contestants, settings)),
+        "tradeoffs": (
+            "Trade-offs",
+            trade_off_section(protocols, TITLES, contestants, settings, people),
+        ),
         "transitions": ("Tactics", tactics_section(protocols, TITLES)),
-        "curves": ("Learning curves", curves_section(contestants)),
+        "curves": ("Learning curves", curves_section(contestants, people)),
         "samples": ("Replies", samples_section(protocols, TITLES)),
         "graders": ("Graders", _graders_section(protocols)),
     }
