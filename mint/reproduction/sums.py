@@ -23,6 +23,16 @@ from rewards.types import DIMENSIONS
 PREVALENCE = "prevalence/"
 HEADLINE = ("aggregated_empathy", "stickiness", "lift", "self_stickiness", "tac_per_turn")
 """Metrics by which every pair of systems is compared."""
+REPETITION = (
+    "stickiness",
+    "stickiness_otherwise",
+    "lift",
+    "self_stickiness",
+    "self_stickiness_otherwise",
+    "self_lift",
+)
+"""Metrics whose intervals come from the jackknife: a rare tactic is missing from many resamples, so
+percentile intervals cover too little."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,14 +78,9 @@ class Sums:
 
     def _repetition(self, drawn_RC: Floats) -> dict[str, Floats]:
         gold, own = repetition(drawn_RC @ self.gold_CM), repetition(drawn_RC @ self.own_CM)
-        return {
-            "stickiness": gold.stickiness,
-            "stickiness_otherwise": gold.otherwise,
-            "lift": gold.lift,
-            "self_stickiness": own.stickiness,
-            "self_stickiness_otherwise": own.otherwise,
-            "self_lift": own.lift,
-        }
+        values = (gold.stickiness, gold.otherwise, gold.lift)
+        values += (own.stickiness, own.otherwise, own.lift)
+        return dict(zip(REPETITION, values, strict=True))
 
 
 def sums_of(panel: Panel, system: Replies) -> Sums:
