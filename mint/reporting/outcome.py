@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mint.evaluation.grader_error import in_words
 from mint.evaluation.metrics.means import repeat_rates
+from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.evaluation.statistics.estimates import few_clusters
 from mint.pages.bars import bar_pairs
 from mint.pages.html import (
@@ -43,7 +45,7 @@ def outcome_section(data: ReportData) -> str:
     if data.comparison is None:
         return section("outcome", "What changed", _without_comparison(data))
     confidence = data.after["settings"]["confidence"] if data.after is not None else 0.95
-    body = [_words(data.comparison, confidence), _cards(data.comparison)]
+    body = [_words(data.comparison, confidence), _errors(data), _cards(data.comparison)]
     body.append(watch("Look out for", list(_warnings(data, data.comparison))))
     return section("outcome", "What changed", "".join(body))
 
@@ -59,7 +61,7 @@ def measures_section(data: ReportData) -> str:
         f"{settings['temperature']:g}. Intervals cover {settings['confidence']:.0%} and come from "
         f"{settings['resamples']:,} bootstrap resamples of whole scenarios (conversations where "
         "the data do not say which); differences are "
-        "paired by turn on the turns graded on both sides."
+        f"paired by turn on the turns graded on both sides. They are over {ONE_RUN}."
     )
     heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
     blocks = []
@@ -115,10 +117,14 @@ def _words(comparison: Comparison, confidence: float) -> str:
     scope = (
         f"Measured on {composite['num_turns']} held-out turns of "
         f"{composite['num_conversations']} conversations that were not trained on. Brackets hold "
-        f"the {confidence:.0%} interval of the difference."
+        f"the {confidence:.0%} interval of the difference, over {ONE_RUN}."
     )
     changes = (_change(name, comparison[name]) for name in _headlines(comparison))
     return f'{listed(changes, "summary")}<p class="lead">{scope}</p>'
+
+
+def _errors(data: ReportData) -> str:
+    return listed(map(text, in_words(data.graders)), "muted small")
 
 
 def _headlines(comparison: Comparison) -> tuple[str, ...]:

@@ -78,9 +78,7 @@ class Sums:
 
     def _repetition(self, drawn_RC: Floats) -> dict[str, Floats]:
         gold, own = repetition(drawn_RC @ self.gold_CM), repetition(drawn_RC @ self.own_CM)
-        values = (gold.stickiness, gold.otherwise, gold.lift)
-        values += (own.stickiness, own.otherwise, own.lift)
-        return dict(zip(REPETITION, values, strict=True))
+        return dict(zip(REPETITION, (*gold, *own), strict=True))
 
 
 def sums_of(panel: Panel, system: Replies) -> Sums:

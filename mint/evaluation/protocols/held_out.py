@@ -16,6 +16,7 @@ from mint.config.schema import mint_config
 from mint.data.dataset import read_rows
 from mint.data.rows import row_messages
 from mint.evaluation.generation import Prompt
+from mint.evaluation.grader_error import held_out_errors
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.records import (
     EvaluatedReply,
@@ -25,6 +26,7 @@ from mint.evaluation.records import (
 )
 from mint.evaluation.runner import ToGrade, score
 from mint.evaluation.sources.requests import ReplyKey
+from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.evaluation.statistics.estimates import Difference, Estimate, clusters_of, few_clusters
 from mint.evaluation.trained_run import LABELS, labels_of, model_path, rows_path
 from mint.rundir.directory import RunDir
@@ -164,7 +166,7 @@ def write_comparison(
     before, after = (read_replies(path) for path in paths)
     differences = compare(before, after, settings)
     rows = {name: asdict(value) for name, value in differences.items()}
-    write_json(evaluation_dir / "comparison.json", rows)
+    write_json(evaluation_dir / "comparison.json", {"intervals_are_over": ONE_RUN, **rows})
     return differences
 
 
@@ -179,7 +181,7 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             metric = result.metrics[name]
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
             lines.append(f"  {name:<22}{mean}  {metric.interval}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"Intervals are over {ONE_RUN}."])
 
 
 def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]) -> None:
@@ -193,6 +195,8 @@ def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]
         "num_replies": len(replies),
         "num_failed": sum(reply.status == Status.FAILED for reply in replies),
         **about,
+        "intervals_are_over": ONE_RUN,
+        "grader_error": held_out_errors(about["graders"]),
         "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
     }
     write_json(out_dir / f"{result.label}.json", summary)
