@@ -9,12 +9,12 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy import stats
+from single_reply_null import permutation_null
 
 from mint.evaluation.metrics import tactic_sets
 from mint.evaluation.metrics.repetition import (
     conversation_null,
     pair_sums,
-    permutation_null,
     repeat_rates,
     repetition,
     transition_matrix,
