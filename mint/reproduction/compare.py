@@ -51,7 +51,7 @@ def compare_all(
     `REPETITION` each conversation is left out of both in turn. NaN where undefined.
     """
     once_1C = np.ones((1, drawn_RC.shape[1]))
-    values_R = {name: one.headline(drawn_RC) for name, one in sums.items()}
+    values_R = {name: one.headline_means(drawn_RC) for name, one in sums.items()}
     values = {name: one.headline(once_1C) for name, one in sums.items()}
     all_but_one_CC = leave_one_out_counts(drawn_RC.shape[1])
     without_C = {name: one.headline(all_but_one_CC) for name, one in sums.items()}

@@ -68,13 +68,16 @@ class Sums:
 
     def headline(self, drawn_RC: Floats) -> dict[str, Floats]:
         """As `at`, for the metrics of `HEADLINE` only."""
+        values = {**self.headline_means(drawn_RC), **self._repetition(drawn_RC)}
+        return {name: values[name] for name in HEADLINE}
+
+    def headline_means(self, drawn_RC: Floats) -> dict[str, Floats]:
+        """As `headline`, without repetition."""
         columns = [self.names.index(name) for name in HEADLINE if name in self.names]
         means_RM = divide(
             drawn_RC @ self.sums_CM[:, columns], drawn_RC @ self.counts_CM[:, columns]
         )
-        values = {self.names[c]: means_RM[:, m] for m, c in enumerate(columns)}
-        values.update(self._repetition(drawn_RC))
-        return {name: values[name] for name in HEADLINE}
+        return {self.names[c]: means_RM[:, m] for m, c in enumerate(columns)}
 
     def _repetition(self, drawn_RC: Floats) -> dict[str, Floats]:
         gold, own = repetition(drawn_RC @ self.gold_CM), repetition(drawn_RC @ self.own_CM)

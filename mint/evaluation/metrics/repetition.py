@@ -114,12 +114,19 @@ def conversation_null(
 
 
 def _traded_sums(now: Bools, before: Bools, there: Bools, dealt_RC: NDArray[np.intp]) -> Floats:
-    """[R, 4K] summed `pair_sums` when the turns of conversation `dealt_RC[r, c]` meet the turns
+    """[R, 4K]: summed `pair_sums` when the turns of conversation `dealt_RC[r, c]` meet the turns
     before of c; `now` and `before` are [conversations, places, K], `there` tells which exist.
 
     One tactic at a time, from the sums of every two conversations: a shuffle only looks them up.
     """
+    # Imported here: half a second that commands without nulls should not wait for.
+    from scipy.sparse import csr_array
+
     shuffles, groups = dealt_RC.shape
+    met_by = (dealt_RC * groups + np.arange(groups)).ravel()
+    rows = np.arange(0, shuffles * groups + 1, groups)
+    shape = (shuffles, groups * groups)
+    looked_up = csr_array((np.ones(len(met_by), np.float32), met_by, rows), shape=shape)
     found = np.empty((shuffles, 4, now.shape[2]))
     met_CC = there.astype(np.float32) @ there.T.astype(np.float32)
     for k in range(now.shape[2]):
@@ -128,7 +135,7 @@ def _traded_sums(now: Bools, before: Bools, there: Bools, dealt_RC: NDArray[np.i
         previous_CC = there.astype(np.float32) @ before_k.T
         only_now_CC = now_k @ there.T.astype(np.float32) - both_CC
         sums = np.stack([both_CC, previous_CC, only_now_CC, met_CC - previous_CC], axis=-1)
-        found[:, :, k] = sums[dealt_RC, np.arange(groups)].sum(axis=1)
+        found[:, :, k] = looked_up @ sums.reshape(groups * groups, 4)
     return found.reshape(shuffles, -1)
 
 
