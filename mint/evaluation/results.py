@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.grader_error import held_out_errors, in_words
 from mint.evaluation.metrics.habits import COUNTS, HABITS, habits
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
@@ -15,6 +16,7 @@ from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.people import read_people
 from mint.evaluation.records import EvaluatedReply, replies_path
 from mint.evaluation.sources.requests import ReplyKey
+from mint.evaluation.statistics.coverage import ONE_MODEL, covers
 from mint.evaluation.statistics.estimates import Estimate, clustered_mean, clusters_of, few_clusters
 from mint.shell.files import write_json, write_json_lines
 from rewards.types import Failure, Status
@@ -168,7 +170,9 @@ def write_outcomes(
             "resamples": settings.resamples,
             "confidence": settings.confidence,
             "seed": settings.seed,
+            "intervals_are_over": ONE_MODEL,
         },
+        "grader_error": held_out_errors(about["graders"]),
         "conditions": {o.condition: outcome_row(o, settings) for o in outcomes},
     }
     write_json(directory / f"{protocol}.json", result)
@@ -206,4 +210,6 @@ def format_conditions(result: Mapping[str, Any]) -> str:
                 lines.append(
                     f"  {name:<22}{metric.mean:8.3f}  {metric.interval}  {beside}".rstrip()
                 )
-    return "\n".join(lines)
+    statistics = result["statistics"]
+    lines.append(covers(statistics["confidence"], statistics["intervals_are_over"]))
+    return "\n".join([*lines, *in_words(result["graders"])])

@@ -61,12 +61,10 @@ def facts_section(data: ReportData) -> str:
 def graders_section(data: ReportData) -> str:
     """Which graders scored the replies, and how good they are."""
     title = "Graders"
-    source = data.manifest if data.manifest is not None else data.after or data.before
-    if source is None or not source["graders"]:
+    if not data.graders:
         return section("graders", title, missing("The identity of the graders was not recorded."))
     blocks = [
-        _grader(name, identity, data.cards.get(name))
-        for name, identity in source["graders"].items()
+        _grader(name, identity, data.cards.get(name)) for name, identity in data.graders.items()
     ]
     lead = (
         "The same graders score training and evaluation. A policy can learn to please a grader, so "

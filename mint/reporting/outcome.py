@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mint.evaluation.grader_error import in_words
 from mint.evaluation.metrics.means import repeat_rates
 from mint.evaluation.metrics.parts import GUARDS_OF_EMPATHY
 from mint.evaluation.people import Reference
 from mint.evaluation.second import learnt_the_judge
+from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.evaluation.statistics.estimates import Difference, few_clusters
 from mint.pages.bars import bar_pairs
 from mint.pages.html import (
@@ -48,7 +50,8 @@ def outcome_section(data: ReportData) -> str:
     if data.comparison is None:
         return section("outcome", "What changed", _without_comparison(data))
     confidence = data.after["settings"]["confidence"] if data.after is not None else 0.95
-    body = [_words(data.comparison, confidence), _cards(data.comparison, data.people)]
+    cards = _cards(data.comparison, data.people)
+    body = [_words(data.comparison, confidence), _errors(data), cards]
     body.append(watch("Look out for", list(_warnings(data, data.comparison))))
     return section("outcome", "What changed", "".join(body))
 
@@ -64,7 +67,8 @@ def measures_section(data: ReportData) -> str:
         f"{settings['temperature']:g}. Intervals cover {settings['confidence']:.0%} and come from "
         f"{settings['resamples']:,} bootstrap resamples of whole scenarios (conversations where "
         "the data do not say which); differences are "
-        f"paired by turn on the turns graded on both sides. {text(data.people.note)}"
+        f"paired by turn on the turns graded on both sides. They are over {ONE_RUN}. "
+        f"{text(data.people.note)}"
     )
     heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
     blocks = []
@@ -120,11 +124,15 @@ def _words(comparison: Comparison, confidence: float) -> str:
     scope = (
         f"Measured on {composite['num_turns']} held-out turns of "
         f"{composite['num_conversations']} conversations that were not trained on. Brackets hold "
-        f"the {confidence:.0%} interval of the difference."
+        f"the {confidence:.0%} interval of the difference, over {ONE_RUN}."
     )
     changes = _changes(comparison)
     said = (_change(name, comparison, changes[name]) for name in _headlines(comparison))
     return f'{listed(said, "summary")}<p class="lead">{scope}</p>'
+
+
+def _errors(data: ReportData) -> str:
+    return listed(map(text, in_words(data.graders)), "muted small")
 
 
 def _headlines(comparison: Comparison) -> tuple[str, ...]:

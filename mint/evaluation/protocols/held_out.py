@@ -16,6 +16,7 @@ from mint.config.schema import mint_config
 from mint.data.dataset import read_rows
 from mint.data.rows import row_messages
 from mint.evaluation.generation import Prompt
+from mint.evaluation.grader_error import held_out_errors
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.people import read_people
@@ -28,6 +29,7 @@ from mint.evaluation.records import (
 from mint.evaluation.runner import ToGrade, score
 from mint.evaluation.second import grade_canaries, learnt_the_judge, second_row
 from mint.evaluation.sources.requests import ReplyKey
+from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.evaluation.statistics.estimates import Difference, Estimate, clusters_of, few_clusters
 from mint.evaluation.trained_run import LABELS, labels_of, model_path, rows_path
 from mint.rundir.directory import RunDir
@@ -185,7 +187,7 @@ def write_comparison(
     before, after = (read_replies(path) for path in paths)
     differences = compare(before, after, settings)
     rows = {name: asdict(value) for name, value in differences.items()}
-    write_json(evaluation_dir / "comparison.json", rows)
+    write_json(evaluation_dir / "comparison.json", {"intervals_are_over": ONE_RUN, **rows})
     return differences
 
 
@@ -207,7 +209,7 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             lines.append(f"  {name:<22}{mean}  {metric.interval}  {beside}".rstrip())
         if result.warning:
             lines.append(f"  alarm: {result.warning}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"Intervals are over {ONE_RUN}."])
 
 
 def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]) -> None:
@@ -221,6 +223,8 @@ def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]
         "num_replies": len(replies),
         "num_failed": sum(reply.status == Status.FAILED for reply in replies),
         **about,
+        "intervals_are_over": ONE_RUN,
+        "grader_error": held_out_errors(about["graders"]),
         "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
     }
     write_json(out_dir / f"{result.label}.json", summary)

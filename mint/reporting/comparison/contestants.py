@@ -11,6 +11,7 @@ from typing import Any
 from mint.evaluation.options import HELD_OUT, PROTOCOLS
 from mint.evaluation.records import EvaluatedReply, read_replies
 from mint.evaluation.results import replies_path
+from mint.reporting.comparison.run_settings import RunSettings, run_settings
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there
 from rewards.errors import ConfigError, DataError
@@ -43,6 +44,8 @@ class Contestant:
     """Content of probes.json."""
     metrics: tuple[Mapping[str, Any], ...] = ()
     """Logged training steps."""
+    run: RunSettings | None = None
+    """Of a run after training."""
 
 
 def load_contestants(paths: Sequence[str | Path], allow_mixed: bool = False) -> list[Contestant]:
@@ -121,8 +124,10 @@ def _trained(run: RunDir, label: str, name: str) -> Contestant:
             counts=counts,
         )
         systems = (held_out, *systems)
-    metrics = tuple(run.read_metrics()) if label == "after" else ()
-    return replace(found, systems=systems, metrics=metrics)
+    if label == "before":
+        return replace(found, systems=systems)
+    metrics = tuple(run.read_metrics())
+    return replace(found, systems=systems, metrics=metrics, run=run_settings(run))
 
 
 def _evaluation(path: Path, name: str) -> Contestant:

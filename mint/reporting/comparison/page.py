@@ -13,6 +13,7 @@ from mint.reporting.comparison.contestants import Contestant, System, systems_of
 from mint.reporting.comparison.curves import curves_section
 from mint.reporting.comparison.safety import safety_section
 from mint.reporting.comparison.samples import samples_section
+from mint.reporting.comparison.seeds import seeds_section
 from mint.reporting.comparison.tables import protocol_section
 from mint.reporting.comparison.tradeoffs import trade_off_section
 from mint.reporting.comparison.transitions import tactics_section
@@ -43,6 +44,7 @@ def render_comparison(
         for name, systems in protocols.items()
     }
     parts |= {
+        "seeds": ("Seeds", seeds_section(contestants, settings)),
         "safety": ("Safety", safety_section(contestants, settings.confidence, correct)),
         "tradeoffs": (
             "Trade-offs",

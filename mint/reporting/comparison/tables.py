@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.grader_error import in_words
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence
 from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.options import HELD_OUT
 from mint.evaluation.people import People, Reference, read_people
+from mint.evaluation.statistics.coverage import ONE_MODEL, ONE_RUN
 from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clusters
-from mint.pages.html import interval, more, number, section, spaced, table, text, watch
+from mint.pages.html import interval, listed, more, number, section, spaced, table, text, watch
 from mint.reporting.changes import Change, corrected, guarded, reach_of, verdicts_of
 from mint.reporting.comparison.contestants import System
 from mint.reporting.measures import MEASURES, OWN_MEASURES, RATING_PARTS, Measure
@@ -72,14 +75,16 @@ def protocol_section(
     known = [system for system in systems if values[system.name]]
     lead = (
         f"Brackets hold {settings.confidence:.0%} intervals from resampled scenarios, or "
-        "conversations where the data do not say them. Differences are to the first system, paired "
-        "by turn on the turns graded on both sides; a reply with nothing visible is left out, but "
-        f"for the line that counts silence. {verdicts_of(settings.confidence, correct)}"
+        "conversations where the data do not say them: they are over "
+        f"{ONE_RUN if anchor == HELD_OUT else ONE_MODEL}. Differences are to the first system, "
+        "paired by turn on the turns graded on both sides; a reply with nothing visible is left "
+        f"out, but for the line that counts silence. {verdicts_of(settings.confidence, correct)}"
     )
     beside = (people or read_people()).beside(systems[0].graders)
     lead += f" {text(beside.note)}"
     body = _lost(systems)
     if known:
+        body += listed(map(text, in_words(known[0].graders)), "muted small")
         body += watch("Intervals", _few(known))
         gained = _gained(known, settings, correct)
         body += _table(MAIN, known, values, gained, f"{title}: main measures", beside)

@@ -176,7 +176,7 @@ def best_in_all(scores: Mapping[str, Scores]) -> set[str]:
 
 
 def _figure(title: str, points: Sequence[Point], goal: Goal, names: str) -> str:
-    note = "Bars are intervals of each system alone."
+    note = "Bars are intervals of each system alone, over conversations."
     if not goal.better:
         guide = ""
         note = f"Better is up; neither side is better. {note}"
