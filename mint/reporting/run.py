@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mint.pages import page
-from mint.reporting import facts, outcome, replies, training, validation
+from mint.reporting import explorer, facts, outcome, replies, training, validation
 from mint.reporting.data import ReportData, load
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_text_atomic
@@ -18,6 +18,7 @@ _LINKS = {
     "validation": "Validation",
     "tactics": "Tactics",
     "replies": "Replies",
+    "all-replies": "All replies",
     "samples": "Training replies",
     "time": "Time",
     "graders": "Graders",
@@ -33,6 +34,7 @@ _SECTIONS = (
     outcome.tactics_section,
     training.tactic_curves_section,
     replies.pairs_section,
+    explorer.explorer_section,
     replies.samples_section,
     training.time_section,
     facts.graders_section,

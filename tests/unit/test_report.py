@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict
 from html.parser import HTMLParser
@@ -56,7 +57,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.words.append(data)
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -116,7 +117,15 @@ def test_drawings_have_text_alternatives_with_numbers(page):
 
 def test_model_text_is_escaped(source, page):
     assert demo_run.HOSTILE not in source
-    assert page.all("script") == []
+    assert page.all("script") == [
+        {"type": "application/json", "id": "explorer-data"},
+        {},
+    ]
+    shipped = (resources.files("mint.pages") / "explorer.js").read_text(encoding="utf-8")
+    data, program = re.findall(r"<script[^>]*>(.*?)</script>", source, re.DOTALL)
+    assert program == shipped
+    assert not {"<", ">", "&"} & set(data)
+    assert any(demo_run.HOSTILE in row["reply"] for row in json.loads(data)["rows"])
     assert page.all("img") == []
     assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
 

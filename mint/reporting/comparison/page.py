@@ -15,6 +15,7 @@ from mint.reporting.comparison.samples import samples_section
 from mint.reporting.comparison.tables import protocol_section
 from mint.reporting.comparison.tradeoffs import trade_off_section
 from mint.reporting.comparison.transitions import tactics_section
+from mint.reporting.explorer import replies_table
 
 TITLES = {
     HELD_OUT: "Held-out turns",
@@ -46,6 +47,7 @@ def render_comparison(
         "transitions": ("Tactics", tactics_section(protocols, TITLES)),
         "curves": ("Learning curves", curves_section(contestants)),
         "samples": ("Replies", samples_section(protocols, TITLES)),
+        "all-replies": ("All replies", _all_replies(protocols)),
         "graders": ("Graders", _graders_section(protocols)),
     }
     head = page.Head(
@@ -63,6 +65,16 @@ def render_comparison(
     )
     links = {anchor: title for anchor, (title, html) in parts.items() if html}
     return page.render(head, links, "".join(html for _, html in parts.values()), "")
+
+
+def _all_replies(protocols: Mapping[str, Sequence[System]]) -> str:
+    """One table; a system that took part in several protocols is named with each."""
+    names = {
+        f"{system.name} · {TITLES[protocol]}" if len(protocols) > 1 else system.name: system.replies
+        for protocol, systems in protocols.items()
+        for system in systems
+    }
+    return replies_table(names) if any(names.values()) else ""
 
 
 def _graders_section(protocols: Mapping[str, Sequence[System]]) -> str:
