@@ -16,7 +16,11 @@ from rewards.tactics import TACTIC_NAMES
 
 RATING = "rating"
 """Column that the filter by rating goes by."""
-_VETOES = {"(any)": "held down by anything", "(none)": "not held down", "(not graded)": "not graded"}
+_VETOES = {
+    "(any)": "held down by anything",
+    "(none)": "not held down",
+    "(not graded)": "not graded",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import pytest
 
 from mint import report
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.metrics.reuse import by_tactic, by_turn
 from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import read_replies
@@ -23,6 +24,7 @@ from mint.pages.svg import Axis
 from mint.reporting.changes import Change
 from mint.reporting.data import load
 from mint.reporting.measures import MEASURES
+from mint.reporting.scales import reach_beside
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there, read_json_lines, write_json, write_json_lines
 from rewards.errors import ConfigError
@@ -227,6 +229,53 @@ def test_warnings_for_numbers_that_flatter(tmp_path):
     assert "more than 90% of replies use questioning" in text
     assert "85% of the trained replies begin with the same four words" in text
     assert "repetition beyond chance did not" in text
+
+
+@pytest.mark.parametrize(("end", "told"), [(0.28, True), (0.06, False)])
+def test_an_opening_that_becomes_common_is_named_with_its_start(tmp_path, end, told):
+    """Long before most replies share it."""
+    run = demo_run.make_run(tmp_path / "run", steps=1)
+    comparison = read_json_if_there(run.comparison_path)
+    comparison["top_opening"] |= {"before": 0.02, "after": end, "difference": end - 0.02}
+    comparison["top_opening"] |= {"ci_low": end - 0.06, "ci_high": end + 0.02}
+    write_json(run.comparison_path, comparison)
+    text = Page(report.write_report(run).read_text(encoding="utf-8")).text
+    words = "28% of the trained replies begin with the same four words; before training it was 2%"
+    assert (words in text) == told
+
+
+def test_intervals_of_one_unit_share_a_scale():
+    wide, narrow, nats = (Change(d, d - 0.01, d + 0.01) for d in (0.13, -0.022, 3.0))
+    changes = {"stickiness": [wide], "distinct_2": [narrow], "kl": [nats]}
+    assert reach_beside("distinct_2", changes) == reach_beside("stickiness", changes)
+    assert reach_beside("stickiness", changes) == pytest.approx(1.15 * 0.14)
+    assert reach_beside("kl", changes) == pytest.approx(1.15 * 3.01)
+
+
+@pytest.mark.parametrize(
+    ("values", "note"), [((0.61, 1.04), "axis starts at 0.6"), ((0.0, 1.0), ""), ((-1.0, 2.0), "")]
+)
+def test_an_axis_that_leaves_out_zero_says_so(values, note):
+    drawn = line_chart([0, 1], [Series(name="x", values=values)], Axis(title="u"), "d")
+    assert re.findall(r'class="note"[^>]*>([^<]*)<', drawn) == ([note] if note else [])
+    assert drawn.count('class="cut"') == bool(note)
+
+
+def test_reuse_is_shown_with_its_counts_and_intervals(source, run):
+    rates = by_tactic(load(run).after_replies, 0.95)
+    measured = read_json_if_there(run.after_path)["metrics"]["stickiness"]["mean"]
+    known = [one for one in rates if one.rate is not None]
+    assert np.mean([one.rate for one in known]) == pytest.approx(measured)
+    figure = re.search(r"<h3>Chance that a tactic is used again</h3>.*?</figure>", source, re.S)
+    for name, one in zip(TACTIC_NAMES, rates, strict=True):
+        if one.rate is not None:
+            ends = f", interval {one.low:.0%} to {one.high:.0%}" if one.low is not None else ""
+            words = f"{name.replace('_', ' ')}, after training: {one.rate:.0%} of {one.n} replies"
+            assert f"{words}{ends}" in figure.group(0)
+    assert "Reuse of tactics by turn" in source
+    turns = by_turn(load(run).after_replies, 0.95)
+    assert set(turns) == {1, 2, 3}
+    assert all(one.low <= one.rate <= one.high for one in turns.values())
 
 
 def test_held_out_figures_of_the_graders_that_were_used(tmp_path):

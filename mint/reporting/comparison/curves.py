@@ -15,7 +15,7 @@ _CURVES = {
     "reward/quality/mean": ("Empathy (judge)", "quality, 0 to 1"),
     "reward/kl/mean": ("Novelty against the previous turn", "KL, nats"),
     "tactics_per_reply/mean": ("Tactics per reply", "different tactics"),
-    "policy/entropy": ("Certainty of the policy", "entropy, nats per token"),
+    "policy/entropy": ("Next-token entropy of the policy", "nats per token"),
     "reply/num_tokens/mean": ("Length of replies", "tokens"),
 }
 _STYLES = 5

@@ -10,9 +10,10 @@ from mint.evaluation.metrics.own_sequence import compare_own, own_sequence
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clusters
 from mint.pages.html import interval, more, number, section, spaced, table, text, watch
-from mint.reporting.changes import Change, corrected, reach_of, verdicts_of
+from mint.reporting.changes import Change, corrected, verdicts_of
 from mint.reporting.comparison.contestants import System
 from mint.reporting.measures import MEASURES, OWN_MEASURES, Measure
+from mint.reporting.scales import reach_beside
 from rewards.errors import DataError
 from rewards.types import DIMENSIONS
 
@@ -140,7 +141,8 @@ def _table(
         if all(value is None or value.mean is None for value in shown):
             continue
         changes = [gained[system.name].get(name) for system in systems[1:]]
-        reach = reach_of(change for change in changes if change is not None)
+        beside = {n: [own[n] for own in gained.values() if n in own] for n in names}
+        reach = reach_beside(name, beside)
         measure = ALL_MEASURES[name]
         cells = [_value(measure, shown[0], '<span class="range">first system</span>')]
         for value, change in zip(shown[1:], changes, strict=True):
