@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mint.pages import page
-from mint.reporting import explorer, facts, outcome, replies, training, validation
+from mint.reporting import explorer, facts, outcome, ratings, replies, training, validation
 from mint.reporting.data import ReportData, load
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_text_atomic
@@ -13,6 +13,7 @@ from mint.shell.files import write_text_atomic
 _LINKS = {
     "outcome": "What changed",
     "measures": "Measures",
+    "ratings": "Ratings",
     "reward": "Reward",
     "health": "Health",
     "validation": "Validation",
@@ -28,6 +29,7 @@ _LINKS = {
 _SECTIONS = (
     outcome.outcome_section,
     outcome.measures_section,
+    ratings.ratings_section,
     training.reward_section,
     training.health_section,
     validation.validation_section,
@@ -56,7 +58,8 @@ def write_report(run: RunDir | str | Path) -> Path:
 def render(data: ReportData) -> str:
     """The whole page."""
     body = "".join(make(data) for make in _SECTIONS)
-    return page.render(_head(data), _LINKS, body, " from the files of the run directory")
+    links = {anchor: title for anchor, title in _LINKS.items() if f'<section id="{anchor}"' in body}
+    return page.render(_head(data), links, body, " from the files of the run directory")
 
 
 def _head(data: ReportData) -> page.Head:

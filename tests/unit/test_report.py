@@ -17,6 +17,7 @@ from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import read_replies
 from mint.pages import svg
+from mint.pages.histograms import histogram
 from mint.pages.html import number
 from mint.pages.lines import MAX_POINTS, Series, line_chart
 from mint.pages.replies import tagged_reply
@@ -286,7 +287,11 @@ def test_held_out_figures_of_the_graders_that_were_used(tmp_path):
     write_json(run.manifest_path, manifest)
     text = Page(report.write_report(run).read_text(encoding="utf-8")).text
     f1 = card["unseen_conversation"]["mean_macro_f1"]
-    assert f"Unseen conversation: mean macro f1 {f1:.3f}" in text
+    assert f"Macro-F1, mean over the tactics, on conversations it has not seen {f1:.3f}" in text
+    kappa = card["unseen_system"]["mean_kappa"]
+    assert f"chance-corrected (kappa), on systems it has not seen {kappa:.3f}" in text
+    shown = text[text.index("Held-out figure") : text.index("No metric card")]
+    assert not re.search(r"\b(f1 of|mean macro|mean kappa|unseen)\b", shown), "raw keys"
     assert "No metric card for these weights" in text
 
 
@@ -388,3 +393,33 @@ def test_a_reward_models_score_stands_where_empathy_would(tmp_path):
     assert number(logit["after"]) in page.text
     assert "Empathy: not known" not in page.text
     assert "Validating emotions" not in page.text, "there are no dimensions to show"
+
+
+def test_histograms_hold_every_rating_once():
+    axis = Axis(title="rating", low=1.0, high=5.0)
+    series = [Series(name="a", values=(1.0, 1.1, 4.9, 5.0, None)), Series(name="b", values=(3.0,))]
+    drawn = histogram(series, axis, 4, "d")
+    assert "a: mean 3.00 of 4 replies" in drawn
+    assert "b: mean 3.00 of 1 replies" in drawn
+    outline = re.search(r'class="line c0" d="M[\d.]+ ([\d.]+)((?:V[\d.]+H[\d.]+)+)V', drawn)
+    base = float(outline.group(1))
+    heights = [base - float(y) for y in re.findall(r"V([\d.]+)", outline.group(2))]
+    assert heights[0] == heights[3] > 0
+    assert heights[1] == heights[2] == 0
+    with pytest.raises(ValueError, match="both ends"):
+        histogram(series, Axis(title="rating"), 4, "d")
+
+
+def test_ratings_are_shown_spread_out(page):
+    for words in ("Histogram of empathy", "Histogram of manner", "Histogram of relevance"):
+        assert words in page.text
+
+
+def test_replies_side_by_side_have_their_history(source, run):
+    part = source[source.index('id="replies"') : source.index('id="all-replies"')]
+    articles = re.findall(r"<article.*?</article>", part, re.DOTALL)
+    assert len(articles) == 6
+    for article in articles:
+        assert "<b>Supporter</b>" in article
+        assert article.count("<b>Seeker</b>") >= 2
+    assert "earlier messages</summary>" in part

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.options import HELD_OUT
+from mint.evaluation.records import EvaluatedReply
 from mint.pages import page
 from mint.pages.html import number, section, table, text
 from mint.reporting.comparison.contestants import Contestant, System, systems_of
@@ -16,6 +17,7 @@ from mint.reporting.comparison.tables import protocol_section
 from mint.reporting.comparison.tradeoffs import trade_off_section
 from mint.reporting.comparison.transitions import tactics_section
 from mint.reporting.explorer import replies_table
+from mint.reporting.ratings import histograms
 
 TITLES = {
     HELD_OUT: "Held-out turns",
@@ -44,10 +46,11 @@ def render_comparison(
     parts |= {
         "safety": ("Safety", safety_section(contestants, settings.confidence, correct)),
         "tradeoffs": ("Trade-offs", trade_off_section(protocols, TITLES, contestants, settings)),
+        "ratings": ("Ratings", histograms(_by_name(protocols))),
         "transitions": ("Tactics", tactics_section(protocols, TITLES)),
         "curves": ("Learning curves", curves_section(contestants)),
         "samples": ("Replies", samples_section(protocols, TITLES)),
-        "all-replies": ("All replies", _all_replies(protocols)),
+        "all-replies": ("All replies", replies_table(_by_name(protocols)) if protocols else ""),
         "graders": ("Graders", _graders_section(protocols)),
     }
     head = page.Head(
@@ -67,14 +70,13 @@ def render_comparison(
     return page.render(head, links, "".join(html for _, html in parts.values()), "")
 
 
-def _all_replies(protocols: Mapping[str, Sequence[System]]) -> str:
-    """One table; a system that took part in several protocols is named with each."""
-    names = {
+def _by_name(protocols: Mapping[str, Sequence[System]]) -> dict[str, tuple[EvaluatedReply, ...]]:
+    """Replies of every system, which is named with its protocol where there are several."""
+    return {
         f"{system.name} · {TITLES[protocol]}" if len(protocols) > 1 else system.name: system.replies
         for protocol, systems in protocols.items()
         for system in systems
     }
-    return replies_table(names) if any(names.values()) else ""
 
 
 def _graders_section(protocols: Mapping[str, Sequence[System]]) -> str:
