@@ -43,6 +43,10 @@ class Contestant:
     """Content of probes.json."""
     metrics: tuple[Mapping[str, Any], ...] = ()
     """Logged training steps."""
+    recipe: str = ""
+    """Of the run; "" when not known."""
+    seed: int | None = None
+    """Of the run."""
 
 
 def load_contestants(paths: Sequence[str | Path], allow_mixed: bool = False) -> list[Contestant]:
@@ -122,7 +126,14 @@ def _trained(run: RunDir, label: str, name: str) -> Contestant:
         )
         systems = (held_out, *systems)
     metrics = tuple(run.read_metrics()) if label == "after" else ()
-    return replace(found, systems=systems, metrics=metrics)
+    manifest = read_json_if_there(run.manifest_path) or {"recipe": "", "seeds": {}}
+    return replace(
+        found,
+        systems=systems,
+        metrics=metrics,
+        recipe=manifest["recipe"] or "",
+        seed=manifest["seeds"].get("run"),
+    )
 
 
 def _evaluation(path: Path, name: str) -> Contestant:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-from mint.pages.html import figure, grid, section
+from mint.pages.html import figure, grid, number, section, text
 from mint.pages.lines import Series, line_chart
 from mint.pages.svg import Axis
 from mint.reporting.comparison.contestants import Contestant
@@ -20,31 +21,61 @@ _CURVES = {
 }
 _STYLES = 5
 
+Values = tuple[float | None, ...]
+
 
 def curves_section(contestants: Sequence[Contestant]) -> str:
-    """The curves that at least one run has logged; "" without any."""
+    """The curves that at least one run has logged; "" without any. Runs of one recipe have one
+    colour, and their mean lies over them."""
     runs = [contestant for contestant in contestants if contestant.metrics]
     steps = sorted({int(row["step"]) for run in runs for row in run.metrics})
     figures = []
     for key, (title, unit) in _CURVES.items():
-        series = [
-            Series(
-                name=run.name.removesuffix(" after"),
-                values=_values(run.metrics, key, steps),
-                style=f"c{i % _STYLES}",
-            )
-            for i, run in enumerate(runs)
-        ]
-        series = [one for one in series if any(v is not None for v in one.values)]
+        series, note = _overlay(runs, key, steps)
         if series:
             chart = line_chart(steps, series, Axis(title=unit), f"{title} over training, by run.")
-            note = f"Mean over the replies of each step; {len(series)} runs."
-            figures.append(figure(title, chart, note))
+            figures.append(figure(title, chart, text(note)))
     return section("curves", "Learning curves", grid(figures)) if figures else ""
 
 
-def _values(
-    metrics: Sequence[Mapping[str, Any]], key: str, steps: Sequence[int]
-) -> tuple[float | None, ...]:
+def _overlay(
+    runs: Sequence[Contestant], key: str, steps: Sequence[int]
+) -> tuple[list[Series], str]:
+    """Lines of one metric with the means of recipes that several runs share, and what to know."""
+    groups: dict[str, list[tuple[str, Values]]] = {}
+    for run in runs:
+        values = _values(run.metrics, key, steps)
+        if any(value is not None for value in values):
+            name = run.name.removesuffix(" after")
+            groups.setdefault(run.recipe or name, []).append((_seeded(name, run.seed), values))
+    series, notes = [], []
+    for i, (recipe, own) in enumerate(groups.items()):
+        style = f"c{i % _STYLES}"
+        if len(own) == 1:
+            series.append(Series(name=own[0][0], values=own[0][1], style=style))
+            continue
+        series += [Series(name=name, values=v, style=f"{style} seed") for name, v in own]
+        mean = tuple(_mean_of_all(at) for at in zip(*(v for _, v in own), strict=True))
+        series.append(Series(name=f"{recipe}: mean of {len(own)} runs", values=mean, style=style))
+        last = max((s for s, m in zip(steps, mean, strict=True) if m is not None), default=None)
+        if last is not None:
+            ends = [end for _, v in own if (end := v[steps.index(last)]) is not None]
+            low, high = (number(end, 3) for end in (min(ends), max(ends)))
+            notes.append(f" At step {last} the runs of {recipe} lie between {low} and {high}.")
+    count = sum(map(len, groups.values()))
+    return series, f"Mean over the replies of each step; {count} runs.{''.join(notes)}"
+
+
+def _seeded(name: str, seed: int | None) -> str:
+    return name if seed is None else f"{name} (seed {seed})"
+
+
+def _mean_of_all(values: Sequence[float | None]) -> float | None:
+    """The mean where every run has a value: that of fewer would jump when a run ends."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def _values(metrics: Sequence[Mapping[str, Any]], key: str, steps: Sequence[int]) -> Values:
     known = {int(row["step"]): row[key] for row in metrics if key in row}
     return tuple(known[step] if step in known else None for step in steps)
