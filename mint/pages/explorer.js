@@ -114,12 +114,11 @@
     line.append(first, element("td", "", row.system), said);
     const tags = element("td", "tags");
     tags.append(...row.used.map(tagOf));
-    line.append(tags);
+    const veto = row.graded ? row.tricks.map(spaced).join(", ") : "not graded";
+    line.append(tags, element("td", "", veto || "–"));
     for (const column of data.columns) {
       line.append(element("td", "figure", figure(row.values[column.key], column.digits)));
     }
-    const veto = row.graded ? row.tricks.map(spaced).join(", ") : "not graded";
-    line.append(element("td", "", veto || "–"));
     line.addEventListener("click", () => toggle(line, row, open));
     return line;
   }

@@ -104,7 +104,7 @@ def _bound(name: str, title: str) -> str:
 
 def _table(columns: Sequence[Column]) -> str:
     heads = {"place": "Reply to", "system": "By", "reply": "Reply", "tactics": "Tactics"}
-    heads |= {column.key: column.title for column in columns} | {"veto": "Veto"}
+    heads |= {"veto": "Veto"} | {column.key: column.title for column in columns}
     cells = "".join(
         f'<th scope="col" data-column="{text(key)}" aria-sort="none">'
         f'<button type="button">{text(title)}</button></th>'

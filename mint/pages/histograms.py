@@ -28,12 +28,14 @@ def histogram(series: Sequence[Series], axis: Axis, bins: int, description: str)
     shares = [_shares(values, low, high, bins) for _, values in known]
     ticks = svg.nice_ticks(0.0, max(map(max, shares)))
     bottom = HEIGHT - svg.BOTTOM
-    x = Scale(low, high, svg.left_of(svg.tick_labels(ticks)), svg.WIDTH - svg.RIGHT)
+    x = Scale(low, high, svg.left_of(svg.tick_labels(ticks)), svg.WIDTH - 2 * svg.RIGHT)
     y = Scale(ticks[0], ticks[-1], bottom, svg.TOP)
     marks = [tick for tick in svg.nice_ticks(low, high) if low <= tick <= high]
     parts = [
         svg.vertical_axis(y, ticks, "share of replies", x.end),
-        svg.horizontal_axis(x, marks, svg.tick_labels(marks), axis.title, (svg.TOP, bottom)),
+        svg.horizontal_axis(
+            x, marks, svg.tick_labels(marks), axis.title, (svg.TOP, bottom), marked=False
+        ),
     ]
     told = []
     for (one, values), own in zip(known, shares, strict=True):

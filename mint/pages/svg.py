@@ -136,16 +136,23 @@ def vertical_axis(y: Scale, ticks: Sequence[float], title: str, right: float) ->
 
 
 def horizontal_axis(
-    x: Scale, ticks: Sequence[float], labels: Sequence[str], title: str, ends: tuple[float, float]
+    x: Scale,
+    ticks: Sequence[float],
+    labels: Sequence[str],
+    title: str,
+    ends: tuple[float, float],
+    *,
+    marked: bool = True,
 ) -> str:
-    """Vertical grid lines between the two heights `ends`, with labels and the title below."""
+    """Vertical grid lines between the two heights `ends`, with labels and the title below; it says
+    where it leaves out 0 if `marked`."""
     top, bottom = ends
     parts = [
         line("grid", x(tick), top, x(tick), bottom)
         + words("tick", x(tick), bottom + 16, shown, "middle")
         for tick, shown in zip(ticks, labels, strict=True)
     ]
-    if note := starts_at(ticks):
+    if marked and (note := starts_at(ticks)):
         zigzag = f"M{x.start:.1f} {bottom:.1f}l3 -4l3 8l3 -8l3 8l3 -4"
         parts.append(path("cut", zigzag, note))
         title = f"{title} ({note})"
