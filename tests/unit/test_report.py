@@ -262,6 +262,19 @@ def test_an_axis_that_leaves_out_zero_says_so(values, note):
     assert drawn.count('class="cut"') == bool(note)
 
 
+def test_replies_of_earlier_versions_have_no_history_parts_or_vetoes(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=1)
+    for label in ("before", "after"):
+        path = run.evaluation_path / f"{label}_replies.jsonl"
+        rows = read_json_lines(path)
+        new = ("history", "parts", "tricks")
+        write_json_lines(path, [{k: v for k, v in r.items() if k not in new} for r in rows])
+    source = report.write_report(run).read_text(encoding="utf-8")
+    assert Page(source).text.count("Supporter") == 0
+    assert "Histogram of empathy" in source
+    assert "Histogram of relevance" not in source
+
+
 def test_reuse_is_shown_with_its_counts_and_intervals(source, run):
     rates = by_tactic(load(run).after_replies, 0.95)
     measured = read_json_if_there(run.after_path)["metrics"]["stickiness"]["mean"]
