@@ -22,6 +22,8 @@ from rewards.tactics import TACTIC_NAMES, count_tactics
 from rewards.types import DIMENSIONS, GraderIdentity, Rating, Signals, Status
 
 NUM_STEPS = 24
+LOW = 2.8
+"""Ratings below it are shown as held down."""
 SETTINGS = EvaluationConfig(resamples=500)
 SENTENCES = {
     "information": "Sleep can take some weeks to settle after a change of shifts.",
@@ -233,6 +235,8 @@ def _reply(
         if failed
         else {
             "empathy": rating.aggregate,
+            "parts": {"manner": rating.aggregate, "relevance": min(1.0, rating.aggregate / 5)},
+            "tricks": ("unrelated",) if rating.aggregate < LOW else (),
             "dimensions": dict(rating.dimensions),
             "parts": {**PARTS, "manner": rating.aggregate},
             "tricks": ("unrelated",) if rating.aggregate < 2.6 else (),
@@ -258,7 +262,21 @@ def _reply(
         has_previous=turn > 0,
         num_tokens=signals.num_tokens,
         truncated=rng.random() < 0.05,
+        history=history(conversation, turn),
         **graded,
+    )
+
+
+def history(conversation: int, turn: int) -> tuple[tuple[str, str], ...]:
+    """What was said before the message that a turn answers."""
+    said = list(SENTENCES.values())
+    return tuple(
+        message
+        for earlier in range(turn)
+        for message in (
+            ("seeker", SEEKERS[(conversation + earlier) % len(SEEKERS)]),
+            ("supporter", said[(3 * conversation + earlier) % len(said)]),
+        )
     )
 
 

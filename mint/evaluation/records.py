@@ -68,6 +68,8 @@ class EvaluatedReply:
     """Sentences per tactic; empty when not graded."""
     scenario: str = ""
     """What several conversations may be about; "" when the data do not say."""
+    history: tuple[tuple[str, str], ...] = ()
+    """Role and text of each message before the seeker's; () in files of earlier versions."""
 
     @property
     def cluster(self) -> str:
@@ -90,6 +92,8 @@ class EvaluatedReply:
                 "tactics": tuple(tuple(names) for names in row["tactics"]),
                 "counts": tuple(row["counts"]),
             }
+            if "history" in row:
+                values["history"] = tuple((role, said) for role, said in row["history"])
             if "tricks" in row and row["tricks"] is not None:
                 values["tricks"] = tuple(row["tricks"])
             return cls(**values)
@@ -161,4 +165,5 @@ def evaluated_reply(
         tactics=tuple(tuple(sentence.tactics) for sentence in sentences),
         counts=signals.counts if signals.status is Status.OK else (),
         scenario=row.scenario,
+        history=tuple((message.role, message.content) for message in row.history[:-1]),
     )

@@ -20,6 +20,8 @@ class Measure(NamedTuple):
     better: int
     """1: higher is better, -1: lower is better, 0: neither."""
     digits: int = 2
+    unit: str = "share"
+    """Measures of one unit are drawn on one scale."""
 
     @property
     def heading(self) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.grader_error import in_words
-from mint.evaluation.metrics.means import repeat_rates
 from mint.evaluation.metrics.parts import GUARDS_OF_EMPATHY
 from mint.evaluation.people import Reference
 from mint.evaluation.second import learnt_the_judge
@@ -29,16 +28,20 @@ from mint.pages.html import (
     watch,
 )
 from mint.pages.marks import legend
-from mint.reporting.changes import NO_GAIN, Change, guarded, reach_of
+from mint.reporting.changes import NO_GAIN, Change, guarded
 from mint.reporting.data import ReportData
 from mint.reporting.measures import GROUPS, MEASURES, prevalence
 from mint.reporting.people import heading
+from mint.reporting.reuse import reuse_figures
+from mint.reporting.scales import reach_beside
 from rewards.build import SecondJudgeConfig
 from rewards.tactics import TACTIC_NAMES
 
 _HEADLINES = ("composite", "empathy", "stickiness", "tactics_per_turn")
 _ALWAYS_ON = 0.9
 _SAME_OPENING = 0.5
+_RISE = 0.1
+"""A rise of the share of one opening by this much is worth a warning."""
 _TRUNCATED = 0.1
 
 Comparison = Mapping[str, Mapping[str, Any]]
@@ -70,6 +73,7 @@ def measures_section(data: ReportData) -> str:
         f"paired by turn on the turns graded on both sides. They are over {ONE_RUN}. "
         f"{text(data.people.note)}"
     )
+    lead += " Within a table, intervals of one unit (shares, ratings, nats) are on one scale."
     heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
     blocks = []
     for title, names in GROUPS.items():
@@ -97,15 +101,7 @@ def tactics_section(data: ReportData) -> str:
         )
     ]
     if data.before_replies and data.after_replies:
-        figures.append(
-            _pairs_figure(
-                "Chance that a tactic is used again",
-                "share of replies after a turn with the tactic",
-                (repeat_rates(data.before_replies), repeat_rates(data.after_replies)),
-                "Among replies whose previous supporter turn used the tactic; the mean of these "
-                "bars is the stickiness, and few such replies make a bar uncertain.",
-            )
-        )
+        figures += reuse_figures(data)
     return section("tactics", "Tactics in use", grid(figures))
 
 
@@ -217,7 +213,14 @@ def _row(data: ReportData, name: str) -> list[str]:
     shown.append(number(change.difference, measure.digits, signed=True))
     if change.low is None:
         return [*shown, "–", text(result)]
-    return [*shown, change.bar(reach_of([change]), measure.digits), chip(result, result)]
+    return [*shown, change.bar(_reach(data, name), measure.digits), chip(result, result)]
+
+
+def _reach(data: ReportData, name: str) -> float:
+    """One scale for the measures of a table that have the same unit."""
+    rows = data.comparison or {}
+    group = next(names for names in GROUPS.values() if name in names)
+    return reach_beside(name, {n: [Change.of(rows[n])] for n in group if n in rows})
 
 
 def _range(row: Mapping[str, Any], digits: int) -> str:
@@ -251,9 +254,7 @@ def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
             f"After training more than 90% of replies use {', '.join(always)}, whatever the "
             "person says."
         )
-    opening = comparison["top_opening"]["after"]
-    if opening is not None and opening > _SAME_OPENING:
-        yield f"{opening:.0%} of the trained replies begin with the same four words."
+    yield from _opening(data, comparison["top_opening"])
     if verdicts["distinct_2"] == "worse":
         yield "The wording has become more uniform (fewer distinct word pairs)."
     lift = Change.of(comparison["lift"])
@@ -291,6 +292,19 @@ def _parts_known(comparison: Comparison) -> bool:
         name in comparison and comparison[name]["difference"] is not None
         for name in GUARDS_OF_EMPATHY
     )
+
+
+def _opening(data: ReportData, row: Mapping[str, Any]) -> Iterator[str]:
+    """An opening that most replies share, or one that has become common."""
+    start, end = row["before"], row["after"]
+    if end is None:
+        return
+    rose = start is not None and end - start >= _RISE and Change.of(row).excludes_zero is not False
+    if end > _SAME_OPENING or rose:
+        before = "" if start is None else f"; before training it was {start:.0%}"
+        people = data.people.words("top_opening", 2)
+        beside = f"; {text(people)}" if people else ""
+        yield f"{end:.0%} of the trained replies begin with the same four words{before}{beside}."
 
 
 def _without_comparison(data: ReportData) -> str:

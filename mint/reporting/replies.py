@@ -7,7 +7,15 @@ from typing import Any
 
 from mint.evaluation.records import EvaluatedReply
 from mint.pages.html import chip, missing, number, section, spaced, text
-from mint.pages.replies import seeker, side, side_by_side, tactic_legend, tactic_list, tagged_reply
+from mint.pages.replies import (
+    conversation,
+    seeker,
+    side,
+    side_by_side,
+    tactic_legend,
+    tactic_list,
+    tagged_reply,
+)
 from mint.reporting.curves import COMPONENTS
 from mint.reporting.data import ReportData, spread
 
@@ -66,6 +74,7 @@ def _pair(before: EvaluatedReply, after: EvaluatedReply) -> str:
     earlier = "First supporter turn of the conversation"
     if before.has_previous:
         earlier = f"Previous supporter turn used {tactic_list(before.previous_counts)}"
+    said = conversation(before.history) + seeker(before.seeker)
     sides = [
         side(
             f"{kind.capitalize()} training",
@@ -75,7 +84,7 @@ def _pair(before: EvaluatedReply, after: EvaluatedReply) -> str:
         )
         for kind, reply in (("before", before), ("after", after))
     ]
-    return side_by_side(f'{seeker(before.seeker)}<p class="earlier">{earlier}</p>', sides)
+    return side_by_side(f'{said}<p class="earlier">{earlier}</p>', sides)
 
 
 def reply_scores(reply: EvaluatedReply, first: str = "", last: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import evaluation_folders as folders
@@ -16,9 +17,11 @@ from mint.evaluation.statistics.estimates import Estimate
 from mint.report import ReportSettings, main
 from mint.reporting.changes import Change, corrected, guarded
 from mint.reporting.comparison.contestants import load_contestants, systems_of
+from mint.reporting.comparison.curves import curves_section
 from mint.reporting.comparison.tables import protocol_section
 from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front, trade_off_section
 from mint.shell import cli
+from mint.shell.files import read_json_if_there, write_json, write_json_lines
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 
@@ -217,7 +220,11 @@ def test_probes_are_compared_probe_by_probe(source):
 
 def test_the_page_is_self_contained_and_safe(source):
     assert folders.demo_run.HOSTILE not in source
-    assert "<script" not in source
+    shipped = (resources.files("mint.pages") / "explorer.js").read_text(encoding="utf-8")
+    data, program = re.findall(r"<script[^>]*>(.*?)</script>", source, re.DOTALL)
+    assert source.count("<script") == 2
+    assert program == shipped
+    assert not {"<", ">", "&"} & set(data)
     assert not re.search(r'(?:src|href)="(?!#|data:)', source)
     assert "Different graders" not in source
 
@@ -289,3 +296,23 @@ def test_paired_differences_of_own_sequences(evaluations):
     assert found.difference == pytest.approx(found.after - found.before)
     alone = own_sequence(first.replies, folders.SETTINGS)
     assert alone["self_stickiness"].ci_low < alone["self_stickiness"].mean
+
+
+def test_runs_of_a_recipe_lie_over_each_other_with_their_mean(tmp_path):
+    runs = [folders.demo_run.make_run(tmp_path / name, steps=6) for name in ("one", "two")]
+    for seed, run in enumerate(runs):
+        manifest = read_json_if_there(run.manifest_path)
+        write_json(run.manifest_path, {**manifest, "seeds": {"run": seed}})
+    rows = [
+        {**row, "reward/raw/mean": row["reward/raw/mean"] + 0.1} for row in runs[1].read_metrics()
+    ]
+    write_json_lines(runs[1].metrics_path, rows[:5])
+    drawn = curves_section(load_contestants([run.path for run in runs]))
+    reward = drawn[: drawn.index("</figure>")]
+    assert 'class="line c0 seed"' in reward
+    assert "one (seed 0)" in reward
+    assert "two (seed 1)" in reward
+    assert "mint_tiny: mean of 2 runs" in reward
+    low = runs[0].read_metrics()[4]["reward/raw/mean"]
+    words = f"At step 5 the runs of mint_tiny lie between {low:.3f} and {low + 0.1:.3f}."
+    assert words in reward

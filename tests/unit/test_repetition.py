@@ -15,7 +15,6 @@ from mint.evaluation.metrics import tactic_sets
 from mint.evaluation.metrics.repetition import (
     conversation_null,
     pair_sums,
-    repeat_rates,
     repetition,
     transition_matrix,
 )
@@ -62,7 +61,7 @@ def test_repetition_by_hand():
     stickiness, _, lift = measured(now, previous)
     assert stickiness == pytest.approx((2 / 3 + 0) / 2)
     assert lift == pytest.approx(((2 / 3 - 2 / 2) + (0 - 2 / 4)) / 2)
-    rates = repeat_rates(now, previous)
+    rates = np.diag(transition_matrix(now, previous))
     assert rates[TACTIC_INDEX[V]] == pytest.approx(2 / 3)
     assert np.isnan(rates[TACTIC_INDEX[A]])
     assert np.nanmean(rates) == pytest.approx(stickiness)

@@ -152,12 +152,6 @@ def counted(sums_CM: Floats) -> dict[str, int]:
     return {**result, **rated, **dict.fromkeys(REPETITION, pairs)}
 
 
-def repeat_rates(replies: Sequence[EvaluatedReply]) -> list[float | None]:
-    """P(x_k | p_k) of each tactic, in [0, 1]; None for one that no previous turn has used."""
-    rates_K = repetition.repeat_rates(*_pairs([r for r in replies if _paired(r)]))
-    return [float(rate) if np.isfinite(rate) else None for rate in rates_K]
-
-
 def _repetition_sums(replies: Sequence[EvaluatedReply]) -> Floats:
     """[N, 40] `pair_sums`; zeros for a reply that was not graded or has no previous turn."""
     paired_N = np.array([_paired(reply) for reply in replies], dtype=bool)

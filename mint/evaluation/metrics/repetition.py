@@ -68,11 +68,6 @@ def repetition(totals_RM: Floats) -> Repetition:
     return Repetition(nan_mean(given_RK), nan_mean(otherwise_RK), nan_mean(given_RK - otherwise_RK))
 
 
-def repeat_rates(now_PK: Bools, previous_PK: Bools) -> Floats:
-    """[K] P(x_k | p_k), whose mean is the stickiness; NaN for a tactic no turn before had."""
-    return divide((now_PK & previous_PK).sum(axis=0), previous_PK.sum(axis=0))
-
-
 def transition_matrix(now_PK: Bools, previous_PK: Bools) -> Floats:
     """[K, K] P(column's tactic now | row's tactic in the turn before), in [0, 1]; NaN rows where
     no turn before has the tactic."""

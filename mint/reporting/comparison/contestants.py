@@ -46,6 +46,8 @@ class Contestant:
     """Logged training steps."""
     run: RunSettings | None = None
     """Of a run after training."""
+    recipe: str = ""
+    """Of the run; "" when not known."""
 
 
 def load_contestants(paths: Sequence[str | Path], allow_mixed: bool = False) -> list[Contestant]:
@@ -75,6 +77,22 @@ def is_mixed(contestants: Sequence[Contestant]) -> bool:
 def systems_of(contestants: Sequence[Contestant], protocol: str) -> list[System]:
     """All systems of a protocol, in order."""
     return [s for c in contestants for s in c.systems if s.protocol == protocol]
+
+
+def alike(contestants: Sequence[Contestant]) -> list[list[Contestant]]:
+    """Together those whose runs differ in the seed alone; one that is no run stays alone."""
+    groups: list[list[Contestant]] = []
+    for one in contestants:
+        like = (
+            group
+            for group in groups
+            if one.run and group[0].run and not one.run.differing(group[0].run)
+        )
+        if group := next(like, None):
+            group.append(one)
+        else:
+            groups.append([one])
+    return groups
 
 
 def is_run(path: Path) -> bool:
@@ -126,8 +144,14 @@ def _trained(run: RunDir, label: str, name: str) -> Contestant:
         systems = (held_out, *systems)
     if label == "before":
         return replace(found, systems=systems)
-    metrics = tuple(run.read_metrics())
-    return replace(found, systems=systems, metrics=metrics, run=run_settings(run))
+    manifest = read_json_if_there(run.manifest_path) or {"recipe": ""}
+    return replace(
+        found,
+        systems=systems,
+        metrics=tuple(run.read_metrics()),
+        run=run_settings(run),
+        recipe=manifest["recipe"] or "",
+    )
 
 
 def _evaluation(path: Path, name: str) -> Contestant:

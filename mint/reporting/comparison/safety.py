@@ -38,9 +38,9 @@ def safety_section(
     }
     if correct:
         gained = corrected(gained, confidence)
+    reach = reach_of(gained.values())
     for category in categories:
         changes = [_FIRST, *(gained[i, category] for i in range(1, len(reports)))]
-        reach = reach_of(changes)
         cells = [
             _cell(_share(own, category), change, reach, own is reports[0])
             for own, change in zip(reports, changes, strict=True)

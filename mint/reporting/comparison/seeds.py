@@ -12,7 +12,7 @@ from mint.evaluation.statistics.coverage import RUNS, covers
 from mint.evaluation.statistics.estimates import Estimate
 from mint.evaluation.statistics.runs import spread_of
 from mint.pages.html import interval, listed, number, section, spaced, table, text
-from mint.reporting.comparison.contestants import Contestant, System
+from mint.reporting.comparison.contestants import Contestant, System, alike
 from mint.reporting.comparison.run_settings import RunSettings
 from mint.reporting.comparison.tables import ALL_MEASURES, MAIN, estimates
 
@@ -41,16 +41,7 @@ def seeds_section(contestants: Sequence[Contestant], settings: EvaluationConfig)
 
 def same_but_for_the_seed(contestants: Sequence[Contestant]) -> list[list[Contestant]]:
     """The trained policies of runs, together with those of equal settings and data."""
-    groups: list[list[Contestant]] = []
-    for one in contestants:
-        if one.run is None or _held_out(one) is None:
-            continue
-        like = [group for group in groups if not one.run.differing(_run(group[0]))]
-        if like:
-            like[0].append(one)
-        else:
-            groups.append([one])
-    return groups
+    return alike([one for one in contestants if one.run is not None and _held_out(one)])
 
 
 def _table(group: Sequence[Contestant], settings: EvaluationConfig) -> str:

@@ -14,10 +14,11 @@ from mint.evaluation.people import People, Reference, read_people
 from mint.evaluation.statistics.coverage import ONE_MODEL, ONE_RUN
 from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clusters
 from mint.pages.html import interval, listed, more, number, section, spaced, table, text, watch
-from mint.reporting.changes import Change, corrected, guarded, reach_of, verdicts_of
+from mint.reporting.changes import Change, corrected, guarded, verdicts_of
 from mint.reporting.comparison.contestants import System
 from mint.reporting.measures import MEASURES, OWN_MEASURES, RATING_PARTS, Measure
 from mint.reporting.people import heading
+from mint.reporting.scales import reach_beside
 from rewards.errors import DataError
 from rewards.types import DIMENSIONS
 
@@ -153,7 +154,8 @@ def _table(
         if all(value is None or value.mean is None for value in shown):
             continue
         changes = [gained[system.name].get(name) for system in systems[1:]]
-        reach = reach_of(change for change in changes if change is not None)
+        beside = {n: [own[n] for own in gained.values() if n in own] for n in names}
+        reach = reach_beside(name, beside)
         measure = ALL_MEASURES[name]
         cells = [_value(measure, shown[0], '<span class="range">first system</span>')]
         for value, change in zip(shown[1:], changes, strict=True):
