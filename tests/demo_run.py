@@ -235,11 +235,13 @@ def _reply(
         if failed
         else {
             "empathy": rating.aggregate,
-            "parts": {"manner": rating.aggregate, "relevance": min(1.0, rating.aggregate / 5)},
-            "tricks": ("unrelated",) if rating.aggregate < LOW else (),
             "dimensions": dict(rating.dimensions),
-            "parts": {**PARTS, "manner": rating.aggregate},
-            "tricks": ("unrelated",) if rating.aggregate < 2.6 else (),
+            "parts": {
+                **PARTS,
+                "manner": rating.aggregate,
+                "relevance": min(1.0, rating.aggregate / 5),
+            },
+            "tricks": ("unrelated",) if rating.aggregate < LOW else (),
             "kl": signals.kl,
             "entropy": signals.entropy,
             "bigram": 2.0,

@@ -17,6 +17,8 @@ _EMPATHY = frozenset(
     {"empathy", "second_empathy", WITH_SILENCE, "judge_logit", "manner", *DIMENSIONS}
 )
 """Measures of how empathic replies are, which words alone can raise."""
+Comparison = Mapping[str, Mapping[str, Any]]
+"""Metric -> row of comparison.json."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -96,6 +98,11 @@ def guarded(changes: Mapping[str, Change]) -> dict[str, Change]:
         name: one._replace(spoiled_by=fell) if name in _EMPATHY else one
         for name, one in changes.items()
     }
+
+
+def changes_of(comparison: Comparison) -> dict[str, Change]:
+    """The changes of a run's comparison, `guarded`."""
+    return guarded({name: Change.of(row) for name, row in comparison.items()})
 
 
 def corrected(changes: Mapping[Key, Change], confidence: float) -> dict[Key, Change]:

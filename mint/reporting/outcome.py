@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.grader_error import in_words
-from mint.evaluation.metrics.parts import GUARDS_OF_EMPATHY
 from mint.evaluation.people import Reference
-from mint.evaluation.second import learnt_the_judge
 from mint.evaluation.statistics.coverage import ONE_RUN
-from mint.evaluation.statistics.estimates import Difference, few_clusters
 from mint.pages.bars import bar_pairs
 from mint.pages.html import (
     chip,
@@ -22,30 +19,21 @@ from mint.pages.html import (
     missing,
     number,
     section,
-    spaced,
     table,
     text,
     watch,
 )
 from mint.pages.marks import legend
-from mint.reporting.changes import NO_GAIN, Change, guarded
+from mint.reporting.cautions import warnings_of
+from mint.reporting.changes import NO_GAIN, Change, Comparison, changes_of
 from mint.reporting.data import ReportData
 from mint.reporting.measures import GROUPS, MEASURES, prevalence
 from mint.reporting.people import heading
 from mint.reporting.reuse import reuse_figures
 from mint.reporting.scales import reach_beside
-from rewards.build import SecondJudgeConfig
 from rewards.tactics import TACTIC_NAMES
 
 _HEADLINES = ("composite", "empathy", "stickiness", "tactics_per_turn")
-_ALWAYS_ON = 0.9
-_SAME_OPENING = 0.5
-_RISE = 0.1
-"""A rise of the share of one opening by this much is worth a warning."""
-_TRUNCATED = 0.1
-
-Comparison = Mapping[str, Mapping[str, Any]]
-"""Metric -> row of comparison.json."""
 
 
 def outcome_section(data: ReportData) -> str:
@@ -55,7 +43,7 @@ def outcome_section(data: ReportData) -> str:
     confidence = data.after["settings"]["confidence"] if data.after is not None else 0.95
     cards = _cards(data.comparison, data.people)
     body = [_words(data.comparison, confidence), _errors(data), cards]
-    body.append(watch("Look out for", list(_warnings(data, data.comparison))))
+    body.append(watch("Look out for", list(warnings_of(data, data.comparison))))
     return section("outcome", "What changed", "".join(body))
 
 
@@ -122,7 +110,7 @@ def _words(comparison: Comparison, confidence: float) -> str:
         f"{composite['num_conversations']} conversations that were not trained on. Brackets hold "
         f"the {confidence:.0%} interval of the difference, over {ONE_RUN}."
     )
-    changes = _changes(comparison)
+    changes = changes_of(comparison)
     said = (_change(name, comparison, changes[name]) for name in _headlines(comparison))
     return f'{listed(said, "summary")}<p class="lead">{scope}</p>'
 
@@ -136,10 +124,6 @@ def _headlines(comparison: Comparison) -> tuple[str, ...]:
     if "judge_logit" not in comparison or comparison["judge_logit"]["difference"] is None:
         return _HEADLINES
     return tuple("judge_logit" if name == "empathy" else name for name in _HEADLINES)
-
-
-def _changes(comparison: Comparison) -> dict[str, Change]:
-    return guarded({name: Change.of(row) for name, row in comparison.items()})
 
 
 def _change(name: str, comparison: Comparison, change: Change) -> str:
@@ -183,7 +167,7 @@ def _no_gain(name: str, comparison: Comparison, change: Change) -> str:
 
 
 def _cards(comparison: Comparison, people: Reference) -> str:
-    cards, changes = [], _changes(comparison)
+    cards, changes = [], changes_of(comparison)
     for name in _headlines(comparison):
         row, measure = comparison[name], MEASURES[name]
         result = changes[name].verdict(measure.better)
@@ -205,7 +189,7 @@ def _row(data: ReportData, name: str) -> list[str]:
     measure = MEASURES[name]
     values = [number(value, measure.digits) for value in data.held_out(name)]
     shown = [heading(name, measure, data.people), *values]
-    changes = {} if data.comparison is None else _changes(data.comparison)
+    changes = {} if data.comparison is None else changes_of(data.comparison)
     if name not in changes or changes[name].difference is None:
         return [*shown, "–", "–", "–"]
     change = changes[name]
@@ -227,84 +211,6 @@ def _range(row: Mapping[str, Any], digits: int) -> str:
     if row["ci_low"] is None:
         return "no interval"
     return interval(row["ci_low"], row["ci_high"], digits)
-
-
-def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
-    """Signs that a better number is not a better supporter."""
-    composite = comparison["composite"]
-    clusters = composite["num_clusters" if "num_clusters" in composite else "num_conversations"]
-    if warning := few_clusters(clusters):
-        yield warning
-    if warning := _learnt(data, comparison):
-        yield f"Alarm: {warning}."
-    verdicts = {
-        name: change.verdict(MEASURES[name].better)
-        for name, change in _changes(comparison).items()
-        if name in ("distinct_2", "stickiness", "empathy", "empathy_with_silence")
-    }
-    if verdicts["empathy"] == "better" and not _parts_known(comparison):
-        yield (
-            "Relevance and coherence of the replies were not measured: whether a higher rating "
-            "is more than wording that pleases the judge is not known."
-        )
-    pairs = zip(TACTIC_NAMES, prevalence(data.after), strict=True)
-    always = [spaced(name) for name, share in pairs if share is not None and share > _ALWAYS_ON]
-    if always:
-        yield (
-            f"After training more than 90% of replies use {', '.join(always)}, whatever the "
-            "person says."
-        )
-    yield from _opening(data, comparison["top_opening"])
-    if verdicts["distinct_2"] == "worse":
-        yield "The wording has become more uniform (fewer distinct word pairs)."
-    lift = Change.of(comparison["lift"])
-    if verdicts["stickiness"] == "better" and not (lift.high is not None and lift.high < 0):
-        yield (
-            "Stickiness fell, but repetition beyond chance did not: the change may come from using "
-            "fewer tactics rather than from answering the previous turn."
-        )
-    counted = verdicts.get("empathy_with_silence")
-    if verdicts["empathy"] == "better" and counted in ("worse", "no clear change"):
-        yield "Empathy is not better once replies with nothing visible get the lowest rating."
-    truncated = comparison["truncated"]["after"]
-    if truncated is not None and truncated > _TRUNCATED:
-        yield f"{truncated:.0%} of the trained replies hit the length limit."
-    for name, words in (
-        ("failed", "could not be graded"),
-        ("label_leak", "name their tactics"),
-        ("empty", "are empty"),
-    ):
-        share = comparison[name]["after"]
-        if share is not None and share > 0:
-            yield f"{share:.1%} of the trained replies {words}."
-
-
-def _learnt(data: ReportData, comparison: Comparison) -> str:
-    differences = {name: Difference(**row) for name, row in comparison.items()}
-    most = data.setting("mint.second_judge.max_gap_gain")
-    return learnt_the_judge(
-        differences, SecondJudgeConfig.max_gap_gain if most is None else float(most)
-    )
-
-
-def _parts_known(comparison: Comparison) -> bool:
-    return all(
-        name in comparison and comparison[name]["difference"] is not None
-        for name in GUARDS_OF_EMPATHY
-    )
-
-
-def _opening(data: ReportData, row: Mapping[str, Any]) -> Iterator[str]:
-    """An opening that most replies share, or one that has become common."""
-    start, end = row["before"], row["after"]
-    if end is None:
-        return
-    rose = start is not None and end - start >= _RISE and Change.of(row).excludes_zero is not False
-    if end > _SAME_OPENING or rose:
-        before = "" if start is None else f"; before training it was {start:.0%}"
-        people = data.people.words("top_opening", 2)
-        beside = f"; {text(people)}" if people else ""
-        yield f"{end:.0%} of the trained replies begin with the same four words{before}{beside}."
 
 
 def _without_comparison(data: ReportData) -> str:

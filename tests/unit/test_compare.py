@@ -9,6 +9,7 @@ from pathlib import Path
 
 import evaluation_folders as folders
 import pytest
+from omegaconf import OmegaConf
 
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence, sequences
 from mint.evaluation.metrics.repetition import transition_matrix
@@ -21,7 +22,7 @@ from mint.reporting.comparison.curves import curves_section
 from mint.reporting.comparison.tables import protocol_section
 from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front, trade_off_section
 from mint.shell import cli
-from mint.shell.files import read_json_if_there, write_json, write_json_lines
+from mint.shell.files import write_json_lines
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 
@@ -301,8 +302,9 @@ def test_paired_differences_of_own_sequences(evaluations):
 def test_runs_of_a_recipe_lie_over_each_other_with_their_mean(tmp_path):
     runs = [folders.demo_run.make_run(tmp_path / name, steps=6) for name in ("one", "two")]
     for seed, run in enumerate(runs):
-        manifest = read_json_if_there(run.manifest_path)
-        write_json(run.manifest_path, {**manifest, "seeds": {"run": seed}})
+        config = run.read_config()
+        OmegaConf.update(config, "mint.run.seed", seed)
+        OmegaConf.save(config, run.config_path)
     rows = [
         {**row, "reward/raw/mean": row["reward/raw/mean"] + 0.1} for row in runs[1].read_metrics()
     ]
