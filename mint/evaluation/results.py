@@ -181,7 +181,7 @@ def write_outcomes(
 
 def format_conditions(result: Mapping[str, Any]) -> str:
     """A protocol's main numbers for people, those of people's replies beside them."""
-    people = read_people().beside(result["graders"] if "graders" in result else {})
+    people = read_people().beside(result["graders"])
     lines = []
     for condition, row in result["conditions"].items():
         n = row["counts"]

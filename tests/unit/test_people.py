@@ -16,6 +16,7 @@ from mint.data.cases import read_cases
 from mint.evaluation.people import People, read_people, write_people
 from mint.evaluation.protocols.people import measure_people
 from mint.evaluation.results import format_conditions
+from mint.evaluation.statistics.coverage import ONE_MODEL
 from mint.evaluation.statistics.estimates import Estimate
 from mint.reporting.people import lines
 from rewards.build import Graders
@@ -125,7 +126,11 @@ def test_the_printed_table_has_people_beside_it() -> None:
         | {"truncated": 0},
         "metrics": {"empathy": {"mean": 3.2, "ci_low": 3.1, "ci_high": 3.3, "n": 30}},
     }
-    result = {"graders": people.graders, "conditions": {"x": row}}
+    result = {
+        "graders": people.graders,
+        "statistics": {"confidence": 0.95, "intervals_are_over": ONE_MODEL},
+        "conditions": {"x": row},
+    }
     said = people.beside(people.graders).words("empathy", 3)
     assert said.startswith("people ")
     assert said in format_conditions(result)

@@ -195,9 +195,11 @@ def test_a_validation_is_measured_recorded_and_kept(run: RunDir) -> None:
     assert metrics["val/habit/num_words"] > 3
     assert "val/probe/all" not in metrics
     assert len(read_json_lines(run.validation_path / "step_2_replies.jsonl")) == 6
-    better = training.validate(4, replies(0.9), 0, 10)
+    better = training.validate(4, replies(0.51), 0, 10)
     assert (better["val/best_step"], training.best_step) == (4, 4)
     assert better["val/learning_the_judge"] == 0.0
+    pleased = training.validate(6, replies(0.9), 0, 10)  # the same words, which the second knows
+    assert pleased["val/learning_the_judge"] == 1.0
 
 
 def test_replies_that_never_came_count_as_failed(run: RunDir) -> None:
