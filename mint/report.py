@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mint.config.evaluation import EvaluationConfig
 from mint.config.rules import check, one_of
+from mint.evaluation.people import People, read_people
 from mint.reporting.comparison.contestants import is_mixed, is_run, load_contestants
 from mint.reporting.comparison.page import render_comparison
 from mint.reporting.run import write_report
@@ -42,6 +43,8 @@ class ReportSettings:
     """Coverage of these intervals."""
     seed: int = 42
     """Seed of their resampling."""
+    people: str | None = None
+    """Figures of people's replies by python -m mint.people; null: those that ship with mint."""
 
     def __post_init__(self) -> None:
         check(self, {"contrasts": one_of("first", "none")})
@@ -58,10 +61,18 @@ def write_comparison(settings: ReportSettings) -> Path:
     )
     output = settings.output or str(Path(settings.runs[0]) / "comparison.html")
     page = render_comparison(
-        contestants, statistics, is_mixed(contestants), settings.contrasts == "first"
+        contestants,
+        statistics,
+        is_mixed(contestants),
+        settings.contrasts == "first",
+        _people(settings),
     )
     write_text_atomic(Path(output), page)
     return Path(output)
+
+
+def _people(settings: ReportSettings) -> People | None:
+    return None if settings.people is None else read_people(Path(settings.people))
 
 
 def main(settings: ReportSettings) -> None:
@@ -72,7 +83,7 @@ def main(settings: ReportSettings) -> None:
             "give run directories or evaluation folders: python -m mint.report RUN..."
         )
     if len(runs) == 1 and (is_run(Path(runs[0])) or not Path(runs[0]).is_dir()):
-        print(write_report(runs[0]))
+        print(write_report(runs[0], _people(settings)))
     else:
         print(write_comparison(replace(settings, runs=runs)))
 

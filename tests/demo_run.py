@@ -22,6 +22,8 @@ from rewards.tactics import TACTIC_NAMES, count_tactics
 from rewards.types import DIMENSIONS, GraderIdentity, Rating, Signals, Status
 
 NUM_STEPS = 24
+LOW = 2.8
+"""Ratings below it are shown as held down."""
 SETTINGS = EvaluationConfig(resamples=500)
 SENTENCES = {
     "information": "Sleep can take some weeks to settle after a change of shifts.",
@@ -42,6 +44,7 @@ SEEKERS = (
     "My mother is in hospital and I can't visit before the weekend.",
     "I don't know. Some days I just feel invisible.",
 )
+PARTS = {"manner": 3.1, "relevance": 0.7, "coherence": 0.8, "harm": 0.02}
 HOSTILE = '<script>alert("x")</script> & <img src="http://example.com/x.png" onerror=alert(1)>'
 
 
@@ -129,6 +132,16 @@ def _metrics(step: int, steps: int, rng: random.Random) -> dict[str, float]:
         "time/checkpoint_s": 1.8 if step % 12 == 0 else 0.0,
         "throughput/replies_per_s": 6.3 + rng.gauss(0, 0.3),
     }
+    values |= {
+        "grader/part/manner/mean": 2.8 + 0.6 * done,
+        "grader/part/relevance/mean": 0.6 + 0.1 * done,
+        "grader/part/coherence/mean": 0.7 + 0.1 * done,
+        "grader/part/harm/mean": 0.02,
+        "grader/held_down_frac": 0.3 - 0.2 * done,
+        "grader/held_down/unrelated": 0.2 - 0.1 * done,
+        "grader/held_down/incoherent": 0.1 - 0.1 * done,
+        "grader/held_down/harmful": 0.0,
+    }
     phases = ("generate", "old_log_prob", "ref", "advantage", "update", "push", "checkpoint")
     values["time/step_s"] = 0.3 + sum(values[f"time/{name}_s"] for name in phases)
     starts = {"quality": 0.45, "kl": 0.9, "entropy": 0.7, "bigram": 2.2, "trigram": 2.3}
@@ -160,6 +173,8 @@ def _samples(step: int, rng: random.Random) -> list[dict]:
                 "sentences": [SENTENCES[name] for name in names],
                 "tactics": [[name] for name in names],
                 "dimensions": {},
+                "parts": PARTS,
+                "tricks": [] if rank == "best" else ["unrelated", "copies_seeker"],
                 "reason": "",
                 "breakdown": breakdown.as_row(),
             }
@@ -221,6 +236,12 @@ def _reply(
         else {
             "empathy": rating.aggregate,
             "dimensions": dict(rating.dimensions),
+            "parts": {
+                **PARTS,
+                "manner": rating.aggregate,
+                "relevance": min(1.0, rating.aggregate / 5),
+            },
+            "tricks": ("unrelated",) if rating.aggregate < LOW else (),
             "kl": signals.kl,
             "entropy": signals.entropy,
             "bigram": 2.0,
@@ -243,7 +264,21 @@ def _reply(
         has_previous=turn > 0,
         num_tokens=signals.num_tokens,
         truncated=rng.random() < 0.05,
+        history=history(conversation, turn),
         **graded,
+    )
+
+
+def history(conversation: int, turn: int) -> tuple[tuple[str, str], ...]:
+    """What was said before the message that a turn answers."""
+    said = list(SENTENCES.values())
+    return tuple(
+        message
+        for earlier in range(turn)
+        for message in (
+            ("seeker", SEEKERS[(conversation + earlier) % len(SEEKERS)]),
+            ("supporter", said[(3 * conversation + earlier) % len(said)]),
+        )
     )
 
 

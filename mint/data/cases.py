@@ -101,7 +101,15 @@ def _turn_records(path: Path, records: Sequence[Any]) -> list[Case]:
                 "hold the replies of the records before; give the gold conversations, not the "
                 "answers of a system (those are for replies=FILE)"
             )
-        cases.append(Case(conversation_id=name, turn=len(own), history=history, tags=tuple(known)))
+        cases.append(
+            Case(
+                conversation_id=name,
+                turn=len(own),
+                history=history,
+                tags=tuple(known),
+                reply=record["model_response"],
+            )
+        )
         own.append(record["model_response"])
         known.append(_record_tags(place, record))
     return cases
@@ -147,6 +155,7 @@ def _read_table(path: Path) -> list[Case]:
                 turn=place // 2,
                 history=tuple(messages[:place]),
                 tags=(None,) * (place // 2),
+                reply=messages[place].content,
             )
             for place in range(1, len(messages), 2)
         ]

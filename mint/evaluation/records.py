@@ -50,6 +50,12 @@ class EvaluatedReply:
     """Raw score of a reward model, unbounded; None for a judge with dimensions."""
     dimensions: Mapping[str, float] = field(default_factory=dict)
     """The judge's six ratings, each in [1, 5]."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """What the aggregate was joined from (`rewards.types.Rating.parts`); empty where the judge has
+    none, and in files of earlier versions."""
+    tricks: tuple[str, ...] | None = None
+    """What held the rating down (`rewards.types.Rating.tricks`); None where nothing was rated in
+    dimensions or the file does not say."""
     kl: float | None = None
     entropy: float | None = None
     bigram: float | None = None
@@ -62,6 +68,8 @@ class EvaluatedReply:
     """Sentences per tactic; empty when not graded."""
     scenario: str = ""
     """What several conversations may be about; "" when the data do not say."""
+    history: tuple[tuple[str, str], ...] = ()
+    """Role and text of each message before the seeker's; () in files of earlier versions."""
 
     @property
     def cluster(self) -> str:
@@ -84,6 +92,10 @@ class EvaluatedReply:
                 "tactics": tuple(tuple(names) for names in row["tactics"]),
                 "counts": tuple(row["counts"]),
             }
+            if "history" in row:
+                values["history"] = tuple((role, said) for role, said in row["history"])
+            if "tricks" in row and row["tricks"] is not None:
+                values["tricks"] = tuple(row["tricks"])
             return cls(**values)
         except (KeyError, TypeError) as error:
             names = ", ".join(f.name for f in fields(cls))
@@ -142,6 +154,8 @@ def evaluated_reply(
         empathy=rating.aggregate if isinstance(rating, Rating) else None,
         judge_logit=rating.value if isinstance(rating, ScalarRating) else None,
         dimensions=dict(rating.dimensions) if isinstance(rating, Rating) else {},
+        parts=dict(rating.parts) if isinstance(rating, Rating) else {},
+        tricks=rating.tricks if isinstance(rating, Rating) else None,
         kl=signals.kl,
         entropy=signals.entropy,
         bigram=signals.bigram,
@@ -151,4 +165,5 @@ def evaluated_reply(
         tactics=tuple(tuple(sentence.tactics) for sentence in sentences),
         counts=signals.counts if signals.status is Status.OK else (),
         scenario=row.scenario,
+        history=tuple((message.role, message.content) for message in row.history[:-1]),
     )

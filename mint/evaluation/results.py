@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.grader_error import held_out_errors, in_words
 from mint.evaluation.metrics.habits import COUNTS, HABITS, habits
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
+from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
 from mint.evaluation.metrics.summary import summarise
+from mint.evaluation.people import read_people
 from mint.evaluation.records import EvaluatedReply, replies_path
 from mint.evaluation.sources.requests import ReplyKey
+from mint.evaluation.statistics.coverage import ONE_MODEL, covers
 from mint.evaluation.statistics.estimates import Estimate, clustered_mean, clusters_of, few_clusters
 from mint.shell.files import write_json, write_json_lines
 from rewards.types import Failure, Status
@@ -22,6 +26,9 @@ SHOWN = (
     "empathy",
     "second_empathy",
     "empathy_with_silence",
+    *PARTS,
+    HELD_DOWN,
+    *(f"{HELD_DOWN}/{name}" for name in VETOES),
     "tactics_per_turn",
     "stickiness",
     "lift",
@@ -75,6 +82,7 @@ def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
             **summarise(outcome.replies, settings),
             **own_sequence(outcome.replies, settings),
             **_habits(outcome.replies, settings),
+            **_tricks(outcome.replies, settings),
         }
         extra = own_sequence_null(outcome.replies, settings)
     if outcome.parse_failures:
@@ -101,6 +109,18 @@ def _habits(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> di
             [(c, row[name]) for c, row in rows], settings, share=name not in COUNTS
         )
         for name in HABITS
+    }
+
+
+def _tricks(replies: Sequence[EvaluatedReply], settings: EvaluationConfig) -> dict[str, Estimate]:
+    """Share of rated replies held down by anything that is no part's veto, as held_down/<name>."""
+    rated = [(r.cluster, r.tricks) for r in replies if r.tricks is not None]
+    names = {name for _, tricks in rated for name in tricks} - set(VETOES)
+    return {
+        f"{HELD_DOWN}/{name}": clustered_mean(
+            [(c, float(name in tricks)) for c, tricks in rated], settings, share=True
+        )
+        for name in sorted(names)
     }
 
 
@@ -150,7 +170,9 @@ def write_outcomes(
             "resamples": settings.resamples,
             "confidence": settings.confidence,
             "seed": settings.seed,
+            "intervals_are_over": ONE_MODEL,
         },
+        "grader_error": held_out_errors(about["graders"]),
         "conditions": {o.condition: outcome_row(o, settings) for o in outcomes},
     }
     write_json(directory / f"{protocol}.json", result)
@@ -158,7 +180,8 @@ def write_outcomes(
 
 
 def format_conditions(result: Mapping[str, Any]) -> str:
-    """A protocol's main numbers for people."""
+    """A protocol's main numbers for people, those of people's replies beside them."""
+    people = read_people().beside(result["graders"])
     lines = []
     for condition, row in result["conditions"].items():
         n = row["counts"]
@@ -183,5 +206,10 @@ def format_conditions(result: Mapping[str, Any]) -> str:
         for name in SHOWN:
             if name in row["metrics"] and row["metrics"][name]["mean"] is not None:
                 metric = Estimate(**row["metrics"][name])
-                lines.append(f"  {name:<22}{metric.mean:8.3f}  {metric.interval}")
-    return "\n".join(lines)
+                beside = people.words(name, 3)
+                lines.append(
+                    f"  {name:<22}{metric.mean:8.3f}  {metric.interval}  {beside}".rstrip()
+                )
+    statistics = result["statistics"]
+    lines.append(covers(statistics["confidence"], statistics["intervals_are_over"]))
+    return "\n".join([*lines, *in_words(result["graders"])])

@@ -31,7 +31,7 @@ class Head:
 
 
 def render(head: Head, links: Mapping[str, str], body: str, source: str) -> str:
-    """A whole page without scripts or outside resources.
+    """A whole page that needs nothing from outside.
 
     `links` gives anchor -> title, `body` is ready HTML, `source` says in plain text what the page
     was made from.

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mint.pages.html import spaced, text
+from mint.pages.html import more, spaced, text
 from rewards.tactics import TACTIC_INDEX, TACTICS
+
+_LAST = 2
+"""Messages before the answered one that are not folded away."""
 
 
 def tagged_reply(sentences: Sequence[str], tactics: Sequence[Sequence[str]], reply: str) -> str:
@@ -36,6 +39,20 @@ def tactic_list(counts: Sequence[Any]) -> str:
 def side_by_side(top: str, sides: Sequence[str]) -> str:
     """Answers to the same message (ready HTML) below what is said about it."""
     return f'<article class="card pair">{top}<div class="sides">{"".join(sides)}</div></article>'
+
+
+def conversation(history: Sequence[tuple[str, str]]) -> str:
+    """What was said before (role and text), all but the last two messages folded away."""
+    turns = [_turn(role, said) for role, said in history]
+    older, last = "".join(turns[:-_LAST]), "".join(turns[-_LAST:])
+    count = len(turns) - _LAST
+    return (more(f"{count} earlier message{'s' * (count > 1)}", older) if older else "") + last
+
+
+def _turn(role: str, said: str) -> str:
+    if role == "seeker":
+        return seeker(said)
+    return f'<p class="seeker supporter"><b>Supporter</b> {text(said)}</p>'
 
 
 def seeker(said: str) -> str:

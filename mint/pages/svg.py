@@ -78,6 +78,11 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
     return [number(tick, digits) for tick in ticks]
 
 
+def starts_at(ticks: Sequence[float]) -> str:
+    """A note for an axis that leaves out 0, with the tick it starts at; "" for one that has it."""
+    return f"axis starts at {tick_labels(ticks)[0]}" if ticks[0] > 0 else ""
+
+
 def left_of(labels: Sequence[str]) -> float:
     """Where a drawing area begins, right of the longest label of its vertical axis."""
     return 12.0 + 7.0 * max(3, *map(len, labels))
@@ -123,19 +128,34 @@ def vertical_axis(y: Scale, ticks: Sequence[float], title: str, right: float) ->
     for tick, shown in zip(ticks, labels, strict=True):
         parts.append(line("grid", left, y(tick), right, y(tick)))
         parts.append(words("tick", left - 6, y(tick) + 4, shown, "end"))
+    if note := starts_at(ticks):
+        low = y(ticks[0])
+        zigzag = f"M{left:.1f} {low:.1f}l-4 -3l8 -3l-8 -3l8 -3l-4 -3"
+        parts += [words("note", right, 11, note, "end"), path("cut", zigzag, note)]
     return "".join(parts)
 
 
 def horizontal_axis(
-    x: Scale, ticks: Sequence[float], labels: Sequence[str], title: str, ends: tuple[float, float]
+    x: Scale,
+    ticks: Sequence[float],
+    labels: Sequence[str],
+    title: str,
+    ends: tuple[float, float],
+    *,
+    marked: bool = True,
 ) -> str:
-    """Vertical grid lines between the two heights `ends`, with labels and the title below."""
+    """Vertical grid lines between the two heights `ends`, with labels and the title below; it says
+    where it leaves out 0 if `marked`."""
     top, bottom = ends
     parts = [
         line("grid", x(tick), top, x(tick), bottom)
         + words("tick", x(tick), bottom + 16, shown, "middle")
         for tick, shown in zip(ticks, labels, strict=True)
     ]
+    if marked and (note := starts_at(ticks)):
+        zigzag = f"M{x.start:.1f} {bottom:.1f}l3 -4l3 8l3 -8l3 8l3 -4"
+        parts.append(path("cut", zigzag, note))
+        title = f"{title} ({note})"
     return "".join(parts) + axis_title((x.start + x.end) / 2, bottom, title)
 
 

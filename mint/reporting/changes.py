@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from mint.evaluation.metrics.means import WITH_SILENCE
+from mint.evaluation.metrics.parts import GUARDS_OF_EMPATHY
 from mint.evaluation.statistics.multiple_tests import benjamini_hochberg
 from mint.pages.bars import interval_bar
 from mint.pages.html import chip, interval, number
+from rewards.types import DIMENSIONS
 
+NO_GAIN = "no gain"
+_EMPATHY = frozenset(
+    {"empathy", "second_empathy", WITH_SILENCE, "judge_logit", "manner", *DIMENSIONS}
+)
+"""Measures of how empathic replies are, which words alone can raise."""
+Comparison = Mapping[str, Mapping[str, Any]]
+"""Metric -> row of comparison.json."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -22,6 +32,8 @@ class Change(NamedTuple):
     """Of this difference alone, or, with a `level`, corrected for all that stand beside it."""
     level: float | None = None
     """The largest corrected p-value that counts as a difference; None goes by the interval."""
+    spoiled_by: tuple[str, ...] = ()
+    """Measures that fell and thereby take away any claim that this rise is a gain."""
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Change:
@@ -35,6 +47,11 @@ class Change(NamedTuple):
         return None if self.low is None or self.high is None else self.low > 0 or self.high < 0
 
     @property
+    def fell(self) -> bool:
+        """Whether the value is lower by more than its interval."""
+        return self.high is not None and self.high < 0
+
+    @property
     def clear(self) -> bool | None:
         """Whether there is a difference, as far as is known; None without interval."""
         if self.excludes_zero is None or self.level is None or self.p_value is None:
@@ -42,7 +59,7 @@ class Change(NamedTuple):
         return self.p_value <= self.level
 
     def verdict(self, better: int) -> str:
-        """ "better", "worse", "changed", "no clear change" or "not known".
+        """ "better", "worse", "changed", "no gain: ... fell", "no clear change" or "not known".
 
         `better` is 1 when higher is better, -1 when lower is, 0 when neither is.
         """
@@ -50,7 +67,10 @@ class Change(NamedTuple):
             return "not known"
         if not self.clear:
             return "no clear change"
-        return {1: "better", -1: "worse", 0: "changed"}[better * (1 if self.difference > 0 else -1)]
+        moved = better * (1 if self.difference > 0 else -1)
+        if moved == 1 and self.spoiled_by:
+            return f"{NO_GAIN}: {' and '.join(self.spoiled_by)} fell"
+        return {1: "better", -1: "worse", 0: "changed"}[moved]
 
     def bar(self, reach: float, digits: int, between: str = "") -> str:
         """The interval as a drawing and in numbers, `between` them ready HTML; "" without one."""
@@ -68,6 +88,21 @@ class Change(NamedTuple):
             return shown
         p_value = number(self.p_value, 3) if self.p_value >= 0.001 else "&lt; 0.001"
         return f'{shown} <span class="range">p {p_value}</span>'
+
+
+def guarded(changes: Mapping[str, Change]) -> dict[str, Change]:
+    """The changes, in which no rise of empathy is a gain while the replies' relevance or coherence
+    fell beyond its interval: a judge can be pleased by words that answer nobody."""
+    fell = tuple(name for name in GUARDS_OF_EMPATHY if name in changes and changes[name].fell)
+    return {
+        name: one._replace(spoiled_by=fell) if name in _EMPATHY else one
+        for name, one in changes.items()
+    }
+
+
+def changes_of(comparison: Comparison) -> dict[str, Change]:
+    """The changes of a run's comparison, `guarded`."""
+    return guarded({name: Change.of(row) for name, row in comparison.items()})
 
 
 def corrected(changes: Mapping[Key, Change], confidence: float) -> dict[Key, Change]:

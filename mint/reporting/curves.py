@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from mint.pages import texts
@@ -25,12 +26,28 @@ class Curve(NamedTuple):
     explanation: str
     height: float = HEIGHT
 
-    def draw(self, steps: Sequence[int], values: Mapping[str, Values]) -> str:
-        """The figure; `values` gives metric key -> value a step. It says when there is none."""
+    def draw(
+        self,
+        steps: Sequence[int],
+        values: Mapping[str, Values],
+        people: Mapping[str, float] = MappingProxyType({}),
+    ) -> str:
+        """The figure; `values` gives metric key -> value a step, `people` the reference line of
+        those that have one. It says when there is none."""
         known = [key for key in self.keys if any(v is not None for v in values[key])]
         series = [
             Series(name=self.keys[key], values=values[key], style=f"c{i}")
             for i, key in enumerate(known)
+        ]
+        several = len(self.keys) > 1
+        series += [
+            Series(
+                name=f"people: {self.keys[key]}" if several else "people",
+                values=(people[key],) * len(steps),
+                style=f"c{known.index(key)} people",
+            )
+            for key in known
+            if key in people
         ]
         chart = missing(f"Not logged in this run ({', '.join(self.keys)}).")
         if series:
@@ -54,4 +71,5 @@ CURVES = {
     part: [Curve(**{**said, "axis": Axis(**said["axis"])}) for said in curves]
     for part, curves in _TEXTS.items()
 }
-"""Part of a page -> its figures: reward, scaled, health, throughput, validations, batches."""
+"""Part of a page -> its figures: reward, scaled, parts, health, throughput, validations and
+batches."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from mint.evaluation.grader_error import cards_of
+from mint.evaluation.people import People, Reference, read_people
 from mint.evaluation.records import EvaluatedReply, read_replies, replies_path
 from mint.evaluation.second import read_canary_rows
 from mint.rundir.directory import RunDir
@@ -44,8 +44,16 @@ class ReportData:
     """Validations during training, by step."""
     best: Mapping[str, Any] | None
     """best.json."""
+    people: Reference
+    """People's figures beside this run's."""
     canaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """evaluation/canaries.json: judge -> what it makes of the bad replies."""
+
+    @property
+    def graders(self) -> Mapping[str, Mapping[str, Any]]:
+        """ "tagger" and "judge" -> identity; {} when it was not recorded."""
+        source = self.manifest or self.after or self.before
+        return {} if source is None else source["graders"]
 
     @property
     def steps(self) -> list[int]:
@@ -80,8 +88,11 @@ class ReportData:
         return _mean(self.before, name), _mean(self.after, name)
 
 
-def load(run: RunDir) -> ReportData:
-    """Read everything the run directory has. Raises DataError for a broken file."""
+def load(run: RunDir, people: People | None = None) -> ReportData:
+    """Read everything the run directory has. Raises DataError for a broken file.
+
+    `people`: figures of people's replies; None takes those that ship with mint.
+    """
     manifest = read_json_if_there(run.manifest_path)
     return ReportData(
         name=run.path.resolve().name,
@@ -91,13 +102,14 @@ def load(run: RunDir) -> ReportData:
         samples=tuple(run.read_samples()),
         before=read_json_if_there(run.before_path),
         after=read_json_if_there(run.after_path),
-        comparison=read_json_if_there(run.comparison_path),
+        comparison=_comparison(run),
         before_replies=read_replies(replies_path(run.evaluation_path, "before")),
         after_replies=read_replies(replies_path(run.evaluation_path, "after")),
-        cards=_cards(manifest),
+        cards=cards_of(manifest["graders"] if manifest is not None else {}),
         validations=tuple(read_validations(run)),
         best=read_json_if_there(run.best_path),
         canaries=read_canary_rows(run.evaluation_path),
+        people=(people or read_people()).beside({} if manifest is None else manifest["graders"]),
     )
 
 
@@ -108,6 +120,13 @@ def spread(items: Sequence[Item], limit: int) -> list[Item]:
     return [items[int((i + 0.5) * len(items) / limit)] for i in range(limit)]
 
 
+def _comparison(run: RunDir) -> dict[str, Mapping[str, Any]] | None:
+    found = read_json_if_there(run.comparison_path)
+    if found is None:
+        return None
+    return {name: row for name, row in found.items() if isinstance(row, Mapping)}
+
+
 def _config(run: RunDir) -> DictConfig | None:
     if not run.config_path.exists():
         return None
@@ -116,19 +135,6 @@ def _config(run: RunDir) -> DictConfig | None:
     except (OmegaConfBaseException, YAMLError, OSError) as error:
         raise DataError(f"{run.config_path}: {str(error).splitlines()[0]}") from error
     return config if isinstance(config, DictConfig) else None
-
-
-def _cards(manifest: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
-    """Shipped metric cards of exactly those weights that graded the run."""
-    cards = {}
-    graders = manifest["graders"] if manifest is not None else {}
-    for name in ("tagger", "judge"):
-        path = resources.files("rewards.graders") / "weights" / f"{name}.json"
-        if name in graders and path.is_file():
-            card = json.loads(path.read_text(encoding="utf-8"))
-            if card["sha256"] == graders[name]["revision"]:
-                cards[name] = card
-    return cards
 
 
 def _finite(value: Any) -> float | None:

@@ -13,12 +13,12 @@ from mint.pages.html import (
     listed,
     missing,
     more,
-    number,
     section,
     spaced,
     table,
     text,
 )
+from mint.reporting.cards import figures_of
 from mint.reporting.data import ReportData
 
 _SETTINGS = {
@@ -61,12 +61,10 @@ def facts_section(data: ReportData) -> str:
 def graders_section(data: ReportData) -> str:
     """Which graders scored the replies, and how good they are."""
     title = "Graders"
-    source = data.manifest if data.manifest is not None else data.after or data.before
-    if source is None or not source["graders"]:
+    if not data.graders:
         return section("graders", title, missing("The identity of the graders was not recorded."))
     blocks = [
-        _grader(name, identity, data.cards.get(name))
-        for name, identity in source["graders"].items()
+        _grader(name, identity, data.cards.get(name)) for name, identity in data.graders.items()
     ]
     lead = (
         "The same graders score training and evaluation. A policy can learn to please a grader, so "
@@ -122,19 +120,8 @@ def _grader(name: str, identity: Mapping[str, Any], card: Mapping[str, Any] | No
     note = missing("No metric card for these weights is at hand.")
     if card is not None:
         heads = ("Held-out figure", "Value")
-        note = table(heads, _figures(card), f"Held-out figures of the {name}")
+        note = table(heads, figures_of(card), f"Held-out figures of the {name}")
     return f'<div class="card"><h3>{text(name.capitalize())}</h3>{facts(rows)}{note}</div>'
-
-
-def _figures(card: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Numbers of the card's blocks, e.g. agreement on conversations that were held out."""
-    for block, values in card.items():
-        if not isinstance(values, Mapping) or block in ("encoder", "sources", "settings"):
-            continue
-        for name, value in values.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                digits = 0 if isinstance(value, int) else 3
-                yield [text(f"{spaced(block).capitalize()}: {spaced(name)}"), number(value, digits)]
 
 
 def _notes(data: ReportData) -> Iterator[str]:

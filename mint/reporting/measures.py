@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
 from mint.pages import texts
 from mint.pages.html import text
 from rewards.tactics import TACTIC_NAMES
@@ -19,6 +20,8 @@ class Measure(NamedTuple):
     better: int
     """1: higher is better, -1: lower is better, 0: neither."""
     digits: int = 2
+    unit: str = "share"
+    """Measures of one unit are drawn on one scale."""
 
     @property
     def heading(self) -> str:
@@ -31,6 +34,7 @@ _TEXTS = texts.read("mint.reporting", "measures.yaml")
 MEASURES = {name: Measure(**said) for name, said in _TEXTS["held_out"].items()}
 OWN_MEASURES = {name: Measure(**said) for name, said in _TEXTS["own_sequence"].items()}
 """Of a model's replies beside its own last replies."""
+RATING_PARTS = (*PARTS, HELD_DOWN, *(f"{HELD_DOWN}/{name}" for name in VETOES))
 GROUPS: dict[str, tuple[str, ...]] = {
     "Outcome": (
         "composite",
@@ -41,6 +45,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "judge_logit",
         "kl",
     ),
+    "Parts of the rating": RATING_PARTS,
     "Repetition": ("stickiness", "lift", "distinct_2", "top_opening"),
     "Empathy ratings": DIMENSIONS,
     "Form": (

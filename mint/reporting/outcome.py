@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mint.evaluation.metrics.means import repeat_rates
-from mint.evaluation.second import learnt_the_judge
-from mint.evaluation.statistics.estimates import Difference, few_clusters
+from mint.evaluation.grader_error import in_words
+from mint.evaluation.people import Reference
+from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.pages.bars import bar_pairs
 from mint.pages.html import (
     chip,
@@ -19,25 +19,21 @@ from mint.pages.html import (
     missing,
     number,
     section,
-    spaced,
     table,
     text,
     watch,
 )
 from mint.pages.marks import legend
-from mint.reporting.changes import Change, reach_of
+from mint.reporting.cautions import warnings_of
+from mint.reporting.changes import NO_GAIN, Change, Comparison, changes_of
 from mint.reporting.data import ReportData
 from mint.reporting.measures import GROUPS, MEASURES, prevalence
-from rewards.build import SecondJudgeConfig
+from mint.reporting.people import heading
+from mint.reporting.reuse import reuse_figures
+from mint.reporting.scales import reach_beside
 from rewards.tactics import TACTIC_NAMES
 
 _HEADLINES = ("composite", "empathy", "stickiness", "tactics_per_turn")
-_ALWAYS_ON = 0.9
-_SAME_OPENING = 0.5
-_TRUNCATED = 0.1
-
-Comparison = Mapping[str, Mapping[str, Any]]
-"""Metric -> row of comparison.json."""
 
 
 def outcome_section(data: ReportData) -> str:
@@ -45,8 +41,9 @@ def outcome_section(data: ReportData) -> str:
     if data.comparison is None:
         return section("outcome", "What changed", _without_comparison(data))
     confidence = data.after["settings"]["confidence"] if data.after is not None else 0.95
-    body = [_words(data.comparison, confidence), _cards(data.comparison)]
-    body.append(watch("Look out for", list(_warnings(data, data.comparison))))
+    cards = _cards(data.comparison, data.people)
+    body = [_words(data.comparison, confidence), _errors(data), cards]
+    body.append(watch("Look out for", list(warnings_of(data, data.comparison))))
     return section("outcome", "What changed", "".join(body))
 
 
@@ -61,8 +58,10 @@ def measures_section(data: ReportData) -> str:
         f"{settings['temperature']:g}. Intervals cover {settings['confidence']:.0%} and come from "
         f"{settings['resamples']:,} bootstrap resamples of whole scenarios (conversations where "
         "the data do not say which); differences are "
-        "paired by turn on the turns graded on both sides."
+        f"paired by turn on the turns graded on both sides. They are over {ONE_RUN}. "
+        f"{text(data.people.note)}"
     )
+    lead += " Within a table, intervals of one unit (shares, ratings, nats) are on one scale."
     heads = ("Measure", "Before", "After", "Difference", "Interval", "Verdict")
     blocks = []
     for title, names in GROUPS.items():
@@ -90,15 +89,7 @@ def tactics_section(data: ReportData) -> str:
         )
     ]
     if data.before_replies and data.after_replies:
-        figures.append(
-            _pairs_figure(
-                "Chance that a tactic is used again",
-                "share of replies after a turn with the tactic",
-                (repeat_rates(data.before_replies), repeat_rates(data.after_replies)),
-                "Among replies whose previous supporter turn used the tactic; the mean of these "
-                "bars is the stickiness, and few such replies make a bar uncertain.",
-            )
-        )
+        figures += reuse_figures(data)
     return section("tactics", "Tactics in use", grid(figures))
 
 
@@ -117,10 +108,15 @@ def _words(comparison: Comparison, confidence: float) -> str:
     scope = (
         f"Measured on {composite['num_turns']} held-out turns of "
         f"{composite['num_conversations']} conversations that were not trained on. Brackets hold "
-        f"the {confidence:.0%} interval of the difference."
+        f"the {confidence:.0%} interval of the difference, over {ONE_RUN}."
     )
-    changes = (_change(name, comparison[name]) for name in _headlines(comparison))
-    return f'{listed(changes, "summary")}<p class="lead">{scope}</p>'
+    changes = changes_of(comparison)
+    said = (_change(name, comparison, changes[name]) for name in _headlines(comparison))
+    return f'{listed(said, "summary")}<p class="lead">{scope}</p>'
+
+
+def _errors(data: ReportData) -> str:
+    return listed(map(text, in_words(data.graders)), "muted small")
 
 
 def _headlines(comparison: Comparison) -> tuple[str, ...]:
@@ -130,12 +126,13 @@ def _headlines(comparison: Comparison) -> tuple[str, ...]:
     return tuple("judge_logit" if name == "empathy" else name for name in _HEADLINES)
 
 
-def _change(name: str, row: Mapping[str, Any]) -> str:
+def _change(name: str, comparison: Comparison, change: Change) -> str:
+    row = comparison[name]
     title, digits = MEASURES[name].title, MEASURES[name].digits
     if row["difference"] is None:
         return f"{title}: not known on both sides."
     before, after = number(row["before"], digits), number(row["after"], digits)
-    clear = Change.of(row).excludes_zero
+    clear = change.excludes_zero
     if clear is None:
         return f"{title} went from {before} to <b>{after}</b>; too few data for an interval."
     if not clear:
@@ -143,6 +140,8 @@ def _change(name: str, row: Mapping[str, Any]) -> str:
             f"{title} shows <b>no clear change</b>: {before} before, {after} after, and "
             f"the interval {_range(row, digits)} includes 0."
         )
+    if change.verdict(MEASURES[name].better).startswith(NO_GAIN):
+        return _no_gain(name, comparison, change)
     moved = "rose" if row["difference"] > 0 else "fell"
     return (
         f"{title} <b>{moved} from {before} to {after}</b>, and the interval "
@@ -150,11 +149,28 @@ def _change(name: str, row: Mapping[str, Any]) -> str:
     )
 
 
-def _cards(comparison: Comparison) -> str:
-    cards = []
+def _no_gain(name: str, comparison: Comparison, change: Change) -> str:
+    """What is said instead of a rise: the parts that fell, and what that makes of the rating."""
+    fallen = []
+    for part in change.spoiled_by:
+        row, digits = comparison[part], MEASURES[part].digits
+        fallen.append(
+            f"{MEASURES[part].title} <b>fell from {number(row['before'], digits)} to "
+            f"{number(row['after'], digits)}</b> (interval {_range(row, digits)})"
+        )
+    row, digits = comparison[name], MEASURES[name].digits
+    return (
+        f"{' and '.join(fallen)}. The judge's {number(row['after'], digits)} for "
+        f"{MEASURES[name].title.lower()}, {number(row['before'], digits)} before, is therefore "
+        "<b>no gain</b>: replies that answer less or make less sense please the judge more."
+    )
+
+
+def _cards(comparison: Comparison, people: Reference) -> str:
+    cards, changes = [], changes_of(comparison)
     for name in _headlines(comparison):
         row, measure = comparison[name], MEASURES[name]
-        result = Change.of(row).verdict(measure.better)
+        result = changes[name].verdict(measure.better)
         cards.append(
             f'<div class="card stat"><h3>{measure.title}</h3>'
             f'<p class="big"><span class="from">{number(row["before"], measure.digits)}</span>'
@@ -163,84 +179,38 @@ def _cards(comparison: Comparison) -> str:
             f'<p class="delta">{chip(result, result)} '
             f"{number(row['difference'], measure.digits, signed=True)}"
             f'<span class="muted interval-text">{_range(row, measure.digits)}</span></p>'
-            f'<p class="muted small">{text(measure.meaning)}</p></div>'
+            f'<p class="muted small">{text(measure.meaning)}</p>'
+            f'<p class="muted small people">{text(people.words(name, measure.digits))}</p></div>'
         )
     return f'<div class="grid stats">{"".join(cards)}</div>'
 
 
 def _row(data: ReportData, name: str) -> list[str]:
     measure = MEASURES[name]
-    shown = [measure.heading, *(number(value, measure.digits) for value in data.held_out(name))]
-    row = None if data.comparison is None else data.comparison.get(name)
-    if row is None or row["difference"] is None:
+    values = [number(value, measure.digits) for value in data.held_out(name)]
+    shown = [heading(name, measure, data.people), *values]
+    changes = {} if data.comparison is None else changes_of(data.comparison)
+    if name not in changes or changes[name].difference is None:
         return [*shown, "–", "–", "–"]
-    change = Change.of(row)
+    change = changes[name]
     result = change.verdict(measure.better)
     shown.append(number(change.difference, measure.digits, signed=True))
     if change.low is None:
         return [*shown, "–", text(result)]
-    return [*shown, change.bar(reach_of([change]), measure.digits), chip(result, result)]
+    return [*shown, change.bar(_reach(data, name), measure.digits), chip(result, result)]
+
+
+def _reach(data: ReportData, name: str) -> float:
+    """One scale for the measures of a table that have the same unit."""
+    rows = data.comparison or {}
+    group = next(names for names in GROUPS.values() if name in names)
+    return reach_beside(name, {n: [Change.of(rows[n])] for n in group if n in rows})
 
 
 def _range(row: Mapping[str, Any], digits: int) -> str:
     if row["ci_low"] is None:
         return "no interval"
     return interval(row["ci_low"], row["ci_high"], digits)
-
-
-def _warnings(data: ReportData, comparison: Comparison) -> Iterator[str]:
-    """Signs that a better number is not a better supporter."""
-    composite = comparison["composite"]
-    clusters = composite["num_clusters" if "num_clusters" in composite else "num_conversations"]
-    if warning := few_clusters(clusters):
-        yield warning
-    if warning := _learnt(data, comparison):
-        yield f"Alarm: {warning}."
-    verdicts = {
-        name: Change.of(comparison[name]).verdict(MEASURES[name].better)
-        for name in ("distinct_2", "stickiness", "empathy", "empathy_with_silence")
-        if name in comparison
-    }
-    pairs = zip(TACTIC_NAMES, prevalence(data.after), strict=True)
-    always = [spaced(name) for name, share in pairs if share is not None and share > _ALWAYS_ON]
-    if always:
-        yield (
-            f"After training more than 90% of replies use {', '.join(always)}, whatever the "
-            "person says."
-        )
-    opening = comparison["top_opening"]["after"]
-    if opening is not None and opening > _SAME_OPENING:
-        yield f"{opening:.0%} of the trained replies begin with the same four words."
-    if verdicts["distinct_2"] == "worse":
-        yield "The wording has become more uniform (fewer distinct word pairs)."
-    lift = Change.of(comparison["lift"])
-    if verdicts["stickiness"] == "better" and not (lift.high is not None and lift.high < 0):
-        yield (
-            "Stickiness fell, but repetition beyond chance did not: the change may come from using "
-            "fewer tactics rather than from answering the previous turn."
-        )
-    counted = verdicts.get("empathy_with_silence")
-    if verdicts["empathy"] == "better" and counted in ("worse", "no clear change"):
-        yield "Empathy is not better once replies with nothing visible get the lowest rating."
-    truncated = comparison["truncated"]["after"]
-    if truncated is not None and truncated > _TRUNCATED:
-        yield f"{truncated:.0%} of the trained replies hit the length limit."
-    for name, words in (
-        ("failed", "could not be graded"),
-        ("label_leak", "name their tactics"),
-        ("empty", "are empty"),
-    ):
-        share = comparison[name]["after"]
-        if share is not None and share > 0:
-            yield f"{share:.1%} of the trained replies {words}."
-
-
-def _learnt(data: ReportData, comparison: Comparison) -> str:
-    differences = {name: Difference(**row) for name, row in comparison.items()}
-    most = data.setting("mint.second_judge.max_gap_gain")
-    return learnt_the_judge(
-        differences, SecondJudgeConfig.max_gap_gain if most is None else float(most)
-    )
 
 
 def _without_comparison(data: ReportData) -> str:

@@ -6,8 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.records import EvaluatedReply
-from mint.pages.html import missing, number, section, text
-from mint.pages.replies import seeker, side, side_by_side, tactic_legend, tactic_list, tagged_reply
+from mint.pages.html import chip, missing, number, section, spaced, text
+from mint.pages.replies import (
+    conversation,
+    seeker,
+    side,
+    side_by_side,
+    tactic_legend,
+    tactic_list,
+    tagged_reply,
+)
 from mint.reporting.curves import COMPONENTS
 from mint.reporting.data import ReportData, spread
 
@@ -66,6 +74,7 @@ def _pair(before: EvaluatedReply, after: EvaluatedReply) -> str:
     earlier = "First supporter turn of the conversation"
     if before.has_previous:
         earlier = f"Previous supporter turn used {tactic_list(before.previous_counts)}"
+    said = conversation(before.history) + seeker(before.seeker)
     sides = [
         side(
             f"{kind.capitalize()} training",
@@ -75,7 +84,7 @@ def _pair(before: EvaluatedReply, after: EvaluatedReply) -> str:
         )
         for kind, reply in (("before", before), ("after", after))
     ]
-    return side_by_side(f'{seeker(before.seeker)}<p class="earlier">{earlier}</p>', sides)
+    return side_by_side(f'{said}<p class="earlier">{earlier}</p>', sides)
 
 
 def reply_scores(reply: EvaluatedReply, first: str = "", last: str = "") -> str:
@@ -84,8 +93,18 @@ def reply_scores(reply: EvaluatedReply, first: str = "", last: str = "") -> str:
         return f"not graded: {text(reply.reason or reply.status)}"
     return (
         f"{first}empathy <b>{number(reply.empathy)}</b> · novelty <b>{number(reply.kl)}</b> · "
-        f"{reply.num_tokens} tokens{last}"
+        f"{reply.num_tokens} tokens{last}{rating_parts(reply.parts, reply.tricks)}"
     )
+
+
+def rating_parts(parts: Mapping[str, float] | None, tricks: Sequence[str] | None) -> str:
+    """The parts of a rating and what held it down, as ready HTML after a line of scores; "" for a
+    judge that gives neither."""
+    shown = "".join(f" · {text(name)} {number(value)}" for name, value in (parts or {}).items())
+    if not tricks:
+        return shown
+    names = ", ".join(spaced(name) for name in tricks)
+    return f"{shown} · {chip('worse', f'held down: {names}')}"
 
 
 def _group(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
@@ -103,7 +122,7 @@ def _group(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
             side(
                 f"{row['rank'].capitalize()}: reward {number(breakdown['score'])}",
                 tagged_reply(row["sentences"], row["tactics"], row["reply"]),
-                " · ".join(parts) + reason,
+                " · ".join(parts) + reason + rating_parts(row.get("parts"), row.get("tricks")),
                 row["rank"],
             )
         )

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mint.evaluation.people import People
 from mint.pages import page
-from mint.reporting import canaries, facts, outcome, replies, training, validation
+from mint.reporting import (
+    canaries,
+    explorer,
+    facts,
+    outcome,
+    ratings,
+    replies,
+    training,
+    validation,
+)
 from mint.reporting.data import ReportData, load
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_text_atomic
@@ -13,11 +23,13 @@ from mint.shell.files import write_text_atomic
 _LINKS = {
     "outcome": "What changed",
     "measures": "Measures",
+    "ratings": "Ratings",
     "reward": "Reward",
     "health": "Health",
     "validation": "Validation",
     "tactics": "Tactics",
     "replies": "Replies",
+    "all-replies": "All replies",
     "samples": "Training replies",
     "canaries": "Canaries",
     "time": "Time",
@@ -28,12 +40,14 @@ _LINKS = {
 _SECTIONS = (
     outcome.outcome_section,
     outcome.measures_section,
+    ratings.ratings_section,
     training.reward_section,
     training.health_section,
     validation.validation_section,
     outcome.tactics_section,
     training.tactic_curves_section,
     replies.pairs_section,
+    explorer.explorer_section,
     replies.samples_section,
     canaries.canaries_section,
     training.time_section,
@@ -43,20 +57,23 @@ _SECTIONS = (
 )
 
 
-def write_report(run: RunDir | str | Path) -> Path:
+def write_report(run: RunDir | str | Path, people: People | None = None) -> Path:
     """Write RUN/report.html from what the run directory has, and return its path.
+
+    `people`: figures of people's replies; None takes those that ship with mint.
 
     Raises ConfigError when it is not a run directory, DataError for a broken file.
     """
     run = run if isinstance(run, RunDir) else RunDir.open(run)
-    write_text_atomic(run.report_path, render(load(run)))
+    write_text_atomic(run.report_path, render(load(run, people)))
     return run.report_path
 
 
 def render(data: ReportData) -> str:
     """The whole page."""
     body = "".join(make(data) for make in _SECTIONS)
-    return page.render(_head(data), _LINKS, body, " from the files of the run directory")
+    links = {anchor: title for anchor, title in _LINKS.items() if f'<section id="{anchor}"' in body}
+    return page.render(_head(data), links, body, " from the files of the run directory")
 
 
 def _head(data: ReportData) -> page.Head:

@@ -9,6 +9,7 @@ from mint.pages.lines import Series, stacked_bars
 from mint.pages.svg import Axis
 from mint.reporting.curves import COMPONENTS, CURVES, Curve
 from mint.reporting.data import ReportData
+from mint.reporting.people import lines
 from rewards.tactics import TACTIC_NAMES
 
 _PHASES = {
@@ -26,7 +27,9 @@ _PHASES = {
 def reward_section(data: ReportData) -> str:
     """The composite reward and its components."""
     components = [_component(data, name) for name in COMPONENTS]
-    body = _curves(data, [*CURVES["reward"], *components, *CURVES["scaled"]])
+    # Not every judge gives parts, and runs of earlier versions have not logged them.
+    parts = [curve for curve in CURVES["parts"] if data.has(*curve.keys)]
+    body = _curves(data, [*CURVES["reward"], *components, *parts, *CURVES["scaled"]])
     return section("reward", "Reward during training", body)
 
 
@@ -96,7 +99,10 @@ def _phases(data: ReportData) -> list[Series]:
 def _curves(data: ReportData, curves: Sequence[Curve]) -> str:
     if not data.metrics:
         return missing("No training step has been logged (metrics.jsonl is missing or empty).")
-    return grid(curve.draw(data.steps, data.table(curve.keys)) for curve in curves)
+    return grid(
+        curve.draw(data.steps, data.table(curve.keys), lines(curve.keys, data.people))
+        for curve in curves
+    )
 
 
 def _component(data: ReportData, name: str) -> Curve:

@@ -10,6 +10,7 @@ from mint.pages.lines import Series, line_chart
 from mint.pages.svg import Axis
 from mint.reporting.curves import CURVES
 from mint.reporting.data import ReportData
+from mint.reporting.people import lines
 from mint.validation.choice import Validation
 from mint.validation.collapse import ALARM, KEYS
 from mint.validation.measure import LEARNT
@@ -79,11 +80,11 @@ def _figures(data: ReportData) -> Iterator[str]:
         for curve in CURVES["validations"]:
             values = {key: tuple(_metric(v, key) for v in data.validations) for key in curve.keys}
             if any(value is not None for own in values.values() for value in own):
-                yield curve.draw(steps, values)
+                yield curve.draw(steps, values, lines(curve.keys, data.people))
     wording, *_ = CURVES["batches"]
     if data.has(*wording.keys):
         for curve in CURVES["batches"]:
-            yield curve.draw(data.steps, data.table(curve.keys))
+            yield curve.draw(data.steps, data.table(curve.keys), lines(curve.keys, data.people))
 
 
 def _score(data: ReportData) -> str:
@@ -113,7 +114,9 @@ def _table(data: ReportData) -> str:
         ]
         for v in data.validations
     ]
-    heads = ("Step", "Score", "Empathy", "Second judge", "Probes passed", "Limits")
+    people = data.people.words("empathy", 2)
+    empathy = f"Empathy ({people})" if people else "Empathy"
+    heads = ("Step", "Score", text(empathy), "Second judge", "Probes passed", "Limits")
     return table(heads, rows, "Validated steps with score and limits")
 
 

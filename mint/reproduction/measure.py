@@ -9,18 +9,19 @@ import numpy as np
 
 from mint.evaluation.metrics import tactic_sets, wording
 from mint.evaluation.metrics.habits import COUNTS, HABITS
-from mint.evaluation.metrics.repetition import Null, permutation_null
+from mint.evaluation.metrics.repetition import Null, conversation_null
 from mint.evaluation.statistics.arrays import Floats
 from mint.evaluation.statistics.bootstrap import (
     Interval,
     jackknife_interval,
+    leave_one_out_counts,
     none_or_all,
     percentile_interval,
 )
 from mint.reproduction.panel import Panel, Replies
 from mint.reproduction.read import SystemName
 from mint.reproduction.settings import ReproduceSettings
-from mint.reproduction.sums import PREVALENCE, Sums
+from mint.reproduction.sums import PREVALENCE, REPETITION, Sums
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS
 
@@ -45,8 +46,8 @@ class Measured:
     intervals: Mapping[str, Interval]
     """Metric -> interval over conversations."""
     nulls: Mapping[str, Null]
-    """stickiness, lift, self_stickiness and self_lift when turns are shuffled between the
-    conversations, each at its own place in the conversation."""
+    """stickiness, lift, self_stickiness and self_lift when whole conversations trade their turns,
+    each at its own place in the conversation."""
     always_on: tuple[str, ...]
     """Tactics in more than nine of ten turns."""
     opening: str
@@ -67,6 +68,9 @@ def measure(
         name: percentile_interval(value_R, settings.confidence)
         for name, value_R in sums.at(drawn_RC).items()
     }
+    without_C = sums.at(leave_one_out_counts(drawn_RC.shape[1]))
+    for name in REPETITION:
+        intervals[name] = jackknife_interval(values[name], without_C[name], settings.confidence)
     pooled, opening, phrase = _pooled(panel, system, settings)
     for name, (all_, *without) in pooled.items():
         values[name] = float(all_)
@@ -126,12 +130,13 @@ def _nulls(panel: Panel, system: Replies, settings: ReproduceSettings) -> dict[s
     now_PK = system.tactics_NK[turns.later_P]
     result: dict[str, Null] = {}
     for prefix, before in (("", panel.reference), ("self_", system)):
-        found = permutation_null(
+        found = conversation_null(
             now_PK,
             before.tactics_NK[turns.earlier_P],
+            turns.index_N[turns.later_P],
+            turns.place_P,
             shuffles=settings.shuffles,
             seed=settings.seed,
-            strata_P=turns.place_P,
         )
         result |= {f"{prefix}{name}": null for name, null in found.items()}
     return result

@@ -27,7 +27,7 @@ class ReproduceSettings:
     resamples: int = 10_000
     """Bootstrap resamples of conversations behind each interval, >= 100."""
     comparison_resamples: int = 100_000
-    """Resamples behind each pairwise p-value, >= 100. The smallest p-value they allow is
+    """Resamples behind each pairwise p-value of a mean, >= 100. The smallest p-value they allow is
     2 / (n + 1), and the correction multiplies it by the number of pairs (253 for 23 systems)."""
     shuffles: int = 10_000
     """Shuffles behind each permutation null, >= 100."""

@@ -23,6 +23,16 @@ from rewards.types import DIMENSIONS
 PREVALENCE = "prevalence/"
 HEADLINE = ("aggregated_empathy", "stickiness", "lift", "self_stickiness", "tac_per_turn")
 """Metrics by which every pair of systems is compared."""
+REPETITION = (
+    "stickiness",
+    "stickiness_otherwise",
+    "lift",
+    "self_stickiness",
+    "self_stickiness_otherwise",
+    "self_lift",
+)
+"""Metrics whose intervals come from the jackknife: a rare tactic is missing from many resamples, so
+percentile intervals cover too little."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,24 +68,20 @@ class Sums:
 
     def headline(self, drawn_RC: Floats) -> dict[str, Floats]:
         """As `at`, for the metrics of `HEADLINE` only."""
+        values = {**self.headline_means(drawn_RC), **self._repetition(drawn_RC)}
+        return {name: values[name] for name in HEADLINE}
+
+    def headline_means(self, drawn_RC: Floats) -> dict[str, Floats]:
+        """As `headline`, without repetition."""
         columns = [self.names.index(name) for name in HEADLINE if name in self.names]
         means_RM = divide(
             drawn_RC @ self.sums_CM[:, columns], drawn_RC @ self.counts_CM[:, columns]
         )
-        values = {self.names[c]: means_RM[:, m] for m, c in enumerate(columns)}
-        values.update(self._repetition(drawn_RC))
-        return {name: values[name] for name in HEADLINE}
+        return {self.names[c]: means_RM[:, m] for m, c in enumerate(columns)}
 
     def _repetition(self, drawn_RC: Floats) -> dict[str, Floats]:
         gold, own = repetition(drawn_RC @ self.gold_CM), repetition(drawn_RC @ self.own_CM)
-        return {
-            "stickiness": gold.stickiness,
-            "stickiness_otherwise": gold.otherwise,
-            "lift": gold.lift,
-            "self_stickiness": own.stickiness,
-            "self_stickiness_otherwise": own.otherwise,
-            "self_lift": own.lift,
-        }
+        return dict(zip(REPETITION, (*gold, *own), strict=True))
 
 
 def sums_of(panel: Panel, system: Replies) -> Sums:

@@ -11,7 +11,7 @@ from mint.rundir.quarantine import Quarantined, failure_rows, summary
 from mint.shell.console import progress_bar
 from rewards.formula import RewardWeights, raw_reward
 from rewards.scorer import ReplyScorer
-from rewards.types import Signals, Status
+from rewards.types import Rating, Signals, Status
 
 if TYPE_CHECKING:  # importing it loads torch
     from rewards.build import Graders
@@ -28,6 +28,7 @@ class Regraded(NamedTuple):
     def as_row(self, weights: RewardWeights) -> dict[str, Any]:
         """Ready for JSON."""
         failed, signals = self.failed, self.signals
+        rating = signals.rating
         return {
             **{name: getattr(failed, name) for name in Quarantined._fields[:5]},
             "reply": failed.request.raw_reply,
@@ -37,6 +38,8 @@ class Regraded(NamedTuple):
             "quality": signals.quality,
             "kl": signals.kl,
             "entropy": signals.entropy,
+            "parts": dict(rating.parts) if isinstance(rating, Rating) else None,
+            "tricks": rating.tricks if isinstance(rating, Rating) else None,
             "composite": raw_reward(signals, weights),
         }
 

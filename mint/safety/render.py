@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mint.safety.checks import EARLY_SENTENCES, Outcome, ProbeResult
-from mint.safety.report import CategoryResult, ProbeReport
+from mint.safety.report import INTERVALS_ARE_OVER, CategoryResult, ProbeReport
 from mint.safety.statistics import Share
 from mint.shell.files import write_text_atomic
 
@@ -48,7 +48,7 @@ def _categories(report: ProbeReport) -> str:
     rows = [_row(result) for result in (*report.categories.values(), report.total)]
     head = (
         "# Safety and honesty probes\n\nRules look for phrases; they are no clinical judgement."
-        f" Intervals: {report.confidence:.0%}.\n\n"
+        f" Intervals ({report.confidence:.0%}) are over {INTERVALS_ARE_OVER}.\n\n"
     )
     return head + _table(("category", "items", "passed", "failed", "not gradable", "rate"), rows)
 

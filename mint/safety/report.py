@@ -18,6 +18,12 @@ CONFIDENCE = 0.95
 ALL = "all"
 
 
+INTERVALS_ARE_OVER = (
+    "probes, one reply each of one model: not other replies to them, the spread between training "
+    "runs, or the error of the rules"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CategoryResult:
     """Counts of a category, and the share that passed of those that could be graded."""
@@ -128,6 +134,7 @@ class ProbeReport:
         """Everything as JSON values."""
         return {
             "confidence": self.confidence,
+            "intervals_are_over": INTERVALS_ARE_OVER,
             "total": self.total.to_json(),
             "categories": {name: own.to_json() for name, own in self.categories.items()},
             "pairs": {name: own.to_json() for name, own in self.pairs.items()},

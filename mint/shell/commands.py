@@ -14,7 +14,8 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     "Data": {name: f"mint.{name}" for name in ("synthetic", "prepare", "audit")},
     "Training": {name: f"mint.{name}" for name in ("tiny", "train", "report")},
     "Evaluation": {
-        name: f"mint.{name}" for name in ("evaluate", "probe", "rate", "regrade", "reproduce")
+        name: f"mint.{name}"
+        for name in ("evaluate", "people", "probe", "rate", "regrade", "reproduce")
     },
     "Graders": {
         **{name: f"mint.{name}" for name in ("tag", "judge", "serve")},

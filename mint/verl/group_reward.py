@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mint.evaluation.metrics.parts import PARTS, held_down
 from mint.verl.wire import GradedReply
 from rewards.formula import (
     COMPONENTS,
@@ -58,6 +59,7 @@ def step_rewards(
             **_group_metrics(results),
             **_reply_metrics(rows),
             **_grader_metrics(rows),
+            **_rating_metrics(rows),
         },
     )
 
@@ -125,6 +127,21 @@ def _grader_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
             metrics[f"grader/{grader}_repeat_std"] = _mean(spreads)
     kinds = failure_kinds(rows)
     return metrics | {f"grader/failed/{kind}": float(count) for kind, count in kinds.items()}
+
+
+def _rating_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
+    """Means of the parts that the judge gives, and how many of its ratings something held down."""
+    names = [name for name in PARTS if any(name in (row.parts or {}) for row in rows)]
+    metrics = {
+        f"grader/part/{name}/mean": _mean([(row.parts or {}).get(name) for row in rows])
+        for name in names
+    }
+    found = held_down(rows)
+    if found.num_rated:
+        metrics["grader/held_down_frac"] = found.num / found.num_rated
+        for name, num in found.names.items():
+            metrics[f"grader/held_down/{name}"] = num / found.num_rated
+    return metrics
 
 
 def failure_kinds(rows: Sequence[GradedReply]) -> Counter[str]:

@@ -111,5 +111,7 @@ def _graded(request: ScoringRequest, signals: Signals, info: Any, seconds: float
         grade_s=seconds,
         tagger_repeat_std=tagging.repeat_std if tagging else None,
         judge_repeat_std=rating.repeat_std if rating else None,
+        parts=dict(rating.parts) if isinstance(rating, Rating) else None,
+        tricks=rating.tricks if isinstance(rating, Rating) else None,
         request=request if signals.status is Status.FAILED else None,
     )

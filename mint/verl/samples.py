@@ -39,6 +39,8 @@ def sample_rows(
             "sentences": list(rows[position].sentences),
             "tactics": [list(t) for t in rows[position].tactics],
             "dimensions": rows[position].dimensions,
+            "parts": rows[position].parts,
+            "tricks": rows[position].tricks,
             "reason": rows[position].signals.reason,
             "breakdown": result.breakdowns[position].as_row(),
         }

@@ -35,8 +35,9 @@ from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply
 from rewards.build import build_second_judge
 from rewards.formula import COMPONENTS, RewardWeights, raw_reward
+from rewards.scorer import HIGHEST_RATING, LOWEST_RATING
 from rewards.text import visible_reply
-from rewards.types import Message, Rating, Status
+from rewards.types import Message, Signals, Status
 
 _AS_IS = ("reason", "num_tokens", "truncated", "label_leak", *COMPONENTS[1:])
 """Fields of `Signals` that `EvaluatedReply` has too."""
@@ -184,7 +185,6 @@ def evaluated(graded: GradedReply, weights: RewardWeights) -> EvaluatedReply:
     """A graded rollout as the record that evaluations are computed from."""
     signals = graded.signals
     ok = signals.status is Status.OK
-    rating = Rating.from_dimensions(graded.dimensions) if ok and graded.dimensions else None
     return EvaluatedReply(
         conversation_id=graded.conversation_id,
         turn=graded.turn,
@@ -195,14 +195,23 @@ def evaluated(graded: GradedReply, weights: RewardWeights) -> EvaluatedReply:
         previous_counts=graded.previous_counts,
         has_previous=graded.turn > 0,
         composite=raw_reward(signals, weights),
-        empathy=None if rating is None else rating.aggregate,
+        empathy=_aggregate(signals) if graded.dimensions else None,
         judge_logit=signals.quality if signals.quality_is_logit else None,
-        dimensions={} if rating is None else dict(rating.dimensions),
+        dimensions=dict(graded.dimensions) if ok else {},
+        parts=dict(graded.parts or {}) if ok else {},
+        tricks=graded.tricks if ok else None,
         sentences=graded.sentences,
         tactics=graded.tactics,
         counts=signals.counts if ok else (),
         **{name: getattr(signals, name) for name in _AS_IS},
     )
+
+
+def _aggregate(signals: Signals) -> float | None:
+    """The judge's own aggregate, [1, 5]: joined from its parts, it is no mean of the dimensions."""
+    if signals.quality is None:
+        return None
+    return LOWEST_RATING + signals.quality * (HIGHEST_RATING - LOWEST_RATING)
 
 
 def _probe_row(result: ProbeResult, said: dict[str, str]) -> dict[str, Any]:

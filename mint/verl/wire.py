@@ -42,6 +42,10 @@ class GradedReply(NamedTuple):
     """How far repeated taggings of this reply lie apart; None when it was tagged once."""
     judge_repeat_std: float | None = None
     """The same for its ratings."""
+    parts: Mapping[str, float] | None = None
+    """`Rating.parts`; None for a reply without a rating in dimensions."""
+    tricks: tuple[str, ...] | None = None
+    """`Rating.tricks`; None as above."""
     request: ScoringRequest | None = None
     """What was to be graded, kept only where grading failed."""
 
@@ -76,6 +80,7 @@ def unpack(wire: Mapping[str, Any]) -> GradedReply:
             "previous_counts": tuple(row["previous_counts"]),
             "sentences": tuple(row["sentences"]),
             "tactics": tuple(map(tuple, row["tactics"])),
+            "tricks": None if row["tricks"] is None else tuple(row["tricks"]),
             "dimensions": {n: value for n, value in row["dimensions"].items() if value is not None},
             "request": None if row["request"] is None else request_from_row(row["request"]),
         }

@@ -55,6 +55,7 @@ def _agreement_with_released(
         },
         "aggregate_within_system": rounded(grouped_spearman(a, b, [r.system for r in replies])),
         "aggregate_mean_absolute_error": rounded(np.abs(a - b).mean()),
+        "aggregate_slope": rounded(float(np.polyfit(a, b, 1)[0])),
         "aggregate_partial_given_length_and_questions": rounded(partial_spearman(a, b, given)),
         "within_2_standard_errors": rounded(coverage(a, b, expected)),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -146,3 +148,92 @@ def test_page_fits_a_phone(browser, page, tmp_path):
     wide, window = map(int, re.search(r'data-wide="(\d+)/(\d+)"', done.stdout).groups())
     assert wide <= window
     assert int(re.search(r'data-figures="(\d+)"', done.stdout).group(1)) >= 26
+
+
+DRIVER = """
+const d = f.contentDocument, form = d.getElementById("explorer-filters");
+const rows = () => [...d.querySelectorAll("#explorer-table tr.entry")];
+const column = (n) => rows().map((row) => row.cells[n].textContent);
+const count = () => d.getElementById("explorer-count").textContent;
+const set = (name, value) => {
+  form.elements[name].value = value;
+  form.elements[name].dispatchEvent(new Event("input", { bubbles: true }));
+};
+const head = (n) => d.getElementById("explorer-table").tHead.rows[0].cells[n].firstElementChild;
+const seen = { all: count(), first: rows().length };
+d.getElementById("explorer-more").click();
+seen.more = rows().length;
+head(5).click();
+seen.up = column(5);
+head(5).click();
+seen.down = column(5);
+set("search", "alert onerror");
+seen.found = [count(), column(2)];
+rows()[0].click();
+const opened = d.querySelector("#explorer-table tr.conversation");
+seen.conversation = [...opened.querySelectorAll("p b")].map((b) => b.textContent.trim());
+seen.said = opened.textContent;
+seen.injected = opened.querySelectorAll("script, img").length;
+rows()[0].click();
+seen.closed = d.querySelectorAll("#explorer-table tr.conversation").length;
+set("search", "");
+set("tactic", "self_disclosure");
+seen.tactic = column(3);
+set("tactic", "");
+set("least", "3");
+set("most", "3.2");
+head(5).click();
+seen.rating = column(5);
+set("least", "");
+set("most", "");
+set("veto", "unrelated");
+seen.veto = column(4);
+set("veto", "(not graded)");
+seen.failed = column(4);
+set("veto", "");
+set("system", "after");
+seen.system = column(1);
+document.body.dataset.seen = JSON.stringify(seen);
+"""
+
+
+def test_all_replies_are_sorted_searched_filtered_and_opened(browser, page, tmp_path):
+    """The table's own script, driven in the page as a reader would."""
+    replies = [
+        json.loads(line)
+        for which in ("before", "after")
+        for line in (page.parent / "evaluation" / f"{which}_replies.jsonl").read_text().splitlines()
+    ]
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<body><iframe id="f" src="{page.as_uri()}" width="1200" height="3000"></iframe>'
+        f"<script>f.onload = () => {{ {DRIVER} }}</script></body>"
+    )
+    done = visit(
+        browser,
+        frame.as_uri(),
+        tmp_path / "profile",
+        "--allow-file-access-from-files",
+        "--virtual-time-budget=5000",
+        "--dump-dom",
+    )
+    assert not re.findall(r".*CONSOLE.*", done.stderr)
+    seen = json.loads(html.unescape(re.search(r'data-seen="([^"]*)"', done.stdout).group(1)))
+    assert seen["all"] == f"{len(replies)} of {len(replies)} replies"
+    assert (seen["first"], seen["more"]) == (50, 100)
+    ratings = sorted(row["empathy"] for row in replies if row["empathy"] is not None)
+    assert [float(value) for value in seen["up"]] == pytest.approx(ratings[:50], abs=0.006)
+    assert [float(value) for value in seen["down"]] == pytest.approx(ratings[:-51:-1], abs=0.006)
+    count, found = seen["found"]
+    assert count == f"2 of {len(replies)} replies"
+    assert all("<script>alert" in reply for reply in found)
+    assert seen["conversation"] == ["Seeker", "Supporter", "Seeker", "Reply"]
+    assert "<script>alert" in seen["said"]
+    assert seen["injected"] == seen["closed"] == 0
+    assert seen["tactic"]
+    assert all("self disclosure" in names for names in seen["tactic"])
+    assert seen["rating"]
+    assert all(2.99 <= float(value) <= 3.21 for value in seen["rating"])
+    assert set(seen["veto"]) == {"unrelated"}
+    assert set(seen["failed"]) == {"not graded"}
+    assert set(seen["system"]) == {"after"}

@@ -20,6 +20,7 @@ from mint.evaluation.statistics.bootstrap import (
     percentile_interval,
     resample_counts,
 )
+from mint.evaluation.statistics.coverage import ONE_MODEL
 from mint.evaluation.statistics.estimates import clustered_mean, few_clusters
 from mint.evaluation.statistics.multiple_tests import jackknife_p_value, sign_test
 from mint.safety.statistics import paired_difference
@@ -112,10 +113,15 @@ def test_few_clusters_are_said():
     assert few_clusters(20) == ""
     assert "rest on 13 independent scenarios or conversations, fewer than 20" in few_clusters(13)
     outcome = Outcome(condition="c", replies=normal_replies(13))
-    shown = {"conditions": {"c": outcome_row(outcome, SETTINGS)}}
+    about = {
+        "graders": {},
+        "statistics": {"confidence": SETTINGS.confidence, "intervals_are_over": ONE_MODEL},
+    }
+    shown = {**about, "conditions": {"c": outcome_row(outcome, SETTINGS)}}
     assert few_clusters(13) in format_conditions(shown)
     more = Outcome(condition="c", replies=normal_replies(20))
-    assert "fewer" not in format_conditions({"conditions": {"c": outcome_row(more, SETTINGS)}})
+    shown["conditions"] = {"c": outcome_row(more, SETTINGS)}
+    assert "fewer" not in format_conditions(shown)
 
 
 def test_conversations_of_different_length_weigh_by_their_turns():

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import evaluation_folders as folders
 import pytest
+from omegaconf import OmegaConf
 
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence, sequences
 from mint.evaluation.metrics.repetition import transition_matrix
+from mint.evaluation.people import People
+from mint.evaluation.statistics.estimates import Estimate
 from mint.report import ReportSettings, main
-from mint.reporting.changes import Change, corrected
+from mint.reporting.changes import Change, corrected, guarded
 from mint.reporting.comparison.contestants import load_contestants, systems_of
+from mint.reporting.comparison.curves import curves_section
 from mint.reporting.comparison.tables import protocol_section
-from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front
+from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front, trade_off_section
 from mint.shell import cli
+from mint.shell.files import write_json_lines
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 
@@ -54,6 +60,52 @@ def test_every_protocol_has_its_table_with_paired_intervals(source):
     # People repeat beyond chance too, so less of it is a change and no gain.
     assert re.search(r'chip changed">−0\.\d{3}, changed', lift)
     assert "neither is better" in lift
+
+
+def test_a_comparison_calls_no_rise_of_empathy_a_gain_while_relevance_falls():
+    found = guarded({"empathy": Change(0.4, 0.3, 0.5), "relevance": Change(-0.2, -0.3, -0.1)})
+    assert found["empathy"].verdict(1) == "no gain: relevance fell"
+    assert found["relevance"].verdict(1) == "worse"
+    worse = guarded({"empathy": Change(-0.4, -0.5, -0.3), "coherence": Change(-0.2, -0.3, -0.1)})
+    assert worse["empathy"].verdict(1) == "worse"
+    free = guarded({"empathy": Change(0.4, 0.3, 0.5), "coherence": Change(-0.2, -0.5, 0.1)})
+    assert free["empathy"].verdict(1) == "better"
+
+
+def test_people_stand_beside_the_systems(evaluations):
+    contestants = load_contestants([str(path) for path in evaluations])
+    figure = Estimate(mean=2.345, ci_low=2.2, ci_high=2.5, n=60)
+    people = People(
+        source="friends",
+        replies=60,
+        conversations=12,
+        graders=folders.GRADERS,
+        figures={"self_lift": figure},
+    )
+    systems = systems_of(contestants, "free_running")
+    html = protocol_section("x", "X", systems, folders.SETTINGS, people=people)
+    assert "people 2.345 [2.200, 2.500]" in html
+    assert "60 replies of 12 conversations (friends)" in html
+
+
+def test_people_are_a_point_of_the_trade_offs_and_on_no_front(evaluations):
+    contestants = load_contestants([str(path) for path in evaluations])
+    best = Estimate(mean=4.9, ci_low=4.8, ci_high=5.0, n=60)
+    low = Estimate(mean=0.01, ci_low=0.0, ci_high=0.02, n=60)
+    people = People(
+        source="friends",
+        replies=60,
+        conversations=12,
+        graders=folders.GRADERS,
+        figures={"empathy": best, "self_stickiness": low},
+    )
+    systems = {"free_running": systems_of(contestants, "free_running")}
+    arguments = (systems, {"free_running": "Dialogues"}, contestants, folders.SETTINGS)
+    shown = figures(trade_off_section(*arguments, people))
+    one = shown["Dialogues: empathy and self-stickiness"]
+    assert "P people: 0.01, 4.90" in one
+    assert "people is best" not in one
+    assert "P people" not in shown["Dialogues: empathy and safety"]
 
 
 def test_few_conversations_are_said(source, evaluations):
@@ -169,7 +221,11 @@ def test_probes_are_compared_probe_by_probe(source):
 
 def test_the_page_is_self_contained_and_safe(source):
     assert folders.demo_run.HOSTILE not in source
-    assert "<script" not in source
+    shipped = (resources.files("mint.pages") / "explorer.js").read_text(encoding="utf-8")
+    data, program = re.findall(r"<script[^>]*>(.*?)</script>", source, re.DOTALL)
+    assert source.count("<script") == 2
+    assert program == shipped
+    assert not {"<", ">", "&"} & set(data)
     assert not re.search(r'(?:src|href)="(?!#|data:)', source)
     assert "Different graders" not in source
 
@@ -241,3 +297,24 @@ def test_paired_differences_of_own_sequences(evaluations):
     assert found.difference == pytest.approx(found.after - found.before)
     alone = own_sequence(first.replies, folders.SETTINGS)
     assert alone["self_stickiness"].ci_low < alone["self_stickiness"].mean
+
+
+def test_runs_of_a_recipe_lie_over_each_other_with_their_mean(tmp_path):
+    runs = [folders.demo_run.make_run(tmp_path / name, steps=6) for name in ("one", "two")]
+    for seed, run in enumerate(runs):
+        config = run.read_config()
+        OmegaConf.update(config, "mint.run.seed", seed)
+        OmegaConf.save(config, run.config_path)
+    rows = [
+        {**row, "reward/raw/mean": row["reward/raw/mean"] + 0.1} for row in runs[1].read_metrics()
+    ]
+    write_json_lines(runs[1].metrics_path, rows[:5])
+    drawn = curves_section(load_contestants([run.path for run in runs]))
+    reward = drawn[: drawn.index("</figure>")]
+    assert 'class="line c0 seed"' in reward
+    assert "one (seed 0)" in reward
+    assert "two (seed 1)" in reward
+    assert "mint_tiny: mean of 2 runs" in reward
+    low = runs[0].read_metrics()[4]["reward/raw/mean"]
+    words = f"At step 5 the runs of mint_tiny lie between {low:.3f} and {low + 0.1:.3f}."
+    assert words in reward

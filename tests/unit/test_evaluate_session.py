@@ -11,6 +11,7 @@ from fake_graders import FakeJudge, FakeTagger
 
 from mint.evaluate import main
 from mint.evaluation.options import PROTOCOLS, EvaluateSettings
+from mint.evaluation.records import read_replies
 from mint.evaluation.sources.local import LocalModel
 from mint.evaluation.subjects import sessions
 from mint.rundir.directory import RunDir
@@ -87,6 +88,11 @@ def test_ready_replies_are_graded_once(tmp_path, data, tagger, capsys):
     assert row["metrics"]["habit/questions"]["mean"] == 1.0
     assert found["graders"]["tagger"]["revision"] == "1"
     assert found["data"]["file"] == "data.json"
+    kept = read_replies(tmp_path / "out" / "lend_an_ear_replies.jsonl")
+    assert {r.turn: r.history for r in kept if r.conversation_id == "c1"} == {
+        0: (),
+        1: (("seeker", f"{SEEKER} 1"), ("supporter", "Why?")),
+    }
     first = (tmp_path / "out" / "lend_an_ear_replies.jsonl").read_text()
     assert tagger.asked == 4
     assert run(*arguments) == 0

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics import pooled, wording
 from mint.evaluation.metrics.means import MEANS, cluster_sums, counted, estimates
 from mint.evaluation.records import EvaluatedReply
+from mint.evaluation.results import Outcome, outcome_row
 from mint.validation.measure import wording_figures
 from rewards.errors import DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
@@ -211,3 +213,28 @@ def test_a_reply_survives_its_json_row():
     del row["empathy"], row["reply"]
     with pytest.raises(DataError, match="reply"):
         EvaluatedReply.from_row(row)
+
+
+PARTS = {"manner": 4.0, "relevance": 0.2, "coherence": 0.8, "harm": 0.1}
+
+
+def test_parts_and_what_held_ratings_down_are_means_of_the_rated_replies() -> None:
+    held = reply(turn=1, parts=PARTS, tricks=("unrelated", "endless"))
+    free = reply(turn=2, parts={**PARTS, "relevance": 0.6}, tricks=())
+    found = measure([held, free, failed(turn=3)])
+    assert found["relevance"] == pytest.approx(0.4)
+    assert found["manner"] == 4.0
+    assert (found["held_down"], found["held_down/unrelated"]) == (0.5, 0.5)
+    assert found["held_down/harmful"] == 0.0
+    row = outcome_row(Outcome(condition="x", replies=[held, free]), EvaluationConfig(resamples=100))
+    assert row["metrics"]["held_down/endless"]["mean"] == 0.5
+
+
+def test_replies_of_earlier_versions_are_read_and_say_nothing_of_parts() -> None:
+    old = reply().as_row()
+    del old["parts"], old["tricks"]
+    read = EvaluatedReply.from_row(json.loads(json.dumps(old)))
+    assert (read.parts, read.tricks) == ({}, None)
+    assert np.isnan(measure([read])["held_down"]), "not known, and not 0"
+    new = reply(parts=PARTS, tricks=("unrelated",))
+    assert EvaluatedReply.from_row(json.loads(json.dumps(new.as_row()))) == new

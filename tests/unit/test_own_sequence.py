@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 from scipy import stats
+from single_reply_null import permutation_null
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null, sequences
-from mint.evaluation.metrics.repetition import permutation_null
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.bootstrap import resample_counts
 from mint.evaluation.statistics.estimates import clustered_mean

@@ -44,6 +44,7 @@ def test_wheel_holds_what_the_code_reads(unpacked: Path) -> None:
         "mint/_recipes/mint_4b.yaml",
         "mint/config/train.yaml",
         "mint/pages/style.css",
+        "mint/pages/explorer.js",
         "mint/reporting/curves.yaml",
         "mint/reproduction/report/figures.yaml",
         "mint/safety/phrases/crisis.txt",

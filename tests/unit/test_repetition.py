@@ -9,12 +9,12 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy import stats
+from single_reply_null import permutation_null
 
 from mint.evaluation.metrics import tactic_sets
 from mint.evaluation.metrics.repetition import (
+    conversation_null,
     pair_sums,
-    permutation_null,
-    repeat_rates,
     repetition,
     transition_matrix,
 )
@@ -61,7 +61,7 @@ def test_repetition_by_hand():
     stickiness, _, lift = measured(now, previous)
     assert stickiness == pytest.approx((2 / 3 + 0) / 2)
     assert lift == pytest.approx(((2 / 3 - 2 / 2) + (0 - 2 / 4)) / 2)
-    rates = repeat_rates(now, previous)
+    rates = np.diag(transition_matrix(now, previous))
     assert rates[TACTIC_INDEX[V]] == pytest.approx(2 / 3)
     assert np.isnan(rates[TACTIC_INDEX[A]])
     assert np.nanmean(rates) == pytest.approx(stickiness)
@@ -127,6 +127,25 @@ def test_null_finds_repetition_and_only_then():
         for s in range(100)
     ]
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
+
+
+def test_trading_conversations_equals_the_loop():
+    rng = np.random.default_rng(7)
+    conversation = np.array([0, 0, 0, 1, 1, 2, 2, 2, 3])
+    place = np.array([1, 2, 3, 1, 2, 1, 2, 4, 3])
+    now, previous = random_sets(rng, 9), random_sets(rng, 9)
+    found = conversation_null(now, previous, conversation, place, shuffles=200, seed=5)
+    where = {key: p for p, key in enumerate(zip(conversation, place, strict=True))}
+    dealing, values = np.random.default_rng(5), []
+    for _ in range(200):
+        dealt = dealing.permutation(4)
+        pairs = [(where[dealt[c], t], p) for (c, t), p in where.items() if (dealt[c], t) in where]
+        came, stayed = zip(*pairs, strict=True)
+        values.append(naive(now[list(came)], previous[list(stayed)]))
+    for m, name in ((0, "stickiness"), (2, "lift")):
+        column = np.array([value[m] for value in values])
+        assert found[name].mean == pytest.approx(np.nanmean(column))
+        assert found[name].std == pytest.approx(np.nanstd(column))
 
 
 def test_stickiness_grows_with_tactics_a_turn_but_lift_does_not():

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from importlib import resources
+from pathlib import Path
 
 import demo_run
 import numpy as np
@@ -11,10 +13,14 @@ import pytest
 
 from mint import report
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.metrics.reuse import by_tactic, by_turn
 from mint.evaluation.metrics.summary import summarise
+from mint.evaluation.people import People
 from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import read_replies
+from mint.evaluation.statistics.estimates import Estimate
 from mint.pages import svg
+from mint.pages.histograms import histogram
 from mint.pages.html import number
 from mint.pages.lines import MAX_POINTS, Series, line_chart
 from mint.pages.replies import tagged_reply
@@ -22,6 +28,7 @@ from mint.pages.svg import Axis
 from mint.reporting.changes import Change
 from mint.reporting.data import load
 from mint.reporting.measures import MEASURES
+from mint.reporting.scales import reach_beside
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there, read_json_lines, write_json, write_json_lines
 from rewards.errors import ConfigError
@@ -56,7 +63,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.words.append(data)
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -116,7 +123,15 @@ def test_drawings_have_text_alternatives_with_numbers(page):
 
 def test_model_text_is_escaped(source, page):
     assert demo_run.HOSTILE not in source
-    assert page.all("script") == []
+    assert page.all("script") == [
+        {"type": "application/json", "id": "explorer-data"},
+        {},
+    ]
+    shipped = (resources.files("mint.pages") / "explorer.js").read_text(encoding="utf-8")
+    data, program = re.findall(r"<script[^>]*>(.*?)</script>", source, re.DOTALL)
+    assert program == shipped
+    assert not {"<", ">", "&"} & set(data)
+    assert any(demo_run.HOSTILE in row["reply"] for row in json.loads(data)["rows"])
     assert page.all("img") == []
     assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
 
@@ -160,6 +175,35 @@ def test_replies_show_tactics_and_facts_show_the_run(page):
         assert words in page.text
     assert "four million parameters" in page.text
     assert "Its weight is 0: it is measured, not trained on." in page.text
+
+
+def test_parts_of_ratings_and_vetoes_are_shown(page):
+    assert "Relevance, coherence and harm" in page.text
+    assert "Ratings held down" in page.text
+    assert "held down: unrelated, copies seeker" in page.text
+    assert "relevance 0.70" in page.text
+    assert "Held down as unrelated" in page.text
+
+
+def test_a_run_without_parts_shows_none(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=2)
+    rows = [
+        {
+            key: value
+            for key, value in row.items()
+            if not key.startswith(("grader/part", "grader/h"))
+        }
+        for row in run.read_metrics()
+    ]
+    write_json_lines(run.metrics_path, rows)
+    samples = [
+        {key: value for key, value in row.items() if key not in ("parts", "tricks")}
+        for row in run.read_samples()
+    ]
+    write_json_lines(run.samples_path, samples)
+    text = Page(report.write_report(run).read_text(encoding="utf-8")).text
+    assert "Relevance, coherence and harm" not in text
+    assert "held down: unrelated, copies" not in text
 
 
 def test_a_step_without_a_number_leaves_a_gap(source):
@@ -220,6 +264,126 @@ def test_warnings_for_numbers_that_flatter(tmp_path):
     assert "repetition beyond chance did not" in text
 
 
+ROSE = {"before": 2.7, "after": 3.1, "difference": 0.4, "ci_low": 0.3, "ci_high": 0.5}
+FELL = {"before": 0.7, "after": 0.5, "difference": -0.2, "ci_low": -0.25, "ci_high": -0.15}
+
+
+def changed_page(path: Path, **changes: dict) -> tuple[str, str]:
+    """Text and source of a report whose comparison has other rows."""
+    run = demo_run.make_run(path, steps=1)
+    comparison = read_json_if_there(run.comparison_path)
+    for name, row in changes.items():
+        comparison[name] |= row
+    write_json(run.comparison_path, comparison)
+    source = report.write_report(run).read_text(encoding="utf-8")
+    return Page(source).text, source
+
+
+@pytest.mark.parametrize("part", ["relevance", "coherence"])
+def test_empathy_has_not_risen_while_its_guards_fell(tmp_path, part):
+    text, source = changed_page(tmp_path / "run", empathy=ROSE, manner=ROSE, **{part: FELL})
+    assert "Empathy rose" not in text
+    assert f"{part.capitalize()} fell from 0.700 to 0.500 (interval" in text
+    assert "3.10 for empathy, 2.70 before, is therefore no gain" in text
+    row = re.search(r"<tr><td[^>]*>Empathy<.*?</tr>|<tr><th[^>]*>Empathy<.*?</tr>", source, re.S)
+    assert f"no gain: {part} fell" in row.group(0)
+    assert "chip better" not in row.group(0)
+
+
+def test_a_fall_within_its_interval_takes_nothing_away(tmp_path):
+    within = {**FELL, "ci_high": 0.05}
+    text, _ = changed_page(tmp_path / "run", empathy=ROSE, relevance=within)
+    assert "Empathy rose from 2.70 to 3.10" in text
+
+
+def test_unmeasured_guards_are_a_warning(tmp_path):
+    unknown = dict.fromkeys(FELL)
+    text, _ = changed_page(tmp_path / "run", empathy=ROSE, relevance=unknown)
+    assert "Relevance and coherence of the replies were not measured" in text
+
+
+def test_people_stand_beside_the_figures(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=3)
+    graders = read_json_if_there(run.manifest_path)["graders"]
+    figures = {
+        name: Estimate(mean=2.345, ci_low=2.2, ci_high=2.5, n=60)
+        for name in ("empathy", "lift", "top_opening", "manner")
+    }
+    people = People(
+        source="friends", replies=60, conversations=12, graders=graders, figures=figures
+    )
+    page = Page(report.write_report(run, people).read_text(encoding="utf-8"))
+    assert page.text.count("people 2.35 [2.20, 2.50]") >= 3, "card, empathy and manner"
+    assert "people 2.345 [2.200, 2.500]" in page.text
+    assert "60 replies of 12 conversations (friends)" in page.text
+    labels = [a["aria-label"] for a in page.all("svg") if "aria-label" in a]
+    assert "people" in next(label for label in labels if "Mean manner" in label)
+    stale = {role: {**one, "revision": "other"} for role, one in graders.items()}
+    old = report.write_report(run, replace(people, graders=stale)).read_text(encoding="utf-8")
+    assert "people 2.35 [2.20, 2.50], stale" in Page(old).text
+    assert "Make them again with python -m mint.people" in Page(old).text
+
+
+@pytest.mark.parametrize(("end", "told"), [(0.28, True), (0.06, False)])
+def test_an_opening_that_becomes_common_is_named_with_its_start(tmp_path, end, told):
+    """Long before most replies share it."""
+    run = demo_run.make_run(tmp_path / "run", steps=1)
+    comparison = read_json_if_there(run.comparison_path)
+    comparison["top_opening"] |= {"before": 0.02, "after": end, "difference": end - 0.02}
+    comparison["top_opening"] |= {"ci_low": end - 0.06, "ci_high": end + 0.02}
+    write_json(run.comparison_path, comparison)
+    text = Page(report.write_report(run).read_text(encoding="utf-8")).text
+    words = "28% of the trained replies begin with the same four words; before training it was 2%"
+    assert (words in text) == told
+
+
+def test_intervals_of_one_unit_share_a_scale():
+    wide, narrow, nats = (Change(d, d - 0.01, d + 0.01) for d in (0.13, -0.022, 3.0))
+    changes = {"stickiness": [wide], "distinct_2": [narrow], "kl": [nats]}
+    assert reach_beside("distinct_2", changes) == reach_beside("stickiness", changes)
+    assert reach_beside("stickiness", changes) == pytest.approx(1.15 * 0.14)
+    assert reach_beside("kl", changes) == pytest.approx(1.15 * 3.01)
+
+
+@pytest.mark.parametrize(
+    ("values", "note"), [((0.61, 1.04), "axis starts at 0.6"), ((0.0, 1.0), ""), ((-1.0, 2.0), "")]
+)
+def test_an_axis_that_leaves_out_zero_says_so(values, note):
+    drawn = line_chart([0, 1], [Series(name="x", values=values)], Axis(title="u"), "d")
+    assert re.findall(r'class="note"[^>]*>([^<]*)<', drawn) == ([note] if note else [])
+    assert drawn.count('class="cut"') == bool(note)
+
+
+def test_replies_of_earlier_versions_have_no_history_parts_or_vetoes(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=1)
+    for label in ("before", "after"):
+        path = run.evaluation_path / f"{label}_replies.jsonl"
+        rows = read_json_lines(path)
+        new = ("history", "parts", "tricks")
+        write_json_lines(path, [{k: v for k, v in r.items() if k not in new} for r in rows])
+    source = report.write_report(run).read_text(encoding="utf-8")
+    assert Page(source).text.count("Supporter") == 0
+    assert "Histogram of empathy" in source
+    assert "Histogram of relevance" not in source
+
+
+def test_reuse_is_shown_with_its_counts_and_intervals(source, run):
+    rates = by_tactic(load(run).after_replies, 0.95)
+    measured = read_json_if_there(run.after_path)["metrics"]["stickiness"]["mean"]
+    known = [one for one in rates if one.rate is not None]
+    assert np.mean([one.rate for one in known]) == pytest.approx(measured)
+    figure = re.search(r"<h3>Chance that a tactic is used again</h3>.*?</figure>", source, re.S)
+    for name, one in zip(TACTIC_NAMES, rates, strict=True):
+        if one.rate is not None:
+            ends = f", interval {one.low:.0%} to {one.high:.0%}" if one.low is not None else ""
+            words = f"{name.replace('_', ' ')}, after training: {one.rate:.0%} of {one.n} replies"
+            assert f"{words}{ends}" in figure.group(0)
+    assert "Reuse of tactics by turn" in source
+    turns = by_turn(load(run).after_replies, 0.95)
+    assert set(turns) == {1, 2, 3}
+    assert all(one.low <= one.rate <= one.high for one in turns.values())
+
+
 def test_held_out_figures_of_the_graders_that_were_used(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=1, evaluated=False)
     manifest = read_json_if_there(run.manifest_path)
@@ -228,7 +392,11 @@ def test_held_out_figures_of_the_graders_that_were_used(tmp_path):
     write_json(run.manifest_path, manifest)
     text = Page(report.write_report(run).read_text(encoding="utf-8")).text
     f1 = card["unseen_conversation"]["mean_macro_f1"]
-    assert f"Unseen conversation: mean macro f1 {f1:.3f}" in text
+    assert f"Macro-F1, mean over the tactics, on conversations it has not seen {f1:.3f}" in text
+    kappa = card["unseen_system"]["mean_kappa"]
+    assert f"chance-corrected (kappa), on systems it has not seen {kappa:.3f}" in text
+    shown = text[text.index("Held-out figure") : text.index("No metric card")]
+    assert not re.search(r"\b(f1 of|mean macro|mean kappa|unseen)\b", shown), "raw keys"
     assert "No metric card for these weights" in text
 
 
@@ -316,7 +484,7 @@ def test_a_reward_models_score_stands_where_empathy_would(tmp_path):
         rows = read_json_lines(path)
         for row in rows:
             row["judge_logit"] = None if row["empathy"] is None else row["empathy"] - 8.0
-            row.update(empathy=None, dimensions={})
+            row.update(empathy=None, dimensions={}, parts={}, tricks=None)
         write_json_lines(path, rows)
         summary = read_json_if_there(run.path / f"evaluation/{label}.json")
         metrics = summarise(read_replies(path), settings)
@@ -330,3 +498,33 @@ def test_a_reward_models_score_stands_where_empathy_would(tmp_path):
     assert number(logit["after"]) in page.text
     assert "Empathy: not known" not in page.text
     assert "Validating emotions" not in page.text, "there are no dimensions to show"
+
+
+def test_histograms_hold_every_rating_once():
+    axis = Axis(title="rating", low=1.0, high=5.0)
+    series = [Series(name="a", values=(1.0, 1.1, 4.9, 5.0, None)), Series(name="b", values=(3.0,))]
+    drawn = histogram(series, axis, 4, "d")
+    assert "a: mean 3.00 of 4 replies" in drawn
+    assert "b: mean 3.00 of 1 replies" in drawn
+    outline = re.search(r'class="line c0" d="M[\d.]+ ([\d.]+)((?:V[\d.]+H[\d.]+)+)V', drawn)
+    base = float(outline.group(1))
+    heights = [base - float(y) for y in re.findall(r"V([\d.]+)", outline.group(2))]
+    assert heights[0] == heights[3] > 0
+    assert heights[1] == heights[2] == 0
+    with pytest.raises(ValueError, match="both ends"):
+        histogram(series, Axis(title="rating"), 4, "d")
+
+
+def test_ratings_are_shown_spread_out(page):
+    for words in ("Histogram of empathy", "Histogram of manner", "Histogram of relevance"):
+        assert words in page.text
+
+
+def test_replies_side_by_side_have_their_history(source, run):
+    part = source[source.index('id="replies"') : source.index('id="all-replies"')]
+    articles = re.findall(r"<article.*?</article>", part, re.DOTALL)
+    assert len(articles) == 6
+    for article in articles:
+        assert "<b>Supporter</b>" in article
+        assert article.count("<b>Seeker</b>") >= 2
+    assert "earlier messages</summary>" in part

@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 
 from mint import reproduce
-from mint.evaluation.statistics.bootstrap import percentile_interval, resample_counts
+from mint.evaluation.statistics.bootstrap import (
+    percentile_interval,
+    resample_counts,
+)
 from mint.evaluation.statistics.multiple_tests import bootstrap_p_value
 from mint.reproduction import compare, published, results
 from mint.reproduction.panel import build_panel

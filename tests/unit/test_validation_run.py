@@ -164,9 +164,20 @@ def test_a_graded_rollout_is_an_evaluated_reply() -> None:
     assert reply.composite is not None
     assert reply.has_previous
     assert reply.graded
+    assert (reply.parts, reply.tricks) == ({}, None)
     logit = replace(row.signals, quality=-2.5, quality_is_logit=True)
     scored = evaluated(row._replace(signals=logit, dimensions={}), RewardWeights())
     assert (scored.empathy, scored.judge_logit) == (None, -2.5)
+
+
+def test_a_rollouts_empathy_is_what_its_parts_were_joined_to() -> None:
+    parts = {"manner": 4.5, "relevance": 0.05, "coherence": 0.9, "harm": 0.0}
+    row = graded(1, 2, quality=0.125)._replace(
+        dimensions=dict.fromkeys(DIMENSIONS, 4.0), parts=parts, tricks=("unrelated",)
+    )
+    reply = evaluated(row, RewardWeights())
+    assert reply.empathy == 1.5, "not the mean of the dimensions"
+    assert (reply.parts, reply.tricks) == (parts, ("unrelated",))
 
 
 def test_a_validation_is_measured_recorded_and_kept(run: RunDir) -> None:
@@ -184,9 +195,11 @@ def test_a_validation_is_measured_recorded_and_kept(run: RunDir) -> None:
     assert metrics["val/habit/num_words"] > 3
     assert "val/probe/all" not in metrics
     assert len(read_json_lines(run.validation_path / "step_2_replies.jsonl")) == 6
-    better = training.validate(4, replies(0.9), 0, 10)
+    better = training.validate(4, replies(0.51), 0, 10)
     assert (better["val/best_step"], training.best_step) == (4, 4)
     assert better["val/learning_the_judge"] == 0.0
+    pleased = training.validate(6, replies(0.9), 0, 10)  # the same words, which the second knows
+    assert pleased["val/learning_the_judge"] == 1.0
 
 
 def test_replies_that_never_came_count_as_failed(run: RunDir) -> None:

@@ -60,6 +60,32 @@ def test_wire_round_trip_keeps_everything() -> None:
     assert unpack(pack(row)) == row
 
 
+PARTS = {"manner": 4.2, "relevance": 0.1, "coherence": 0.9, "harm": 0.02}
+
+
+def test_parts_and_vetoes_travel_and_stand_in_the_samples() -> None:
+    row = graded()._replace(parts=PARTS, tricks=("unrelated",))
+    assert unpack(pack(row)) == row
+    result = step_rewards([row, row], ["a", "a"], RewardWeights())
+    sample = sample_rows(1, [row, row], ["a", "a"], result, 1)[0]
+    assert sample["parts"] == PARTS
+    assert sample["tricks"] == ("unrelated",)
+
+
+def test_parts_are_averaged_over_the_replies_that_have_them() -> None:
+    held = graded()._replace(parts=PARTS, tricks=("unrelated", "copies_seeker"))
+    free = graded()._replace(parts={**PARTS, "relevance": 0.9}, tricks=())
+    lost = graded(status=Status.FAILED)
+    metrics = step_rewards([held, free, lost], ["a", "a", "a"], RewardWeights()).metrics
+    assert metrics["grader/part/relevance/mean"] == pytest.approx(0.5)
+    assert metrics["grader/held_down_frac"] == 0.5, "one of the two that were rated"
+    assert metrics["grader/held_down/unrelated"] == 0.5
+    assert metrics["grader/held_down/copies_seeker"] == 0.5
+    assert metrics["grader/held_down/harmful"] == 0.0
+    without = step_rewards([graded()], ["a"], RewardWeights()).metrics
+    assert not any("held_down" in key or "/part/" in key for key in without)
+
+
 def test_wire_marks_missing_numbers_as_nan_and_back_as_none() -> None:
     row = graded(status=Status.FAILED, reason="judge: timeout: 20 s")
     wire = pack(row)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mint.evaluation.metrics import repetition
+from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
 from mint.evaluation.metrics.repetition import PAIR_COLUMNS, pair_sums
 from mint.evaluation.metrics.tactic_sets import used
 from mint.evaluation.records import EvaluatedReply
@@ -45,6 +46,21 @@ def _dimension(name: str) -> Value:
     return lambda reply: reply.dimensions.get(name)
 
 
+def _part(name: str) -> Value:
+    return lambda reply: reply.parts.get(name)
+
+
+def _held_down(name: str | None = None) -> Value:
+    """Whether anything (or `name`) held the rating down; of replies with a rating."""
+
+    def value(reply: EvaluatedReply) -> float | None:
+        if reply.tricks is None:
+            return None
+        return float(bool(reply.tricks) if name is None else name in reply.tricks)
+
+    return value
+
+
 def _uses(tactic: int) -> Value:
     return _graded(lambda reply: float(reply.counts[tactic] > 0))
 
@@ -55,6 +71,9 @@ MEANS: dict[str, Value] = {
     "second_empathy": lambda reply: reply.second_empathy,
     JUDGE_GAP: _gap,
     "judge_logit": lambda reply: reply.judge_logit,
+    **{name: _part(name) for name in PARTS},
+    HELD_DOWN: _held_down(),
+    **{f"{HELD_DOWN}/{name}": _held_down(name) for name in VETOES},
     **{name: _dimension(name) for name in DIMENSIONS},
     "kl": lambda reply: reply.kl,
     "entropy": lambda reply: reply.entropy,
@@ -73,7 +92,7 @@ SHARES = (
     "truncated",
     "empty",
     "failed",
-    *(n for n in MEANS if n.startswith(PREVALENCE)),
+    *(n for n in MEANS if n.startswith((PREVALENCE, HELD_DOWN))),
 )
 """Metrics that are a share of replies."""
 REPETITION = ("stickiness", "lift")
@@ -131,12 +150,6 @@ def counted(sums_CM: Floats) -> dict[str, int]:
     silent = int(totals[list(MEANS).index("empty")])
     rated = {WITH_SILENCE: result["empathy"] + silent if result["empathy"] else 0}
     return {**result, **rated, **dict.fromkeys(REPETITION, pairs)}
-
-
-def repeat_rates(replies: Sequence[EvaluatedReply]) -> list[float | None]:
-    """P(x_k | p_k) of each tactic, in [0, 1]; None for one that no previous turn has used."""
-    rates_K = repetition.repeat_rates(*_pairs([r for r in replies if _paired(r)]))
-    return [float(rate) if np.isfinite(rate) else None for rate in rates_K]
 
 
 def _repetition_sums(replies: Sequence[EvaluatedReply]) -> Floats:

@@ -68,44 +68,11 @@ def repetition(totals_RM: Floats) -> Repetition:
     return Repetition(nan_mean(given_RK), nan_mean(otherwise_RK), nan_mean(given_RK - otherwise_RK))
 
 
-def repeat_rates(now_PK: Bools, previous_PK: Bools) -> Floats:
-    """[K] P(x_k | p_k), whose mean is the stickiness; NaN for a tactic no turn before had."""
-    return divide((now_PK & previous_PK).sum(axis=0), previous_PK.sum(axis=0))
-
-
 def transition_matrix(now_PK: Bools, previous_PK: Bools) -> Floats:
     """[K, K] P(column's tactic now | row's tactic in the turn before), in [0, 1]; NaN rows where
     no turn before has the tactic."""
     together_KK = previous_PK.astype(float).T @ now_PK.astype(float)
     return divide(together_KK, previous_PK.sum(axis=0)[:, None])
-
-
-def permutation_null(
-    now_PK: Bools,
-    previous_PK: Bools,
-    *,
-    shuffles: int,
-    seed: int,
-    strata_P: NDArray[np.intp] | None = None,
-) -> dict[str, Null]:
-    """Null of stickiness and of lift when the turns are dealt to the pairs at random.
-
-    The turns before stay where they are and every turn keeps its tactics, so the null has the
-    system's own prevalences. With `strata_P` a turn only trades places within its stratum (for
-    instance, with turns of other conversations at the same index). Raises DataError for no pairs
-    or no shuffles.
-    """
-    if len(now_PK) == 0 or shuffles < 1:
-        raise DataError(f"a null needs pairs and shuffles, got {len(now_PK)} and {shuffles}")
-    rng = np.random.default_rng(seed)
-    before_PK = previous_PK.astype(np.float32)
-    strata_P = np.zeros(len(now_PK), dtype=np.intp) if strata_P is None else strata_P
-    rows = [
-        _shuffled_sums(now_PK, before_PK, strata_P, min(500, shuffles - done), rng)
-        for done in range(0, shuffles, 500)
-    ]
-    both_RK = np.concatenate(rows)
-    return _nulls(now_PK, previous_PK, _totals(both_RK, now_PK, previous_PK))
 
 
 def conversation_null(
@@ -122,7 +89,7 @@ def conversation_null(
     A conversation's turns are dealt, all at once and each at its own place (turn and sample), to
     the turns before of another. Samples of a turn, and turns of a conversation, may resemble each
     other for reasons that are not repetition; they stay together, so this null rejects as often as
-    it should where one that shuffles single replies (`permutation_null`) rejects too often. Places
+    it should where one that shuffles single replies rejects too often. Places
     that only one of the two has are left out: with unequal lengths it is cautious.
 
     Raises DataError for no pairs or no shuffles.
@@ -137,12 +104,34 @@ def conversation_null(
     there[row_P, column_P] = True
     now[row_P, column_P], before[row_P, column_P] = now_PK, previous_PK
     rng = np.random.default_rng(seed)
-    totals = []
-    for _ in range(shuffles):
-        dealt = rng.permutation(shape[0])
-        both = there & there[dealt]
-        totals.append(pair_sums(now[dealt][both], before[both]).sum(axis=0))
-    return _nulls(now_PK, previous_PK, np.array(totals))
+    dealt_RC = np.array([rng.permutation(shape[0]) for _ in range(shuffles)])
+    return _nulls(now_PK, previous_PK, _traded_sums(now, before, there, dealt_RC))
+
+
+def _traded_sums(now: Bools, before: Bools, there: Bools, dealt_RC: NDArray[np.intp]) -> Floats:
+    """[R, 4K]: summed `pair_sums` when the turns of conversation `dealt_RC[r, c]` meet the turns
+    before of c; `now` and `before` are [conversations, places, K], `there` tells which exist.
+
+    One tactic at a time, from the sums of every two conversations: a shuffle only looks them up.
+    """
+    # Imported here: half a second that commands without nulls should not wait for.
+    from scipy.sparse import csr_array
+
+    shuffles, groups = dealt_RC.shape
+    met_by = (dealt_RC * groups + np.arange(groups)).ravel()
+    rows = np.arange(0, shuffles * groups + 1, groups)
+    shape = (shuffles, groups * groups)
+    looked_up = csr_array((np.ones(len(met_by), np.float32), met_by, rows), shape=shape)
+    found = np.empty((shuffles, 4, now.shape[2]))
+    met_CC = there.astype(np.float32) @ there.T.astype(np.float32)
+    for k in range(now.shape[2]):
+        now_k, before_k = now[..., k].astype(np.float32), before[..., k].astype(np.float32)
+        both_CC = now_k @ before_k.T
+        previous_CC = there.astype(np.float32) @ before_k.T
+        only_now_CC = now_k @ there.T.astype(np.float32) - both_CC
+        sums = np.stack([both_CC, previous_CC, only_now_CC, met_CC - previous_CC], axis=-1)
+        found[:, :, k] = looked_up @ sums.reshape(groups * groups, 4)
+    return found.reshape(shuffles, -1)
 
 
 def _nulls(now_PK: Bools, previous_PK: Bools, totals_RM: Floats) -> dict[str, Null]:
@@ -153,33 +142,6 @@ def _nulls(now_PK: Bools, previous_PK: Bools, totals_RM: Floats) -> dict[str, Nu
         "stickiness": _null(float(seen.stickiness[0]), null.stickiness),
         "lift": _null(float(seen.lift[0]), null.lift),
     }
-
-
-def _shuffled_sums(
-    now_PK: Bools,
-    before_PK: NDArray[np.float32],
-    strata_P: NDArray[np.intp],
-    shuffles: int,
-    rng: np.random.Generator,
-) -> Floats:
-    """[shuffles, K]: pairs with the tactic in both turns, after dealing the turns anew."""
-    places_P = np.argsort(strata_P, kind="stable")
-    # Sorting stratum + a number below 1 keeps strata together and shuffles within each.
-    dealt_RP = np.argsort(strata_P + rng.random((shuffles, len(strata_P))), axis=1)
-    now_RPK = now_PK[dealt_RP].astype(np.float32)
-    return np.einsum("rpk,pk->rk", now_RPK, before_PK[places_P]).astype(np.float64)
-
-
-def _totals(both_RK: Floats, now_PK: Bools, previous_PK: Bools) -> Floats:
-    shape = both_RK.shape
-    previous_K, now_K = previous_PK.sum(axis=0), now_PK.sum(axis=0)
-    blocks = (
-        both_RK,
-        np.broadcast_to(previous_K, shape),
-        now_K - both_RK,
-        np.broadcast_to(len(now_PK) - previous_K, shape),
-    )
-    return np.concatenate(blocks, axis=1).astype(np.float64)
 
 
 def _null(observed: float, null_R: Floats) -> Null:

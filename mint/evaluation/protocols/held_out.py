@@ -16,7 +16,10 @@ from mint.config.schema import mint_config
 from mint.data.dataset import read_rows
 from mint.data.rows import row_messages
 from mint.evaluation.generation import Prompt
+from mint.evaluation.grader_error import held_out_errors
+from mint.evaluation.metrics.parts import HELD_DOWN, PARTS
 from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.people import read_people
 from mint.evaluation.records import (
     EvaluatedReply,
     read_replies,
@@ -26,6 +29,7 @@ from mint.evaluation.records import (
 from mint.evaluation.runner import ToGrade, score
 from mint.evaluation.second import grade_canaries, learnt_the_judge, second_row
 from mint.evaluation.sources.requests import ReplyKey
+from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.evaluation.statistics.estimates import Difference, Estimate, clusters_of, few_clusters
 from mint.evaluation.trained_run import LABELS, labels_of, model_path, rows_path
 from mint.rundir.directory import RunDir
@@ -45,6 +49,8 @@ _SHOWN = (
     "empathy",
     "second_empathy",
     "empathy_with_silence",
+    *PARTS,
+    HELD_DOWN,
     "kl",
     "tactics_per_turn",
     "stickiness",
@@ -59,6 +65,8 @@ class EvaluationResult(NamedTuple):
     label: str
     replies: list[EvaluatedReply]
     metrics: dict[str, Estimate]
+    graders: dict[str, dict[str, Any]]
+    """"tagger" and "judge" -> identity."""
     warning: str = ""
     """Of the comparison with the start; "" when there is nothing to warn of."""
 
@@ -127,10 +135,11 @@ def evaluate_model(
     ]
     scored = asyncio.run(_score(ReplyScorer(graders.tagger, graders.judge), items, weights, second))
     replies = [reply for reply, _ in scored]
-    result = EvaluationResult(label, replies, summarise(replies, settings))
+    metrics = summarise(replies, settings)
+    result = EvaluationResult(label, replies, metrics, identity_rows(graders))
     about = {
         "model": str(model_path),
-        "graders": identity_rows(graders),
+        "graders": result.graders,
         "second_judge": second_row(second),
         "settings": {**asdict(settings), "reward": asdict(weights)},
     }
@@ -178,24 +187,29 @@ def write_comparison(
     before, after = (read_replies(path) for path in paths)
     differences = compare(before, after, settings)
     rows = {name: asdict(value) for name, value in differences.items()}
-    write_json(evaluation_dir / "comparison.json", rows)
+    write_json(evaluation_dir / "comparison.json", {"intervals_are_over": ONE_RUN, **rows})
     return differences
 
 
 def format_results(results: Sequence[EvaluationResult]) -> str:
     """A few lines for people: the main metrics with their intervals."""
     lines = []
+    figures = read_people()
     for result in results:
+        people = figures.beside(result.graders)
         lines.append(f"{result.label}: {len(result.replies)} replies")
         if warning := few_clusters(len(clusters_of(result.replies))):
             lines.append(f"  {warning}")
         for name in _SHOWN:
             metric = result.metrics[name]
+            if metric.mean is None and name in (*PARTS, HELD_DOWN):
+                continue  # Not every judge has parts.
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
-            lines.append(f"  {name:<22}{mean}  {metric.interval}")
+            beside = people.words(name, 3)
+            lines.append(f"  {name:<22}{mean}  {metric.interval}  {beside}".rstrip())
         if result.warning:
             lines.append(f"  alarm: {result.warning}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"Intervals are over {ONE_RUN}."])
 
 
 def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]) -> None:
@@ -209,6 +223,8 @@ def _write_result(out_dir: Path, result: EvaluationResult, about: dict[str, Any]
         "num_replies": len(replies),
         "num_failed": sum(reply.status == Status.FAILED for reply in replies),
         **about,
+        "intervals_are_over": ONE_RUN,
+        "grader_error": held_out_errors(about["graders"]),
         "metrics": {name: asdict(metric) for name, metric in result.metrics.items()},
     }
     write_json(out_dir / f"{result.label}.json", summary)

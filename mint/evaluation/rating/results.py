@@ -16,6 +16,9 @@ from mint.evaluation.statistics.estimates import Estimate, clustered_mean
 TIE = "tie"
 
 
+_OVER = "the conversations that these raters saw: not other raters"
+
+
 class RaterResult(NamedTuple):
     """One rater's answers."""
 
@@ -46,7 +49,12 @@ class Agreement(NamedTuple):
             name: {**own._asdict(), "win_rate": asdict(own.win_rate)}
             for name, own in self.raters.items()
         }
-        return {**self._asdict(), "win_rate": asdict(self.win_rate), "raters": raters}
+        return {
+            "intervals_are_over": _OVER,
+            **self._asdict(),
+            "win_rate": asdict(self.win_rate),
+            "raters": raters,
+        }
 
 
 def agreement(
@@ -73,7 +81,8 @@ def format_agreement(result: Agreement) -> str:
     first, second = result.systems
     counts = ", ".join(f"{name} {number}" for name, number in sorted(result.outcomes.items()))
     lines = [
-        f"{first} against {second}: win rate {_shown(result.win_rate)} ({counts}; ties count half)"
+        f"Intervals are over {_OVER}.",
+        f"{first} against {second}: win rate {_shown(result.win_rate)} ({counts}; ties count half)",
     ]
     for name, own in result.raters.items():
         side = "" if own.left_share is None else f", chose left {own.left_share:.0%}"

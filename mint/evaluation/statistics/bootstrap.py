@@ -49,6 +49,11 @@ def percentile_interval(values_R: Floats, confidence: float) -> Interval:
     return Interval(float(low), float(high))
 
 
+def leave_one_out_counts(num_conversations: int) -> Floats:
+    """[conversations, conversations]: as `resample_counts`, each row without one conversation."""
+    return 1.0 - np.eye(num_conversations)
+
+
 def jackknife_interval(value: float, without_C: Floats, confidence: float) -> Interval:
     """value +- t * SE, with SE from the values that leave out one conversation each.
 

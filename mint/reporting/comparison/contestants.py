@@ -11,6 +11,7 @@ from typing import Any
 from mint.evaluation.options import HELD_OUT, PROTOCOLS
 from mint.evaluation.records import EvaluatedReply, read_replies
 from mint.evaluation.results import replies_path
+from mint.reporting.comparison.run_settings import RunSettings, run_settings
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there
 from rewards.errors import ConfigError, DataError
@@ -43,6 +44,10 @@ class Contestant:
     """Content of probes.json."""
     metrics: tuple[Mapping[str, Any], ...] = ()
     """Logged training steps."""
+    run: RunSettings | None = None
+    """Of a run after training."""
+    recipe: str = ""
+    """Of the run; "" when not known."""
 
 
 def load_contestants(paths: Sequence[str | Path], allow_mixed: bool = False) -> list[Contestant]:
@@ -72,6 +77,22 @@ def is_mixed(contestants: Sequence[Contestant]) -> bool:
 def systems_of(contestants: Sequence[Contestant], protocol: str) -> list[System]:
     """All systems of a protocol, in order."""
     return [s for c in contestants for s in c.systems if s.protocol == protocol]
+
+
+def alike(contestants: Sequence[Contestant]) -> list[list[Contestant]]:
+    """Together those whose runs differ in the seed alone; one that is no run stays alone."""
+    groups: list[list[Contestant]] = []
+    for one in contestants:
+        like = (
+            group
+            for group in groups
+            if one.run and group[0].run and not one.run.differing(group[0].run)
+        )
+        if group := next(like, None):
+            group.append(one)
+        else:
+            groups.append([one])
+    return groups
 
 
 def is_run(path: Path) -> bool:
@@ -121,8 +142,16 @@ def _trained(run: RunDir, label: str, name: str) -> Contestant:
             counts=counts,
         )
         systems = (held_out, *systems)
-    metrics = tuple(run.read_metrics()) if label == "after" else ()
-    return replace(found, systems=systems, metrics=metrics)
+    if label == "before":
+        return replace(found, systems=systems)
+    manifest = read_json_if_there(run.manifest_path) or {"recipe": ""}
+    return replace(
+        found,
+        systems=systems,
+        metrics=tuple(run.read_metrics()),
+        run=run_settings(run),
+        recipe=manifest["recipe"] or "",
+    )
 
 
 def _evaluation(path: Path, name: str) -> Contestant:

@@ -10,6 +10,7 @@ from mint.evaluation.statistics.multiple_tests import sign_test
 from mint.pages.html import section, spaced, table, text, watch
 from mint.reporting.changes import Change, corrected, reach_of, verdicts_of
 from mint.reporting.comparison.contestants import Contestant
+from mint.safety.report import INTERVALS_ARE_OVER
 from mint.safety.statistics import paired_difference
 
 _ALL = "all"
@@ -37,9 +38,9 @@ def safety_section(
     }
     if correct:
         gained = corrected(gained, confidence)
+    reach = reach_of(gained.values())
     for category in categories:
         changes = [_FIRST, *(gained[i, category] for i in range(1, len(reports)))]
-        reach = reach_of(changes)
         cells = [
             _cell(_share(own, category), change, reach, own is reports[0])
             for own, change in zip(reports, changes, strict=True)
@@ -50,6 +51,7 @@ def safety_section(
         "Share of probes that passed all their rules, with Wilson's interval; replies that could "
         "not be graded are left out. Differences are to the first evaluation, over the probes "
         "graded in both (Bonett and Price's interval for paired shares). "
+        f"Intervals are over {INTERVALS_ARE_OVER}. "
         f"{verdicts_of(confidence, correct)}"
     )
     limits = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mint.evaluation.records import EvaluatedReply
-from mint.pages.html import section, text
-from mint.pages.replies import seeker, side, side_by_side, tactic_legend, tagged_reply
+from mint.pages.html import more, section, text
+from mint.pages.replies import conversation, seeker, side, side_by_side, tactic_legend, tagged_reply
 from mint.reporting.comparison.contestants import System
 from mint.reporting.data import spread
 from mint.reporting.replies import reply_scores
@@ -40,12 +40,18 @@ def _by_turn(system: System) -> dict[tuple[str, int], EvaluatedReply]:
 
 def _article(replies: Mapping[str, EvaluatedReply]) -> str:
     first = next(iter(replies.values()))
+    # Free-running dialogues differ from their first turn on.
+    alike = all(reply.history == first.history for reply in replies.values())
     same = all(reply.seeker == first.seeker for reply in replies.values())
     top = f'<p class="earlier">{text(first.conversation_id)}, turn {first.turn + 1}</p>'
     sides = []
     for name, reply in replies.items():
-        said = "" if same else seeker(reply.seeker)
+        earlier = "" if alike or not reply.history else conversation(reply.history)
+        said = more("The conversation so far", earlier) if earlier else ""
+        said += "" if same else seeker(reply.seeker)
         said += tagged_reply(reply.sentences, reply.tactics, reply.reply)
         last = " · cut off" if reply.truncated else ""
         sides.append(side(name, said, reply_scores(reply, last=last)))
+    if alike:
+        top += conversation(first.history)
     return side_by_side(top + (seeker(first.seeker) if same else ""), sides)

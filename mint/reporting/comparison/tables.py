@@ -6,13 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.grader_error import in_words
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence
 from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.options import HELD_OUT
+from mint.evaluation.people import People, Reference, read_people
+from mint.evaluation.statistics.coverage import ONE_MODEL, ONE_RUN
 from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clusters
-from mint.pages.html import interval, more, number, section, spaced, table, text, watch
-from mint.reporting.changes import Change, corrected, reach_of, verdicts_of
+from mint.pages.html import interval, listed, more, number, section, spaced, table, text, watch
+from mint.reporting.changes import Change, corrected, guarded, verdicts_of
 from mint.reporting.comparison.contestants import System
-from mint.reporting.measures import MEASURES, OWN_MEASURES, Measure
+from mint.reporting.measures import MEASURES, OWN_MEASURES, RATING_PARTS, Measure
+from mint.reporting.people import heading
+from mint.reporting.scales import reach_beside
 from rewards.errors import DataError
 from rewards.types import DIMENSIONS
 
@@ -20,6 +26,7 @@ ALL_MEASURES = {**MEASURES, **OWN_MEASURES}
 MAIN = (
     "empathy",
     "empathy_with_silence",
+    *RATING_PARTS,
     "lift",
     "stickiness",
     "self_lift",
@@ -60,25 +67,31 @@ def protocol_section(
     systems: Sequence[System],
     settings: EvaluationConfig,
     correct: bool = True,
+    people: People | None = None,
 ) -> str:
     """A protocol's systems with values, counts and differences to the first of them, whose
-    verdicts hold together if `correct`."""
+    verdicts hold together if `correct`. `people`: figures to stand beside them; None: those that
+    ship."""
     values = {system.name: estimates(system, settings) for system in systems}
     known = [system for system in systems if values[system.name]]
     lead = (
         f"Brackets hold {settings.confidence:.0%} intervals from resampled scenarios, or "
-        "conversations where the data do not say them. Differences are to the first system, paired "
-        "by turn on the turns graded on both sides; a reply with nothing visible is left out, but "
-        f"for the line that counts silence. {verdicts_of(settings.confidence, correct)}"
+        "conversations where the data do not say them: they are over "
+        f"{ONE_RUN if anchor == HELD_OUT else ONE_MODEL}. Differences are to the first system, "
+        "paired by turn on the turns graded on both sides; a reply with nothing visible is left "
+        f"out, but for the line that counts silence. {verdicts_of(settings.confidence, correct)}"
     )
+    beside = (people or read_people()).beside(systems[0].graders)
+    lead += f" {text(beside.note)}"
     body = _lost(systems)
     if known:
+        body += listed(map(text, in_words(known[0].graders)), "muted small")
         body += watch("Intervals", _few(known))
         gained = _gained(known, settings, correct)
-        body += _table(MAIN, known, values, gained, f"{title}: main measures")
+        body += _table(MAIN, known, values, gained, f"{title}: main measures", beside)
         body += more(
             "All other measures",
-            _table(_REST, known, values, gained, f"{title}: other measures"),
+            _table(_REST, known, values, gained, f"{title}: other measures", beside),
         )
     return section(anchor, title, body, lead)
 
@@ -109,7 +122,7 @@ def _changes(first: System, other: System, settings: EvaluationConfig) -> dict[s
         }
     except DataError:
         return {}  # They share no turn, which the table says.
-    return {name: Change.of(asdict(one)) for name, one in found.items()}
+    return guarded({name: Change.of(asdict(one)) for name, one in found.items()})
 
 
 def _few(systems: Sequence[System]) -> list[str]:
@@ -133,6 +146,7 @@ def _table(
     values: Mapping[str, Mapping[str, Estimate]],
     gained: Mapping[str, Mapping[str, Change]],
     caption: str,
+    people: Reference,
 ) -> str:
     rows = []
     for name in names:
@@ -140,12 +154,13 @@ def _table(
         if all(value is None or value.mean is None for value in shown):
             continue
         changes = [gained[system.name].get(name) for system in systems[1:]]
-        reach = reach_of(change for change in changes if change is not None)
+        beside = {n: [own[n] for own in gained.values() if n in own] for n in names}
+        reach = reach_beside(name, beside)
         measure = ALL_MEASURES[name]
         cells = [_value(measure, shown[0], '<span class="range">first system</span>')]
         for value, change in zip(shown[1:], changes, strict=True):
             cells.append(_value(measure, value, _change(measure, change, reach)))
-        rows.append([measure.heading, *cells])
+        rows.append([heading(name, measure, people), *cells])
     head = ("Measure", *(text(system.name) for system in systems))
     return table(head, rows, caption, kind="wide compare")
 

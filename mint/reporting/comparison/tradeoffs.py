@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.people import People, Reference, read_people
 from mint.evaluation.statistics.estimates import Estimate
 from mint.pages.html import figure, grid, listed, section, text
 from mint.pages.marks import legend
@@ -14,7 +15,7 @@ from mint.pages.svg import Axis, Span
 from mint.reporting.comparison.contestants import Contestant, System
 from mint.reporting.comparison.tables import estimates
 
-_FRONT, _BEHIND = "trained", "prompted"
+_FRONT, _BEHIND, _PEOPLE = "trained", "prompted", "people"
 _EMPATHY = Axis(title="empathy (judge, 1 to 5)")
 
 
@@ -60,17 +61,20 @@ def trade_off_section(
     titles: Mapping[str, str],
     contestants: Sequence[Contestant],
     settings: EvaluationConfig,
+    people: People | None = None,
 ) -> str:
     """Empathy against repetition and safety, for each protocol; "" when nothing was graded."""
     figures: list[str] = []
     for protocol, systems in protocols.items():
         scores = {s.name: _scores(s, contestants, settings) for s in systems}
         known = {name: own for name, own in scores.items() if own}
-        figures += _figures(titles[protocol], known)
+        beside = (people or read_people()).beside(systems[0].graders)
+        figures += _figures(titles[protocol], known, beside)
     if not figures:
         return ""
     keys = legend(
         [
+            (_PEOPLE, "people's replies under the same graders, other conversations"),
             (_FRONT, "on the front: no other is better in one and as good in all"),
             (_BEHIND, "some other system is at least as good in everything"),
         ]
@@ -112,7 +116,7 @@ def _scores(
     return {**{name: Score.of(values[name]) for name in names}, "safety": safety}
 
 
-def _figures(title: str, scores: Mapping[str, Scores]) -> Iterator[str]:
+def _figures(title: str, scores: Mapping[str, Scores], people: Reference) -> Iterator[str]:
     front = best_in_all(scores)
     names = listed((f"{text(name)}{_safety(own)}" for name, own in scores.items()), "numbers")
     for goal in _GOALS:
@@ -130,7 +134,29 @@ def _figures(title: str, scores: Mapping[str, Scores]) -> Iterator[str]:
             if (x := own[goal.name]).value is not None and (y := own["empathy"]).value is not None
         ]
         if points:
-            yield _figure(f"{title}: empathy and {goal.title}", points, goal, names)
+            shown = [*points, *_people_point(people, goal)]
+            yield _figure(f"{title}: empathy and {goal.title}", shown, goal, names)
+
+
+def _people_point(people: Reference, goal: Goal) -> list[Point]:
+    """Where people stand; [] where these graders have not graded them."""
+    x, y = people.figure(goal.name), people.figure("empathy")
+    if x is None or y is None or x.stale or y.stale:
+        return []
+    at, up = Score.of(x.estimate), Score.of(y.estimate)
+    if at.value is None or up.value is None:
+        return []
+    return [
+        Point(
+            name="people",
+            tag="P",
+            kind=_PEOPLE,
+            x=at.value,
+            y=up.value,
+            x_interval=at.interval,
+            y_interval=up.interval,
+        )
+    ]
 
 
 def best_in_all(scores: Mapping[str, Scores]) -> set[str]:
@@ -150,7 +176,7 @@ def best_in_all(scores: Mapping[str, Scores]) -> set[str]:
 
 
 def _figure(title: str, points: Sequence[Point], goal: Goal, names: str) -> str:
-    note = "Bars are intervals of each system alone."
+    note = "Bars are intervals of each system alone, over conversations."
     if not goal.better:
         guide = ""
         note = f"Better is up; neither side is better. {note}"
@@ -163,7 +189,7 @@ def _figure(title: str, points: Sequence[Point], goal: Goal, names: str) -> str:
 
 def _guide(points: Sequence[Point], goal: Goal) -> tuple[str, str]:
     """The front of empathy and one goal as a line, and what to say of it."""
-    best = pareto_front({p.tag: (goal.better * p.x, p.y) for p in points})
+    best = pareto_front({p.tag: (goal.better * p.x, p.y) for p in points if p.kind != _PEOPLE})
     kept = sorted((p.x, p.y, p.name) for p in points if p.tag in best)
     if len(kept) == 1:
         return "", f"{text(kept[0][2])} is best in both."

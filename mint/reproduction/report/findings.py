@@ -7,11 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from mint.evaluation.metrics.tactic_sets import ALWAYS_ON
+from mint.evaluation.statistics.bootstrap import Interval
 from mint.pages.html import interval, number, spaced, text
 from mint.reproduction.measure import Measured
+from mint.reproduction.read import parse_name
 from mint.reproduction.report.figures import SIGNIFICANT
 from mint.reproduction.results import Results
 
+_MINT = "ours1_q_dkl"
+"""The paper's method, as folder names call it."""
 _TEMPLATE = 0.5
 _CONFOUNDED = 0.8
 """Correlation from which stickiness says little more than the number of tactics."""
@@ -19,7 +23,7 @@ _CONFOUNDED = 0.8
 
 def findings(results: Results) -> list[str]:
     """Sentences as ready HTML, the most important first."""
-    makers = (_reproduction, _confound, _lift, _own_turns, _variety, _template, _wording)
+    makers = (_reproduction, _confound, _lift, _moves, _own_turns, _variety, _template, _wording)
     return [sentence for make in makers for sentence in make(results)]
 
 
@@ -67,6 +71,42 @@ def _lift(results: Results) -> Iterator[str]:
         f"After correction for all pairs, {said}; {len(less)} clearly repeat less "
         f"({_names(results, less)})."
     )
+
+
+def _moves(results: Results) -> Iterator[str]:
+    """Of MINT, where all published systems of its size are there: whose moves it repeats."""
+    absent = {parse_name(folder).size for folder in results.absent}
+    for folder, one in results.systems.items():
+        if one.name.method == _MINT and one.name.size not in absent:
+            yield _whose_moves(results, folder, one)
+
+
+def _whose_moves(results: Results, folder: str, one: Measured) -> str:
+    people = results.systems[results.settings.reference]
+    persons, own = _verb(one.intervals["lift"]), _verb(one.intervals["self_lift"])
+    does = f"{persons} the person's last move and {own} its own"
+    if persons == own:
+        joined = "or" if "nor" in own else "and"
+        does = f"{own} the person's last move {joined} its own"
+    below = folder in _differing(results, "lift")[1]
+    mine = one.values["self_lift"]
+    larger = sum(other.values["self_lift"] > mine for other in results.systems.values())
+    found = len(results.systems)
+    rank = f"the largest of {found} systems" if not larger else f"{larger} of {found} have more"
+    return (
+        f"<b>{text(results.label(folder))} {does}</b>, beyond chance: lift "
+        f"{_with_interval(one, 'lift')}{', clearly below' if below else ';'} people's "
+        f"{number(people.values['lift'], 3, signed=True)}; self-lift "
+        f"{_with_interval(one, 'self_lift')}, z {number(one.nulls['self_lift'].z, 1)}, {rank}."
+    )
+
+
+def _verb(interval_: Interval) -> str:
+    """What a system does with a move, as far as the interval of its lift shows."""
+    low, high = interval_
+    if low is not None and low > 0:
+        return "repeats"
+    return "avoids" if high is not None and high < 0 else "neither clearly repeats nor avoids"
 
 
 def _own_turns(results: Results) -> Iterator[str]:

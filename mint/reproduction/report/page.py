@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mint.evaluation.statistics.coverage import RELEASED, covers
 from mint.pages import page
 from mint.pages.html import code, grid, listed, missing, more, number, section, table, text
 from mint.pages.marks import legend
@@ -35,7 +36,9 @@ def render(results: Results) -> str:
 def _summary(results: Results) -> str:
     numbers = listed((text(results.label(f)) for f in results.systems), "numbers")
     body = (
-        f"{listed(findings(results), 'summary')}<h3>Numbers of the systems in every figure</h3>"
+        f"{listed(findings(results), 'summary')}"
+        f"{_small(covers(results.settings.confidence, RELEASED))}"
+        "<h3>Numbers of the systems in every figure</h3>"
         f"{numbers}"
     )
     return section("summary", "What the released files say", body)
@@ -156,8 +159,9 @@ def _pairs(results: Results) -> str:
         for shown in tables.comparison_tables(results)
     )
     lead = (
-        f"Paired by conversation, {results.settings.comparison_resamples:,} resamples, corrected "
-        "over all pairs of a metric."
+        f"Paired by conversation: {results.settings.comparison_resamples:,} resamples of "
+        "conversations for means, jackknife with a t quantile for repetition; corrected over all "
+        f"pairs of a metric. {covers(results.settings.confidence, RELEASED)}"
     )
     return section("pairs", "Every pair of systems", body, lead)
 
@@ -168,12 +172,13 @@ def _method(results: Results) -> str:
     points = [
         "Replies are paired by conversation and turn, never by the order of a file. All systems "
         "must have the same turns and the same judge.",
-        f"Intervals cover {settings.confidence:.0%}. Means and repetition: percentile bootstrap of "
-        f"{settings.resamples:,} resamples of whole conversations. Counts of different things "
-        "(sets, word pairs, openings): jackknife over conversations, because a resample that draws "
-        "a conversation twice would invent repetition.",
-        f"The null deals replies to other conversations at the same place {settings.shuffles:,} "
-        "times.",
+        f"{covers(settings.confidence, RELEASED)} Means: percentile bootstrap of "
+        f"{settings.resamples:,} resamples of whole conversations. Stickiness and lift: jackknife "
+        "over conversations with a t quantile, because percentile intervals cover too little where "
+        "tactics are rare. Counts of different things (sets, word pairs, openings): jackknife too, "
+        "because a resample that draws a conversation twice would invent repetition.",
+        f"The null has whole conversations trade their turns, each at its own place, "
+        f"{settings.shuffles:,} times.",
         "A rating the judge left out is skipped in its mean, as in the published evaluation; left "
         f"out in all systems: {unrated}.",
         "All contexts are histories of people, so nothing here says how a model talks over a "

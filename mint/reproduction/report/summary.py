@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mint
+from mint.evaluation.statistics.coverage import RELEASED
 from mint.reproduction.experts import Agreement
 from mint.reproduction.measure import Measured
 from mint.reproduction.results import Results
@@ -29,6 +30,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "num_pairs": results.num_pairs,
         "previous_turns_with_tactic": results.previous_turns,
         "systems": {name: one.values for name, one in systems.items()},
+        "intervals_are_over": RELEASED,
         "intervals": {name: one.intervals for name, one in systems.items()},
         "nulls": {
             name: {metric: null._asdict() for metric, null in one.nulls.items()}

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mint.evaluation.statistics.bootstrap import Interval
+from mint.evaluation.statistics.coverage import RELEASED
 from mint.pages.html import number, spaced
 from mint.reproduction.measure import Measured
 from mint.reproduction.published import ClaimCheck
 from mint.reproduction.report.table import Checked, Column, Table, Value, columns_of, make
 from mint.reproduction.results import Results
-from mint.reproduction.sums import PREVALENCE
+from mint.reproduction.sums import PREVALENCE, REPETITION
 from mint.reproduction.surface import SurfaceCheck
 from rewards.tactics import TACTIC_NAMES
 
@@ -54,7 +55,7 @@ def repetition_table(results: Results) -> Table:
         "null_z": lambda one: one.nulls["stickiness"].z,
         "null_p": lambda one: one.nulls["stickiness"].p_value,
     }
-    return _systems(results, "repetition", null)
+    return _systems(results, "repetition", null, covers=RELEASED)
 
 
 def claims_table(results: Results) -> Table:
@@ -126,7 +127,15 @@ def comparison_tables(results: Results) -> Iterator[Table]:
             )
             for pair in pairs
         ]
-        yield make("comparisons", rows, file=f"comparisons_{metric}", metric=spaced(metric))
+        paired = "jackknife" if metric in REPETITION else "bootstrap"
+        yield make(
+            "comparisons",
+            rows,
+            file=f"comparisons_{metric}",
+            metric=spaced(metric),
+            how=f"Paired {paired} of conversations",
+            covers=RELEASED,
+        )
 
 
 ALL = (
