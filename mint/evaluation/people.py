@@ -67,6 +67,13 @@ class People:
     graders: Mapping[str, Mapping[str, Any]]
     """"tagger" and "judge" -> identity."""
     figures: Mapping[str, Estimate]
+    median_empathy: float | None = None
+    """Median rating: what a bad reply should not exceed. None in a file that does not say it."""
+
+    def median_for(self, judge: Mapping[str, Any]) -> float | None:
+        """The median rating by a judge of this identity; None by another one."""
+        own = self.graders.get("judge")
+        return self.median_empathy if own is not None and _same(own, judge) else None
 
     def beside(self, graders: Mapping[str, Mapping[str, Any]]) -> Reference:
         """The figures as they stand beside those of other replies that `graders` have graded."""

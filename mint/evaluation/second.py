@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mint.evaluation.metrics.means import JUDGE_GAP
+from mint.evaluation.people import read_people
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.estimates import Difference
 from mint.rundir.manifest import identity_row
@@ -26,7 +27,7 @@ from rewards.protocols import EmpathyJudge
 from rewards.types import Message, Rating, Reply
 
 CANARIES = "canaries.json"
-_CARDS = {"judge": "judge.json", "second_judge": "second_judge.json"}
+SECOND_CARD = "second_judge.json"
 
 History = Sequence[Message]
 
@@ -69,7 +70,8 @@ def grade_canaries(
     """Rate the canaries with both judges, write FOLDER/canaries.json and return its content.
 
     Judge -> its identity and what `rewards.canaries.rate_canaries` found. The human median is that
-    of the card of shipped weights; None for another judge. A file of the same judges is kept.
+    of people's replies under the same judge; None where it is not known. A file of the same judges
+    is kept.
     """
     judges = {"judge": graders.judge, **({} if second is None else {"second_judge": second})}
     identities = {name: identity_row(judge.identity) for name, judge in judges.items()}
@@ -113,11 +115,9 @@ def learnt_the_judge(differences: Mapping[str, Difference], most: float) -> str:
 
 
 def _human_median(name: str, judge: EmpathyJudge) -> float | None:
-    """Of the card of exactly these weights; None when they are others."""
-    card = shipped_card(_CARDS[name])
-    if card["sha256"] != judge.identity.revision:
-        return None
-    median = card["human_median"] if "human_median" in card else None
-    if median is None and "degenerate_replies" in card:
-        median = card["degenerate_replies"]["human_median"]
-    return median
+    """Of people's replies under exactly this judge; None when it is not known."""
+    if name == "judge":
+        return read_people().median_for(identity_row(judge.identity))
+    card = shipped_card(SECOND_CARD)
+    median: float = card["human_median"]
+    return median if card["sha256"] == judge.identity.revision else None

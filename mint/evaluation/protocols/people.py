@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from mint.config.evaluation import EvaluationConfig
@@ -50,6 +51,7 @@ async def measure_people(
             f"{len(failed)} of {len(replies)} replies cannot be graded; the first is turn "
             f"{first.turn} of {first.conversation_id!r}: {first.reason}"
         )
+    ratings = [reply.empathy for reply in replies if reply.empathy is not None]
     row = outcome_row(Outcome(condition=NAME, replies=replies), settings)
     return People(
         source=source,
@@ -57,6 +59,7 @@ async def measure_people(
         conversations=row["counts"]["conversations"],
         graders=identity_rows(graders),
         figures=reference_figures(row["metrics"]),
+        median_empathy=round(median(ratings), 4) if ratings else None,
     )
 
 
