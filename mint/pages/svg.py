@@ -80,7 +80,7 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
 
 def starts_at(ticks: Sequence[float]) -> str:
     """A note for an axis that leaves out 0, with the tick it starts at; "" for one that has it."""
-    return f"axis starts at {tick_labels(ticks)[0]}" if ticks[0] > 0 else ""
+    return f"from {tick_labels(ticks)[0]}" if ticks[0] > 0 else ""
 
 
 def left_of(labels: Sequence[str]) -> float:

@@ -75,7 +75,7 @@ def test_tag_answers_every_line_in_order() -> None:
 
 
 def test_judge_rates_and_reports_bad_lines() -> None:
-    good = "That sounds painful, and it makes sense that you are shaken. What hurts most?"
+    good = "Losing your job is painful, and it makes sense that you are shaken. What hurts most?"
     lines = [
         {"history": [SEEKER], "reply": good},
         {"history": [SEEKER], "reply": "Get over it. You should just apply somewhere."},

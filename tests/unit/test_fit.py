@@ -50,7 +50,8 @@ from rewards.fitting.tactic_heads import (
 )
 from rewards.fitting.tagger_card import tagging_card
 from rewards.graders.embedded.adapter import load_adapter
-from rewards.graders.embedded.encoder import ContextEncoder, HashingEncoder
+from rewards.graders.embedded.encoder import ContextEncoder
+from rewards.graders.embedded.hashing import HashingEncoder
 from rewards.graders.embedded.judge import NO_PARTS, OUTPUTS, EmbeddedJudge
 from rewards.graders.embedded.sentence_cues import NUM_CUES
 from rewards.graders.embedded.tagger import EmbeddedTagger

@@ -22,7 +22,8 @@ from rewards.fitting.corpus import read_human_replies, read_replies
 from rewards.fitting.crossfit import as_reply
 from rewards.fitting.metrics import spearman
 from rewards.fitting.tagger_card import human_figures
-from rewards.graders.embedded.encoder import ContextEncoder, HashingEncoder
+from rewards.graders.embedded.encoder import ContextEncoder
+from rewards.graders.embedded.hashing import HashingEncoder
 from rewards.graders.embedded.heads import Heads, load_heads, save_heads, shipped_card
 from rewards.graders.embedded.judge import FEATURES as REPLY_FEATURES
 from rewards.graders.embedded.judge import OUTPUTS, EmbeddedJudge, judge_features

@@ -16,7 +16,7 @@ from rewards.errors import ConfigError
 from rewards.fitting.corpus import read_replies
 from rewards.fitting.corrupt import replaced
 from rewards.fitting.talks import read_talks
-from rewards.graders.embedded.encoder import HashingEncoder
+from rewards.graders.embedded.hashing import HashingEncoder
 from rewards.graders.embedded.insults import is_insult
 from rewards.graders.embedded.join import joined
 from rewards.graders.embedded.judge import NO_PARTS, EmbeddedJudge

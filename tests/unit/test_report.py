@@ -346,7 +346,7 @@ def test_intervals_of_one_unit_share_a_scale():
 
 
 @pytest.mark.parametrize(
-    ("values", "note"), [((0.61, 1.04), "axis starts at 0.6"), ((0.0, 1.0), ""), ((-1.0, 2.0), "")]
+    ("values", "note"), [((0.61, 1.04), "from 0.6"), ((0.0, 1.0), ""), ((-1.0, 2.0), "")]
 )
 def test_an_axis_that_leaves_out_zero_says_so(values, note):
     drawn = line_chart([0, 1], [Series(name="x", values=values)], Axis(title="u"), "d")
