@@ -20,10 +20,10 @@ from rewards.graders.embedded.bert import load_bert
 from rewards.graders.embedded.cache import ReplyCache
 from rewards.graders.embedded.encoder import (
     ContextEncoder,
-    HashingEncoder,
     load_model,
     weights_hash,
 )
+from rewards.graders.embedded.hashing import HashingEncoder
 from rewards.graders.embedded.windows import (
     REPLY_TOKENS,
     SEEKER_TOKENS,
