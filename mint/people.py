@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 from mint.config.evaluation import EvaluationConfig
 from mint.data.cases import read_cases
 from mint.shell import cli
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig, ready_graders
-
-_SHIPPED = Path(__file__).parent / "evaluation" / "people.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +44,13 @@ def main(settings: PeopleSettings) -> None:
     """Entry point."""
     cases = read_cases(settings.data)
     # Imported here: it loads the graders' libraries, which --help should not wait for.
-    from mint.evaluation.people import write_people
+    from mint.evaluation.people import SHIPPED, write_people
     from mint.evaluation.protocols.people import measure_people
 
     graders = ready_graders(settings.encoder, settings.tagger, settings.judge)
     statistics = EvaluationConfig(resamples=settings.resamples, seed=settings.seed)
     people = asyncio.run(measure_people(cases, graders, statistics, settings.source))
-    output = _SHIPPED if settings.output is None else Path(settings.output)
+    output = Path(settings.output or str(resources.files("mint.evaluation") / SHIPPED))
     write_people(output, people)
     print(f"{people.replies} replies of {people.conversations} conversations")
     for name, figure in people.figures.items():

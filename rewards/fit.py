@@ -77,12 +77,17 @@ class FitCommand:
 
 def main(argv: Sequence[str]) -> int:
     """Exit status of the command."""
+    return start(argv, __doc__, run)
+
+
+def start(argv: Sequence[str], about: str | None, work: Callable[[FitCommand], None]) -> int:
+    """Exit status of a command with these keys; `about` is its help."""
     if {"-h", "--help"} & set(argv):
-        print(__doc__)
+        print(about)
         return 0
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        run(parse(argv))
+        work(parse(argv))
     except MintError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -10,7 +10,6 @@ sentences and of sentences labelled by people are of texts that the adapter has 
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,8 +17,7 @@ from dataclasses import asdict
 import numpy as np
 
 from rewards.build import EncoderConfig, find_encoder
-from rewards.errors import MintError
-from rewards.fit import FitCommand, parse
+from rewards.fit import FitCommand, start
 from rewards.fitting.corpus import Corpus, read_corpus
 from rewards.fitting.crossfit import FOLDS, Groups, HeldOut, Tagged, assign_groups
 from rewards.fitting.fitter import FitSettings, Linear
@@ -54,16 +52,7 @@ _VALIDATION = (
 
 def main(argv: Sequence[str]) -> int:
     """Exit status of the command."""
-    if {"-h", "--help"} & set(argv):
-        print(__doc__)
-        return 0
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        run(parse(argv))
-    except MintError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return start(argv, __doc__, run)
 
 
 def run(command: FitCommand) -> None:

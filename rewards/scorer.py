@@ -19,6 +19,8 @@ from rewards.protocols import EmpathyJudge, TacticTagger
 from rewards.shaping import leaks_labels
 from rewards.text import split_sentences, visible_reply
 from rewards.types import (
+    HIGHEST_RATING,
+    LOWEST_RATING,
     Failure,
     Message,
     Rating,
@@ -28,8 +30,6 @@ from rewards.types import (
     Status,
     Tagging,
 )
-
-LOWEST_RATING, HIGHEST_RATING = 1.0, 5.0
 
 _ORDERS = {"bigram": 2, "trigram": 3}
 _REASONS = {

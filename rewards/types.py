@@ -28,6 +28,9 @@ DIMENSIONS: tuple[str, ...] = (
 )
 """Six dimensions of Lend-an-Ear (arXiv 2506.10150), rated 1 (not at all) to 5 (very much)."""
 
+LOWEST_RATING, HIGHEST_RATING = 1.0, 5.0
+"""Ends of the scale of a dimension and of the aggregate."""
+
 NEGATIVE_DIMENSIONS = frozenset({"advice_giving", "self_oriented", "dismissing_emotions"})
 """Dimensions where a low rating is the better one."""
 

@@ -3,10 +3,10 @@ because no interval holds it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
+
+from rewards.graders.embedded.heads import shipped_card
 
 JUDGE_BLOCK = "unseen_both"
 """Block of the judge's card: replies of systems and conversations it has not seen, as those of a
@@ -20,11 +20,10 @@ conversations."""
 def cards_of(graders: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Shipped metric cards of exactly those weights that have graded; `graders` holds "tagger" and
     "judge" -> identity."""
-    cards = {}
+    cards: dict[str, Mapping[str, Any]] = {}
     for name in ("tagger", "judge"):
-        path = resources.files("rewards.graders") / "weights" / f"{name}.json"
-        if name in graders and path.is_file():
-            card = json.loads(path.read_text(encoding="utf-8"))
+        if name in graders:
+            card = shipped_card(f"{name}.json")
             if card["sha256"] == graders[name]["revision"]:
                 cards[name] = card
     return cards

@@ -9,8 +9,8 @@ from mint.evaluation.metrics.parts import HELD_DOWN, PARTS
 from mint.evaluation.people import Reference
 from mint.pages.html import text
 from mint.reporting.measures import Measure
-from rewards.scorer import HIGHEST_RATING, LOWEST_RATING
 from rewards.tactics import TACTIC_NAMES
+from rewards.types import HIGHEST_RATING, LOWEST_RATING
 
 _LOGGED = {
     **{f"grader/part/{name}/mean": name for name in PARTS},

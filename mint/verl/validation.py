@@ -7,6 +7,7 @@ both rebuilt from the run directory when a run is continued.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -35,9 +36,8 @@ from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply
 from rewards.build import build_second_judge
 from rewards.formula import COMPONENTS, RewardWeights, raw_reward
-from rewards.scorer import HIGHEST_RATING, LOWEST_RATING
 from rewards.text import visible_reply
-from rewards.types import Message, Signals, Status
+from rewards.types import HIGHEST_RATING, LOWEST_RATING, Message, Signals, Status
 
 _AS_IS = ("reason", "num_tokens", "truncated", "label_leak", *COMPONENTS[1:])
 """Fields of `Signals` that `EvaluatedReply` has too."""
@@ -145,13 +145,14 @@ class TrainingValidation:
         run's file of prompts has them, else after the seeker's last message."""
         if self._second is None:
             return list(rows)
-        known = self._histories()
+        known = self._histories
         histories = [
             known.get((row.conversation_id, row.turn)) or (Message("seeker", row.seeker),)
             for row in rows
         ]
         return asyncio.run(with_second(self._second, histories, rows))
 
+    @functools.cached_property
     def _histories(self) -> dict[tuple[str, int], tuple[Message, ...]]:
         if not self._run.prompts_path.exists():
             return {}

@@ -17,7 +17,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -52,6 +52,8 @@ class CorpusReply:
     """Released tactics a sentence; None when their number is not that of `sentences`."""
     ratings: tuple[float, ...] | None
     """In the order of `embedded.judge.OUTPUTS`, each in [1, 5]; None when one is missing."""
+    seeker_turns: tuple[str, ...] = ()
+    """All that the seeker had said before a released reply, oldest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +182,13 @@ def _reply(
         sentences=sentences,
         tactics=tactics if len(tactics) == len(sentences) else None,
         ratings=ratings.get(key),
+        seeker_turns=seeker_turns(history),
     )
+
+
+def seeker_turns(history: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """What the seeker says in released messages, oldest first."""
+    return tuple(m["content"] for m in history if m["role"] in ("user", "seeker"))
 
 
 def _read_ratings(folder: Path) -> dict[tuple[str, int], tuple[float, ...]]:

@@ -23,7 +23,7 @@ from rewards.fitting.corrupt import corrupted
 from rewards.fitting.talks import Talk
 from rewards.graders.embedded.language import WordTable, language_features
 from rewards.graders.embedded.parts import harm_features, read_seekers
-from rewards.graders.embedded.relevance import Side, Spoken, relevance_features, reply_side, unit
+from rewards.graders.embedded.relevance import Spoken, relevance_features, reply_vectors, unit
 from rewards.protocols import EncodedReply, Encoder, SplitReply
 
 Floats = NDArray[np.float32]
@@ -47,8 +47,8 @@ class Read(NamedTuple):
     talk: Talk
     spoken: Spoken
     encoded: EncodedReply
-    seeker: Side
-    reply: Side
+    seeker: Floats
+    reply: Floats
 
 
 class Shapes(NamedTuple):
@@ -72,7 +72,7 @@ def read_all(plain: Encoder, talks: Sequence[Talk]) -> list[Read]:
     said = [[turn for turn in talk.turns if turn.strip()] for talk in talks]
     sides = read_seekers(plain, said)
     return [
-        Read(talk, Spoken.of(turns), vectors, side, reply_side(vectors))
+        Read(talk, Spoken.of(turns), vectors, side, reply_vectors(vectors))
         for talk, turns, vectors, side in zip(talks, said, encoded, sides, strict=True)
         if side is not None
     ]
@@ -82,8 +82,8 @@ def fit_maps(reads: Sequence[Read], seed: int, shapes: Shapes) -> tuple[Floats, 
     """seeker_map [d, 3 d] and reply_map [d, 4 d] by InfoNCE over a batch of conversations."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    c = torch.from_numpy(np.stack([r.seeker.vectors.ravel() for r in reads]))
-    s = torch.from_numpy(np.stack([r.reply.vectors.ravel() for r in reads]))
+    c = torch.from_numpy(np.stack([r.seeker.ravel() for r in reads]))
+    s = torch.from_numpy(np.stack([r.reply.ravel() for r in reads]))
     start = [_average(w, c.shape[1] // 3) for w in ((0.3, 1.0, 0.3), (1.0, 0.2, 0.1, 0.1))]
     maps = [torch.nn.Parameter(value.clone()) for value in start]
     sharp = torch.nn.Parameter(torch.tensor(float(np.log(1 / 0.07))))

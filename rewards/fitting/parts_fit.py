@@ -18,8 +18,8 @@ from rewards.fitting.corrupt import replaced
 from rewards.fitting.parts import Read, Shapes
 from rewards.fitting.talks import Talk, Talks, read_comments
 from rewards.graders.embedded.language import WordTable, count_words, language_features
-from rewards.graders.embedded.parts import harm_features
-from rewards.graders.embedded.relevance import unit
+from rewards.graders.embedded.parts import chance, harm_features
+from rewards.graders.embedded.relevance import nearness
 from rewards.protocols import Encoder
 from rewards.text import split_sentences
 
@@ -122,7 +122,8 @@ def _cross_fit(
         inside = [r for r in released if r.talk.conversation_id not in outside]
         rest = [r for r in released if r.talk.conversation_id in outside]
         learnt = [*inside, *positives]
-        maps = fits.fit_maps(learnt, seed, shapes)
+        # Rounded to half precision, as they will be stored.
+        maps = [m.astype(np.float32) for m in fits.fit_maps(learnt, seed, shapes)]
         weights = fits.fit_relevance(learnt, generic, table, seed, shapes)
         rng = random.Random(seed + fold)
         for read in rest:
@@ -138,15 +139,14 @@ def _cross_fit(
 def _odds(
     seeker: Read,
     reply: Read,
-    maps: tuple[NDArray[Any], NDArray[Any]],
+    maps: Sequence[NDArray[Any]],
     weights: NDArray[Any],
     table: WordTable,
     shapes: Shapes,
 ) -> float:
-    a = unit(maps[0].astype(np.float32) @ seeker.seeker.vectors.ravel())
-    b = unit(maps[1].astype(np.float32) @ reply.reply.vectors.ravel())
     x = fits.features(seeker, reply, table)
-    return float(x @ weights[:-1] + weights[-1] + shapes.map_weight * (a @ b))
+    near = nearness(maps[0], maps[1], seeker.seeker, reply.reply)
+    return float(x @ weights[:-1] + weights[-1] + shapes.map_weight * near)
 
 
 def _calibrate(held: Sequence[Held]) -> tuple[float, float]:
@@ -209,12 +209,9 @@ def _coherence_figures(
     weights = fits.fit_coherence([*learnt[::2], *talks.good], table, vocabulary, seed)
     rng = random.Random(seed)
 
-    def chance(sentences: Sequence[str]) -> float:
-        x = language_features(table, sentences)
-        return float(1 / (1 + np.exp(-(x @ weights[:-1] + weights[-1]))))
-
     def passed(group: Sequence[Talk], rate: float = 0.0) -> float:
-        chances = [chance(replaced(t.sentences, rate, vocabulary, rng)) for t in group]
+        said = [replaced(t.sentences, rate, vocabulary, rng) for t in group]
+        chances = [chance(weights, language_features(table, own)) for own in said]
         return round(float(np.mean(np.array(chances) > 0.5)), 3)
 
     people = [t for t in rest if t.source == PEOPLE]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +27,7 @@ from rewards.fitting.tactic_heads import (
 )
 from rewards.fitting.tagger_card import tagger_figures, tagging_card
 from rewards.graders.embedded.adapter import SHIPPED, save_adapter
-from rewards.graders.embedded.arrays import content_hash, write_arrays, write_atomically
+from rewards.graders.embedded.arrays import write_arrays, write_card
 from rewards.graders.embedded.heads import Heads, new_heads, save_heads
 from rewards.graders.embedded.judge import WEIGHTS as JUDGE_WEIGHTS
 from rewards.graders.embedded.parts import SHIPPED as PARTS
@@ -95,11 +94,9 @@ def publish_parts(
         "sources": _PART_SOURCES,
         "encoder": {"name": encoder.name, "revision": encoder.revision},
         **figures,
-        "sha256": content_hash(arrays),
     }
     write_arrays(output / PARTS, arrays)
-    text = json.dumps(card, indent=1, allow_nan=False) + "\n"
-    write_atomically((output / PARTS).with_suffix(".json"), text.encode())
+    write_card(output / PARTS, card, arrays)
 
 
 def base_card(

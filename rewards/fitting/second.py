@@ -16,9 +16,9 @@ from sklearn.metrics import roc_auc_score
 
 from rewards.canaries import rate_canaries, read_canaries
 from rewards.errors import DataError
-from rewards.fitting.corpus import CorpusReply, read_replies
+from rewards.fitting.corpus import read_replies, seeker_turns
 from rewards.fitting.metrics import grouped_spearman, rounded, spearman
-from rewards.graders.embedded.arrays import content_hash, write_arrays, write_atomically
+from rewards.graders.embedded.arrays import write_arrays, write_card
 from rewards.graders.lexical.judge import WEIGHTS, LexicalJudge, LexicalWeights
 from rewards.graders.lexical.vectors import (
     PHRASE_BUCKETS,
@@ -60,7 +60,6 @@ def fit_second(upstream: Path, output: Path, canaries: Path, seed: int) -> dict[
     arrays = fitted(own, training_pairs(upstream), seed).as_arrays()
     weights = LexicalWeights.of(arrays, "fitted weights")
     card = {
-        "sha256": content_hash(arrays),
         "seed": seed,
         "fitted_on": {"conversations": len(first), "replies": len(own)},
         "unseen_conversation": measured(weights, other, seed),
@@ -70,9 +69,7 @@ def fit_second(upstream: Path, output: Path, canaries: Path, seed: int) -> dict[
     median = human_median(judge, other)
     card["human_median"] = median
     card["canaries"] = asyncio.run(rate_canaries(judge, read_canaries(canaries), median))
-    text = json.dumps(card, indent=1, allow_nan=False) + "\n"
-    write_atomically((output / WEIGHTS).with_suffix(".json"), text.encode())
-    return card
+    return write_card(output / WEIGHTS, card, arrays)
 
 
 def fitted(rated: Sequence[Pair], unrated: Sequence[Pair], seed: int) -> LexicalWeights:
@@ -165,13 +162,10 @@ def measured(weights: LexicalWeights, pairs: Sequence[Pair], seed: int) -> dict[
 
 def released_pairs(upstream: Path) -> list[Pair]:
     """All released replies with their contexts. Raises DataError as `read_replies`."""
-    contexts: dict[tuple[str, str, int], str] = {}
-    for file in sorted((upstream / "evaluation" / "outputs").glob("*/conversations_tagged.json")):
-        for row in json.loads(file.read_text(encoding="utf-8")):
-            history = row["conversation_history"]
-            key = (file.parent.name, str(row["conversation_id"]), len(history))
-            contexts[key] = _context(history)
-    return [_pair(reply, contexts) for reply in read_replies(upstream)]
+    return [
+        Pair(r.conversation_id, r.system, _context(r.seeker_turns), r.text, r.ratings)
+        for r in read_replies(upstream)
+    ]
 
 
 def training_pairs(upstream: Path) -> list[Pair]:
@@ -180,9 +174,9 @@ def training_pairs(upstream: Path) -> list[Pair]:
     try:
         found = []
         for row in json.loads(file.read_text(encoding="utf-8")):
-            messages = row["conversation"]
+            name, messages = f"train/{row['conversation_id']}", row["conversation"]
             found += [
-                Pair(f"train/{row['conversation_id']}", "train", _context(messages[:i]), text, None)
+                Pair(name, "train", _context(seeker_turns(messages[:i])), text, None)
                 for i, message in enumerate(messages)
                 if i
                 and message["role"] in ("supporter", "assistant")
@@ -193,11 +187,5 @@ def training_pairs(upstream: Path) -> list[Pair]:
         raise DataError(f"{file}: not in the released form: {error!r}") from error
 
 
-def _pair(reply: CorpusReply, contexts: dict[tuple[str, str, int], str]) -> Pair:
-    context = contexts[reply.system, reply.conversation_id, reply.turn_index]
-    return Pair(reply.conversation_id, reply.system, context, reply.text, reply.ratings)
-
-
-def _context(history: Sequence[dict[str, str]]) -> str:
-    said = [message["content"] for message in history if message["role"] in ("seeker", "user")]
-    return " ".join(said[-2:])
+def _context(turns: Sequence[str]) -> str:
+    return " ".join(turns[-2:])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rewards.errors import DataError
+from rewards.fitting.corpus import CorpusReply, read_replies, seeker_turns
 from rewards.text import split_sentences
 
 MOST_SENTENCES = 14
@@ -41,8 +42,7 @@ def read_talks(upstream: Path, authored: Path) -> Talks:
 
     Raises DataError, naming the file, for one that is missing or not in its form.
     """
-    files = _files(upstream / "evaluation" / "outputs", "*/conversations_tagged.json")
-    released = [talk for file in files for talk in _released(file)]
+    released = [talk for reply in read_replies(upstream) if (talk := _released(reply))]
     training = list(_training(upstream / "data" / "training" / "conversations_322.json"))
     good: list[Talk] = []
     bad: list[Talk] = []
@@ -58,16 +58,6 @@ def read_talks(upstream: Path, authored: Path) -> Talks:
     return Talks(released, training, good, bad)
 
 
-def read_canaries(file: Path) -> list[Talk]:
-    """The canaries (`data/bad_replies/canaries.jsonl`). Raises DataError as `read_talks`."""
-    try:
-        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        talks = [(row, _talk("canaries", row["id"], row["history"], row["reply"])) for row in rows]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: not in the folder's form: {error!r}") from error
-    return [talk._replace(kind=row["kind"]) for row, talk in talks if talk is not None]
-
-
 def read_comments(file: Path, labels: Path) -> list[tuple[str, frozenset[str]]]:
     """Comments of GoEmotions (arXiv 2005.00547) with their emotions; DataError as `read_talks`."""
     try:
@@ -78,12 +68,10 @@ def read_comments(file: Path, labels: Path) -> list[tuple[str, frozenset[str]]]:
         raise DataError(f"{file}: not in GoEmotions' form: {error!r}") from error
 
 
-def _released(file: Path) -> Iterator[Talk]:
-    for record in _json(file):
-        history = record["conversation_history"]
-        talk = _talk(file.parent.name, record["conversation_id"], history, record["model_response"])
-        if talk is not None:
-            yield talk
+def _released(reply: CorpusReply) -> Talk | None:
+    if not _answerable(reply.seeker_turns, reply.sentences):
+        return None
+    return Talk(reply.system, reply.conversation_id, reply.seeker_turns, reply.sentences)
 
 
 def _training(file: Path) -> Iterator[Talk]:
@@ -99,9 +87,9 @@ def _training(file: Path) -> Iterator[Talk]:
 
 
 def _talk(source: str, name: object, history: list[Mapping[str, Any]], reply: str) -> Talk | None:
-    turns = tuple(m["content"] for m in history if m["role"] in ("user", "seeker"))
+    turns = seeker_turns(history)
     sentences = tuple(split_sentences(reply))
-    if not any(turn.strip() for turn in turns) or not sentences:
+    if not _answerable(turns, sentences):
         return None
     most = MOST_SENTENCES if source == "training" else len(sentences)
     return Talk(
@@ -110,6 +98,10 @@ def _talk(source: str, name: object, history: list[Mapping[str, Any]], reply: st
         turns,
         sentences[:most],
     )
+
+
+def _answerable(turns: Sequence[str], sentences: Sequence[str]) -> bool:
+    return bool(sentences) and any(turn.strip() for turn in turns)
 
 
 def _json(file: Path) -> list[dict[str, Any]]:

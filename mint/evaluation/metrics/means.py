@@ -23,7 +23,7 @@ from mint.evaluation.metrics.tactic_sets import used
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Bools, Floats, divide, sum_by
 from rewards.tactics import NUM_TACTICS, TACTIC_NAMES
-from rewards.types import DIMENSIONS, Status
+from rewards.types import DIMENSIONS, LOWEST_RATING, Status
 
 Value = Callable[[EvaluatedReply], float | None]
 
@@ -98,7 +98,6 @@ SHARES = (
 REPETITION = ("stickiness", "lift")
 WITH_SILENCE = "empathy_with_silence"
 """Empathy when a reply with nothing visible counts as the lowest rating."""
-LOWEST_RATING = 1.0
 POOLED = ("distinct_2", "top_opening")
 
 

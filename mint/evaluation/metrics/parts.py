@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
+from rewards.graders.embedded.join import VETOES as VETO_NAMES
+
 
 class _Rated(Protocol):
     @property
@@ -13,12 +15,12 @@ class _Rated(Protocol):
     def tricks(self) -> tuple[str, ...] | None: ...
 
 
-PARTS = ("manner", "relevance", "coherence", "harm")
+PARTS = ("manner", *VETO_NAMES)
 """Parts of the embedded judge's rating (`rewards.types.Rating.parts`): manner in [1, 5], the others
 in [0, 1]; harm is the one where less is better."""
 GUARDS_OF_EMPATHY = ("relevance", "coherence")
 """Parts whose fall takes away any claim that empathy rose."""
-VETOES = ("unrelated", "incoherent", "harmful")
+VETOES = tuple(VETO_NAMES.values())
 """What parts with a veto are called among `Rating.tricks`."""
 HELD_DOWN = "held_down"
 """Share of rated replies that anything held down; <HELD_DOWN>/<name> for one thing alone."""

@@ -49,6 +49,11 @@ class Contestant:
     recipe: str = ""
     """Of the run; "" when not known."""
 
+    @property
+    def run_name(self) -> str:
+        """The name without "after", for places where only trained policies stand."""
+        return self.name.removesuffix(" after")
+
 
 def load_contestants(paths: Sequence[str | Path], allow_mixed: bool = False) -> list[Contestant]:
     """The contestants of the given folders, in order.

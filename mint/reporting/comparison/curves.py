@@ -73,7 +73,7 @@ def _overlay(
 
 def _label(group: Sequence[Contestant], groups: Sequence[Sequence[Contestant]]) -> str:
     """The recipe's name, with that of a run where other settings of the recipe are drawn too."""
-    recipe, name = group[0].recipe, _name(group[0])
+    recipe, name = group[0].recipe, group[0].run_name
     if not recipe:
         return name
     shared = sum(other[0].recipe == recipe for other in groups) > 1
@@ -82,11 +82,7 @@ def _label(group: Sequence[Contestant], groups: Sequence[Sequence[Contestant]]) 
 
 def _seeded(run: Contestant) -> str:
     seed = None if run.run is None else run.run.seed
-    return _name(run) if seed is None else f"{_name(run)} (seed {seed})"
-
-
-def _name(run: Contestant) -> str:
-    return run.name.removesuffix(" after")
+    return run.run_name if seed is None else f"{run.run_name} (seed {seed})"
 
 
 def _mean_of_all(values: Sequence[float | None]) -> float | None:

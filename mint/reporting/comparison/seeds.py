@@ -29,8 +29,9 @@ def seeds_section(contestants: Sequence[Contestant], settings: EvaluationConfig)
     quick = replace(settings, resamples=_POINTS)
     tables = [_table(group, quick) for group in groups if len(group) > 1]
     alone = [
-        f"<b>{text(_name(group[0]))}</b>: only one run of these settings{_unlike(group, groups)}, "
-        "so the spread between runs is not known; train again with another mint.run.seed."
+        f"<b>{text(group[0].run_name)}</b>: only one run of these settings"
+        f"{_unlike(group, groups)}, so the spread between runs is not known; train again with "
+        "another mint.run.seed."
         for group in groups
         if len(group) == 1
     ]
@@ -67,7 +68,7 @@ def _table(group: Sequence[Contestant], settings: EvaluationConfig) -> str:
                 interval(*found.interval, measure.digits),
             ]
         )
-    heads = [f'{text(_name(one))}<span class="sub">seed {_run(one).seed}</span>' for one in group]
+    heads = [f'{text(one.run_name)}<span class="sub">seed {_run(one).seed}</span>' for one in group]
     caption = f"{len(group)} runs of equal settings, after training"
     ends = ("Mean", "Standard deviation", "Interval over runs")
     note = ""
@@ -87,7 +88,7 @@ def _unlike(group: Sequence[Contestant], groups: Sequence[Sequence[Contestant]])
     if not others:
         return ""
     keys = ", ".join(spaced(key) for key in _run(group[0]).differing(_run(others[0][0]))[:3])
-    return f" ({text(_name(others[0][0]))} differs in {text(keys)})"
+    return f" ({text(others[0][0].run_name)} differs in {text(keys)})"
 
 
 def _held_out(one: Contestant) -> System | None:
@@ -101,7 +102,3 @@ def _run(one: Contestant) -> RunSettings:
 
 def _seed(one: Contestant) -> str:
     return str(_run(one).seed)
-
-
-def _name(one: Contestant) -> str:
-    return one.name.removesuffix(" after")

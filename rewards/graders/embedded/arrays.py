@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import tempfile
 import zipfile
@@ -63,6 +64,14 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_atomically(path, buffer.getvalue())
+
+
+def write_card(path: Path, card: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Write the metric card beside the arrays' file `path`, and return it with their hash."""
+    full_card = {**card, "sha256": content_hash(arrays)}
+    text = json.dumps(full_card, indent=1, allow_nan=False) + "\n"
+    write_atomically(path.with_suffix(".json"), text.encode())
+    return full_card
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """The encoder behind the embedded graders: replies in, vectors of sentences and replies out.
 
-all-MiniLM-L6-v2 with a fitted low-rank adapter reads a whole reply: after the seeker's message for
-the judge, without it for the tagger. What was read before costs a look-up.
+all-MiniLM-L6-v2 with a fitted low-rank adapter reads a whole reply; `plain` is the same encoder
+without it. What was read before costs a look-up.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from rewards.graders.embedded.arrays import (
     require_finite,
     shipped,
     write_arrays,
-    write_atomically,
+    write_card,
 )
 from rewards.protocols import Encoder
 
@@ -136,10 +136,8 @@ def load_heads(
 def save_heads(heads: Heads, card: Mapping[str, Any], path: Path) -> None:
     """Writes `path` (.npz) and its metric card (.json beside it), each in one rename."""
     arrays = {name: np.array(getattr(heads, name)) for name in _array_names()}
-    full_card = {**card, "sha256": content_hash(arrays)}
     write_arrays(path, arrays)
-    text = json.dumps(full_card, indent=1, allow_nan=False) + "\n"
-    write_atomically(path.with_suffix(".json"), text.encode())
+    write_card(path, card, arrays)
 
 
 def shipped_card(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from rewards.types import NEGATIVE_DIMENSIONS, Rating
+from rewards.types import HIGHEST_RATING, LOWEST_RATING, NEGATIVE_DIMENSIONS, Rating
 
 KNEES: Mapping[str, float] = {"relevance": 0.55, "coherence": 0.5, "harm": 0.4}
 """Chance from which a part says nothing; of harm the chance of no harm."""
@@ -25,7 +25,6 @@ VETOES: Mapping[str, str] = {
     "harm": "harmful",
 }
 """Name in `Rating.tricks` of a part whose gate is below one half."""
-LOWEST, HIGHEST = 1.0, 5.0
 
 
 def joined(manner: Rating, parts: Mapping[str, float]) -> Rating:
@@ -43,12 +42,12 @@ def joined(manner: Rating, parts: Mapping[str, float]) -> Rating:
     return replace(
         manner,
         dimensions={
-            name: HIGHEST - (HIGHEST - value) * trust
+            name: HIGHEST_RATING - (HIGHEST_RATING - value) * trust
             if name in NEGATIVE_DIMENSIONS
-            else LOWEST + (value - LOWEST) * trust
+            else LOWEST_RATING + (value - LOWEST_RATING) * trust
             for name, value in manner.dimensions.items()
         },
-        aggregate=LOWEST + (manner.aggregate - LOWEST) * trust,
+        aggregate=LOWEST_RATING + (manner.aggregate - LOWEST_RATING) * trust,
         parts={"manner": manner.aggregate, **parts},
         tricks=(*manner.tricks, *(VETOES[name] for name in VETOES if gates.get(name, 1.0) < 0.5)),
     )

@@ -16,10 +16,18 @@ from rewards.graders.embedded.base import EmbeddedGrader, split_reply
 from rewards.graders.embedded.cues import reply_cues
 from rewards.graders.embedded.guard import guarded, tricks
 from rewards.graders.embedded.heads import load_heads
-from rewards.graders.embedded.join import HIGHEST, LOWEST, joined
+from rewards.graders.embedded.join import joined
 from rewards.graders.embedded.parts import Parts, load_parts
 from rewards.protocols import EncodedReply, Encoder, SplitReply
-from rewards.types import DIMENSIONS, Failure, GraderIdentity, Rating, Reply
+from rewards.types import (
+    DIMENSIONS,
+    HIGHEST_RATING,
+    LOWEST_RATING,
+    Failure,
+    GraderIdentity,
+    Rating,
+    Reply,
+)
 
 WEIGHTS = "judge.npz"
 FEATURES = "reply-2"
@@ -74,7 +82,7 @@ class EmbeddedJudge(EmbeddedGrader[Rating]):
 
     def _grade(self, replies: Sequence[SplitReply]) -> Iterator[Rating]:
         x = manner_features(self._encoder, replies)
-        scores = np.clip(self._heads.scores(x).astype(np.float64), LOWEST, HIGHEST)
+        scores = np.clip(self._heads.scores(x).astype(np.float64), LOWEST_RATING, HIGHEST_RATING)
         spread = self._heads.spread(x)[:, OUTPUTS.index(AGGREGATE)]
         for row, uncertainty in zip(scores.tolist(), spread.tolist(), strict=True):
             named = dict(zip(OUTPUTS, row, strict=True))

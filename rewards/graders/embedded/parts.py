@@ -26,11 +26,11 @@ from rewards.graders.embedded.insults import is_insult
 from rewards.graders.embedded.language import WordTable, language_features
 from rewards.graders.embedded.relevance import (
     Floats,
-    Side,
     Spoken,
+    nearness,
     relevance_features,
-    reply_side,
-    seeker_side,
+    reply_vectors,
+    seeker_vectors,
     unit,
 )
 from rewards.protocols import EncodedReply, Encoder, SplitReply
@@ -55,6 +55,11 @@ class Parts:
             int(arrays["word_total"]),
             int(arrays["word_size"]),
         )
+        # Stored in half precision; made float32 once, not for every reply.
+        self._maps = (
+            arrays["seeker_map"].astype(np.float32),
+            arrays["reply_map"].astype(np.float32),
+        )
         self.revision = content_hash(arrays)
 
     def chances(
@@ -73,32 +78,30 @@ class Parts:
             chances = {"coherence": self.coherence(reply.sentences)}
             if side is not None:
                 x = self.relevance_input(side, vectors, Spoken.of(own), reply.sentences)
-                chances = {"relevance": _chance(self.arrays["relevance"], x), **chances}
+                chances = {"relevance": chance(self.arrays["relevance"], x), **chances}
             found.append({**chances, "harm": self.harm(reply.sentences, vectors)})
         return found
 
     def relevance_input(
-        self, seeker: Side, reply: EncodedReply, spoken: Spoken, sentences: Sequence[str]
+        self, seeker: Floats, reply: EncodedReply, spoken: Spoken, sentences: Sequence[str]
     ) -> Floats:
         """Features and the cosine of the mapped vectors, float32 [15 + 4 d + 1]."""
-        side = reply_side(reply)
-        x = relevance_features(seeker, side, reply.sentences_SD, spoken, sentences, self.table)
-        a = unit(self.arrays["seeker_map"].astype(np.float32) @ seeker.vectors.ravel())
-        b = unit(self.arrays["reply_map"].astype(np.float32) @ side.vectors.ravel())
-        return np.append(x, np.float32(a @ b))
+        own = reply_vectors(reply)
+        x = relevance_features(seeker, own, reply.sentences_SD, spoken, sentences, self.table)
+        return np.append(x, np.float32(nearness(*self._maps, seeker, own)))
 
     def coherence(self, sentences: Sequence[str]) -> float:
         """Chance that the reply is language that a person would write."""
-        return _chance(self.arrays["coherence"], language_features(self.table, sentences))
+        return chance(self.arrays["coherence"], language_features(self.table, sentences))
 
     def harm(self, sentences: Sequence[str], vectors: EncodedReply) -> float:
         """Chance that the reply is hostile, demeaning or encourages harm."""
         if any(is_insult(sentence) for sentence in sentences):
             return INSULT
-        return _chance(self.arrays["harm"], harm_features(self.arrays["hostility"], vectors))
+        return chance(self.arrays["harm"], harm_features(self.arrays["hostility"], vectors))
 
 
-def read_seekers(plain: Encoder, said: Sequence[Sequence[str]]) -> list[Side | None]:
+def read_seekers(plain: Encoder, said: Sequence[Sequence[str]]) -> list[Floats | None]:
     """Vectors of what was said, without blank turns; None where nothing was."""
     spoken = [Spoken.of(turns) if turns else None for turns in said]
     texts = list(dict.fromkeys(text for s in spoken if s is not None for text in s))
@@ -106,7 +109,7 @@ def read_seekers(plain: Encoder, said: Sequence[Sequence[str]]) -> list[Side | N
         return [None] * len(said)
     asked = [SplitReply("", tuple(split_sentences(text)) or (text,)) for text in texts]
     known = dict(zip(texts, plain.encode(asked), strict=True))
-    return [None if s is None else seeker_side(*(known[text] for text in s)) for s in spoken]
+    return [None if s is None else seeker_vectors(*(known[text] for text in s)) for s in spoken]
 
 
 def harm_features(hostility: Floats, vectors: EncodedReply) -> Floats:
@@ -135,6 +138,7 @@ def load_parts(path: str | None, plain: Encoder) -> Parts:
     return Parts(plain, arrays)
 
 
-def _chance(weights: NDArray[Any], x: Floats) -> float:
+def chance(weights: NDArray[Any], x: Floats) -> float:
+    """Of a logistic model with the constant last among its weights."""
     odds = float(x.astype(np.float64) @ weights[:-1].astype(np.float64)) + float(weights[-1])
     return float(1.0 / (1.0 + np.exp(-np.clip(odds, -30, 30))))

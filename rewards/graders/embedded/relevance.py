@@ -35,35 +35,33 @@ class Spoken(NamedTuple):
         return cls(turns[-1], " ".join(turns[-2:]), turns[0])
 
 
-class Side(NamedTuple):
-    """One side of the comparison, unit vectors side by side."""
-
-    vectors: Floats
-    """[parts, dim]"""
+def seeker_vectors(last: EncodedReply, last_two: EncodedReply, first: EncodedReply) -> Floats:
+    """Unit vectors [3, dim] of the last turn, the last two, the first."""
+    return unit(np.stack([_mean(e) for e in (last, last_two, first)]))
 
 
-def seeker_side(last: EncodedReply, last_two: EncodedReply, first: EncodedReply) -> Side:
-    """Vectors [3, dim] of the last turn, the last two, the first."""
-    return Side(unit(np.stack([_mean(e) for e in (last, last_two, first)])))
-
-
-def reply_side(reply: EncodedReply) -> Side:
-    """Vectors [4, dim]: mean, maximum over sentences, first and last sentence."""
+def reply_vectors(reply: EncodedReply) -> Floats:
+    """Unit vectors [4, dim]: mean, maximum over sentences, first and last sentence."""
     s = unit(reply.sentences_SD)
-    return Side(unit(np.stack([_mean(reply), s.max(axis=0), s[0], s[-1]])))
+    return unit(np.stack([_mean(reply), s.max(axis=0), s[0], s[-1]]))
+
+
+def nearness(seeker_map: Floats, reply_map: Floats, seeker: Floats, reply: Floats) -> float:
+    """Cosine in [-1, 1] of both sides, mapped into one space; float32 [d, 3 d] and [d, 4 d]."""
+    return float(unit(seeker_map @ seeker.ravel()) @ unit(reply_map @ reply.ravel()))
 
 
 def relevance_features(
-    seeker: Side,
-    reply: Side,
+    seeker: Floats,
+    reply: Floats,
     sentences_SD: Floats,
     spoken: Spoken,
     sentences: Sequence[str],
     table: WordTable,
 ) -> Floats:
     """float32 [NUM_CUES + 4 dim]: cosines and shared words, then products and the two vectors."""
-    last, two, first = seeker.vectors
-    mean = reply.vectors[0]
+    last, two, first = seeker
+    mean = reply[0]
     s = unit(sentences_SD)
     cosines = [
         *(mean @ v for v in (last, two, first)),

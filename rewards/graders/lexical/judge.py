@@ -25,14 +25,21 @@ from rewards.graders.lexical.vectors import (
     stems,
     unit,
 )
-from rewards.types import DIMENSIONS, Failure, GraderIdentity, Rating, Reply
+from rewards.types import (
+    DIMENSIONS,
+    HIGHEST_RATING,
+    LOWEST_RATING,
+    Failure,
+    GraderIdentity,
+    Rating,
+    Reply,
+)
 
 WEIGHTS = "second_judge.npz"
 FEATURES = "lexical-1"
 """What the weights belong to; raise the number with every change of the vectors."""
 AGGREGATE = "aggregate"
 OUTPUTS = (*DIMENSIONS, AGGREGATE)
-LOWEST, HIGHEST = 1.0, 5.0
 ENOUGH = 0.5
 """A chance to belong from here on costs nothing."""
 _ARRAYS = ("phrase_idf", "coef", "intercept", "word_idf", "latent", "pair_coef", "pair_intercept")
@@ -95,7 +102,7 @@ class LexicalWeights:
     def manner(self, replies: Sequence[str]) -> Floats:
         """[N, O], each in [1, 5]: what ridge makes of the phrases."""
         table = unit(counts(map(phrases, replies), PHRASE_BUCKETS) * self.phrase_idf)
-        found: Floats = np.clip(table @ self.coef.T + self.intercept, LOWEST, HIGHEST)
+        found: Floats = np.clip(table @ self.coef.T + self.intercept, LOWEST_RATING, HIGHEST_RATING)
         return found
 
     def relevance(self, contexts: Sequence[str], replies: Sequence[str]) -> Floats:
@@ -157,6 +164,6 @@ def _joined(named: dict[str, float], chance: float, has_context: bool) -> Rating
     belongs = min(1.0, chance / ENOUGH) if has_context else 1.0
     return Rating(
         dimensions=named,
-        aggregate=LOWEST + (manner - LOWEST) * belongs,
+        aggregate=LOWEST_RATING + (manner - LOWEST_RATING) * belongs,
         parts={"manner": manner, "relevance": chance},
     )
