@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rewards.errors import ConfigError
 from rewards.graders.embedded.arrays import Arrays, content_hash, read_arrays, require_finite
+from rewards.graders.embedded.judge import AGGREGATE, OUTPUTS
 from rewards.graders.lexical.vectors import (
     PHRASE_BUCKETS,
     WORD_BUCKETS,
@@ -26,7 +27,6 @@ from rewards.graders.lexical.vectors import (
     unit,
 )
 from rewards.types import (
-    DIMENSIONS,
     HIGHEST_RATING,
     LOWEST_RATING,
     Failure,
@@ -38,8 +38,6 @@ from rewards.types import (
 WEIGHTS = "second_judge.npz"
 FEATURES = "lexical-1"
 """What the weights belong to; raise the number with every change of the vectors."""
-AGGREGATE = "aggregate"
-OUTPUTS = (*DIMENSIONS, AGGREGATE)
 ENOUGH = 0.5
 """A chance to belong from here on costs nothing."""
 _ARRAYS = ("phrase_idf", "coef", "intercept", "word_idf", "latent", "pair_coef", "pair_intercept")
