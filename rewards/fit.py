@@ -40,6 +40,7 @@ from rewards.fitting.finetune import TrainingSettings
 from rewards.fitting.fitter import FitSettings, Fitter
 from rewards.fitting.parts_fit import fit_parts, gather
 from rewards.fitting.publish import publish, publish_parts
+from rewards.fitting.rated_pairs import rated_pairs
 from rewards.fitting.second import fit_second
 from rewards.fitting.talks import read_talks
 from rewards.graders.embedded.encoder import ContextEncoder
@@ -126,8 +127,9 @@ def _fit_heads(command: FitCommand, folder: Path) -> None:
         training=TrainingSettings(epochs=command.epochs, seed=command.seed), seed=command.seed
     )
     fitter = Fitter(folder, command.name, settings, corpus.annotated)
-    held_out = cross_fit(fitter, corpus.replies, corpus.authored, progress)
-    fit = fitter.fit(corpus.replies, corpus.authored, progress("all replies"))
+    pairs = rated_pairs(read_talks(command.upstream, command.pairs))
+    held_out = cross_fit(fitter, corpus.replies, corpus.authored, progress, pairs)
+    fit = fitter.fit(corpus.replies, corpus.authored, progress("all replies"), pairs)
     publish(fit, held_out, corpus, settings, command.output)
     _log.info("wrote adapter, heads and cards to %s", command.output)
 

@@ -95,7 +95,7 @@ def measure(known: Sentences, corpus: Corpus, settings: FitSettings) -> tuple[He
         "system": Tagged(rows, by_system[released]),
     }
     found = Measured(known, by_conversation)
-    return HeldOut(Groups(*groups), {}, tagged, []), found
+    return HeldOut(Groups(*groups), {}, tagged, [], []), found
 
 
 if __name__ == "__main__":

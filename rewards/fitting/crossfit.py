@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from rewards.errors import GraderError
 from rewards.fitting.corpus import CorpusReply
-from rewards.fitting.degenerate import Degenerate, probes
+from rewards.fitting.degenerate import Degenerate, Labelled, probes
 from rewards.fitting.fitter import Fit, Fitter, Linear, sentence_features
 from rewards.fitting.metrics import Floats
+from rewards.fitting.rated_pairs import hands
 from rewards.graders.embedded.encoder import ContextEncoder
 from rewards.graders.embedded.heads import Heads, new_heads, save_heads
 from rewards.graders.embedded.judge import FEATURES as REPLY_FEATURES
@@ -70,6 +71,8 @@ class HeldOut(NamedTuple):
     """By what was unseen: conversation (of any system), system."""
     probes: list[tuple[Degenerate, float]]
     """Degenerate replies in unseen conversations, and the aggregate they got."""
+    pairs: list[tuple[Labelled, float]]
+    """Authored replies of a hand that the fit had not seen, and the aggregate they got."""
 
 
 def cross_fit(
@@ -77,8 +80,9 @@ def cross_fit(
     replies: Sequence[CorpusReply],
     authored: Sequence[CorpusReply],
     progress: Callable[[str], Callable[[int, int], None]],
+    pairs: Sequence[Labelled] = (),
 ) -> HeldOut:
-    """Fit `FOLDS` times and grade what each fit has not seen.
+    """Fit `FOLDS` times and grade what each fit has not seen: of `pairs` one hand, in turn.
 
     `progress(name)` gives the function that is told how far a fit is.
     """
@@ -86,10 +90,14 @@ def cross_fit(
     judged: dict[str, list[Judged]] = {"conversation": [], "system": [], "both": []}
     tagged: dict[str, list[Tagged]] = {"conversation": [], "system": []}
     probed: list[tuple[Degenerate, float]] = []
+    paired: list[tuple[Labelled, float]] = []
+    writers = hands(pairs) or [""]
     for fold in range(FOLDS):
         other, strange = groups.conversation == fold, groups.system == fold
         own = [replies[i] for i in np.flatnonzero(~other & ~strange)]
-        fit = fitter.fit(own, authored, progress(f"fold {fold + 1} of {FOLDS}"))
+        writer = writers[fold % len(writers)]
+        taught = [item for item in pairs if item.hand != writer]
+        fit = fitter.fit(own, authored, progress(f"fold {fold + 1} of {FOLDS}"), taught)
         judge = _judge_of(fit)
         judged["conversation"].append(_judge(judge, replies, other & ~strange))
         judged["system"].append(_judge(judge, replies, strange & ~other))
@@ -98,8 +106,10 @@ def cross_fit(
         tagged["system"].append(_tag(fit, replies, strange & ~other))
         outside = [replies[i] for i in np.flatnonzero(other)]
         made = probes(outside, PROBES, fitter.settings.seed + fold)
-        scores = [rating.aggregate for rating in _rate(judge, [as_reply(probe) for probe in made])]
-        probed += zip(made, scores, strict=True)
+        probed += zip(made, _aggregates(judge, made), strict=True)
+        strange_hand = [item for item in pairs if item.hand == writer]
+        found = _aggregates(judge, [item.reply for item in strange_hand])
+        paired += zip(strange_hand, found, strict=True)
         _log.info("fold %d of %d: graded what it had not seen", fold + 1, FOLDS)
     return HeldOut(
         groups=groups,
@@ -109,6 +119,7 @@ def cross_fit(
         },
         tagged={name: _join_tagged(parts, replies) for name, parts in tagged.items()},
         probes=probed,
+        pairs=paired,
     )
 
 
@@ -161,6 +172,10 @@ def _judge(
         np.array(values).reshape(-1, len(OUTPUTS)),
         np.array([rating.uncertainty or 0.0 for rating in ratings]),
     )
+
+
+def _aggregates(judge: EmbeddedJudge, replies: Sequence[Degenerate]) -> list[float]:
+    return [rating.aggregate for rating in _rate(judge, [as_reply(reply) for reply in replies])]
 
 
 def _rate(judge: EmbeddedJudge, replies: Sequence[Reply]) -> list[Rating]:

@@ -66,10 +66,14 @@ class Degenerate(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A degenerate reply with ratings in the order of `embedded.judge.OUTPUTS`."""
+    """A reply with ratings in the order of `embedded.judge.OUTPUTS`, made or authored."""
 
     reply: Degenerate
     ratings: tuple[float, ...]
+    hand: str = ""
+    """Who wrote it; empty for one that was made."""
+    pair: str = ""
+    """Name of the pair that an authored reply is of."""
 
 
 def labelled(replies: Sequence[CorpusReply], number: int, seed: int) -> list[Labelled]:
@@ -87,7 +91,7 @@ def labelled(replies: Sequence[CorpusReply], number: int, seed: int) -> list[Lab
             Degenerate("repeated_sentence", (sentence,) * rng.randint(4, 12), turn),
             *_interrogation(rng, questions, turn),
         ]
-    return [Labelled(item, _with_aggregate(_RATINGS[item.kind])) for item in made]
+    return [Labelled(item, with_aggregate(_RATINGS[item.kind])) for item in made]
 
 
 def probes(replies: Sequence[CorpusReply], number: int, seed: int) -> list[Degenerate]:
@@ -162,6 +166,7 @@ def _interrogation(rng: random.Random, questions: list[str], seeker_turn: str) -
     return [Degenerate("ten_questions", tuple(chosen), seeker_turn)] if chosen else []
 
 
-def _with_aggregate(dimensions: tuple[float, ...]) -> tuple[float, ...]:
+def with_aggregate(dimensions: tuple[float, ...]) -> tuple[float, ...]:
+    """Ratings in the order of `OUTPUTS` from those of the six dimensions."""
     named = dict(zip(DIMENSIONS, dimensions, strict=True))
     return (*dimensions, aggregate_empathy(named))

@@ -39,9 +39,6 @@ class TrainingSettings:
     """Tokens a step, padding included."""
     rating_weight: float = 1.0
     """Weight of the ratings' loss beside that of the tactics."""
-    hide_seeker: float = 0.6
-    """Share of rated replies shown without the seeker's message. Only these teach tactics, as the
-    tagger never reads that message; a reply without ratings is always shown so."""
     seed: int = 0
 
 
@@ -49,8 +46,6 @@ class Example(NamedTuple):
     """A reply with what is known of it."""
 
     window: Window
-    bare_window: Window
-    """The same without the seeker's message."""
     sentences: tuple[int, ...]
     """Which sentences of the reply the window holds."""
     tactics: NDArray[np.float32] | None
@@ -110,9 +105,7 @@ def fine_tune(
         anneal_strategy="linear",
     )
     for step, batch in enumerate(plan, 1):
-        windows = [shown(examples[i], settings, rng) for i in batch]
-        taught = [learnt(examples[i], window) for i, window in zip(batch, windows, strict=True)]
-        loss = heads.loss(adapted, taught, windows, settings.rating_weight)
+        loss = heads.loss(adapted, [examples[i] for i in batch], settings.rating_weight)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(changed, 1.0)
@@ -147,9 +140,9 @@ class _Heads(torch.nn.Module):
         self,
         model: torch.nn.Module,
         examples: Sequence[Example],
-        windows: Sequence[Window],
         rating_weight: float,
     ) -> torch.Tensor:
+        windows = [example.window for example in examples]
         with torch.autocast("cpu", dtype=torch.bfloat16):
             hidden = model(**padded(windows)).last_hidden_state
         sentences, pooled, owner = _pool(hidden, windows)
@@ -214,17 +207,6 @@ def _plan(
         batches = plan_batches(lengths, settings.batch_tokens)
         rng.shuffle(batches)
         yield from batches
-
-
-def shown(example: Example, settings: TrainingSettings, rng: random.Random) -> Window:
-    """The window that a step reads, drawn from `rng`."""
-    hidden = example.ratings is None or rng.random() < settings.hide_seeker
-    return example.bare_window if hidden else example.window
-
-
-def learnt(example: Example, window: Window) -> Example:
-    """What a reply teaches as it is shown: no tactics beside the seeker's message."""
-    return example if window == example.bare_window else example._replace(tactics=None)
 
 
 def _changes(adapted: Any) -> dict[str, LowRank]:

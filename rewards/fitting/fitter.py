@@ -25,6 +25,7 @@ from rewards.graders.embedded.adapter import Adapter, save_adapter
 from rewards.graders.embedded.encoder import ContextEncoder, load_model, weights_hash
 from rewards.graders.embedded.judge import manner_features
 from rewards.graders.embedded.sentence_cues import tagger_features
+from rewards.graders.embedded.windows import Window
 from rewards.protocols import Encoder, SplitReply
 from rewards.tactics import TACTIC_NAMES
 
@@ -93,14 +94,16 @@ class Fitter:
         replies: Sequence[CorpusReply],
         authored: Sequence[CorpusReply],
         advance: Callable[[int, int], None],
+        pairs: Sequence[Labelled] = (),
     ) -> Fit:
-        """Encoder and heads learnt from `replies`, the authored ones and degenerate ones."""
-        bad = labelled(
+        """Encoder and heads learnt from `replies`, the authored ones, degenerate ones, `pairs`."""
+        made = labelled(
             [reply for reply in replies if reply.ratings is not None],
             self.settings.degenerate,
             self.settings.seed,
         )
-        examples = self._examples(replies, authored, bad)
+        bad = [*made, *pairs]
+        examples = self.examples(replies, authored, bad)
         model = load_model(self._folder, num_threads=None)[1]
         trained = fine_tune(model, examples, self.settings.training, advance)
         with tempfile.TemporaryDirectory() as folder:
@@ -118,16 +121,21 @@ class Fitter:
         tactics = Linear(coef[None], intercept[None])
         return Fit(adapter, encoder, tactics, ratings)
 
+    def windows(self, replies: Sequence[SplitReply]) -> list[Window]:
+        """Token windows of the encoder."""
+        return self._plain.windows(replies)
+
     def _encoder(self, adapter: Adapter | None) -> ContextEncoder:
         # Cached, because the same replies are read for heads, thresholds and figures.
         return ContextEncoder(self._folder, name=self._name, adapter=adapter, cache_size=10_000)
 
-    def _examples(
+    def examples(
         self,
         replies: Sequence[CorpusReply],
         authored: Sequence[CorpusReply],
         bad: Sequence[Labelled],
     ) -> list[Example]:
+        """What the encoder is fine-tuned on: replies by themselves, as every grader reads them."""
         rated = np.array([r.ratings for r in replies if r.ratings is not None])
         mean, scale = rated.mean(axis=0), rated.std(axis=0) + 1e-6
         known = [
@@ -152,14 +160,11 @@ class Fitter:
     ) -> list[Example]:
         truth = None if tactics is None else indicator(tactics).astype(np.float32)
         examples = []
-        windows = self._plain.windows([reply])
-        bare = self._plain.windows([reply._replace(seeker_turn="")])
-        for number, (window, other) in enumerate(zip(windows, bare, strict=True)):
+        for number, window in enumerate(self.windows([reply._replace(seeker_turn="")])):
             held = tuple(dict.fromkeys(s for s in window.sentence_of if s >= 0))
             examples.append(
                 Example(
                     window=window,
-                    bare_window=other,
                     sentences=held,
                     tactics=None if truth is None else truth[list(held)],
                     # A rating is about the whole reply; its first window has most of it.

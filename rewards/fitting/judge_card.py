@@ -18,6 +18,7 @@ from rewards.fitting.metrics import (
     rounded,
     spearman,
 )
+from rewards.fitting.rated_pairs import DECENT, hands
 from rewards.graders.embedded.cues import is_question, words
 from rewards.graders.embedded.judge import OUTPUTS
 from rewards.types import DIMENSIONS
@@ -35,6 +36,7 @@ def judge_figures(held_out: HeldOut, corpus: Corpus, residual: Floats) -> dict[s
         figures[f"unseen_{name}"] = _agreement_with_released(own, judged.ratings, expected)
     figures["experts"] = expert_figures(held_out, corpus)
     figures["degenerate_replies"] = probe_figures(held_out, corpus.replies)
+    figures["pairs_by_manner"] = pair_figures(held_out)
     return figures
 
 
@@ -120,6 +122,28 @@ def probe_figures(held_out: HeldOut, replies: Sequence[CorpusReply]) -> dict[str
             "share_above_human_median": round(float((scores > median).mean()), 4),
         }
     return report
+
+
+def pair_figures(held_out: HeldOut) -> dict[str, Any]:
+    """By hand: mean aggregate of decent and of bad replies, and share of pairs in order."""
+    figures: dict[str, Any] = {}
+    for hand in hands([item for item, _ in held_out.pairs]):
+        scores: dict[tuple[str, bool], list[float]] = {}
+        for item, score in held_out.pairs:
+            if item.hand == hand:
+                scores.setdefault((item.pair, item.reply.kind == DECENT), []).append(score)
+        means = {key: float(np.mean(found)) for key, found in scores.items()}
+        both = [name for name, decent in means if not decent and (name, True) in means]
+        if both:
+            figures[hand] = {
+                "pairs": len(both),
+                "decent": rounded(float(np.mean([means[name, True] for name in both]))),
+                "bad": rounded(float(np.mean([means[name, False] for name in both]))),
+                "decent_above_bad": rounded(
+                    float(np.mean([means[name, True] > means[name, False] for name in both]))
+                ),
+            }
+    return figures
 
 
 def residual_spread(held_out: HeldOut, replies: Sequence[CorpusReply]) -> Floats:

@@ -41,6 +41,7 @@ _SOURCES = {
     "replies, tactics, ratings": "public MINT repository (arXiv 2604.11742), MIT licence",
     "sentences labelled by people": "public MINT repository (arXiv 2604.11742), MIT licence",
     "authored replies": "data/annotated_replies of this project",
+    "authored pairs": "data/bad_replies of this project, rated by kind",
     "annotated sentences": "data/annotated_sentences of this project, where both passes agree",
     "encoder": "sentence-transformers/all-MiniLM-L6-v2, Apache-2.0",
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,10 @@ from rewards.fitting.corpus import (
     read_replies,
 )
 from rewards.fitting.crossfit import FOLDS, HeldOut, assign_groups, cross_fit
-from rewards.fitting.degenerate import labelled, probes
-from rewards.fitting.finetune import Example, TrainingSettings, learnt, shown
-from rewards.fitting.fitter import Fit, FitSettings, Fitter, calibrate
+from rewards.fitting.degenerate import Labelled, labelled, probes
+from rewards.fitting.finetune import TrainingSettings
+from rewards.fitting.fitter import Fit, FitSettings, Fitter, calibrate, split
+from rewards.fitting.judge_card import pair_figures
 from rewards.fitting.metrics import (
     best_thresholds,
     calibration_error,
@@ -38,6 +38,7 @@ from rewards.fitting.metrics import (
     tactic_scores,
 )
 from rewards.fitting.publish import publish
+from rewards.fitting.rated_pairs import rated_pairs
 from rewards.fitting.tactic_heads import (
     ANNOTATED,
     RELEASED,
@@ -49,13 +50,13 @@ from rewards.fitting.tactic_heads import (
     held_out_scores,
 )
 from rewards.fitting.tagger_card import tagging_card
+from rewards.fitting.talks import Talk, Talks
 from rewards.graders.embedded.adapter import load_adapter
 from rewards.graders.embedded.encoder import ContextEncoder
 from rewards.graders.embedded.hashing import HashingEncoder
 from rewards.graders.embedded.judge import NO_PARTS, OUTPUTS, EmbeddedJudge
 from rewards.graders.embedded.sentence_cues import NUM_CUES
 from rewards.graders.embedded.tagger import EmbeddedTagger
-from rewards.graders.embedded.windows import Window
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, Message, Rating, Reply, Tagging
 
@@ -178,7 +179,7 @@ def test_fits_see_only_what_they_are_given(folder: Path, monkeypatch: pytest.Mon
     fitter = Fitter(folder, NAME, SETTINGS)
     whole = fitter.fit(corpus(), AUTHORED, quiet("x"))
 
-    def spy(replies: list[CorpusReply], authored: object, advance: object) -> Fit:
+    def spy(replies: list[CorpusReply], authored: object, advance: object, pairs: object) -> Fit:
         seen.append(list(replies))
         return whole
 
@@ -435,20 +436,53 @@ def test_annotated_sentences_are_those_both_passes_agree_on(root: Path, tmp_path
         read_annotated(tmp_path / "none")
 
 
-def test_tactics_are_learnt_from_the_bare_reply() -> None:
-    bare = Window(0, [1, 2], [0, 1], [-1, 0])
-    with_seeker = Window(0, [1, 5, 2], [0, 0, 1], [-1, -1, 0])
-    labels = np.ones((1, len(TACTIC_NAMES)), np.float32)
-    example = Example(with_seeker, bare, (0,), labels, np.zeros(7, np.float32))
-    assert learnt(example, bare) is example
-    assert learnt(example, with_seeker).tactics is None
-    rng = random.Random(0)
-    unrated = example._replace(ratings=None)
-    assert {id(shown(unrated, TrainingSettings(), rng)) for _ in range(20)} == {id(bare)}
-    assert {id(shown(example, TrainingSettings(), rng)) for _ in range(20)} == {
-        id(bare),
-        id(with_seeker),
+def test_nothing_is_learnt_beside_the_seekers_message(fitter: Fitter) -> None:
+    replies = corpus(3)
+    bare = [reply._replace(seeker_turn="") for reply in map(split, replies)]
+    learnt = fitter.examples(replies, AUTHORED, [])
+    expected = fitter.windows(bare) + fitter.windows([split(AUTHORED[0])._replace(seeker_turn="")])
+    assert [e.window.tokens for e in learnt] == [w.tokens for w in expected]
+    assert all(e.tactics is not None for e in learnt)
+
+
+def pair(hand: str, number: int) -> list[Labelled]:
+    """A warm reply that is called decent, and an advising one that is called cruel."""
+    talks = [
+        Talk(f"{hand} {name}", f"{hand} {number}", ("It hurts.",), (text,), "polite_cruelty")
+        for name, text in (("good", WARM.format(number)), ("bad", ADVICE.format(number)))
+    ]
+    return rated_pairs(Talks([], [], talks[:1], talks[1:]))
+
+
+def test_a_hand_is_graded_by_fits_that_have_not_seen_it(fitter: Fitter) -> None:
+    pairs = [*pair("pairs_a", 1), *pair("pairs_a", 2), *pair("pairs_b", 3)]
+    taught: list[set[str]] = []
+
+    class Watched(Fitter):
+        def __init__(self) -> None:
+            self.settings = fitter.settings
+
+        def fit(self, replies, authored, advance, pairs=()):  # type: ignore[no-untyped-def]
+            taught.append({item.hand for item in pairs})
+            return fitter.fit(replies, authored, advance, pairs)
+
+    held_out = cross_fit(Watched(), corpus(), AUTHORED, quiet, pairs)
+    assert taught == [{"pairs_b"}, {"pairs_a"}] * (FOLDS // 2)
+    figures = pair_figures(held_out)
+    assert {name: found["pairs"] for name, found in figures.items()} == {
+        "pairs_a": 2,
+        "pairs_b": 1,
     }
+    assert figures["pairs_a"]["decent_above_bad"] == 1.0
+    assert figures["pairs_a"]["decent"] > figures["pairs_a"]["bad"]
+
+
+def test_rated_pairs_leave_out_what_is_bad_in_its_conversation_only() -> None:
+    talk = Talk("pairs_a bad", "pairs_a 1", ("It hurts.",), ("You poor thing.",), "wrong_turn")
+    assert rated_pairs(Talks([], [], [], [talk])) == []
+    (decent,) = rated_pairs(Talks([], [], [talk], []))
+    assert decent.reply.kind == "decent"
+    assert decent.ratings[-1] == pytest.approx(4.0, abs=0.4)
 
 
 def test_spearman_by_hand() -> None:
