@@ -5,7 +5,7 @@
     comments  folder of GoEmotions, train.tsv and labels.txt (default: goemotions beside upstream)
     pairs     folder of good and bad replies (default: data/bad_replies)
     authored  folder of the project's own replies with tactics (default: data/annotated_replies)
-    canaries  bad replies that the second judge's card measures (default: data/bad_replies)
+    canaries  bad replies that the judges' cards measure (default: data/bad_replies/canaries.jsonl)
     annotated folder of sentences in people's way of writing (default: data/annotated_sentences)
     encoder   folder of a sentence-transformers model (default: the installed all-MiniLM-L6-v2)
     name      name of that model (default: sentence-transformers/all-MiniLM-L6-v2)
@@ -35,9 +35,10 @@ from typing import Any
 from rewards.build import DEFAULT_ENCODER, EncoderConfig, find_encoder
 from rewards.errors import ConfigError, MintError
 from rewards.fitting.corpus import agreement, read_corpus
-from rewards.fitting.crossfit import cross_fit
+from rewards.fitting.crossfit import cross_fit, judge_of
 from rewards.fitting.finetune import TrainingSettings
 from rewards.fitting.fitter import FitSettings, Fitter
+from rewards.fitting.joined_card import joined_figures
 from rewards.fitting.parts_fit import fit_parts, gather
 from rewards.fitting.publish import publish, publish_parts
 from rewards.fitting.rated_pairs import rated_pairs
@@ -130,7 +131,9 @@ def _fit_heads(command: FitCommand, folder: Path) -> None:
     pairs = rated_pairs(read_talks(command.upstream, command.pairs))
     held_out = cross_fit(fitter, corpus.replies, corpus.authored, progress, pairs)
     fit = fitter.fit(corpus.replies, corpus.authored, progress("all replies"), pairs)
-    publish(fit, held_out, corpus, settings, command.output)
+    whole = judge_of(fit, str(command.output / PARTS_FILE))
+    with_parts = joined_figures(whole, corpus.replies, command.canaries)
+    publish(fit, held_out, corpus, settings, command.output, with_parts)
     _log.info("wrote adapter, heads and cards to %s", command.output)
 
 

@@ -98,7 +98,7 @@ def cross_fit(
         writer = writers[fold % len(writers)]
         taught = [item for item in pairs if item.hand != writer]
         fit = fitter.fit(own, authored, progress(f"fold {fold + 1} of {FOLDS}"), taught)
-        judge = _judge_of(fit)
+        judge = judge_of(fit)
         judged["conversation"].append(_judge(judge, replies, other & ~strange))
         judged["system"].append(_judge(judge, replies, strange & ~other))
         judged["both"].append(_judge(judge, replies, other & strange))
@@ -151,12 +151,12 @@ def as_reply(reply: CorpusReply | Degenerate) -> Reply:
     return Reply(history=history, text=text, sentences=reply.sentences)
 
 
-def _judge_of(fit: Fit) -> EmbeddedJudge:
-    """The judge as it will be shipped: read from a file, guard included."""
+def judge_of(fit: Fit, parts: str = NO_PARTS) -> EmbeddedJudge:
+    """The judge as it will be shipped: read from a file, guard included; `parts` is a file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "judge.npz"
         save_heads(judge_heads(fit.ratings, np.zeros(len(OUTPUTS)), fit.encoder), {}, path)
-        return EmbeddedJudge(fit.encoder, str(path), NO_PARTS)
+        return EmbeddedJudge(fit.encoder, str(path), parts)
 
 
 def _judge(

@@ -57,9 +57,14 @@ _PART_SOURCES = {
 
 
 def publish(
-    fit: Fit, held_out: HeldOut, corpus: Corpus, settings: FitSettings, output: Path
+    fit: Fit,
+    held_out: HeldOut,
+    corpus: Corpus,
+    settings: FitSettings,
+    output: Path,
+    with_parts: Mapping[str, Any],
 ) -> None:
-    """Write adapter, heads and cards into the folder `output`."""
+    """Write adapter, heads and cards into the folder `output`; `with_parts` as `joined_figures`."""
     a = fit.adapter
     saved = save_adapter(a.modules, a.scale, a.encoder_name, a.encoder_sha256, output / SHIPPED)
     if saved.revision != a.revision:
@@ -72,7 +77,7 @@ def publish(
         **tagger_figures(tagger, fit.encoder, held_out, corpus),
         "annotated": annotated_figures(tagger, found),
     }
-    judge_card = judge_figures(held_out, corpus, residual)
+    judge_card = {**judge_figures(held_out, corpus, residual), "with_parts": with_parts}
     for part, heads, figures, file in (
         ("tagger", tagger, tagger_card, TAGGER_WEIGHTS),
         ("judge", judge, judge_card, JUDGE_WEIGHTS),

@@ -198,7 +198,7 @@ def test_graders_learn_and_are_written(
     fit: Fit, held_out: HeldOut, folder: Path, tmp_path: Path
 ) -> None:
     everything = Corpus(corpus(), AUTHORED, PEOPLE, EXPERTS)
-    publish(fit, held_out, everything, SETTINGS, tmp_path)
+    publish(fit, held_out, everything, SETTINGS, tmp_path, {"people": {"replies": 3}})
     names = {"adapter.npz", "judge.json", "judge.npz", "tagger.json", "tagger.npz"}
     assert {file.name for file in tmp_path.iterdir()} == names
     card = json.loads((tmp_path / "tagger.json").read_text())
@@ -209,6 +209,7 @@ def test_graders_learn_and_are_written(
     judge = json.loads((tmp_path / "judge.json").read_text())
     assert judge["unseen_conversation"]["spearman"]["aggregate"] > 0.6
     assert judge["experts"]["conversations"] == 12
+    assert judge["with_parts"] == {"people": {"replies": 3}}
     kinds = judge["degenerate_replies"]["kinds"]
     assert set(kinds) == {probe.kind for probe, _ in held_out.probes}
     assert kinds["endless"]["highest"] <= 2.0, "the guard is part of what is measured"

@@ -13,8 +13,9 @@ from scipy.stats import spearmanr
 
 from rewards.build import EncoderConfig, build_encoder
 from rewards.errors import ConfigError
-from rewards.fitting.corpus import read_replies
+from rewards.fitting.corpus import CorpusReply, read_replies
 from rewards.fitting.corrupt import replaced
+from rewards.fitting.joined_card import joined_figures
 from rewards.fitting.talks import read_talks
 from rewards.graders.embedded.hashing import HashingEncoder
 from rewards.graders.embedded.insults import is_insult
@@ -22,6 +23,7 @@ from rewards.graders.embedded.join import joined
 from rewards.graders.embedded.judge import NO_PARTS, EmbeddedJudge
 from rewards.graders.embedded.language import WordTable, count_words, language_features
 from rewards.graders.embedded.parts import load_parts
+from rewards.text import split_sentences
 from rewards.types import DIMENSIONS, Message, Rating, Reply
 
 DOG = "My dog died last night."
@@ -39,6 +41,7 @@ STOCK = (
     "like to share more? How does that make you feel?"
 )
 BAD_REPLIES = Path(__file__).parents[2] / "data" / "bad_replies"
+CANARIES = BAD_REPLIES / "canaries.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +101,30 @@ def test_siblings_keep_their_order(judge: EmbeddedJudge, upstream: Path) -> None
         found.append(spearmanr(ours, [theirs for _, theirs in group])[0])
     assert len(found) == 20
     assert np.mean(found) > 0.8
+
+
+def test_the_card_says_what_the_whole_judge_makes_of_people_and_canaries(
+    judge: EmbeddedJudge,
+) -> None:
+    def person(text: str) -> CorpusReply:
+        return CorpusReply(
+            system="gold",
+            conversation_id="c1",
+            turn_index=1,
+            seeker_turn=DOG,
+            text=text,
+            sentences=tuple(split_sentences(text)),
+            tactics=None,
+            ratings=None,
+            seeker_turns=(DOG,),
+        )
+
+    figures = joined_figures(judge, [person(ABOUT_DOG), person(ABOUT_JOB)], CANARIES)
+    assert figures["people"]["replies"] == 2
+    assert figures["people"]["held_down"] == {"unrelated": 0.5}
+    assert figures["canaries"]["human_median"] == figures["people"]["median"]
+    assert figures["canaries"]["all"]["replies"] == 60
+    assert figures["canaries"]["all"]["failed"] == 0
 
 
 def test_words_at_random_cost_most_of_the_rating(judge: EmbeddedJudge) -> None:
