@@ -30,11 +30,11 @@ def joined_figures(
         return {}
     aggregates = [rating.aggregate for rating in rated]
     held = [name for rating in rated for name in sorted(set(rating.tricks))]
-    median = float(np.median(aggregates))
+    median = round(float(np.median(aggregates)), 4)
     return {
         "people": {
             "replies": len(rated),
-            "median": round(median, 4),
+            "median": median,
             "mean": round(float(np.mean(aggregates)), 4),
             "held_down": {
                 name: round(held.count(name) / len(rated), 4) for name in sorted(set(held))
