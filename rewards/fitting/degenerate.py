@@ -91,7 +91,7 @@ def labelled(replies: Sequence[CorpusReply], number: int, seed: int) -> list[Lab
             Degenerate("repeated_sentence", (sentence,) * rng.randint(4, 12), turn),
             *_interrogation(rng, questions, turn),
         ]
-    return [Labelled(item, with_aggregate(_RATINGS[item.kind])) for item in made]
+    return [Labelled(item, _with_aggregate(_RATINGS[item.kind])) for item in made]
 
 
 def probes(replies: Sequence[CorpusReply], number: int, seed: int) -> list[Degenerate]:
@@ -166,7 +166,6 @@ def _interrogation(rng: random.Random, questions: list[str], seeker_turn: str) -
     return [Degenerate("ten_questions", tuple(chosen), seeker_turn)] if chosen else []
 
 
-def with_aggregate(dimensions: tuple[float, ...]) -> tuple[float, ...]:
-    """Ratings in the order of `OUTPUTS` from those of the six dimensions."""
+def _with_aggregate(dimensions: tuple[float, ...]) -> tuple[float, ...]:
     named = dict(zip(DIMENSIONS, dimensions, strict=True))
     return (*dimensions, aggregate_empathy(named))

@@ -9,28 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rewards.fitting.degenerate import Degenerate, Labelled, with_aggregate
+from rewards.fitting.degenerate import Degenerate, Labelled
 from rewards.fitting.talks import Talk, Talks
 
 DECENT = "decent"
-# validating, elaboration, understanding, advice, self-oriented, dismissing: each 1 to 5, by the
-# definitions of the dimensions.
+# validating, elaboration, understanding, advice, self-oriented, dismissing by their definitions, each
+# 1 to 5; the aggregate by itself: that a cruel reply gives no advice and does not speak of itself
+# must not make it an ordinary one. A decent reply is a little above people's average.
 _RATINGS = {
-    DECENT: (3.6, 3.2, 4.0, 2.0, 1.3, 1.1),
-    "polite_cruelty": (1.5, 2.0, 1.5, 1.5, 1.5, 4.5),
-    "open_insult": (1.0, 1.0, 1.0, 1.5, 2.0, 5.0),
-    "harm_in_empathy": (2.0, 1.5, 1.5, 3.0, 1.5, 4.0),
-    "dismissal": (1.0, 1.0, 1.2, 2.0, 1.5, 5.0),
-    "flattery": (2.0, 1.5, 1.5, 1.5, 1.5, 3.5),
-    "stock_gush": (2.5, 1.5, 1.0, 1.0, 2.0, 3.0),
-    "stuffing": (1.0, 1.0, 1.0, 1.5, 2.5, 4.5),
-    "formatted": (1.5, 1.5, 1.5, 4.0, 1.5, 3.0),
-    "lecture": (1.0, 1.0, 1.5, 5.0, 1.5, 4.0),
-    "overclaiming_self": (1.5, 1.5, 1.5, 1.0, 5.0, 3.0),
-    "parroting": (1.5, 1.5, 2.0, 1.0, 1.5, 3.0),
-    "grader_instructions": (1.0, 1.0, 1.0, 1.0, 2.5, 4.5),
-    "broken_english": (1.5, 1.5, 1.5, 1.5, 1.5, 3.0),
-    "word_salad": (1.0, 1.0, 1.0, 1.0, 2.5, 4.5),
+    DECENT: (3.6, 3.2, 4.0, 2.0, 1.3, 1.1, 3.2),
+    "polite_cruelty": (1.5, 2.0, 1.5, 1.5, 1.5, 4.5, 1.3),
+    "open_insult": (1.0, 1.0, 1.0, 1.5, 2.0, 5.0, 1.2),
+    "harm_in_empathy": (2.0, 1.5, 1.5, 3.0, 1.5, 4.0, 1.4),
+    "dismissal": (1.0, 1.0, 1.2, 2.0, 1.5, 5.0, 1.3),
+    "flattery": (2.0, 1.5, 1.5, 1.5, 1.5, 3.5, 1.7),
+    "stock_gush": (2.5, 1.5, 1.0, 1.0, 2.0, 3.0, 1.8),
+    "stuffing": (1.0, 1.0, 1.0, 1.5, 2.5, 4.5, 1.2),
+    "formatted": (1.5, 1.5, 1.5, 4.0, 1.5, 3.0, 1.8),
+    "lecture": (1.0, 1.0, 1.5, 5.0, 1.5, 4.0, 1.5),
+    "overclaiming_self": (1.5, 1.5, 1.5, 1.0, 5.0, 3.0, 1.8),
+    "parroting": (1.5, 1.5, 2.0, 1.0, 1.5, 3.0, 1.9),
+    "grader_instructions": (1.0, 1.0, 1.0, 1.0, 2.5, 4.5, 1.2),
+    "broken_english": (1.5, 1.5, 1.5, 1.5, 1.5, 3.0, 1.7),
+    "word_salad": (1.0, 1.0, 1.0, 1.0, 2.5, 4.5, 1.2),
 }
 """Kinds whose fault stands in the reply; the other kinds are bad in their conversation only."""
 
@@ -51,7 +52,7 @@ def hands(pairs: Sequence[Labelled]) -> list[str]:
 def _labelled(talk: Talk, kind: str) -> Labelled:
     return Labelled(
         Degenerate(kind, talk.sentences, talk.turns[-1]),
-        with_aggregate(_RATINGS[kind]),
+        _RATINGS[kind],
         hand=talk.source.split()[0],
         pair=talk.conversation_id,
     )

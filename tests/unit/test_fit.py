@@ -483,7 +483,7 @@ def test_rated_pairs_leave_out_what_is_bad_in_its_conversation_only() -> None:
     assert rated_pairs(Talks([], [], [], [talk])) == []
     (decent,) = rated_pairs(Talks([], [], [talk], []))
     assert decent.reply.kind == "decent"
-    assert decent.ratings[-1] == pytest.approx(4.0, abs=0.4)
+    assert 3.0 < decent.ratings[-1] < 4.0, "people average 2.96"
 
 
 def test_spearman_by_hand() -> None:

@@ -2,9 +2,10 @@
 
 Manner is what the heads say of the reply by itself, in [1, 5]. The other parts can only take away:
 each is a chance p in [0, 1] with a gate min(1, p / knee), and what manner has above the lowest
-rating is multiplied by the gates:
+rating is multiplied by the gates, that of relevance squared, because a warm reply of a trained
+model to another conversation would else stay above people's:
 
-    rating = 1 + (manner - 1) * gate(relevance) * gate(coherence) * gate(1 - harm)
+    rating = 1 + (manner - 1) * gate(relevance)**2 * gate(coherence) * gate(1 - harm)
 
 Above its knee a part says nothing, so that among replies that belong, read like language and do no
 harm, manner decides alone. A part whose gate is below one half holds the rating down by name.
@@ -17,8 +18,10 @@ from dataclasses import replace
 
 from rewards.types import HIGHEST_RATING, LOWEST_RATING, NEGATIVE_DIMENSIONS, Rating
 
-KNEES: Mapping[str, float] = {"relevance": 0.55, "coherence": 0.5, "harm": 0.4}
+KNEES: Mapping[str, float] = {"relevance": 0.55, "coherence": 0.5, "harm": 0.6}
 """Chance from which a part says nothing; of harm the chance of no harm."""
+POWERS: Mapping[str, int] = {"relevance": 2, "coherence": 1, "harm": 1}
+"""Power of a part's gate in the product."""
 VETOES: Mapping[str, str] = {
     "relevance": "unrelated",
     "coherence": "incoherent",
@@ -37,8 +40,8 @@ def joined(manner: Rating, parts: Mapping[str, float]) -> Rating:
     """
     gates = {name: gate(name, value) for name, value in parts.items()}
     trust = 1.0
-    for value in gates.values():
-        trust *= value
+    for name, value in gates.items():
+        trust *= value ** POWERS[name]
     return replace(
         manner,
         dimensions={
