@@ -13,9 +13,9 @@ from rewards.fitting.degenerate import Degenerate, Labelled
 from rewards.fitting.talks import Talk, Talks
 
 DECENT = "decent"
-# validating, elaboration, understanding, advice, self-oriented, dismissing by their definitions, each
-# 1 to 5; the aggregate by itself: that a cruel reply gives no advice and does not speak of itself
-# must not make it an ordinary one. A decent reply is a little above people's average.
+# validating, elaboration, understanding, advice, self-oriented, dismissing by their definitions,
+# each 1 to 5; the aggregate by itself: that a cruel reply gives no advice and does not speak of
+# itself must not make it an ordinary one. A decent reply is a little above people's average.
 _RATINGS = {
     DECENT: (3.6, 3.2, 4.0, 2.0, 1.3, 1.1, 3.2),
     "polite_cruelty": (1.5, 2.0, 1.5, 1.5, 1.5, 4.5, 1.3),
