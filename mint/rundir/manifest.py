@@ -62,6 +62,8 @@ class RunFacts:
     """"tagger" and "judge" -> identity."""
     recipe: str | None = None
     """Name of the recipe."""
+    model: str | None = None
+    """Fingerprint of the starting policy, which is also the reference of the KL term."""
 
 
 def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
@@ -76,6 +78,7 @@ def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
         "started": attempt["started"],
         "finished": None,
         "recipe": facts.recipe,
+        "model": facts.model,
         "command": attempt["command"],
         "mint": mint.__version__,
         "python": platform.python_version(),

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mint.config.schema import MintConfig, mint_config
 from mint.evaluation.subjects import prompts_of_run
+from mint.policy.model_files import model_fingerprint
 from mint.reporting.run import write_report
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import (
@@ -27,7 +28,7 @@ from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
 from mint.training import material, preflight
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
-from mint.training.resuming import Changes, check_data, check_run_dir, go_on, is_trained
+from mint.training.resuming import Changes, check_inputs, check_run_dir, go_on, is_trained
 from mint.training.supervise import Limits, supervise
 from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
@@ -64,8 +65,8 @@ def plan(config: DictConfig, changes: Changes = NOTHING) -> Plan:
     check_run_dir(config, mint, changes)
     missing = material.missing(config, mint)
     report = preflight.check(config, mint, missing)
-    if mint.run.resume and material.DATA not in missing:
-        check_data(RunDir(Path(mint.run.dir)), mint, config)
+    if mint.run.resume and not missing:
+        check_inputs(RunDir(Path(mint.run.dir)), mint, config)
     return Plan(mint, missing, report)
 
 
@@ -133,7 +134,7 @@ def _open(
 ) -> None:
     """Configuration and manifest of the run directory."""
     if mint.run.resume:
-        go_on(run_dir, identities(graders), going_on, check_data(run_dir, mint, config))
+        go_on(run_dir, identities(graders), going_on, check_inputs(run_dir, mint, config))
         write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
         return
     write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
@@ -150,6 +151,7 @@ def _open(
             data_files=[str(config.data.train_files), str(config.data.val_files)],
             graders=identities(graders),
             recipe=mint.run.name,
+            model=model_fingerprint(str(config.actor_rollout_ref.model.path)),
         ),
     )
 

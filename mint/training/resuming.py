@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mint.config.schema import MintConfig
+from mint.policy.model_files import model_fingerprint
 from mint.rundir.cutting import cut_after
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import read_manifest, require_same_graders, resume_manifest
@@ -48,20 +49,28 @@ def is_trained(config: DictConfig, run: RunDir, changes: Changes) -> bool:
     )
 
 
-def check_data(run: RunDir, mint: MintConfig, config: DictConfig) -> dict[str, tuple[str, str]]:
-    """Data files whose content is not the run's, with both hashes.
+def check_inputs(run: RunDir, mint: MintConfig, config: DictConfig) -> dict[str, tuple[str, str]]:
+    """Data files and starting policy whose content is not the run's, with both hashes.
 
     Raises ConfigError for the first unless mint.run.allow_changes is set.
     """
+    manifest = read_manifest(run)
     keys = {str(Path(str(config.data[key])).resolve()): key for key in ("train_files", "val_files")}
-    changed = changed_data(read_manifest(run), list(keys))
-    for path, (then, now) in changed.items():
+    changed = {
+        f"data.{keys[path]}={path}": hashes
+        for path, hashes in changed_data(manifest, list(keys)).items()
+    }
+    model = str(config.actor_rollout_ref.model.path)
+    then, now = manifest.get("model"), model_fingerprint(model)
+    if then is not None and now is not None and then != now:
+        changed[f"actor_rollout_ref.model.path={model}"] = then, now
+    for name, (then, now) in changed.items():
         if not mint.run.allow_changes:
             raise ConfigError(
-                f"data.{keys[path]}: {path} is not the file this run was started with (sha256 "
-                f"{then[:12]} -> {now[:12]}); put that one back, or add mint.run.allow_changes=true"
+                f"{name} is not what this run was started with (sha256 {then[:12]} -> {now[:12]}); "
+                "put that one back, or add mint.run.allow_changes=true"
             )
-    return {f"data.{keys[path]} (sha256)": hashes for path, hashes in changed.items()}
+    return {f"{name} (sha256)": hashes for name, hashes in changed.items()}
 
 
 def go_on(

@@ -15,9 +15,11 @@ from omegaconf import OmegaConf
 from mint import train
 from mint.config import compose, invocation, recipes
 from mint.config.schema import mint_config
+from mint.policy.model_files import model_fingerprint
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import (
     RunFacts,
+    amend_manifest,
     finish_manifest,
     read_manifest,
     start_manifest,
@@ -230,17 +232,34 @@ def check(run: RunDir, *arguments: str) -> None:
     resuming.check_run_dir(going_on.config, mint_config(going_on.config), going_on.changes)
 
 
-def test_other_data_is_refused(run: RunDir, data: Path) -> None:
-    def changed(*arguments: str) -> dict[str, tuple[str, str]]:
-        config = go_on(run, *arguments).config
-        return resuming.check_data(run, mint_config(config), config)
+def inputs(run: RunDir, *arguments: str) -> dict[str, tuple[str, str]]:
+    config = go_on(run, *arguments).config
+    return resuming.check_inputs(run, mint_config(config), config)
 
-    assert changed() == {}
+
+def test_other_data_is_refused(run: RunDir, data: Path) -> None:
+    assert inputs(run) == {}
     pq.write_table(pa.table({"prompt": ["y"] * 16}), data / "train.parquet")
-    with pytest.raises(ConfigError, match=r"data\.train_files: .*parquet is not the file this run"):
-        changed()
-    (key,) = changed("mint.run.allow_changes=true")
-    assert key == "data.train_files (sha256)"
+    with pytest.raises(ConfigError, match=r"data\.train_files=.*parquet is not what this run was"):
+        inputs(run)
+    (key,) = inputs(run, "mint.run.allow_changes=true")
+    assert key == f"data.train_files={data}/train.parquet (sha256)"
+
+
+def test_other_weights_under_the_policys_name_are_refused(run: RunDir, tmp_path: Path) -> None:
+    policy = tmp_path / "policy"
+    policy.mkdir()
+    (policy / "config.json").write_text("{}")
+    (policy / "model.safetensors").write_bytes(b"x" * 3_000_000)
+    config = yaml.safe_load(run.config_path.read_text())
+    config["actor_rollout_ref"]["model"]["path"] = str(policy)
+    run.config_path.write_text(yaml.safe_dump(config))
+    assert inputs(run) == {}  # a run of before fingerprints
+    amend_manifest(run, {"model": model_fingerprint(str(policy))})
+    assert inputs(run) == {}
+    (policy / "model.safetensors").write_bytes(b"x" * 2_999_999 + b"y")
+    with pytest.raises(ConfigError, match=r"model\.path=.*policy is not what this run was started"):
+        inputs(run)
 
 
 def test_a_run_without_a_whole_checkpoint_is_refused(run: RunDir) -> None:
