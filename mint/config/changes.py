@@ -61,9 +61,6 @@ FREE = (
 data or the policy."""
 
 
-_ABSENT = object()
-
-
 class Wanted(NamedTuple):
     """What a command line asks of a configuration."""
 
@@ -93,12 +90,11 @@ def wanted(first: Sequence[str], typed: Sequence[str], name: str, folder: str) -
         # The run's recipe may be gone by now; what is typed is judged by itself then.
         default, after = _resolved([[], typed], name, folder)
         before = default
-    direct = {
-        key for key in after if any(key == typed or key.startswith(f"{typed}.") for typed in keys)
-    }
+    direct = {key for key in after if any(_is_in(key, node) for node in keys)}
     follow = {key for key in after if key not in before or before[key] != after[key]}
-    groups = [key for key in keys if not any(k == key or k.startswith(f"{key}.") for k in after)]
-    judged = direct | follow if groups else direct
+    # A layer, such as +hardware=..., sets keys without their being typed.
+    layers = [node for node in keys - {"recipe"} if not any(_is_in(key, node) for key in after)]
+    judged = direct | follow if layers else direct
     values = {key: after[key] for key in direct | follow}
     return Wanted(default, values, frozenset(judged))
 
@@ -131,9 +127,8 @@ def apply(then: DictConfig, asked: Wanted) -> tuple[DictConfig, dict[str, tuple[
             f"the run's config.yaml has the key {unknown[0]!r}, which this version does not know; "
             "go on with the version that manifest.json names"
         )
-    for key, value in asked.default.items():
-        if OmegaConf.select(config, key, default=_ABSENT) is _ABSENT:
-            OmegaConf.update(config, key, value, force_add=True)
+    for key, value in compose.missing(asked.default, old).items():
+        OmegaConf.update(config, key, value, force_add=True)
     return config, changes
 
 
@@ -147,7 +142,12 @@ def refused(changes: Mapping[str, tuple[Any, Any]], judged: frozenset[str]) -> l
 
 
 def _is_free(key: str) -> bool:
-    return any(key == free or key.startswith(f"{free}.") for free in FREE)
+    return any(_is_in(key, free) for free in FREE)
+
+
+def _is_in(key: str, node: str) -> bool:
+    """Whether a key is this one or stands in it."""
+    return key == node or key.startswith(f"{node}.")
 
 
 def _same(then: Any, now: Any) -> bool:

@@ -145,6 +145,16 @@ def unknown_keys(given: Iterable[str], known: Iterable[str]) -> list[str]:
     return [key for key in given if key not in valid and not _is_open(key)]
 
 
+def missing(default: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The default keys that are not given, neither they themselves nor a node around them."""
+    there = _with_parents(given)
+    return {
+        key: value
+        for key, value in default.items()
+        if key not in there and not any(node in given for node in _with_parents([key]))
+    }
+
+
 def leaves(values: Any) -> dict[str, Any]:
     """Dotted key -> value of a plain nested mapping; a list and an empty mapping are values."""
     return dict(_walk(values, ""))

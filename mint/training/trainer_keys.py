@@ -80,6 +80,7 @@ def check_trainer_keys(config: DictConfig, mint: MintConfig) -> None:
         if not _holds(rule, value):
             raise ConfigError(f"{key} must be {rule.text}, got {value!r}")
     _check_saves(config.trainer.save_freq, mint)
+    _check_place(config, mint)
     check_loggers(config.trainer.logger, os.environ)
 
 
@@ -101,6 +102,22 @@ def _check_saves(every: Any, mint: MintConfig) -> None:
         "lost; give a whole number of steps >= 1 (the last step is saved as well, so a large one "
         "saves at the end only)"
     )
+
+
+def _check_place(config: DictConfig, mint: MintConfig) -> None:
+    """Checkpoints are looked for in one place, and counted when verl says that they are whole."""
+    place = str(config.trainer.default_local_dir)
+    wanted = Path(mint.run.dir) / "checkpoints"
+    if mint.run.dir and Path(place).resolve() != wanted.resolve():
+        raise ConfigError(
+            f"trainer.default_local_dir={place}: checkpoints are kept in the run directory, "
+            f"{wanted}; set mint.run.dir instead"
+        )
+    key = "actor_rollout_ref.actor.checkpoint.async_save"
+    if OmegaConf.select(config, key):
+        raise ConfigError(
+            f"{key}=true: verl then does not say which checkpoint is whole; use false"
+        )
 
 
 def check_loggers(names: Any, environment: Mapping[str, str]) -> None:

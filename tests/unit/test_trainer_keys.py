@@ -78,6 +78,18 @@ def test_a_run_that_never_saves_is_refused(config: DictConfig, every: int | None
         check(config, trainer__save_freq=every, mint__validation__every_steps=5)
 
 
+def test_checkpoints_that_nobody_would_find_are_refused(config: DictConfig) -> None:
+    check(config, mint__run__dir="/runs/one")
+    with pytest.raises(ConfigError, match=r"kept in the run directory, /runs/one/checkpoints"):
+        check(config, trainer__default_local_dir="/elsewhere")
+    with pytest.raises(ConfigError, match="does not say which checkpoint is whole"):
+        check(
+            config,
+            trainer__default_local_dir="/runs/one/checkpoints",
+            actor_rollout_ref__actor__checkpoint__async_save=True,
+        )
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
