@@ -8,6 +8,7 @@ import pytest
 
 from mint.rundir.cutting import cut_after
 from mint.rundir.directory import RunDir
+from mint.rundir.manifest import RunFacts, resume_manifest, start_manifest
 from mint.shell.files import append_json_lines, read_json_lines, write_json
 from rewards.errors import ConfigError
 
@@ -95,3 +96,22 @@ def test_two_trainings_cannot_share_a_folder(run: RunDir) -> None:
         pass
     with run.claimed():
         pass
+
+
+def test_the_report_tells_of_attempts_and_of_half_rows(run: RunDir) -> None:
+    from mint.reporting import facts
+    from mint.reporting.data import load
+
+    for path in (run.validations_path, run.quarantine_path, run.best_path, run.samples_path):
+        path.unlink()
+    start_manifest(run, RunFacts(command=["train", "kl=0.5"]))
+    assert "The starts of this run" not in facts.facts_section(load(run))
+    resume_manifest(run, ["train", "resume=R"], from_step=5, config_diff={"a.b": (1, 2)})
+    with run.metrics_path.open("a") as file:
+        file.write('{"step": 8, "re')
+    data = load(run)
+    page = facts.facts_section(data)
+    assert "The starts of this run" in page
+    for said in ("train kl=0.5", "train resume=R", "a.b: 1 -&gt; 2", "killed, or the machine"):
+        assert said in page
+    assert "The last line of metrics.jsonl is half a row" in facts.notes_section(data)
