@@ -1,6 +1,8 @@
-"""Train a policy: `python -m mint.train +recipe=NAME [key=value ...]`.
+"""Train a policy: `python -m mint.train +recipe=NAME [key=value ...]`, or go on with a run:
+`python -m mint.train resume=RUN [key=value ...]`.
 
 +recipe=NAME        a file of recipes/ (run without arguments for the list)
+resume=RUN          go on with the run in this folder, with its own configuration
 key=value           any key of the configuration (docs/configuration.md), Hydra syntax
 -m, --multirun      sweep: mint.reward.kl=0,0.5,1 runs one job a value
 --dry-run           compose, check files, batches and memory, stop before Ray starts
@@ -16,6 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from mint.config import invocation, recipes
+from mint.rundir.resume import resumed_run
 from mint.shell import cli
 from mint.shell.usage import program
 
@@ -29,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
-        print(f"usage: {program()} +recipe=NAME [key=value ...]\n\n{__doc__}")
+        print(f"usage: {program()} +recipe=NAME|resume=RUN [key=value ...]\n\n{__doc__}")
         print(recipes.listing(recipes.find_recipes()))
         return 0
     if cli.PRINT_KEYS in arguments:
@@ -42,10 +45,16 @@ def _main(arguments: list[str]) -> int:
     if asked.printing:
         invocation.print_with_hydra(arguments)
         return 0
+    going_on = None if asked.resume is None else resumed_run(asked.resume)
     # Imported here: a misspelt key should not wait for what training needs.
     from mint.training import pipeline
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if going_on is not None:
+        if asked.dry_run:
+            pipeline.dry_run(going_on.config, going_on.changes)
+            return 0
+        return pipeline.run(going_on.config, going_on.overrides, going_on.changes)
     status = 0
     for number, (overrides, config) in enumerate(asked.jobs, start=1):
         if asked.dry_run:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -126,12 +127,51 @@ def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence
         raise ConfigError(
             f"unknown key {key!r}{nearest(key, valid, 0.6)} ({_source(key, overrides)})"
         )
+    for key in given:
+        problem = _wrong_type(known.get(key), config, key)
+        if problem:
+            raise ConfigError(f"{key} must be {problem} ({_source(key, overrides)})")
     for key, value in given.items():
         for dead, instead in DEAD_KEYS.items():
             if (key == dead or key.startswith(dead + ".")) and value != known.get(key):
                 raise ConfigError(
                     f"{key} has no effect in verl 0.9.1; use {instead} ({_source(key, overrides)})"
                 )
+
+
+def unknown_keys(given: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Those that are not known and stand in no node of another library's."""
+    valid = _with_parents(known)
+    return [key for key in given if key not in valid and not _is_open(key)]
+
+
+def missing(default: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The default keys that are not given, neither they themselves nor a node around them."""
+    there = _with_parents(given)
+    return {
+        key: value
+        for key, value in default.items()
+        if key not in there and not any(node in given for node in _with_parents([key]))
+    }
+
+
+def leaves(values: Any) -> dict[str, Any]:
+    """Dotted key -> value of a plain nested mapping; a list and an empty mapping are values."""
+    return dict(_walk(values, ""))
+
+
+def _wrong_type(default: Any, config: DictConfig, key: str) -> str:
+    """What a value of verl must be and is not, with the value; "" when it may be. The default tells
+    numbers and switches apart from the rest; mint's own keys have types."""
+    if not isinstance(default, bool | int | float) or key.startswith("mint."):
+        return ""
+    value = OmegaConf.select(config, key)
+    if value is None:
+        return ""
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else f"true or false, got {value!r}"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "" if number and math.isfinite(value) else f"a number, got {value!r}"
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:
@@ -158,13 +198,15 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if prefix == "":
-        node = OmegaConf.to_container(node, resolve=False)
-    for key, value in node.items():
+def _leaves(node: DictConfig) -> Iterator[tuple[str, Any]]:
+    return _walk(OmegaConf.to_container(node, resolve=False), "")
+
+
+def _walk(values: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
         path = f"{prefix}{key}"
         if isinstance(value, dict) and value:
-            yield from _leaves(value, path + ".")
+            yield from _walk(value, path + ".")
         else:
             yield path, value
 

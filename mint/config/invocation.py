@@ -11,6 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from mint.config import compose, recipes
+from mint.config.continuing import SHORT, Resume, asked_resume
 from mint.config.schema import MintConfig
 from mint.shell.cli import nearest
 from mint.shell.usage import key_names
@@ -38,12 +39,18 @@ class Invocation(NamedTuple):
     dry_run: bool
     printing: bool
     """Hydra is to print something instead of anything being run: see `print_with_hydra`."""
+    resume: Resume | None = None
+    """The run to go on with; there are no jobs then."""
 
 
 def read(arguments: Sequence[str]) -> Invocation:
     """The jobs of a command line, composed and checked. Raises ConfigError."""
     overrides = _overrides_of(arguments)
     found = recipes.find_recipes()
+    resume = asked_resume(overrides, [a for a in arguments if a in (*_MULTIRUN, *_PRINTING)])
+    if resume is not None:
+        recipes.register(found)
+        return Invocation([], DRY_RUN in arguments, printing=False, resume=resume)
     recipe = recipes.check_name(_recipe_name(overrides), found).name
     recipes.register(found)
     jobs = list(compose.expand_sweep(overrides))
@@ -51,6 +58,10 @@ def read(arguments: Sequence[str]) -> Invocation:
     if len(jobs) > 1 and not multirun:
         raise ConfigError("a sweep (comma-separated values) needs -m: mint.train -m ...")
     configs = compose.compose_configs(jobs)
+    if any(config.mint.run.resume for config in configs):
+        raise ConfigError(
+            "mint.run.resume belongs on the command line: resume=RUN, the run's folder"
+        )
     folder = f"outputs/{recipe}/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     for number, config in enumerate(configs):
         place = f"{folder}/{number}" if multirun else folder
@@ -66,7 +77,8 @@ def completions() -> list[str]:
     """What can stand on the command line: recipes, options, and the keys of the project's own."""
     found = recipes.find_recipes()
     names = [f"+recipe={recipe.name}" for recipe in found.values() if not recipe.is_layer]
-    return [*names, DRY_RUN, "--multirun", "--cfg", *(f"mint.{k}=" for k in key_names(MintConfig))]
+    keys = [f"mint.{key}=" for key in key_names(MintConfig)]
+    return [*names, f"{SHORT}=", DRY_RUN, "--multirun", "--cfg", *keys]
 
 
 def print_with_hydra(arguments: Sequence[str]) -> None:

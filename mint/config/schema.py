@@ -98,7 +98,9 @@ class RunConfig:
     dir: str = ""
     """Run directory; outputs/<recipe>/<date_time> unless set. Must not exist, see `resume`."""
     resume: bool = False
-    """Continue the run in `dir` from its newest checkpoint."""
+    """Continue the run in `dir` from its newest checkpoint, with its own configuration."""
+    allow_changes: bool = False
+    """Let a continued run change what it trains (objective, data, policy); the manifest says so."""
     seed: int = 0
     """Seed of data order and sampling."""
     evaluate: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -22,6 +23,8 @@ class ModelFacts(NamedTuple):
 
 
 _UNKNOWN = ModelFacts(0, "", 0, 0)
+_ENDS = 1024 * 1024
+"""Bytes of a file of weights that are looked at, at either end."""
 
 
 def is_local(path: str) -> bool:
@@ -65,6 +68,27 @@ def model_facts(path: str) -> ModelFacts:
     return ModelFacts(
         sum(sizes.values()), largest, sizes[largest] if largest else 0, int(config["vocab_size"])
     )
+
+
+def model_fingerprint(path: str) -> str | None:
+    """What tells the weights of a model from others: the commit of a hub model in the local cache,
+    else a SHA-256 of the configuration and of both ends of every file of weights, which takes no
+    time for large ones. None where the files are not here."""
+    if not is_local(path):
+        cached = _cached(path)
+        return None if cached is None else cached.name
+    folder = Path(path).expanduser()
+    digest = hashlib.sha256()
+    for file in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+        if not file.is_file():
+            return None
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size} ".encode())
+        with file.open("rb") as opened:
+            digest.update(opened.read(_ENDS))
+            opened.seek(max(0, size - _ENDS))
+            digest.update(opened.read(_ENDS))
+    return digest.hexdigest()
 
 
 def _shapes(file: Path) -> dict[str, list[int]]:

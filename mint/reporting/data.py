@@ -48,6 +48,8 @@ class ReportData:
     """People's figures beside this run's."""
     canaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """evaluation/canaries.json: judge -> what it makes of the bad replies."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """File -> broken last lines that were left out."""
 
     @property
     def graders(self) -> Mapping[str, Mapping[str, Any]]:
@@ -109,6 +111,7 @@ def load(run: RunDir, people: People | None = None) -> ReportData:
         validations=tuple(read_validations(run)),
         best=read_json_if_there(run.best_path),
         canaries=read_canary_rows(run.evaluation_path),
+        left_out=run.left_out(),
         people=(people or read_people()).beside({} if manifest is None else manifest["graders"]),
     )
 

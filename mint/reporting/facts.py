@@ -20,6 +20,7 @@ from mint.pages.html import (
 )
 from mint.reporting.cards import figures_of
 from mint.reporting.data import ReportData
+from mint.rundir.manifest import attempts_of
 
 _SETTINGS = {
     "Model": "actor_rollout_ref.model.path",
@@ -43,7 +44,7 @@ def facts_section(data: ReportData) -> str:
     if manifest is None:
         body = missing("manifest.json is missing: versions, seeds and hashes are not known.")
     else:
-        body = facts(dict(_identity(manifest)))
+        body = facts(dict(_identity(manifest))) + _attempts(manifest)
     values = {title: data.setting(key) for title, key in _SETTINGS.items()}
     settings = {title: text(value) for title, value in values.items() if value is not None}
     if settings:
@@ -107,6 +108,33 @@ def _identity(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Seeds", text(seeds or "none recorded")
 
 
+def _attempts(manifest: Mapping[str, Any]) -> str:
+    """The starts of a run that has been continued; "" for one that has not."""
+    attempts = attempts_of(manifest)
+    if len(attempts) < 2:
+        return ""
+    heads = ("Started", "Ended", "From step", "Command", "Changed", "Error")
+    cells = [
+        [
+            text(attempt["started"]),
+            text(attempt["ended"] or "-"),
+            text(attempt["from_step"]),
+            code(attempt["command"]),
+            text("; ".join(_changes(attempt)) or "-"),
+            text(attempt["error"] or "-"),
+        ]
+        for attempt in attempts
+    ]
+    return more("Attempts", table(heads, cells, "The starts of this run"))
+
+
+def _changes(attempt: Mapping[str, Any]) -> Iterator[str]:
+    for key, (then, now) in attempt["config_diff"].items():
+        yield f"{key}: {then} -> {now}"
+    for name, version in attempt.get("packages", {}).items():
+        yield f"{name} {version}"
+
+
 def _grader(name: str, identity: Mapping[str, Any], card: Mapping[str, Any] | None) -> str:
     rows = {
         "Kind": text(f"{identity['kind']} {identity['name']}"),
@@ -125,6 +153,8 @@ def _grader(name: str, identity: Mapping[str, Any], card: Mapping[str, Any] | No
 
 
 def _notes(data: ReportData) -> Iterator[str]:
+    for name in data.left_out:
+        yield f"The last line of {name} is half a row, whose writer was killed: it is left out."
     graders = data.manifest["graders"] if data.manifest is not None else {}
     if "judge" in graders and graders["judge"]["name"] == "embedded":
         yield (

@@ -13,13 +13,18 @@
     RUN/regraded.jsonl        what `mint.regrade` made of quarantine.jsonl
 
 Line files are opened, appended to and closed for every row, so several processes may hold the same
-`RunDir` and a killed run loses at most the row it was writing.
+`RunDir` and a killed run loses at most the row it was writing. A run that goes on from an earlier
+step is cut to it first (`mint.rundir.cutting`), so each step stands once.
 """
 
 from __future__ import annotations
 
+import fcntl
 import math
-from collections.abc import Iterable, Mapping
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +36,7 @@ from yaml import YAMLError
 from mint.shell.files import (
     append_json_lines,
     read_json_lines,
+    read_json_lines_counted,
     utc_now,
 )
 from rewards.errors import ConfigError, DataError
@@ -142,8 +148,48 @@ class RunDir:
         return [steps[step] for step in sorted(steps)]
 
     def read_samples(self) -> list[dict[str, Any]]:
-        """Rows of samples.jsonl in the order they were written; [] when there is none."""
-        return read_json_lines(self.samples_path)
+        """Rows of samples.jsonl in the order they were written; [] when there is none.
+
+        Of a step that an interrupted run has trained twice, those of the later time.
+        """
+        rows = read_json_lines(self.samples_path)
+        times = Counter(row["step"] for row in read_json_lines(self.metrics_path))
+        number = Counter(row.get("step") for row in rows)
+        kept: list[dict[str, Any]] = []
+        seen: Counter[Any] = Counter()
+        for row in rows:
+            step = row.get("step")
+            seen[step] += 1
+            if seen[step] > number[step] - number[step] // max(1, times[step]):
+                kept.append(row)
+        return kept
+
+    def left_out(self) -> dict[str, int]:
+        """File name -> broken last lines that its readers leave out, where there are any."""
+        paths = (self.metrics_path, self.samples_path, self.quarantine_path, self.validations_path)
+        counts = {path.name: read_json_lines_counted(path)[1] for path in paths}
+        return {name: count for name, count in counts.items() if count}
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other trainings out of the folder, until the process ends at the latest.
+
+        Raises ConfigError when another one is at work in it.
+        """
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(folder)
+            raise ConfigError(
+                f"another process is training in {self.path}; wait for it or end it"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            os.close(folder)
 
 
 def _as_number(key: str, value: Any) -> float:

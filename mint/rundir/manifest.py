@@ -1,7 +1,11 @@
 """The manifest of a run: what produced it, so that it can be repeated and compared.
 
 `start_manifest(run, RunFacts(...))` writes it with status "running";
-`finish_manifest(run, error)` closes it with "finished" or "failed".
+`finish_manifest(run, error)` closes it with "finished" or "failed"; `resume_manifest` opens it
+again. What the first start has recorded is never written over; `attempts` has a row for each start:
+
+    {"started", "ended", "command", "git", "from_step", "config_diff": {key: [then, now]}, "error",
+     "packages": those whose version differs from the first start's}
 """
 
 from __future__ import annotations
@@ -40,6 +44,10 @@ PACKAGES: tuple[str, ...] = (
 """Distributions whose version can change a result."""
 
 
+LOST = "ended without a word: killed, or the machine was lost"
+"""Error of an attempt that another one had to go on from."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
     """What a run knows about itself when it starts."""
@@ -54,6 +62,8 @@ class RunFacts:
     """"tagger" and "judge" -> identity."""
     recipe: str | None = None
     """Name of the recipe."""
+    model: str | None = None
+    """Fingerprint of the starting policy, which is also the reference of the KL term."""
 
 
 def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
@@ -61,24 +71,74 @@ def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
 
     Raises ConfigError when a data file does not exist.
     """
+    attempt = _attempt(facts.command, from_step=0)
     manifest = {
         "status": "running",
         "error": None,
-        "started": utc_now(),
+        "started": attempt["started"],
         "finished": None,
         "recipe": facts.recipe,
-        "command": shlex.join(facts.command),
+        "model": facts.model,
+        "command": attempt["command"],
         "mint": mint.__version__,
         "python": platform.python_version(),
         "packages": package_versions(),
-        "git": git_state(Path(mint.__file__).parent),
+        "git": attempt["git"],
         "machine": machine_facts(),
         "seeds": dict(facts.seeds),
         "data": {str(path): sha256_file(Path(path)) for path in facts.data_files},
         "graders": {name: identity_row(grader) for name, grader in facts.graders.items()},
+        "attempts": [attempt],
     }
     write_json(run.manifest_path, manifest)
     return manifest
+
+
+def resume_manifest(
+    run: RunDir,
+    command: Sequence[str],
+    *,
+    from_step: int,
+    config_diff: Mapping[str, tuple[Any, Any]],
+) -> None:
+    """Record that the run goes on from `from_step`, with what differs in its configuration: key ->
+    (then, now). Raises ConfigError when the run was never started."""
+    manifest = read_manifest(run)
+    attempts = attempts_of(manifest)
+    if attempts[-1]["ended"] is None:
+        attempts[-1]["error"] = LOST
+    now = package_versions()
+    other = {name: v for name, v in now.items() if manifest["packages"].get(name) != v}
+    attempt = _attempt(command, from_step=from_step, config_diff=config_diff, packages=other)
+    state = {"status": "running", "error": None, "finished": None}
+    write_json(run.manifest_path, {**manifest, **state, "attempts": [*attempts, attempt]})
+
+
+def attempts_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The starts of a run, oldest first; one for a manifest that does not list them."""
+    if manifest.get("attempts"):
+        return list(manifest["attempts"])
+    known = {name: manifest[name] for name in ("started", "command", "git", "error")}
+    return [{**known, "ended": manifest["finished"], "from_step": 0, "config_diff": {}}]
+
+
+def _attempt(
+    command: Sequence[str],
+    *,
+    from_step: int,
+    config_diff: Mapping[str, tuple[Any, Any]] | None = None,
+    packages: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    return {
+        "started": utc_now(),
+        "ended": None,
+        "command": shlex.join(command),
+        "git": git_state(Path(mint.__file__).parent),
+        "from_step": from_step,
+        "config_diff": dict(config_diff or {}),
+        "packages": dict(packages or {}),
+        "error": None,
+    }
 
 
 def finish_manifest(run: RunDir, error: BaseException | str | None = None) -> None:
@@ -89,8 +149,10 @@ def finish_manifest(run: RunDir, error: BaseException | str | None = None) -> No
     """
     if isinstance(error, BaseException):
         error = f"{type(error).__name__}: {error}".strip().rstrip(":")
-    status = "finished" if error is None else "failed"
-    amend_manifest(run, {"status": status, "error": error, "finished": utc_now()})
+    status, now = "finished" if error is None else "failed", utc_now()
+    *earlier, last = attempts_of(read_manifest(run))
+    attempts = [*earlier, {**last, "ended": now, "error": error}]
+    amend_manifest(run, {"status": status, "error": error, "finished": now, "attempts": attempts})
 
 
 def amend_manifest(run: RunDir, facts: Mapping[str, Any]) -> None:

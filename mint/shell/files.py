@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import math
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rewards.errors import ConfigError, DataError
+
+_BLOCK = 64 * 1024
+"""Bytes looked at in one go, from the end of a file."""
 
 
 def utc_now() -> str:
@@ -21,17 +26,76 @@ def utc_now() -> str:
 
 
 def append_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Append rows to a JSON lines file in a single write."""
+    """Append rows to a JSON lines file: all of them, or none and an OSError that names the file.
+
+    What a killed writer left of a last row is cut off first. Several processes may append to one
+    file; their rows do not mix.
+    """
     text = "".join(
         json.dumps(jsonable(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows
     )
-    if text:
-        # One write to a file opened with O_APPEND: rows of different processes do not interleave.
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    if not text:
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        _lock(descriptor)
+        end = _mend_tail(descriptor)
         try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
+            _write_all(descriptor, text.encode())
+        except OSError as error:
+            os.ftruncate(descriptor, end)
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Keep other appending processes out until the file is closed."""
+    # Without it, one process could take the row that another is writing for a torn one. A file
+    # system without locks (some network ones) leaves that to the single write.
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _mend_tail(descriptor: int) -> int:
+    """End the file with a whole row; returns its size.
+
+    A last row that lacks nothing but its line end gets one, anything less is cut off.
+    """
+    end = os.fstat(descriptor).st_size
+    start = _last_line(descriptor, end)
+    if start == end:
+        return end
+    if _is_row(os.pread(descriptor, end - start, start)):
+        _write_all(descriptor, b"\n")
+        return end + 1
+    os.ftruncate(descriptor, start)
+    return start
+
+
+def _last_line(descriptor: int, end: int) -> int:
+    """Where the text after the last line end starts, in bytes."""
+    while end > 0:
+        begin = max(0, end - _BLOCK)
+        found = os.pread(descriptor, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0
+
+
+def _is_row(line: bytes) -> bool:
+    # A JSON object is whole when it parses: no beginning of one does.
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -78,13 +142,21 @@ def read_json_if_there(path: Path) -> Any | None:
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Rows of a JSON lines file; [] when it does not exist.
 
-    A last line without line end is a row whose writer was killed: it is left out. Any other line
-    that is not JSON raises DataError.
+    A broken last line without line end is a row whose writer was killed: it is left out. Any other
+    line that is not JSON raises DataError.
     """
+    return read_json_lines_counted(path)[0]
+
+
+def read_json_lines_counted(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The same rows, and how many lines were left out (0 or 1)."""
     if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    return [parse_json(line, path, number) for number, line in enumerate(lines[:-1], start=1)]
+        return [], 0
+    *lines, last = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    if whole := _is_row(last.encode()):
+        lines.append(last)
+    rows = [parse_json(line, path, number) for number, line in enumerate(lines, start=1)]
+    return rows, int(bool(last) and not whole)
 
 
 def jsonable(value: Any) -> Any:
@@ -129,6 +201,20 @@ def parse_json(text: str, path: Path, line: int | None = None) -> Any:
         raise DataError(f"{path}:{line or error.lineno}:{error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise DataError(f"{path}: brackets are nested too deeply") from error
+
+
+def check_can_write(folder: Path, name: str) -> None:
+    """Raise ConfigError unless files can be written in `folder`, which need not exist yet; `name`
+    is its setting. Tried, not asked: permissions do not tell what a file system takes."""
+    there = next(
+        parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists()
+    )
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".mint-", dir=there))
+    except OSError as error:
+        raise ConfigError(
+            f"{name}={folder} cannot be written: {there}: {error.strerror}"
+        ) from error
 
 
 def check_output(directory: Path, overwrite: bool) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mint.config.schema import MintConfig, mint_config
 from mint.evaluation.subjects import prompts_of_run
+from mint.policy.model_files import model_fingerprint
 from mint.reporting.run import write_report
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import (
@@ -18,24 +20,30 @@ from mint.rundir.manifest import (
     amend_manifest,
     finish_manifest,
     identities,
-    require_same_graders,
     start_manifest,
 )
+from mint.rundir.resume import PROGRAM, GoingOn
 from mint.shell.console import say
 from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
 from mint.training import material, preflight
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
+from mint.training.resuming import Changes, check_inputs, check_run_dir, go_on, is_trained
 from mint.training.supervise import Limits, supervise
 from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
-from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint
+from mint.verl.checkpoint import (
+    checkpoints,
+    export_model,
+    newest_checkpoint,
+    resumable_step,
+)
 from mint.verl.environment import training_environment
 from rewards.build import Graders, build_second_judge, ready_graders
-from rewards.errors import ConfigError
 
 COLLAPSED = 3
 """Exit status of a run that the collapse alarm has ended."""
+NOTHING: Changes = MappingProxyType({})
 _SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
 
 
@@ -48,17 +56,23 @@ class Plan(NamedTuple):
     report: preflight.Report
 
 
-def plan(config: DictConfig) -> Plan:
-    """Everything that can be checked before anything is built or started. Raises ConfigError."""
+def plan(config: DictConfig, changes: Changes = NOTHING) -> Plan:
+    """Everything that can be checked before anything is built or started. Raises ConfigError.
+
+    `changes`: what a resumed run does differently from now on, see `mint.rundir.resume`.
+    """
     mint = mint_config(config)
-    check_run_dir(mint)
+    check_run_dir(config, mint, changes)
     missing = material.missing(config, mint)
-    return Plan(mint, missing, preflight.check(config, mint, missing))
+    report = preflight.check(config, mint, missing)
+    if mint.run.resume and not missing:
+        check_inputs(RunDir(Path(mint.run.dir)), mint, config)
+    return Plan(mint, missing, report)
 
 
-def dry_run(config: DictConfig) -> None:
+def dry_run(config: DictConfig, changes: Changes = NOTHING) -> None:
     """Check the run and the graders without starting Ray, and print what the run would be."""
-    ready = plan(config)
+    ready = plan(config, changes)
     ready_graders(ready.mint.encoder, ready.mint.tagger, ready.mint.judge)
     build_second_judge(ready.mint.second_judge)
     for line in ready.report.facts:
@@ -68,50 +82,66 @@ def dry_run(config: DictConfig) -> None:
     for note in ready.report.notes:
         say(f"note: {note}")
     say(f"run        {ready.mint.run.dir}")
+    if ready.mint.run.resume:
+        say(f"goes on    from step {resumable_step(RunDir(Path(ready.mint.run.dir)))}")
+    for key, (then, now) in changes.items():
+        say(f"changes    {key}: {then} -> {now}")
     say("all checks passed; nothing was started")
 
 
-def run(config: DictConfig, overrides: Sequence[str]) -> int:
+def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING) -> int:
     """Train, evaluate and report. Returns 0, or COLLAPSED when the collapse alarm has ended the
     training; raises a MintError when the run fails."""
     started = time.monotonic()
-    ready = plan(config)
+    ready = plan(config, changes)
     if ready.missing:
         material.build(config, ready.mint)
-        ready = plan(config)  # with what could not be checked before
+        ready = plan(config, changes)  # with what could not be checked before
     mint = ready.mint
     graders = ready_graders(mint.encoder, mint.tagger, mint.judge)
     build_second_judge(mint.second_judge)  # a broken one fails before anything starts
     for note in ready.report.notes:
         say(f"note: {note}")
     _fill_verl_keys(config, mint)
-    run_dir = _open(config, mint, graders, overrides)
-    say(f"run directory {mint.run.dir}")
-    try:
-        if mint.validation.every_steps is not None:
-            prepare_validation(config, mint, run_dir, graders)
-        status = _stages(config, mint, run_dir)
-    except BaseException as error:
-        finish_manifest(run_dir, error)
-        raise
-    finish_manifest(run_dir)
-    write_report(run_dir)
+    run_dir = RunDir(Path(mint.run.dir)) if mint.run.resume else RunDir.create(mint.run.dir)
+    with run_dir.claimed():
+        trained = mint.run.resume and is_trained(config, run_dir, changes)
+        _open(run_dir, config, mint, graders, GoingOn(list(overrides), config, dict(changes)))
+        say(f"run directory {mint.run.dir}")
+        try:
+            if mint.validation.every_steps is not None:
+                prepare_validation(config, mint, run_dir, graders)
+            status = _stages(config, mint, run_dir, trained)
+        except BaseException as error:
+            _note_failure(run_dir, error)
+            raise
+        finish_manifest(run_dir)
+        write_report(run_dir)
     say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
     return status
 
 
+def _note_failure(run_dir: RunDir, error: BaseException) -> None:
+    """Say in the manifest how the run ended, if a full disk still lets it."""
+    try:
+        finish_manifest(run_dir, error)
+    except OSError as problem:
+        say(f"WARNING: {run_dir.manifest_path} keeps its old state: {problem.strerror}")
+
+
 def _open(
-    config: DictConfig, mint: MintConfig, graders: Graders, overrides: Sequence[str]
-) -> RunDir:
-    """The run directory with configuration and manifest."""
-    run_dir = RunDir.open(mint.run.dir) if mint.run.resume else RunDir.create(mint.run.dir)
+    run_dir: RunDir, config: DictConfig, mint: MintConfig, graders: Graders, going_on: GoingOn
+) -> None:
+    """Configuration and manifest of the run directory."""
     if mint.run.resume:
-        require_same_graders(run_dir, identities(graders))
+        go_on(run_dir, identities(graders), going_on, check_inputs(run_dir, mint, config))
+        write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
+        return
     write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
     start_manifest(
         run_dir,
         RunFacts(
-            command=["python", "-m", "mint.train", *overrides],
+            command=[*PROGRAM, *going_on.overrides],
             seeds={
                 "run": mint.run.seed,
                 "data": mint.data.seed,
@@ -121,16 +151,19 @@ def _open(
             data_files=[str(config.data.train_files), str(config.data.val_files)],
             graders=identities(graders),
             recipe=mint.run.name,
+            model=model_fingerprint(str(config.actor_rollout_ref.model.path)),
         ),
     )
-    return run_dir
 
 
-def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> int:
+def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir, trained: bool) -> int:
     if mint.run.evaluate and not run_dir.before_path.exists():
         say("evaluating the policy before training")
         material.in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
-    train(config, mint, run_dir)
+    if trained:
+        say("all steps are trained already")
+    else:
+        train(config, mint, run_dir)
     status = export(mint, run_dir)
     if mint.run.evaluate:
         say("evaluating the trained policy")
@@ -218,23 +251,17 @@ def _validation_lines(row: dict[str, Any], run_dir: RunDir) -> list[str]:
     return [line for v in made for line in format_validation(v, best_step)]
 
 
-def check_run_dir(mint: MintConfig) -> None:
-    """A new run needs a free directory, a resumed one its own."""
-    path = Path(mint.run.dir)
-    if mint.run.resume:
-        if newest_checkpoint(RunDir.open(path)) is None:
-            raise ConfigError(f"{path} has no checkpoint to resume from")
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ConfigError(
-            f"run directory {path} already exists; choose another mint.run.dir, or continue it "
-            "with mint.run.resume=true"
-        )
-
-
 def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     """verl keys that follow from mint's."""
     with open_dict(config):
-        config.trainer.resume_mode = "auto" if mint.run.resume else "disable"
+        config.trainer.resume_mode = "disable"
+        if mint.run.resume:
+            # By name: verl's own choice (auto) starts from scratch when it finds nothing.
+            newest = checkpoints(RunDir(Path(mint.run.dir)))[
+                resumable_step(RunDir(Path(mint.run.dir)))
+            ]
+            config.trainer.resume_mode = "resume_path"
+            config.trainer.resume_from_path = str(newest)
         config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
         for key in ("train_files", "val_files"):
             config.data[key] = str(Path(str(config.data[key])).resolve())

@@ -22,8 +22,10 @@ from mint.policy.model_files import ModelFacts, is_local, model_facts, model_fol
 from mint.rundir.manifest import package_version
 from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
+from mint.training.disk import check_disk
 from mint.training.material import DATA, POLICY
 from mint.training.memory import check_bucket, check_memory, cpu_memory_gib, gpu_total_gib
+from mint.training.trainer_keys import check_trainer_keys
 from mint.validation.measure import check_validation
 from rewards.errors import ConfigError
 
@@ -42,6 +44,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
 
     `missing` names the material (`mint.training.material`) that the run itself will build.
     """
+    check_trainer_keys(config, mint)
     check_batches(config)
     check_validation(config.trainer, mint.validation)
     check_packages(str(config.trainer.device))
@@ -56,6 +59,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     if facts is not None:
         check_bucket(config, facts)
         check_memory(config, facts)
+        check_disk(config, facts)
     return Report(list(_facts(config, mint, facts)), notes)
 
 

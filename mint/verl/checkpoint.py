@@ -1,35 +1,90 @@
 """Checkpoints of a run: find them, bound their number, make one a Hugging Face model folder.
 
-Layout (verl 0.9.1): checkpoints/global_step_N/actor/{model_world_size_..., huggingface/}. The
-folder `huggingface` always has config and tokenizer, weights only when `hf_model` was saved.
+Layout (verl 0.9.1): checkpoints/global_step_N/{data.pt, actor/{model_world_size_*, huggingface/}},
+and beside these folders a file with the step that was saved last. The folder `huggingface` always
+has config and tokenizer, weights only when `hf_model` was saved.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from mint.rundir.directory import RunDir
+from mint.shell.files import write_text_atomic
 from mint.shell.processes import TrainingError, python_module
+from rewards.errors import ConfigError
+
+TRACKER = "latest_checkpointed_iteration.txt"
+"""verl's file that says which step was saved last."""
+_PART = re.compile(r"(\w+)_world_size_(\d+)_rank_(\d+)\.pt")
+_GOING = ".going_"
+"""Begins the name of a checkpoint that is being deleted."""
 
 
 def checkpoints(run: RunDir) -> dict[int, Path]:
-    """Step -> folder of every checkpoint, ascending."""
-    steps = {
-        int(match.group(1)): folder
-        for folder in run.checkpoints_path.glob("global_step_*")
-        if (match := re.fullmatch(r"global_step_(\d+)", folder.name)) and folder.is_dir()
-    }
-    return dict(sorted(steps.items()))
+    """Step -> folder of every complete checkpoint, ascending.
+
+    verl writes data.pt last and then the step into its tracker file, so a folder without the one,
+    or of a later step than the other, was never finished.
+    """
+    tracked = _tracked_step(run)
+    steps = {step: path for step, path in _folders(run).items() if step <= tracked}
+    return {step: steps[step] for step in sorted(steps) if _is_whole(steps[step])}
 
 
 def newest_checkpoint(run: RunDir) -> Path | None:
-    """The checkpoint folder with the highest step, None when nothing was saved."""
+    """The complete checkpoint with the highest step, None when there is none."""
     steps = checkpoints(run)
     return steps[max(steps)] if steps else None
+
+
+def prepare_resume(run: RunDir) -> tuple[int, list[str]]:
+    """Leave only complete checkpoints, with verl's tracker file at the newest; returns its step and
+    the names of the folders deleted.
+
+    Raises ConfigError, and deletes nothing, when there is none to go on from.
+    """
+    step = resumable_step(run)
+    whole = checkpoints(run)
+    half = [path for path in _folders(run).values() if path not in whole.values()]
+    for path in [*half, *run.checkpoints_path.glob(f"{_GOING}*")]:
+        shutil.rmtree(path)
+    write_text_atomic(run.checkpoints_path / TRACKER, str(step))
+    return step, sorted(path.name for path in half)
+
+
+def resumable_step(run: RunDir) -> int:
+    """The step of the newest complete checkpoint. Raises ConfigError when there is none."""
+    whole = checkpoints(run)
+    if whole:
+        return max(whole)
+    half = ", ".join(path.name for path in _folders(run).values())
+    there = f" (only half of {half} was saved)" if half else ""
+    raise ConfigError(
+        f"{run.path} has no complete checkpoint to resume from{there}; start a new run in another "
+        "folder, or delete this one"
+    )
+
+
+def check_ranks(checkpoint: Path, ranks: int) -> None:
+    """Raise ConfigError unless the checkpoint was written by so many ranks: verl cannot split or
+    join the parts."""
+    found = {
+        int(match.group(2)) for path in _parts(checkpoint) if (match := _PART.match(path.name))
+    }
+    if found and found != {ranks}:
+        raise ConfigError(
+            f"{checkpoint} was written by {min(found)} ranks, and verl can load it on as many "
+            f"only; trainer.n_gpus_per_node x trainer.nnodes is {ranks}"
+        )
 
 
 def prune_checkpoints(run: RunDir, newest: int | None, best: int | None) -> list[int]:
@@ -41,8 +96,60 @@ def prune_checkpoints(run: RunDir, newest: int | None, best: int | None) -> list
     kept = {*list(steps)[-max(1, newest) :], best}
     gone = [step for step in steps if step not in kept]
     for step in gone:
-        shutil.rmtree(steps[step], ignore_errors=True)
+        # Under another name first: killed half-way, no half of it passes for a checkpoint.
+        going = steps[step].rename(run.checkpoints_path / f"{_GOING}{step}")
+        shutil.rmtree(going, ignore_errors=True)
     return gone
+
+
+def _folders(run: RunDir) -> dict[int, Path]:
+    """Step -> folder of everything that has a checkpoint's name, complete or not, ascending."""
+    found = {
+        int(match.group(1)): folder
+        for folder in run.checkpoints_path.glob("global_step_*")
+        if (match := re.fullmatch(r"global_step_(\d+)", folder.name)) and folder.is_dir()
+    }
+    return dict(sorted(found.items()))
+
+
+def _tracked_step(run: RunDir) -> float:
+    """The step in verl's tracker file, -1 when there is no file.
+
+    An empty file is one whose writer was killed: data.pt was complete by then.
+    """
+    path = run.checkpoints_path / TRACKER
+    text = path.read_text().strip() if path.exists() else "-1"
+    return int(text) if re.fullmatch(r"-?\d+", text) else math.inf
+
+
+def _parts(checkpoint: Path) -> list[Path]:
+    return sorted((checkpoint / "actor").glob("*.pt"))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether every file is there, of every rank, and none is cut off."""
+    parts = _parts(checkpoint)
+    ranks: dict[tuple[str, str], set[int]] = {}
+    for path in parts:
+        if match := _PART.match(path.name):
+            kind, size, rank = match.groups()
+            ranks.setdefault((kind, size), set()).add(int(rank))
+    weights = list((checkpoint / "actor").rglob("*.safetensors"))
+    return (
+        bool(ranks or weights)
+        and all(found == set(range(int(size))) for (_, size), found in ranks.items())
+        # torch.save writes a zip archive, whose directory stands at the end of the file.
+        and all(zipfile.is_zipfile(path) for path in (checkpoint / "data.pt", *parts))
+        and all(_is_safe(path) for path in weights)
+    )
+
+
+def _is_safe(weights: Path) -> bool:
+    try:
+        with safe_open(weights, framework="numpy"):
+            return True
+    except SafetensorError:
+        return False
 
 
 def export_model(run: RunDir, step: int | None = None) -> Path:
@@ -52,7 +159,9 @@ def export_model(run: RunDir, step: int | None = None) -> Path:
     """
     found = checkpoints(run)
     if not found:
-        raise TrainingError(f"{run.checkpoints_path} holds no checkpoint; see trainer.save_freq")
+        raise TrainingError(
+            f"{run.checkpoints_path} holds no complete checkpoint; see trainer.save_freq"
+        )
     if step is not None and step not in found:
         raise TrainingError(f"{run.checkpoints_path} holds no checkpoint of step {step}")
     checkpoint = found[max(found) if step is None else step]

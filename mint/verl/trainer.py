@@ -42,6 +42,10 @@ class MintTrainer(PPOTrainerSync):
         self._validation = TrainingValidation(self._mint, self._run)
         self._keep = config.trainer.max_actor_ckpt_to_keep
         self._saved_step = 0
+        with open_dict(config):
+            # Checkpoints are deleted here: verl forgets those of before a resume, and the best one
+            # may be old.
+            config.trainer.max_actor_ckpt_to_keep = None
         if self._validates:
             use_validation_keys(config, self._mint, self._run)
         super().__init__(config)
@@ -120,8 +124,7 @@ class MintTrainer(PPOTrainerSync):
             self.total_training_steps = self.global_steps
 
     def _prune(self) -> None:
-        if self._validates:
-            prune_checkpoints(self._run, self._keep, self._validation.best_step)
+        prune_checkpoints(self._run, self._keep, self._validation.best_step)
 
     def _compute_metrics(
         self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any
@@ -174,14 +177,12 @@ class MintTrainer(PPOTrainerSync):
 def use_validation_keys(config: Any, mint: MintConfig, run: RunDir) -> None:
     """Point verl's validation pass at mint's prompts and settings, for this process only.
 
-    RUN/config.yaml keeps data.val_files, which `mint.evaluate` reads. verl must not delete old
-    checkpoints by age: the best one may be old.
+    RUN/config.yaml keeps data.val_files, which `mint.evaluate` reads.
     """
     with open_dict(config):
         config.data.val_files = str(run.prompts_path)
         config.data.validation_shuffle = False
         config.trainer.test_freq = mint.validation.every_steps
-        config.trainer.max_actor_ckpt_to_keep = None
         sampling = config.actor_rollout_ref.rollout.val_kwargs
         sampling.n = 1
         sampling.do_sample = mint.evaluation.temperature > 0

@@ -53,7 +53,6 @@ RUNS = {
     ),
     "stopped": (
         "run",
-        *VALIDATED,
         "mint.run.resume=true",
         "trainer.total_training_steps=50",
         "mint.run.evaluate=false",

@@ -98,6 +98,13 @@ def test_resume_continues_from_the_checkpoint(resumed: Trained) -> None:
     assert "from global_step_2" in resumed.stdout
     assert rows[-1]["policy/log_prob_pearson"] >= 0.99
     assert 3 in checkpoints(resumed.run)
+    manifest = read_json_if_there(resumed.run.manifest_path)
+    first, second = manifest["attempts"]
+    assert (first["from_step"], second["from_step"]) == (0, 2)
+    assert first["command"] == manifest["command"]
+    assert "mint.run.resume" not in manifest["command"]
+    assert second["config_diff"]["trainer.total_training_steps"] == [2, 3]
+    assert "mint.validation.every_steps" not in second["config_diff"]  # typed again as it was
     assert resumed.leftovers == []
 
 

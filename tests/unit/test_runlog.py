@@ -15,6 +15,7 @@ from mint.rundir.manifest import (
     git_state,
     identity_row,
     read_manifest,
+    resume_manifest,
     start_manifest,
 )
 from mint.shell.files import read_json_if_there, sha256_file, write_json, write_text_atomic
@@ -202,3 +203,42 @@ def test_manifest_errors_are_clear(run, tmp_path):
 def test_a_folder_outside_git_has_no_revision(tmp_path):
     (tmp_path / "__init__.py").write_text("")
     assert git_state(tmp_path) is None
+
+
+def test_what_the_first_start_recorded_is_never_written_over(run):
+    first = start_manifest(run, RunFacts(command=["train", "kl=0.5"], recipe="mint_tiny"))
+    resume_manifest(run, ["train", "resume=R"], from_step=12, config_diff={"a.b": (1, 2)})
+    manifest = read_manifest(run)
+    assert {k: v for k, v in manifest.items() if k != "attempts"} == {
+        k: v for k, v in first.items() if k != "attempts"
+    }
+    one, two = manifest["attempts"]
+    assert (one["command"], one["from_step"], one["ended"]) == ("train kl=0.5", 0, None)
+    assert one["error"] == "ended without a word: killed, or the machine was lost"
+    assert (two["command"], two["from_step"]) == ("train resume=R", 12)
+    assert (two["config_diff"], two["error"]) == ({"a.b": [1, 2]}, None)
+    finish_manifest(run, DataError("bad row"))
+    resume_manifest(run, ["train"], from_step=20, config_diff={})
+    assert read_manifest(run)["status"] == "running"
+    finish_manifest(run)
+    manifest = read_manifest(run)
+    ends = [(attempt["from_step"], attempt["error"]) for attempt in manifest["attempts"][1:]]
+    assert ends == [(12, "DataError: bad row"), (20, None)]
+    assert all(attempt["ended"] for attempt in manifest["attempts"][1:])
+    assert (manifest["started"], manifest["status"]) == (first["started"], "finished")
+
+
+def test_a_manifest_without_attempts_counts_as_one(run):
+    start_manifest(run, RunFacts(command=["x"]))
+    finish_manifest(run)
+    old = {k: v for k, v in read_manifest(run).items() if k != "attempts"}
+    write_json(run.manifest_path, old)
+    resume_manifest(run, ["y"], from_step=3, config_diff={})
+    one, two = read_manifest(run)["attempts"]
+    assert (one["command"], one["started"], one["ended"], one["error"]) == (
+        "x",
+        old["started"],
+        old["finished"],
+        None,
+    )
+    assert two["from_step"] == 3

@@ -208,19 +208,7 @@ def test_existing_run_directory_is_refused(
     status, text = run(capsys, "+recipe=mint_tiny", f"mint.run.dir={tmp_path}", "--dry-run")
     assert status == 2
     assert "already exists" in text
-    assert "mint.run.resume=true" in text
-
-
-def test_resume_without_checkpoint_is_refused(tmp_path: Path) -> None:
-    config = compose.compose_config(
-        ["+recipe=mint_tiny", f"mint.run.dir={tmp_path}/none", "mint.run.resume=true"]
-    )
-    compose.finalise(config, recipe="mint_tiny", run_dir="unused")
-    from mint.config.schema import mint_config
-    from mint.training import pipeline
-
-    with pytest.raises(ConfigError, match="does not exist"):
-        pipeline.check_run_dir(mint_config(config))
+    assert f"continue it with resume={tmp_path}" in text
 
 
 def test_resume_with_other_graders_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from checkpoint_files import save, saved_step
 from fake_graders import FakeTagger
 
 from mint.config.evaluation import EvaluationConfig
@@ -109,13 +110,6 @@ def run(tmp_path: Path) -> RunDir:
     run = RunDir.create(tmp_path / "run")
     start_manifest(run, RunFacts(command=["python"]))
     return run
-
-
-def save(run: RunDir, *steps: int) -> None:
-    for step in steps:
-        ready = run.checkpoints_path / f"global_step_{step}" / "actor" / "huggingface"
-        ready.mkdir(parents=True)
-        (ready / "model.safetensors").write_text(str(step))
 
 
 def test_prompts_are_whole_conversations_and_a_fixed_set_of_probes(tmp_path: Path) -> None:
@@ -289,7 +283,7 @@ def test_the_chosen_step_is_exported_and_said(
     training.validate(2, replies(0.9), 0, 4)
     training.validate(4, replies(0.1), 0, 4)
     assert pipeline.export(mint_config(), run) == 0
-    assert (run.model_path / "model.safetensors").read_text() == "2"
+    assert saved_step(run.model_path) == 2
     manifest = read_manifest(run)
     assert (manifest["export"]["which"], manifest["export"]["step"]) == ("best", 2)
     assert manifest["stopped"] is None
@@ -307,7 +301,7 @@ def test_without_an_admissible_step_the_last_is_exported_with_a_warning(
         training.validate(step, replies(0.9), 0, 4)
     write_stopped(run, Stopped(4, "collapse", "step 4: the policy is collapsing: x"))
     assert pipeline.export(config, run) == pipeline.COLLAPSED
-    assert (run.model_path / "model.safetensors").read_text() == "4"
+    assert saved_step(run.model_path) == 4
     said = capsys.readouterr().out
     assert "WARNING: none of 2 validated steps keeps the limits (broken: top_opening)" in said
     assert "training ended early: step 4: the policy is collapsing: x" in said
@@ -318,7 +312,9 @@ def test_without_an_admissible_step_the_last_is_exported_with_a_warning(
 
 
 def test_exporting_a_step_that_is_not_there_says_so(run: RunDir) -> None:
-    with pytest.raises(TrainingError, match=r"holds no checkpoint; see trainer\.save_freq"):
+    with pytest.raises(
+        TrainingError, match=r"holds no complete checkpoint; see trainer\.save_freq"
+    ):
         export_model(run)
     save(run, 2)
     with pytest.raises(TrainingError, match="holds no checkpoint of step 4"):

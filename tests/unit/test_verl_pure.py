@@ -6,8 +6,6 @@ import math
 
 import pytest
 
-from mint.rundir.directory import RunDir
-from mint.verl.checkpoint import newest_checkpoint
 from mint.verl.group_reward import step_rewards
 from mint.verl.samples import sample_rows
 from mint.verl.step_metrics import _VERL_KEYS, LOGGED_TWICE, translate
@@ -177,15 +175,3 @@ def test_translation_renames_and_leaves_out_the_unmeasured() -> None:
 def test_a_number_has_one_name_on_tensorboard() -> None:
     assert set(_VERL_KEYS.values()) < set(LOGGED_TWICE)
     assert not any(name in LOGGED_TWICE for name in translate(dict.fromkeys(LOGGED_TWICE, 1.0)))
-
-
-def test_newest_checkpoint_is_the_highest_number(tmp_path: object) -> None:
-    from pathlib import Path
-
-    run = RunDir.create(Path(str(tmp_path)) / "run")
-    assert newest_checkpoint(run) is None
-    for step in (2, 10, 9):
-        (run.checkpoints_path / f"global_step_{step}").mkdir(parents=True)
-    newest = newest_checkpoint(run)
-    assert newest is not None
-    assert newest.name == "global_step_10"
