@@ -34,7 +34,7 @@ OPEN_NODES = (
     "actor_rollout_ref.ref.fsdp_config.mixed_precision",
     "data.apply_chat_template_kwargs",
     "mint.validation.choose",
-    "ray_kwargs.ray_init.runtime_env.env_vars",
+    "ray_kwargs.ray_init",
 )
 
 # Keys verl 0.9.1 accepts and ignores, with what to use instead (verl issues 6710, 7331 and source).
@@ -49,8 +49,12 @@ DEAD_KEYS = {
     "algorithm.filter_groups.max_num_gen_batches": "algorithm.filter_groups."
     "max_inflight_gen_batches",
     "trainer.v1.sampler.sampler_kwargs.poll_interval": "mint.run.poll_interval_s",
-    "trainer.v1.trainer_mode": "nothing: group rewards need verl's sync mode",
-    "trainer.use_v1": "nothing: mint needs the V1 trainer",
+}
+
+# Keys that verl reads and mint needs as they are, with the reason.
+FIXED_KEYS = {
+    "trainer.v1.trainer_mode": "group rewards need verl's synchronous mode",
+    "trainer.use_v1": "mint's trainer is a V1 trainer",
 }
 
 
@@ -114,7 +118,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 
 def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Refuse keys that nothing reads and keys that verl accepts but ignores.
+    """Refuse keys that nothing reads, keys that verl accepts but ignores, and changes of fixed ones.
 
     `known` holds every key with its value before a recipe or override changes it.
     """
@@ -132,6 +136,10 @@ def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence
                 raise ConfigError(
                     f"{key} has no effect in verl 0.9.1; use {instead} ({_source(key, overrides)})"
                 )
+        if key in FIXED_KEYS and value != known.get(key):
+            raise ConfigError(
+                f"{key} must stay {known.get(key)}: {FIXED_KEYS[key]} ({_source(key, overrides)})"
+            )
 
 
 def _compose(overrides: Sequence[str]) -> DictConfig:

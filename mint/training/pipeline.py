@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +25,13 @@ from mint.rundir.manifest import (
 from mint.shell.console import say
 from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
+from mint.shell.signals import Signalled, on_signal
 from mint.training import material, preflight
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
 from mint.training.supervise import Limits, supervise
 from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
+from mint.verl import requests
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint
 from mint.verl.environment import training_environment
 from rewards.build import Graders, build_second_judge, ready_graders
@@ -36,6 +39,8 @@ from rewards.errors import ConfigError
 
 COLLAPSED = 3
 """Exit status of a run that the collapse alarm has ended."""
+SAVED = 75
+"""Exit status of a run that has saved and ended as asked: EX_TEMPFAIL, start it again."""
 _SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
 
 
@@ -72,8 +77,8 @@ def dry_run(config: DictConfig) -> None:
 
 
 def run(config: DictConfig, overrides: Sequence[str]) -> int:
-    """Train, evaluate and report. Returns 0, or COLLAPSED when the collapse alarm has ended the
-    training; raises a MintError when the run fails."""
+    """Train, evaluate and report. Returns 0, COLLAPSED when the collapse alarm has ended the
+    training, SAVED when it was asked to save and end; raises a MintError when the run fails."""
     started = time.monotonic()
     ready = plan(config)
     if ready.missing:
@@ -87,14 +92,23 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
     _fill_verl_keys(config, mint)
     run_dir = _open(config, mint, graders, overrides)
     say(f"run directory {mint.run.dir}")
+    requests.withdraw(run_dir)
     try:
-        if mint.validation.every_steps is not None:
-            prepare_validation(config, mint, run_dir, graders)
-        status = _stages(config, mint, run_dir)
+        with on_signal(signal.SIGUSR1, lambda: requests.ask(run_dir)):
+            if mint.validation.every_steps is not None:
+                prepare_validation(config, mint, run_dir, graders)
+            status = _stages(config, mint, run_dir)
     except BaseException as error:
-        finish_manifest(run_dir, error)
+        finish_manifest(run_dir, str(error) if isinstance(error, Signalled) else error)
         raise
     finish_manifest(run_dir)
+    if status == SAVED:
+        amend_manifest(run_dir, {"status": "saved"})
+        say(
+            f"saved after step {requests.saved_step(run_dir)} and ended, as asked; go on with "
+            f"mint.run.resume=true mint.run.dir={mint.run.dir}"
+        )
+        return status
     write_report(run_dir)
     say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
     return status
@@ -131,6 +145,8 @@ def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> int:
         say("evaluating the policy before training")
         material.in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
     train(config, mint, run_dir)
+    if requests.saved_step(run_dir) is not None:
+        return SAVED
     status = export(mint, run_dir)
     if mint.run.evaluate:
         say("evaluating the trained policy")
@@ -189,7 +205,7 @@ def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
     total = int(config.trainer.total_training_steps or 0)
     resumed = newest_checkpoint(run_dir)
     at = f" from {resumed.name}" if resumed is not None else ""
-    say(f"training{at} (the first step takes a minute or two to start; log: {run_dir.log_path})")
+    say(f"training{at} (log: {run_dir.log_path}); the start, phase by phase:")
     began = time.monotonic()
     alarms: frozenset[str] = frozenset()
 
