@@ -8,8 +8,8 @@ key=value           any key of the configuration (docs/configuration.md), Hydra 
 --info defaults     show what the configuration is composed of
 --hydra-help        more Hydra options
 
-Ctrl-C, SIGTERM and SIGHUP end a run with everything it has started; so does a kill -9. SIGUSR1 saves
-after the present step and ends with status 75; mint.run.resume=true goes on from there.
+Ctrl-C, SIGTERM and SIGHUP end a run with everything it has started; so does a kill -9. SIGUSR1
+saves after the present step and ends with status 75; mint.run.resume=true goes on from there.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 
 def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Refuse keys that nothing reads, keys that verl accepts but ignores, and changes of fixed ones.
+    """Refuse keys that nothing reads, that verl accepts but ignores, and changes of fixed ones.
 
     `known` holds every key with its value before a recipe or override changes it.
     """

@@ -11,7 +11,7 @@
     RUN/model/                the trained policy in Hugging Face form
     RUN/checkpoints/, tensorboard/, report.html, logs/verl.log, logs/error.json: how it failed
     RUN/logs/start.jsonl      when each phase of the start was over
-    RUN/save_and_end          asks the trainer to save after its step and end; then: which step it was
+    RUN/save_and_end          asks the trainer to save after its step and end; then: which step
     RUN/regraded.jsonl        what `mint.regrade` made of quarantine.jsonl
 
 Line files are opened, appended to and closed for every row, so several processes may hold the same

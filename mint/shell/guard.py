@@ -88,7 +88,7 @@ def _start(command: Sequence[str]) -> int:
         try:
             die_with_parent(guard)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            os.execvp(command[0], command)
+            os.execvp(command[0], list(command))
         except OSError as error:
             print(f"error: {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
@@ -38,7 +38,7 @@ def signals_raise() -> Iterator[None]:
             last = time.monotonic()
             raise Signalled(number)
 
-    wanted = dict.fromkeys(_ENDING, end)
+    wanted: dict[int, Callable[[int, FrameType | None], None]] = dict.fromkeys(_ENDING, end)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
         del wanted[signal.SIGHUP]
     with _handlers(wanted):
@@ -53,7 +53,7 @@ def on_signal(number: int, work: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def _handlers(handlers: dict[int, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
+def _handlers(handlers: Mapping[int, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
     """Install handlers; the former ones come back at the end."""
     if threading.current_thread() is not threading.main_thread():
         yield

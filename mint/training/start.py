@@ -1,4 +1,4 @@
-"""The start of a training run as its supervisor sees it: each phase with its time, and its limit."""
+"""The start of a training run as its supervisor sees it: the phases, their times and limits."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def fill_ray_arguments(
             for name, value in environment.items()
             if name.startswith(_FORWARDED) and not name.endswith(_SECRET)
         }
-    given = OmegaConf.to_container(arguments.runtime_env)
+    given = dict(OmegaConf.to_container(arguments.runtime_env) or {})  # type: ignore[arg-type]
     given["env_vars"] = {**shared, **switches, **(given.get("env_vars") or {})}
     with open_dict(config):
         arguments.address = arguments.address or LOCAL
