@@ -200,7 +200,13 @@ def _key(override: Override) -> str:
 
 
 def finalise(config: DictConfig, *, recipe: str, run_dir: str) -> None:
-    """Fill in what depends on the invocation: run name and directory."""
+    """Fill in what depends on the invocation: run name and directory. Raises ConfigError."""
+    address = str(config.ray_kwargs.ray_init.address)
+    if "://" in address:
+        raise ConfigError(
+            f"ray_kwargs.ray_init.address={address} is a client's address, but a run writes files "
+            "on a machine of the cluster: start it there (`ray job submit`) with address=auto"
+        )
     with open_dict(config):
         config.mint.run.name = config.mint.run.name or recipe
         config.mint.run.dir = str(Path(config.mint.run.dir or run_dir).resolve())
