@@ -99,7 +99,10 @@ def run(config: DictConfig, overrides: Sequence[str]) -> int:
                 prepare_validation(config, mint, run_dir, graders)
             status = _stages(config, mint, run_dir)
     except BaseException as error:
-        finish_manifest(run_dir, str(error) if isinstance(error, Signalled) else error)
+        try:
+            finish_manifest(run_dir, str(error) if isinstance(error, Signalled) else error)
+        except OSError as full:  # the error is worth more than its record
+            say(f"WARNING: {run_dir.manifest_path} still says running: {full.strerror}")
         raise
     finish_manifest(run_dir)
     if status == SAVED:

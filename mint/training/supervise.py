@@ -7,6 +7,9 @@ a step, and ends it, with everything it started, when it stops making progress.
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +23,8 @@ from mint.shell.session import Session
 from mint.shell.tail import JsonLinesTail
 from mint.training.start import Start
 from rewards.errors import ConfigError, GraderError, MintError
+
+_FULL_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +110,7 @@ def _report(watch: _Watch) -> None:
 def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
     log = f"(log: {run.log_path})"
     first = first_error(session.output())
-    if run.error_path.exists():
+    if run.error_path.exists() and run.error_path.stat().st_size:
         report = read_json(run.error_path)
         message = f"{report['message']} {log}"
         if report["kind"] == "GraderError":
@@ -115,8 +120,14 @@ def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
         if first and first not in message:
             message = f"{report['message']}; first error in the log: {first} {log}"
         return TrainingError(message)
-    cause = first or "no error in the log"
+    cause = first or _full_disk(run) or "no error in the log"
     if stuck:
         return TrainingError(f"training stopped because {stuck}; first error: {cause} {log}")
     status = session.exit_status()
     return TrainingError(f"the training process ended with status {status}: {cause} {log}")
+
+
+def _full_disk(run: RunDir) -> str:
+    """A full disk also swallows the log that would say so."""
+    free = shutil.disk_usage(run.path).free
+    return f"{os.strerror(errno.ENOSPC)}: {run.path}" if free < _FULL_BYTES else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -27,8 +28,9 @@ def main(run_path: str) -> int:
     try:
         _train(run.read_config(), run)
     except BaseException as error:
-        write_json(run.error_path, describe(error))
         traceback.print_exc()
+        with suppress(OSError):  # a full disk
+            write_json(run.error_path, describe(error))
         return 1
     return 0
 

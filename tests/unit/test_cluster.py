@@ -85,7 +85,7 @@ def test_arguments_of_ray_init_are_open(override: str) -> None:
 
 
 def test_a_client_address_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"address=ray://head:10001 .* ray job submit"):
+    with pytest.raises(ConfigError, match=r"address=ray://head:10001 .*ray job submit"):
         composed("ray_kwargs.ray_init.address=ray://head:10001")
 
 
