@@ -1,4 +1,4 @@
-"""Others on the machine: a foreign Ray cluster, a cluster that is taken, a run of the same second."""
+"""Others on the machine: a foreign Ray, a cluster that is taken, a run of the same second."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,7 @@ def test_one_of_two_reward_workers_is_killed(workplace: Path, tmp_path: Path) ->
         assert live.end() == 1
     assert "of the replies could not be graded" in reason(live.run)
     assert "missing" in reason(live.run)
-    assert "nothing is lost" and checkpoints(live.run)
+    assert checkpoints(live.run)
 
 
 def test_the_rollout_server_is_killed(workplace: Path, tmp_path: Path) -> None:
@@ -68,12 +67,11 @@ def test_gradients_that_are_no_numbers(workplace: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def judge_port() -> Iterator[int]:
+def judge_port() -> int:
     """A port that nobody uses."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    yield port
+        return int(free.getsockname()[1])
 
 
 def judge_server(port: int) -> subprocess.Popen[bytes]:

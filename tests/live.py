@@ -52,7 +52,7 @@ class Live:
         self._rows = len(read_json_lines(self.run.metrics_path))
         self._phases_before = self.run.start_path.exists() and self.run.start_path.stat().st_mtime
         here = Path(__file__).resolve().parent
-        paths = [str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [str(here), str(here / "soak"), *filter(None, [os.environ.get("PYTHONPATH")])]
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
                 [
