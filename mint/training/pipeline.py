@@ -28,6 +28,7 @@ from mint.shell.processes import python_module
 from mint.shell.signals import Signalled, on_signal
 from mint.training import material, preflight
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
+from mint.training.ray_arguments import check_ray_arguments, ignored_address
 from mint.training.supervise import Limits, supervise
 from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
@@ -57,8 +58,12 @@ def plan(config: DictConfig) -> Plan:
     """Everything that can be checked before anything is built or started. Raises ConfigError."""
     mint = mint_config(config)
     check_run_dir(mint)
+    check_ray_arguments(config)
     missing = material.missing(config, mint)
-    return Plan(mint, missing, preflight.check(config, mint, missing))
+    report = preflight.check(config, mint, missing)
+    if note := ignored_address(config):
+        report.notes.append(note)
+    return Plan(mint, missing, report)
 
 
 def dry_run(config: DictConfig) -> None:

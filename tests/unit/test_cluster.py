@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mint.config import compose, recipes
+from mint.training.ray_arguments import check_ray_arguments, ignored_address
 from mint.verl.cluster import fill_ray_arguments
 from mint.verl.environment import training_environment
 from rewards.errors import ConfigError
@@ -82,6 +83,22 @@ def test_workers_on_other_machines_get_the_environment_without_secrets() -> None
 )
 def test_arguments_of_ray_init_are_open(override: str) -> None:
     composed(override)
+
+
+def test_what_ray_would_refuse_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"ray_init.namspace'; did you mean 'namespace'"):
+        check_ray_arguments(composed("+ray_kwargs.ray_init.namspace=x"))
+    with pytest.raises(ConfigError, match=r"has 60 characters; .* 43 at most"):
+        check_ray_arguments(composed(f"ray_kwargs.ray_init._temp_dir=/{'x' * 59}"))
+    check_ray_arguments(composed("+ray_kwargs.ray_init._node_ip_address=127.0.0.1"))
+
+
+def test_an_address_that_is_not_used_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert ignored_address(composed()) == ""
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert "address=auto would use that cluster" in ignored_address(composed())
+    assert ignored_address(composed("ray_kwargs.ray_init.address=auto")) == ""
 
 
 def test_a_client_address_is_refused() -> None:
