@@ -45,7 +45,9 @@ def run_guarded(command: Sequence[str]) -> int:
     finally:
         if guard.poll() is None:
             guard.terminate()
-            guard.wait(END_S)
+            with suppress(subprocess.TimeoutExpired):
+                guard.wait(END_S)
+            guard.kill()
 
 
 def die_with_parent(parent: int) -> None:

@@ -27,6 +27,7 @@ from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
 from mint.shell.signals import Signalled, on_signal
 from mint.training import material, preflight
+from mint.training.graphs import fill_graph_sizes
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
 from mint.training.ray_arguments import check_ray_arguments, ignored_address
 from mint.training.supervise import Limits, supervise
@@ -258,6 +259,7 @@ def check_run_dir(mint: MintConfig) -> None:
 def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     """verl keys that follow from mint's."""
     with open_dict(config):
+        fill_graph_sizes(config)
         config.trainer.resume_mode = "auto" if mint.run.resume else "disable"
         config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
         for key in ("train_files", "val_files"):

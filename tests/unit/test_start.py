@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import read_manifest
 from mint.shell.files import append_json_lines, write_json
 from mint.shell.processes import TrainingError
 from mint.shell.tail import JsonLinesTail
+from mint.training.graphs import fill_graph_sizes
 from mint.training.start import Start
 from mint.training.supervise import Limits, supervise
 from mint.verl import requests
@@ -215,3 +217,50 @@ def test_polling_reads_nothing_that_is_known(
 
     monkeypatch.setattr(Path, "open", fail)
     assert tail.rows() == []
+
+
+def gpu_config(**changes: Any) -> Any:
+    rollout = {"enforce_eager": False, "cudagraph_capture_sizes": None, "max_num_seqs": 512}
+    rollout |= {"tensor_model_parallel_size": 1, "n": 8, **changes.pop("rollout", {})}
+    trainer = {"device": "cuda", "n_gpus_per_node": 1, "nnodes": 1, **changes}
+    return OmegaConf.create(
+        {
+            "data": {"train_batch_size": 24},
+            "trainer": trainer,
+            "actor_rollout_ref": {"rollout": rollout},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "most", "count"),
+    [
+        ({}, 192, 19),
+        ({"n_gpus_per_node": 8}, 30, 7),
+        ({"n_gpus_per_node": 8, "rollout": {"tensor_model_parallel_size": 2}}, 60, 11),
+        ({"rollout": {"max_num_seqs": 64}}, 64, 11),
+    ],
+)
+def test_graphs_are_recorded_for_what_a_step_needs(
+    changes: dict[str, Any], most: int, count: int
+) -> None:
+    config = gpu_config(**changes)
+    fill_graph_sizes(config)
+    sizes = list(config.actor_rollout_ref.rollout.cudagraph_capture_sizes)
+    assert sizes == sorted(set(sizes))
+    assert (sizes[0], sizes[-1], len(sizes)) == (1, most, count)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"device": "cpu"},
+        {"rollout": {"enforce_eager": True}},
+        {"rollout": {"cudagraph_capture_sizes": [1, 8]}},
+    ],
+)
+def test_graphs_that_were_chosen_or_are_off_stay(changes: dict[str, Any]) -> None:
+    config = gpu_config(**changes)
+    before = config.copy()
+    fill_graph_sizes(config)
+    assert config == before
