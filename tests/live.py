@@ -17,7 +17,7 @@ from training_queue import leftovers
 
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import read_manifest
-from mint.shell.files import read_json_lines
+from mint.shell.files import read_json_lines, utc_now
 
 START_S = 900
 """How long a start may take on a busy machine."""
@@ -49,7 +49,7 @@ class Live:
         """`folder` has the tiny policy and its data, `path` is the run directory."""
         self.run = RunDir(path)
         self.said = folder / f"{path.name}.{time.time_ns()}.out"
-        self._rows = len(read_json_lines(self.run.metrics_path))
+        self._since = utc_now()
         self._phases_before = self.run.start_path.exists() and self.run.start_path.stat().st_mtime
         here = Path(__file__).resolve().parent
         paths = [str(here), str(here / "soak"), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -126,7 +126,8 @@ class Live:
         return status
 
     def _new_rows(self) -> int:
-        return len(read_json_lines(self.run.metrics_path)) - self._rows
+        rows = read_json_lines(self.run.metrics_path)
+        return sum(row["time"] >= self._since for row in rows)
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         def ended_or_met() -> bool:

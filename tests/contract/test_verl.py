@@ -248,6 +248,13 @@ def test_a_request_to_end_is_seen_by_the_loop() -> None:
     from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
     fit = inspect.getsource(PPOTrainerSync.fit)
+    parts = (
+        "self.step(metrics, ",
+        "self._save_checkpoint()",
+        "self.on_step_end()",
+        "_compute_metrics",
+    )
+    assert [fit.find(part) for part in parts] == sorted(fit.find(part) for part in parts)
     assert "self.global_steps <= self.total_training_steps" in fit
     assert "self.on_step_end()" in fit
 

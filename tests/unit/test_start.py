@@ -3,6 +3,7 @@ request to save and end."""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -20,9 +21,10 @@ from mint.shell.tail import JsonLinesTail
 from mint.training.graphs import fill_graph_sizes
 from mint.training.start import Start
 from mint.training.supervise import Limits, supervise
-from mint.verl import requests
+from mint.verl import requests, step_record
 from mint.verl.phases import PHASES, VERL_LOGGER, NotedStart, note
 from mint.verl.requests import SavesOnRequest
+from mint.verl.step_record import KeepsStepMetrics, restore_row
 
 
 @pytest.fixture
@@ -169,6 +171,46 @@ def test_a_request_in_the_last_step_changes_nothing(run: RunDir) -> None:
     requests.ask(run)
     assert trainer.fit() == [4]
     assert requests.saved_step(run) is None
+
+
+class Keeping(KeepsStepMetrics, Verl):
+    """A trainer whose step measures something."""
+
+    def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> Any:
+        return super().step(metrics, timing_raw)
+
+    def _save_checkpoint(self) -> None:
+        super()._save_checkpoint()
+        folder = self._run.checkpoints_path / f"global_step_{self.global_steps}"
+        (folder / "data.pt").touch()
+
+
+def test_a_step_killed_after_its_checkpoint_keeps_its_row(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(self: Verl, metrics: dict[str, Any], timing_raw: dict[str, float]) -> None:
+        metrics["reward/raw/mean"] = 0.5
+        metrics["actor/grad_norm"] = 2.0
+
+    monkeypatch.setattr(Verl, "step", measured, raising=False)
+    run.append_metrics(1, {"reward/raw/mean": 0.25})
+    trainer = Keeping(run)
+    trainer.global_steps = 2
+    metrics: dict[str, Any] = {}
+    trainer.step(metrics, {})
+    trainer._save_checkpoint()
+    checkpoint = run.checkpoints_path / "global_step_2"
+    monkeypatch.setattr(step_record, "newest_checkpoint", lambda _: checkpoint)
+    restore_row(run)  # killed here, and started again
+    restore_row(run)
+    rows = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2]
+    assert (rows[1]["reward/raw/mean"], rows[1]["policy/grad_norm"]) == (0.5, 2.0)
+
+
+def test_a_run_without_checkpoint_has_no_row_to_restore(run: RunDir) -> None:
+    restore_row(run)
+    assert not run.metrics_path.exists()
 
 
 def test_an_old_request_is_withdrawn(run: RunDir) -> None:
