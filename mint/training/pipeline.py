@@ -36,6 +36,7 @@ from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_v
 from mint.verl import requests
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint
 from mint.verl.environment import training_environment
+from mint.verl.step_record import restore_row
 from rewards.build import Graders, build_second_judge, ready_graders
 from rewards.errors import ConfigError
 
@@ -153,6 +154,7 @@ def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> int:
     if mint.run.evaluate and not run_dir.before_path.exists():
         say("evaluating the policy before training")
         material.in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
+    restore_row(run_dir)
     train(config, mint, run_dir)
     if requests.saved_step(run_dir) is not None:
         return SAVED

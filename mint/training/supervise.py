@@ -22,7 +22,6 @@ from mint.shell.processes import TrainingError, first_error
 from mint.shell.session import Session
 from mint.shell.tail import JsonLinesTail
 from mint.training.start import Start
-from mint.verl.step_record import restore_row
 from rewards.errors import ConfigError, GraderError, MintError
 
 _FULL_BYTES = 1_000_000
@@ -66,7 +65,6 @@ def supervise(
     started is left.
     """
     run.error_path.unlink(missing_ok=True)
-    restore_row(run)
     start, metrics = Start(run), JsonLinesTail(run.metrics_path)
     session = Session(guard.guarded(command), run.log_path, environment)
     try:
