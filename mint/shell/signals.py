@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -36,6 +37,8 @@ def signals_raise() -> Iterator[None]:
         nonlocal last
         if time.monotonic() - last >= _QUIET_S:
             last = time.monotonic()
+            with suppress(OSError):  # the terminal may be gone
+                os.write(2, f"{signal.Signals(number).name}: ending what was started\n".encode())
             raise Signalled(number)
 
     wanted: dict[int, Callable[[int, FrameType | None], None]] = dict.fromkeys(_ENDING, end)

@@ -93,7 +93,11 @@ class RunnerHere:
         """Start the runner. Raises ConfigError when the cluster has one."""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor = ray.remote(MintTaskRunner).options(
-            name=_NAME, namespace=_NAMESPACE, scheduling_strategy=here, **self._options
+            # No CPU is booked: the driver's machine may be a head that has none to give.
+            **{"num_cpus": 0, **self._options},
+            name=_NAME,
+            namespace=_NAMESPACE,
+            scheduling_strategy=here,
         )
         try:
             return actor.remote()

@@ -26,7 +26,7 @@ def test_the_runner_stays_on_the_drivers_machine_and_is_alone(
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # nobody's; a local start must not look
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     try:
-        first = runner.RunnerHere().options(num_cpus=0).remote()
+        first = runner.RunnerHere().options(runtime_env={}).remote()
         here = ray.get_runtime_context().get_node_id()
         assert ray.get(first.where.remote(), timeout=60) == here
         with pytest.raises(ConfigError, match="another run of verl or mint"):

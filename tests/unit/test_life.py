@@ -46,7 +46,8 @@ def test_a_signal_ends_the_family_and_says_so(tmp_path: Path, name: str) -> None
     assert fake_run.alive(run.path) == {}
     assert (run.path / "reason").read_text() == f"ended by {name}"
     assert supervisor.stderr is not None
-    assert supervisor.stderr.read().splitlines()[-1] == f"ended by {name}"
+    said = supervisor.stderr.read().splitlines()
+    assert said == [f"{name}: ending what was started", f"ended by {name}"]
 
 
 def test_a_background_job_of_a_shell_listens_to_int(tmp_path: Path) -> None:
