@@ -11,7 +11,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test quick train data reproduce check size format bench fit docker docker-gpu clean
+.PHONY: help install demo test quick soak train data reproduce check size format bench fit docker docker-gpu clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ test: install  ## the whole test suite, real training runs included
 
 quick: install  ## unit tests only (about four minutes)
 	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+soak: install  ## break real training runs in every way (1 to 2 h); ARGS="-k signals" for a part
+	$(BIN)/python -m pytest tests/soak -s $(ARGS)
 
 train: install  ## train RECIPE (default mint_tiny); ARGS="mint.reward.kl=0.5 ..."
 	$(BIN)/python -m mint.train +recipe=$(RECIPE) $(ARGS)

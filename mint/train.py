@@ -9,25 +9,36 @@ key=value           any key of the configuration (docs/configuration.md), Hydra 
 --cfg job [-p mint] print the composed configuration (or a part of it)
 --info defaults     show what the configuration is composed of
 --hydra-help        more Hydra options
+
+Ctrl-C, SIGTERM and SIGHUP end a run with everything it has started; so does a kill -9. SIGUSR1
+saves after the present step and ends with status 75; mint.run.resume=true goes on from there.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 
 from mint.config import invocation, recipes
 from mint.rundir.resume import resumed_run
-from mint.shell import cli
+from mint.shell import cli, signals
 from mint.shell.usage import program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 done, 1 training failed, 2 bad input, 3 the
-    collapse alarm has ended the training, with a model exported)."""
+    collapse alarm has ended the training, with a model exported, 75 saved and ended as asked by
+    SIGUSR1, 128 + n ended by signal n)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    return cli.guarded(lambda: _main(arguments))
+
+    def work() -> int:
+        # Before there is a run directory there is nothing to save.
+        with signals.signals_raise(), signals.on_signal(signal.SIGUSR1, lambda: None):
+            return _main(arguments)
+
+    return cli.guarded(work)
 
 
 def _main(arguments: list[str]) -> int:
@@ -56,13 +67,16 @@ def _main(arguments: list[str]) -> int:
             return 0
         return pipeline.run(going_on.config, going_on.overrides, going_on.changes)
     status = 0
-    for number, (overrides, config) in enumerate(asked.jobs, start=1):
+    for number, job in enumerate(asked.jobs, start=1):
         if asked.dry_run:
-            pipeline.dry_run(config)
+            pipeline.dry_run(job.config)
             continue
         if len(asked.jobs) > 1:
-            print(f"[{number}/{len(asked.jobs)}] {' '.join(overrides)}")
-        status = max(status, pipeline.run(config, overrides=overrides))
+            print(f"[{number}/{len(asked.jobs)}] {' '.join(job.overrides)}")
+        with invocation.claimed(job):
+            status = max(status, pipeline.run(job.config, overrides=job.overrides))
+        if status == pipeline.SAVED:
+            break
     return status
 
 

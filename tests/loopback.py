@@ -54,7 +54,7 @@ class _Quiet(ThreadingHTTPServer):
 class Loopback:
     """The server; `url` is its address, `seen` what it was asked, `peak` the most at one time."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, port: int = 0) -> None:
         self.handler = handler
         self.seen: list[Seen] = []
         self.peak = 0
@@ -62,7 +62,7 @@ class Loopback:
         self.closed = 0
         self._now = 0
         self._lock = threading.Lock()
-        self._http = _Quiet(("127.0.0.1", 0), self._handler_class())
+        self._http = _Quiet(("127.0.0.1", port), self._handler_class())
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()

@@ -35,7 +35,7 @@ OPEN_NODES = (
     "actor_rollout_ref.ref.fsdp_config.mixed_precision",
     "data.apply_chat_template_kwargs",
     "mint.validation.choose",
-    "ray_kwargs.ray_init.runtime_env.env_vars",
+    "ray_kwargs.ray_init",
 )
 
 # Keys verl 0.9.1 accepts and ignores, with what to use instead (verl issues 6710, 7331 and source).
@@ -50,8 +50,12 @@ DEAD_KEYS = {
     "algorithm.filter_groups.max_num_gen_batches": "algorithm.filter_groups."
     "max_inflight_gen_batches",
     "trainer.v1.sampler.sampler_kwargs.poll_interval": "mint.run.poll_interval_s",
-    "trainer.v1.trainer_mode": "nothing: group rewards need verl's sync mode",
-    "trainer.use_v1": "nothing: mint needs the V1 trainer",
+}
+
+# Keys that verl reads and mint needs as they are, with the reason.
+FIXED_KEYS = {
+    "trainer.v1.trainer_mode": "group rewards need verl's synchronous mode",
+    "trainer.use_v1": "mint's trainer is a V1 trainer",
 }
 
 
@@ -115,7 +119,7 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 
 def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Refuse keys that nothing reads and keys that verl accepts but ignores.
+    """Refuse keys that nothing reads, that verl accepts but ignores, and changes of fixed ones.
 
     `known` holds every key with its value before a recipe or override changes it.
     """
@@ -137,6 +141,10 @@ def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence
                 raise ConfigError(
                     f"{key} has no effect in verl 0.9.1; use {instead} ({_source(key, overrides)})"
                 )
+        if key in FIXED_KEYS and value != known.get(key):
+            raise ConfigError(
+                f"{key} must stay {known.get(key)}: {FIXED_KEYS[key]} ({_source(key, overrides)})"
+            )
 
 
 def unknown_keys(given: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -234,7 +242,13 @@ def _key(override: Override) -> str:
 
 
 def finalise(config: DictConfig, *, recipe: str, run_dir: str) -> None:
-    """Fill in what depends on the invocation: run name and directory."""
+    """Fill in what depends on the invocation: run name and directory. Raises ConfigError."""
+    address = str(config.ray_kwargs.ray_init.address)
+    if "://" in address:
+        raise ConfigError(
+            f"ray_kwargs.ray_init.address={address} is a client's address, but a run writes files "
+            "on a machine of the cluster: start it there (`ray job submit`) with address=auto"
+        )
     with open_dict(config):
         config.mint.run.name = config.mint.run.name or recipe
         config.mint.run.dir = str(Path(config.mint.run.dir or run_dir).resolve())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import hydra
@@ -19,10 +22,18 @@ from rewards.errors import ConfigError
 
 DRY_RUN = "--dry-run"
 _MULTIRUN = ("-m", "--multirun")
-_PRINTING = ("-c", "--cfg", "-i", "--info", "--version")
+_PRINTING = ("-c", "-i", "--version")
 """Hydra answers these itself and leaves."""
-_WITH_VALUE = ("-c", "--cfg", "-i", "--info", "-p", "--package")
-_WITHOUT_VALUE = (*_MULTIRUN, DRY_RUN, "--resolve", "-r", "--hydra-help", "--version")
+_WITH_VALUE = {
+    "-c": ("job", "hydra", "all"),
+    "-p": (),
+    "-i": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+"""Option -> what may follow it; anything when that is empty."""
+_LONG = {"--cfg": "-c", "--package": "-p", "--info": "-i"}
+_WITHOUT_VALUE = (*_MULTIRUN, DRY_RUN, "--resolve", "--hydra-help", "--version")
+_NEEDS_CFG = {"-p": "--package", "--resolve": "--resolve"}
+"""Options that only say how --cfg prints."""
 
 
 class Job(NamedTuple):
@@ -30,6 +41,8 @@ class Job(NamedTuple):
 
     overrides: list[str]
     config: DictConfig
+    named: bool = False
+    """Whether the run directory was given."""
 
 
 class Invocation(NamedTuple):
@@ -45,16 +58,18 @@ class Invocation(NamedTuple):
 
 def read(arguments: Sequence[str]) -> Invocation:
     """The jobs of a command line, composed and checked. Raises ConfigError."""
-    overrides = _overrides_of(arguments)
+    options, overrides = _split(arguments)
     found = recipes.find_recipes()
-    resume = asked_resume(overrides, [a for a in arguments if a in (*_MULTIRUN, *_PRINTING)])
+    resume = asked_resume(
+        overrides, [a for a in arguments if _short(a) in (*_MULTIRUN, *_PRINTING)]
+    )
     if resume is not None:
         recipes.register(found)
         return Invocation([], DRY_RUN in arguments, printing=False, resume=resume)
     recipe = recipes.check_name(_recipe_name(overrides), found).name
     recipes.register(found)
     jobs = list(compose.expand_sweep(overrides))
-    multirun = bool(set(_MULTIRUN) & set(arguments))
+    multirun = bool(set(_MULTIRUN) & set(options))
     if len(jobs) > 1 and not multirun:
         raise ConfigError("a sweep (comma-separated values) needs -m: mint.train -m ...")
     configs = compose.compose_configs(jobs)
@@ -63,14 +78,39 @@ def read(arguments: Sequence[str]) -> Invocation:
             "mint.run.resume belongs on the command line: resume=RUN, the run's folder"
         )
     folder = f"outputs/{recipe}/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
-    for number, config in enumerate(configs):
+    made = []
+    for number, (job, config) in enumerate(zip(jobs, configs, strict=True)):
+        named = bool(config.mint.run.dir)
         place = f"{folder}/{number}" if multirun else folder
         compose.finalise(config, recipe=recipe, run_dir=place)
+        made.append(Job(job, config, named))
     return Invocation(
-        jobs=[Job(job, config) for job, config in zip(jobs, configs, strict=True)],
-        dry_run=DRY_RUN in arguments,
-        printing=bool(set(_PRINTING) & set(arguments)),
+        jobs=made,
+        dry_run=DRY_RUN in options,
+        printing=bool(set(_PRINTING) & set(options)),
     )
+
+
+@contextmanager
+def claimed(job: Job) -> Iterator[None]:
+    """Take the run directory that was not named for this job alone: another run that starts in the
+    same second gets the next free name. It goes away when the job leaves it empty."""
+    if job.named:
+        yield
+        return
+    wanted = Path(job.config.mint.run.dir)
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
+        with suppress(FileExistsError):
+            path.mkdir()
+            break
+    job.config.mint.run.dir = str(path)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.rmdir()
 
 
 def completions() -> list[str]:
@@ -83,8 +123,8 @@ def completions() -> list[str]:
 
 def print_with_hydra(arguments: Sequence[str]) -> None:
     """Hydra's own printing commands (--cfg, --info, --hydra-help)."""
-    overrides = _overrides_of(arguments)
-    flags = [argument for argument in arguments if argument not in (*overrides, DRY_RUN)]
+    options, overrides = _split(arguments)
+    flags = [option for option in options if option != DRY_RUN]
     # argparse wants the positional overrides in one block.
     sys.argv = [
         sys.argv[0],
@@ -105,19 +145,50 @@ def _nothing(config: DictConfig) -> None:
     """Hydra prints and leaves before it calls its task function."""
 
 
-def _overrides_of(arguments: Sequence[str]) -> list[str]:
-    """The arguments that are overrides, without options and their values."""
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Options, in their short form and followed by their values, and overrides.
+
+    Raises ConfigError for an option that Hydra or mint would not act on.
+    """
+    options: list[str] = []
     overrides = []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument in _WITH_VALUE:
-            next(rest, None)
-        elif argument.startswith("-") and argument not in _WITHOUT_VALUE:
-            known = (*_WITHOUT_VALUE, *_WITH_VALUE, "--help")
-            raise ConfigError(f"unknown option {argument!r}{nearest(argument, known)}; see --help")
-        elif not argument.startswith("-"):
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, has_value, value = argument.partition("=")
+        name = _LONG.get(name, name)
+        if not argument.startswith("-"):
             overrides.append(argument)
-    return overrides
+        elif name in _WITH_VALUE:
+            allowed = _WITH_VALUE[name]
+            if not has_value and rest and (not allowed or rest[0] in allowed):
+                value = rest.pop(0)
+            _check_value(argument, name, value)
+            options += [name, value] if value else [name]
+        elif argument in _WITHOUT_VALUE:
+            options.append(argument)
+        else:
+            known = (*_WITHOUT_VALUE, *_WITH_VALUE, *_LONG, "--help")
+            raise ConfigError(f"unknown option {argument!r}{nearest(argument, known)}; see --help")
+    for name, shown in _NEEDS_CFG.items():
+        if name in options and "-c" not in options:
+            raise ConfigError(f"{shown} says how --cfg prints: add --cfg job")
+    return options, overrides
+
+
+def _short(argument: str) -> str:
+    """An option without its value, in its short form."""
+    name = argument.partition("=")[0]
+    return _LONG.get(name, name)
+
+
+def _check_value(argument: str, name: str, value: str) -> None:
+    allowed = _WITH_VALUE[name]
+    if not value and name != "-i":
+        what = ", ".join(allowed) or "the key of a part of the configuration"
+        raise ConfigError(f"{argument} needs a value: {what}")
+    if value and allowed and value not in allowed:
+        raise ConfigError(f"{argument.partition('=')[0]} must be one of {', '.join(allowed)}")
 
 
 def _recipe_name(overrides: Sequence[str]) -> str | None:

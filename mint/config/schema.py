@@ -109,7 +109,8 @@ class RunConfig:
     """What becomes RUN/model: best (the best validated step that keeps the limits; the last one
     without `mint.validation.every_steps`) or last."""
     start_timeout_s: float = 900.0
-    """The run is ended when its first step has not finished after this many seconds."""
+    """The run is ended when a phase of its start (docs/run-directory.md) takes this many seconds;
+    phases with little to do may take a third of it."""
     step_timeout_s: float = 3600.0
     """The run is ended when no step finishes for this many seconds."""
     poll_interval_s: float = 0.05

@@ -97,6 +97,10 @@ def _identity(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Command", code(manifest["command"])
     yield "Started", text(manifest["started"])
     yield "Finished", text(manifest["finished"] or "not yet")
+    if manifest.get("start_s"):
+        seconds = manifest["start_s"]
+        phases = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+        yield "Start", text(f"{sum(seconds.values()):.0f} s until the first step ({phases})")
     git = manifest["git"]
     if git is not None:
         changed = " with local changes" if git["dirty"] else ""

@@ -10,6 +10,8 @@
     RUN/best.json             the best validated step and why; RUN/stopped.json: why it ended early
     RUN/model/                the trained policy in Hugging Face form
     RUN/checkpoints/, tensorboard/, report.html, logs/verl.log, logs/error.json: how it failed
+    RUN/logs/start.jsonl      when each phase of the start was over
+    RUN/save_and_end          asks the trainer to save after its step and end; then: which step
     RUN/regraded.jsonl        what `mint.regrade` made of quarantine.jsonl
 
 Line files are opened, appended to and closed for every row, so several processes may hold the same
@@ -78,6 +80,8 @@ class RunDir:
     tensorboard_path = _Inside("tensorboard")
     log_path = _Inside("logs/verl.log")
     error_path = _Inside("logs/error.json")
+    start_path = _Inside("logs/start.jsonl")
+    save_and_end_path = _Inside("save_and_end")
     report_path = _Inside("report.html")
 
     @classmethod

@@ -5,21 +5,16 @@ A parent that is killed outright cannot clean up, so the kernel is asked to (Lin
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 
-_PR_SET_PDEATHSIG = 1
+from mint.shell.guard import die_with_parent
 
 
 def main(argv: list[str]) -> None:
     """Never returns: runs the command in place of this process."""
     parent, command = int(argv[0]), argv[1:]
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        sys.exit(1)  # it died before the request to the kernel took effect
+    die_with_parent(parent)
     os.execvp(command[0], command)
 
 

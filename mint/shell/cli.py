@@ -19,6 +19,7 @@ from typing import Any, TypeVar, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
+from mint.shell.signals import Signalled
 from mint.shell.usage import FLAG, key_names, kind_of, program, usage
 from rewards.errors import ConfigError, MintError
 
@@ -159,9 +160,9 @@ def run(
 def guarded(work: Callable[[], int | None]) -> int:
     """Exit status of `work`, with one line on stderr for what went wrong.
 
-    2 for bad input, 1 for what broke although the input was good, 130 after Ctrl-C. A file that
-    cannot be read or written counts as bad input, and is named. What the terminal's encoding
-    cannot show is printed escaped.
+    2 for bad input, 1 for what broke although the input was good, 130 after Ctrl-C, 128 + n after
+    signal n where that is raised (`mint.shell.signals`). A file that cannot be read or written
+    counts as bad input, and is named. What the terminal's encoding cannot show is printed escaped.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -181,9 +182,22 @@ def guarded(work: Callable[[], int | None]) -> int:
         where = "" if name is None else f"{name}: "
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         return 1 if name is None else 2
+    except Signalled as ended:
+        _last_words(str(ended))
+        return ended.status
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        _last_words("interrupted")
         return 130
+
+
+def _last_words(line: str) -> None:
+    """Print on stderr; where the terminal is gone, whatever is still printed goes nowhere."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+        sys.stdout.flush()
+    except OSError:
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def run_parts(

@@ -15,6 +15,8 @@ from mint.shell.processes import read_from
 
 _END_S = 3.0
 """How long a process may take to end after a signal."""
+_SCAN_S = 2.0
+"""How often children are looked for: it takes a look at every process of the machine."""
 
 
 class Session:
@@ -26,6 +28,7 @@ class Session:
         self._log = log
         self._log_start = log.stat().st_size if log.exists() else 0
         self._family: dict[int, psutil.Process] = {}
+        self._scanned = float("-inf")
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
@@ -40,18 +43,24 @@ class Session:
     def exit_status(self) -> int | None:
         """None while it runs; negative: the signal that ended it. Ask often: what leaves the
         session, as Ray's daemons do, is found only while its parent lives."""
-        with suppress(psutil.Error):
-            for child in psutil.Process(self.pid).children(recursive=True):
-                self._family[child.pid] = child
-        return self._process.poll()
+        status = self._process.poll()
+        if status is None and time.monotonic() - self._scanned > _SCAN_S:
+            self._scan()
+        return status
 
     def output(self) -> str:
         """What it has printed since it started."""
         return read_from(self._log, self._log_start)
 
+    def _scan(self) -> None:
+        self._scanned = time.monotonic()
+        with suppress(psutil.Error):
+            for child in psutil.Process(self.pid).children(recursive=True):
+                self._family[child.pid] = child
+
     def members(self) -> list[psutil.Process]:
         """Every live process of it: its session, and descendants that left it."""
-        self.exit_status()
+        self._scan()
         members = {pid: process for pid, process in self._family.items() if _alive(process)}
         for process in psutil.process_iter():
             with suppress(OSError, psutil.Error):
@@ -62,6 +71,7 @@ class Session:
     def stop(self, grace_s: float) -> None:
         """End it and everything it started: politely, after `grace_s` seconds for good."""
         if self.exit_status() is None:
+            self._scan()  # while their parents live
             self._process.terminate()
             try:
                 self._process.wait(timeout=grace_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -10,6 +9,7 @@ from omegaconf import DictConfig
 from mint.config.schema import MintConfig
 from mint.data.synthetic import build_demo_data
 from mint.shell.console import say
+from mint.shell.guard import run_guarded
 from mint.shell.processes import TrainingError, python_module
 
 DATA, POLICY = "data", "policy"
@@ -40,7 +40,8 @@ def build(config: DictConfig, mint: MintConfig) -> None:
 
 
 def in_own_process(module: str, *arguments: str) -> None:
-    """Run a stage whose memory must be gone before the next one. Raises TrainingError."""
-    status = subprocess.run(python_module(module, *arguments), check=False).returncode
+    """Run a stage whose memory must be gone before the next one; it ends with this process.
+    Raises TrainingError."""
+    status = run_guarded(python_module(module, *arguments))
     if status:
         raise TrainingError(f"the stage `python -m {module} {' '.join(arguments)}` failed")

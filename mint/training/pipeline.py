@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,24 +27,26 @@ from mint.rundir.resume import PROGRAM, GoingOn
 from mint.shell.console import say
 from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
+from mint.shell.signals import Signalled, on_signal
 from mint.training import material, preflight
+from mint.training.graphs import fill_graph_sizes
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
+from mint.training.ray_arguments import check_ray_arguments, ignored_address
 from mint.training.resuming import Changes, check_inputs, check_run_dir, go_on, is_trained
 from mint.training.supervise import Limits, supervise
 from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
-from mint.verl.checkpoint import (
-    checkpoints,
-    export_model,
-    newest_checkpoint,
-    resumable_step,
-)
+from mint.verl import requests
+from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, resumable_step
 from mint.verl.environment import training_environment
+from mint.verl.step_record import restore_row
 from rewards.build import Graders, build_second_judge, ready_graders
 
 COLLAPSED = 3
 """Exit status of a run that the collapse alarm has ended."""
 NOTHING: Changes = MappingProxyType({})
+SAVED = 75
+"""Exit status of a run that has saved and ended as asked: EX_TEMPFAIL, start it again."""
 _SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
 
 
@@ -63,10 +66,13 @@ def plan(config: DictConfig, changes: Changes = NOTHING) -> Plan:
     """
     mint = mint_config(config)
     check_run_dir(config, mint, changes)
+    check_ray_arguments(config)
     missing = material.missing(config, mint)
     report = preflight.check(config, mint, missing)
     if mint.run.resume and not missing:
         check_inputs(RunDir(Path(mint.run.dir)), mint, config)
+    if note := ignored_address(config):
+        report.notes.append(note)
     return Plan(mint, missing, report)
 
 
@@ -90,8 +96,8 @@ def dry_run(config: DictConfig, changes: Changes = NOTHING) -> None:
 
 
 def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING) -> int:
-    """Train, evaluate and report. Returns 0, or COLLAPSED when the collapse alarm has ended the
-    training; raises a MintError when the run fails."""
+    """Train, evaluate and report. Returns 0, COLLAPSED when the collapse alarm has ended the
+    training, SAVED when it was asked to save and end; raises a MintError when the run fails."""
     started = time.monotonic()
     ready = plan(config, changes)
     if ready.missing:
@@ -108,14 +114,23 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
         trained = mint.run.resume and is_trained(config, run_dir, changes)
         _open(run_dir, config, mint, graders, GoingOn(list(overrides), config, dict(changes)))
         say(f"run directory {mint.run.dir}")
+        requests.withdraw(run_dir)
         try:
-            if mint.validation.every_steps is not None:
-                prepare_validation(config, mint, run_dir, graders)
-            status = _stages(config, mint, run_dir, trained)
+            with on_signal(signal.SIGUSR1, lambda: requests.ask(run_dir)):
+                if mint.validation.every_steps is not None:
+                    prepare_validation(config, mint, run_dir, graders)
+                status = _stages(config, mint, run_dir, trained)
         except BaseException as error:
             _note_failure(run_dir, error)
             raise
         finish_manifest(run_dir)
+        if status == SAVED:
+            amend_manifest(run_dir, {"status": "saved"})
+            say(
+                f"saved after step {requests.saved_step(run_dir)} and ended, as asked; go on with "
+                f"mint train resume={mint.run.dir}"
+            )
+            return status
         write_report(run_dir)
     say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
     return status
@@ -124,7 +139,7 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
 def _note_failure(run_dir: RunDir, error: BaseException) -> None:
     """Say in the manifest how the run ended, if a full disk still lets it."""
     try:
-        finish_manifest(run_dir, error)
+        finish_manifest(run_dir, str(error) if isinstance(error, Signalled) else error)
     except OSError as problem:
         say(f"WARNING: {run_dir.manifest_path} keeps its old state: {problem.strerror}")
 
@@ -163,7 +178,10 @@ def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir, trained: bool
     if trained:
         say("all steps are trained already")
     else:
+        restore_row(run_dir)
         train(config, mint, run_dir)
+        if requests.saved_step(run_dir) is not None:
+            return SAVED
     status = export(mint, run_dir)
     if mint.run.evaluate:
         say("evaluating the trained policy")
@@ -222,7 +240,7 @@ def train(config: DictConfig, mint: MintConfig, run_dir: RunDir) -> None:
     total = int(config.trainer.total_training_steps or 0)
     resumed = newest_checkpoint(run_dir)
     at = f" from {resumed.name}" if resumed is not None else ""
-    say(f"training{at} (the first step takes a minute or two to start; log: {run_dir.log_path})")
+    say(f"training{at} (log: {run_dir.log_path}); the start, phase by phase:")
     began = time.monotonic()
     alarms: frozenset[str] = frozenset()
 
@@ -254,6 +272,7 @@ def _validation_lines(row: dict[str, Any], run_dir: RunDir) -> list[str]:
 def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     """verl keys that follow from mint's."""
     with open_dict(config):
+        fill_graph_sizes(config)
         config.trainer.resume_mode = "disable"
         if mint.run.resume:
             # By name: verl's own choice (auto) starts from scratch when it finds nothing.

@@ -7,19 +7,24 @@ a step, and ends it, with everything it started, when it stops making progress.
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mint.rundir.directory import RunDir
-from mint.shell.files import read_json, read_json_lines
+from mint.shell import guard
+from mint.shell.files import read_json
 from mint.shell.processes import TrainingError, first_error
 from mint.shell.session import Session
+from mint.shell.tail import JsonLinesTail
+from mint.training.start import Start
 from rewards.errors import ConfigError, GraderError, MintError
 
-_END_S = 5.0
-"""How long processes may take to end after they were asked to."""
+_FULL_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,7 @@ class Limits:
     """When a silent run counts as stuck, in seconds."""
 
     start_s: float
-    """Until the first step has finished."""
+    """In one phase of the start (`mint.verl.phases`); short phases have less."""
     step_s: float
     """Between steps, and from the last step to the end."""
     exit_s: float = 60.0
@@ -40,7 +45,8 @@ class _Watch:
     session: Session
     limits: Limits
     on_step: Callable[[dict[str, Any]], None]
-    rows_seen: int
+    start: Start
+    metrics: JsonLinesTail
     steps: int = 0
     last_progress: float = field(default_factory=time.monotonic)
     error_seen: float | None = None
@@ -53,15 +59,19 @@ def supervise(
     limits: Limits,
     on_step: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Run `command` to its end. Raises GraderError, ConfigError or TrainingError when it fails."""
+    """Run `command` to its end. Raises GraderError, ConfigError or TrainingError when it fails.
+
+    However this ends, by an exception or a kill -9 of this process, nothing that `command` has
+    started is left.
+    """
     run.error_path.unlink(missing_ok=True)
-    rows = len(read_json_lines(run.metrics_path))
-    session = Session(command, run.log_path, environment)
+    start, metrics = Start(run), JsonLinesTail(run.metrics_path)
+    session = Session(guard.guarded(command), run.log_path, environment)
     try:
-        stuck = _follow(_Watch(run, session, limits, on_step, rows))
+        stuck = _follow(_Watch(run, session, limits, on_step, start, metrics))
         status = session.exit_status()
     finally:
-        session.stop(_END_S)
+        session.stop(guard.END_S)
     if stuck or status != 0:
         raise _failure(run, session, stuck)
 
@@ -70,34 +80,37 @@ def _follow(watch: _Watch) -> str:
     """Until the process ends; returns why it is considered stuck, or ""."""
     while watch.session.exit_status() is None:
         time.sleep(0.2)
-        _report_steps(watch)
+        _report(watch)
         now = time.monotonic()
         if watch.run.error_path.exists():
             watch.error_seen = watch.error_seen or now
             if now - watch.error_seen > watch.limits.exit_s:
                 return "it reported an error and did not end"
             continue
-        limit = watch.limits.step_s if watch.steps else watch.limits.start_s
-        if now - watch.last_progress > limit:
-            what = "step" if watch.steps else "first step"
-            return f"no {what} finished for {limit:.0f} s"
-    _report_steps(watch)
+        if watch.steps:
+            if now - watch.last_progress > watch.limits.step_s:
+                return f"no step finished for {watch.limits.step_s:.0f} s"
+        elif stuck := watch.start.stuck(now - watch.last_progress, watch.limits.start_s):
+            return stuck
+    _report(watch)
     return ""
 
 
-def _report_steps(watch: _Watch) -> None:
-    rows = read_json_lines(watch.run.metrics_path)
-    for row in rows[watch.rows_seen :]:
+def _report(watch: _Watch) -> None:
+    if not watch.steps and watch.start.report():
+        watch.last_progress = time.monotonic()
+    for row in watch.metrics.rows():
+        if not watch.steps:
+            watch.start.finish()
         watch.steps += 1
         watch.last_progress = time.monotonic()
         watch.on_step(row)
-    watch.rows_seen = len(rows)
 
 
 def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
     log = f"(log: {run.log_path})"
     first = first_error(session.output())
-    if run.error_path.exists():
+    if run.error_path.exists() and run.error_path.stat().st_size:
         report = read_json(run.error_path)
         message = f"{report['message']} {log}"
         if report["kind"] == "GraderError":
@@ -107,8 +120,14 @@ def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
         if first and first not in message:
             message = f"{report['message']}; first error in the log: {first} {log}"
         return TrainingError(message)
-    cause = first or "no error in the log"
+    cause = first or _full_disk(run) or "no error in the log"
     if stuck:
         return TrainingError(f"training stopped because {stuck}; first error: {cause} {log}")
     status = session.exit_status()
     return TrainingError(f"the training process ended with status {status}: {cause} {log}")
+
+
+def _full_disk(run: RunDir) -> str:
+    """A full disk also swallows the log that would say so."""
+    free = shutil.disk_usage(run.path).free
+    return f"{os.strerror(errno.ENOSPC)}: {run.path}" if free < _FULL_BYTES else ""

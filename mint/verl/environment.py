@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from mint.rundir.directory import RunDir
 from mint.serving.command import vllm_switches
+from mint.verl.cluster import is_local
 
 _KV_CACHE_GIB = "1"  # ample for the sequences a CPU can decode; vLLM's default is half the memory
 
@@ -25,10 +26,11 @@ def training_environment(config: DictConfig) -> dict[str, str]:
     switches |= {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",
-        "HYDRA_FULL_ERROR": "1",
         "TENSORBOARD_DIR": str(run.tensorboard_path),
         "WANDB_DIR": str(run.path),
     }
+    if is_local(config):
+        switches["RAY_ADDRESS"] = ""  # another cluster's: nothing of this run may join it
     if cpu:
         switches |= {"VERL_PLATFORM": "cpu", "VLLM_CPU_KVCACHE_SPACE": _KV_CACHE_GIB}
     return switches

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from mint.rundir.directory import RunDir
+from mint.verl.phases import note
+from rewards.errors import ConfigError
+
+_NAME, _NAMESPACE = "MintTaskRunner", "mint"
+_QUEUE, _QUEUE_NAMESPACE = "TransferQueueController", "transfer_queue"
 
 
 class MintTaskRunner:
@@ -16,6 +25,9 @@ class MintTaskRunner:
 
     def run(self, config: Any) -> None:
         """Train until the configured last step. Exceptions reach the driver."""
+        run = RunDir(Path(config.mint.run.dir))
+        note(run, "ray")
+        require_free_cluster()
         import transfer_queue as tq
         from omegaconf import OmegaConf
         from verl.trainer.ppo.v1 import AgentLoopManagerTQ
@@ -27,6 +39,7 @@ class MintTaskRunner:
         config.transfer_queue.enable = True
         OmegaConf.resolve(config)
         tq.init(config.transfer_queue)
+        note(run, "queue")
         trainer, done = None, False
         try:
             trainer = MintTrainer(config=config)
@@ -45,6 +58,50 @@ class MintTaskRunner:
             tq.close()
 
 
-def remote_runner() -> Any:
-    """The runner as a Ray actor class, for verl's `run_ppo`."""
-    return ray.remote(MintTaskRunner)
+def require_free_cluster() -> None:
+    """Raise ConfigError when another verl run works in this cluster.
+
+    TransferQueue joins the queue that is there, whoever made it: two runs would train on each
+    other's replies, and the first to end would close the queue of both.
+    """
+    try:
+        ray.get_actor(_QUEUE, namespace=_QUEUE_NAMESPACE)
+    except ValueError:
+        return
+    raise ConfigError(_TAKEN)
+
+
+_TAKEN = (
+    "another run of verl or mint uses this Ray cluster, and the two would train on each other's "
+    "replies; wait for its end, or give this run a Ray of its own (ray_kwargs.ray_init.address="
+    "local)"
+)
+
+
+class RunnerHere:
+    """What verl's `run_ppo` takes for an actor class: the runner, once in the cluster and on the
+    driver's machine, because it writes the run directory."""
+
+    def __init__(self, options: dict[str, Any] | None = None) -> None:
+        self._options = options or {}
+
+    def options(self, **options: Any) -> RunnerHere:
+        """The same with more options of Ray's."""
+        return RunnerHere({**self._options, **options})
+
+    def remote(self) -> Any:
+        """Start the runner. Raises ConfigError when the cluster has one."""
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        actor = ray.remote(MintTaskRunner).options(
+            # No CPU is booked: the driver's machine may be a head that has none to give.
+            **{"num_cpus": 0, **self._options},
+            name=_NAME,
+            namespace=_NAMESPACE,
+            scheduling_strategy=here,
+        )
+        try:
+            return actor.remote()
+        except ValueError as error:
+            if "already taken" in str(error) or "already exists" in str(error):
+                raise ConfigError(_TAKEN) from error
+            raise

@@ -24,14 +24,17 @@ from mint.verl.checkpoint import prune_checkpoints
 from mint.verl.failure_watch import FailureWatch
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import StepReward, step_rewards
+from mint.verl.phases import NotedStart
+from mint.verl.requests import SavesOnRequest
 from mint.verl.samples import quarantine_rows, sample_rows
 from mint.verl.step_metrics import LOGGED_TWICE, translate
+from mint.verl.step_record import KeepsStepMetrics
 from mint.verl.validation import TrainingValidation, ValidationReply
 from mint.verl.wire import KEY, GradedReply, unpack, unpack_columns
 from rewards.errors import GraderError
 
 
-class MintTrainer(PPOTrainerSync):
+class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
     """PPOTrainerSync whose rewards, metrics and samples are mint's."""
 
     def __init__(self, config: Any) -> None:

@@ -6,14 +6,19 @@ when it fails. Everything it prints (verl, Ray, vLLM) goes to RUN/logs/verl.log.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_json
+from mint.verl.cluster import fill_ray_arguments
+from mint.verl.environment import training_environment
+from mint.verl.phases import note
 from rewards.errors import ConfigError, MintError
 
 
@@ -21,10 +26,11 @@ def main(run_path: str) -> int:
     """Train the run in `run_path`; 0 when it finished."""
     run = RunDir(Path(run_path))
     try:
-        _train(run.read_config())
+        _train(run.read_config(), run)
     except BaseException as error:
-        write_json(run.error_path, describe(error))
         traceback.print_exc()
+        with suppress(OSError):  # a full disk
+            write_json(run.error_path, describe(error))
         return 1
     return 0
 
@@ -41,13 +47,13 @@ def describe(error: BaseException) -> dict[str, str]:
     }
 
 
-def _train(config: DictConfig) -> None:
+def _train(config: DictConfig, run: RunDir) -> None:
     _check_plugin(str(config.trainer.device))
     from verl.trainer.main_ppo import run_ppo
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
-    from mint.verl.runner import remote_runner
+    from mint.verl.runner import RunnerHere
 
     validate_config(
         config=config,
@@ -56,8 +62,10 @@ def _train(config: DictConfig) -> None:
     )
     import ray
 
+    fill_ray_arguments(config, training_environment(config), dict(os.environ))
+    note(run, "python")
     try:
-        run_ppo(config, task_runner_class=remote_runner())
+        run_ppo(config, task_runner_class=RunnerHere())
     finally:
         ray.shutdown()
 

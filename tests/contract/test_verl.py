@@ -219,3 +219,55 @@ def test_packed_sequences_give_the_same_log_probabilities() -> None:
     found = log_softmax(logits.float(), -1).gather(1, packed.labels_R[:, None])[:, 0]
     assert packed.num_tokens == sum(lengths)
     assert torch.allclose(found, torch.cat(expected), atol=1e-5)
+
+
+def test_the_start_can_be_followed() -> None:
+    """`mint.verl.phases`: verl logs these lines in this order and calls these methods."""
+    from verl.trainer.ppo.v1 import trainer_base
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    from mint.verl.phases import PHASES, VERL_LOGGER
+
+    assert trainer_base.logger.name == VERL_LOGGER
+    setup = inspect.getsource(PPOTrainerSync._setup)
+    wanted = [
+        "self._init_dataloader()",
+        *(phase.logged for phase in PHASES.values() if phase.logged),
+        "self._load_checkpoint()",
+    ]
+    places = [setup.find(part) for part in wanted]
+    assert -1 not in places
+    assert places == sorted(places)
+    init = inspect.getsource(PPOTrainerSync.init)
+    assert init.find("self._setup()") < init.find("self.on_init_end()")
+    assert "self.on_sample_end()" in inspect.getsource(PPOTrainerSync._step_once)
+
+
+def test_a_request_to_end_is_seen_by_the_loop() -> None:
+    """`mint.verl.requests`: on_step_end comes before the loop looks at total_training_steps."""
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    fit = inspect.getsource(PPOTrainerSync.fit)
+    parts = (
+        "self.step(metrics, ",
+        "self._save_checkpoint()",
+        "self.on_step_end()",
+        "_compute_metrics",
+    )
+    assert [fit.find(part) for part in parts] == sorted(fit.find(part) for part in parts)
+    assert "self.global_steps <= self.total_training_steps" in fit
+    assert "self.on_step_end()" in fit
+
+
+def test_the_runner_is_started_as_ours() -> None:
+    """`mint.verl.runner.RunnerHere`: what verl does with a runner's class, and the queue's name."""
+    import transfer_queue.interface
+    from verl.trainer import main_ppo
+
+    from mint.verl import runner
+
+    source = inspect.getsource(main_ppo.run_ppo)
+    assert "task_runner_class.remote()" in source
+    assert "task_runner_class.options(runtime_env=" in source
+    queue = inspect.getsource(transfer_queue.interface)
+    assert f'name="{runner._QUEUE}", namespace="{runner._QUEUE_NAMESPACE}"' in queue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mint import train
-from mint.config import compose, recipes
+from mint.config import compose, invocation, recipes
 from rewards.errors import ConfigError
 
 RECIPES = (
@@ -80,6 +81,15 @@ def test_a_layer_is_not_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
         ("--wrong-flag", "unknown option '--wrong-flag'"),
         ("justaword", "justaword"),
         ("--dry", "unknown option '--dry'; did you mean '--dry-run'?"),
+        ("trainer.v1.trainer_mode=async", "trainer.v1.trainer_mode must stay sync: group rewards"),
+        ("trainer.use_v1=false", "trainer.use_v1 must stay True: mint's trainer is a V1 trainer"),
+        ("-sc", "unknown option '-sc'"),
+        ("-r", "unknown option '-r'"),
+        ("--resolve", "--resolve says how --cfg prints: add --cfg job"),
+        ("--package=mint", "--package says how --cfg prints: add --cfg job"),
+        ("--cfg", "--cfg needs a value: job, hydra, all"),
+        ("--cfg=jobs", "--cfg must be one of job, hydra, all"),
+        ("--info=x", "--info must be one of all, config, defaults"),
     ],
 )
 def test_bad_overrides_are_one_clear_line(
@@ -176,6 +186,47 @@ def test_cfg_job_prints_the_composed_configuration() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "kl: 0.25" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--cfg=job", "--package=mint.reward"], ["-c", "job", "-p", "mint.reward", "--resolve"]],
+)
+def test_printing_takes_both_spellings_and_starts_nothing(options: list[str]) -> None:
+    command = [sys.executable, "-m", "mint.train", "+recipe=mint_4b", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "kl: 1.0" in done.stdout
+    assert "run directory" not in done.stdout
+
+
+def test_a_package_without_cfg_starts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = run(capsys, "+recipe=mint_tiny", "-p", "mint")
+    assert status == 2
+    assert text == "error: --package says how --cfg prints: add --cfg job\n"
+
+
+def test_two_runs_of_one_second_have_their_own_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(invocation.time, "strftime", lambda _: "same")
+    jobs = [invocation.read(["+recipe=mint_tiny"]).jobs[0] for _ in range(3)]
+    with contextlib.ExitStack() as entered:
+        for job in jobs:
+            entered.enter_context(invocation.claimed(job))
+        taken = [Path(job.config.mint.run.dir) for job in jobs]
+        assert [path.name for path in taken] == ["same", "same_2", "same_3"]
+        assert jobs[1].config.trainer.default_local_dir == f"{taken[1]}/checkpoints"
+        (taken[0] / "config.yaml").write_text("kept")
+    assert [path.exists() for path in taken] == [True, False, False]
+
+
+def test_a_named_directory_is_taken_as_it_is(tmp_path: Path) -> None:
+    job = invocation.read(["+recipe=mint_tiny", f"mint.run.dir={tmp_path}/mine"]).jobs[0]
+    with invocation.claimed(job):
+        assert job.config.mint.run.dir == f"{tmp_path}/mine"
+        assert not (tmp_path / "mine").exists()
 
 
 def test_hydras_own_help_needs_no_recipe() -> None:
