@@ -110,6 +110,9 @@ class RunConfig:
     """The run is ended when its first step has not finished after this many seconds."""
     step_timeout_s: float = 3600.0
     """The run is ended when no step finishes for this many seconds."""
+    max_skipped_updates: int = 3
+    """So many steps in a row whose gradient is not a finite number end the run (verl skips such
+    updates)."""
     poll_interval_s: float = 0.05
     """How often the trainer looks for finished replies; verl's own 2 s would round every
     generation phase up."""
@@ -117,7 +120,7 @@ class RunConfig:
     """Groups a step whose best and worst reply go to samples.jsonl."""
 
     def __post_init__(self) -> None:
-        times = ("start_timeout_s", "step_timeout_s", "poll_interval_s")
+        times = ("start_timeout_s", "step_timeout_s", "poll_interval_s", "max_skipped_updates")
         check(
             self, {"export": one_of("best", "last"), **dict.fromkeys(times, POSITIVE)}, "mint.run."
         )

@@ -22,9 +22,7 @@ from mint.evaluation.generation import Generation, Prompt
 from mint.shell.console import progress_bar
 from rewards.errors import ConfigError
 from rewards.quiet import quiet_loading
-from rewards.text import visible_reply
-
-_THINK = "<think>"
+from rewards.text import visible_reply, with_opened_thought
 
 
 class ReplyGenerator:
@@ -160,9 +158,7 @@ class ReplyGenerator:
     def _decode(self, prompt: str, tokens: list[int]) -> Generation:
         end = next((i for i, token in enumerate(tokens) if token in self.eos_ids), None)
         raw = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
-        # Some chat templates open the thinking block in the prompt; the reply then only closes it.
-        if prompt.rstrip().endswith(_THINK):
-            raw = _THINK + raw
+        raw = with_opened_thought(prompt, raw)
         visible = visible_reply(raw).text
         count = len(self.tokenizer(visible, add_special_tokens=False)["input_ids"])
         return Generation(raw, count if visible else 0, end is None)

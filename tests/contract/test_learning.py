@@ -1,0 +1,270 @@
+"""What verl makes of mint's rewards: its own advantages, loss and metrics, fed as in training."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("verl", reason="needs the cpu or gpu extra")
+pytestmark = pytest.mark.contract
+
+from tensordict import TensorDict  # noqa: E402
+from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage  # noqa: E402
+
+from mint.config import compose, recipes  # noqa: E402
+from mint.verl.masks import advantage_groups, without_gradient  # noqa: E402
+from rewards.formula import RewardWeights, group_rewards  # noqa: E402
+from rewards.types import Signals, Status  # noqa: E402
+
+LENGTHS = (3, 5, 2, 4)
+
+
+def graded(quality: float) -> Signals:
+    return Signals(status=Status.OK, quality=quality, kl=0.0, entropy=0.0, num_tokens=10)
+
+
+FAILED = Signals(status=Status.FAILED, reason="judge: timeout: 20 s")
+WEIGHTS = RewardWeights(mode="quality_only")
+
+
+def config(*overrides: str) -> Any:
+    recipes.register(recipes.find_recipes())
+    return compose.compose_config(["+recipe=mint_tiny", *overrides])
+
+
+def advantages(group: list[Signals], asked: int, by_std: bool = True) -> list[float]:
+    """verl's advantages of one group, of each reply's last token."""
+    result = group_rewards(group, WEIGHTS, asked)
+    scores = [s if t else 0.0 for s, t in zip(result.scores, result.trained_G, strict=True)]
+    rewards, mask = torch.zeros(len(group), 5), torch.ones(len(group), 5)
+    rewards[:, -1] = torch.tensor(scores)
+    mask *= torch.tensor(result.trained_G)[:, None]
+    uids = advantage_groups(["a"] * len(group), result.trained_G)
+    found, _ = compute_grpo_outcome_advantage(
+        rewards, mask, np.array(uids, dtype=object), norm_adv_by_std_in_grpo=by_std
+    )
+    return found[:, -1].tolist()
+
+
+@pytest.mark.parametrize("by_std", [True, False])
+@pytest.mark.parametrize("lone", [graded(0.9), FAILED])
+def test_a_group_of_one_survivor_teaches_exactly_nothing(lone: Signals, by_std: bool) -> None:
+    assert advantages([lone], 8, by_std) == [0.0]
+    assert advantages([lone, FAILED, FAILED], 8, by_std) == [0.0] * 3
+
+
+def test_what_verl_does_with_a_lone_reply_by_itself() -> None:
+    """Why such groups are lost: its score becomes its advantage."""
+    found, _ = compute_grpo_outcome_advantage(
+        torch.tensor([[0.0, 1.0]]), torch.ones(1, 2), np.array(["a"], dtype=object)
+    )
+    assert found[0].tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
+
+
+@pytest.mark.parametrize("by_std", [True, False])
+@pytest.mark.parametrize("num_failed", [1, 2, 4])
+def test_a_failed_sibling_changes_as_little_as_a_missing_one(num_failed: int, by_std: bool) -> None:
+    group = [graded(q) for q in (0.1, 0.4, 0.5, 0.9)]
+    missing = advantages(group, 4 + num_failed, by_std)
+    failed = advantages([*group, *[FAILED] * num_failed], 4 + num_failed, by_std)
+    assert failed[:4] == missing
+    assert failed[4:] == [0.0] * num_failed
+    assert failed[:4] == advantages(group, 4, by_std)
+    assert sum(missing) == pytest.approx(0.0, abs=1e-5)
+
+
+def jagged(rows: list[torch.Tensor]) -> torch.Tensor:
+    return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+
+
+def learn(trained: tuple[bool, ...], rows: tuple[int, ...] = (0, 1, 2, 3)) -> torch.Tensor:
+    """Gradient of verl's loss, KL to the reference included, by each [row, reply token]."""
+    from verl.utils.config import omega_conf_to_dataclass
+    from verl.workers.utils.losses import ppo_loss
+
+    actor = omega_conf_to_dataclass(config().actor_rollout_ref.actor)
+    torch.manual_seed(0)
+    given = [torch.randn(3 + n) for n in LENGTHS]
+    # Near enough that nothing is clipped; position t predicts token t + 1.
+    old = [row[2:-1] + 0.05 * torch.rand(len(row) - 3) for row in given]
+    reference = [row[2:-1] + 0.5 * torch.rand(len(row) - 3) for row in given]
+    log_probs = [given[row].clone().requires_grad_() for row in rows]
+    masks = jagged([torch.ones(LENGTHS[row], dtype=torch.int64) for row in rows])
+    mask = without_gradient(masks, [trained[row] for row in rows])
+    assert torch.equal(mask.offsets(), masks.offsets())
+    data = TensorDict(
+        {
+            "prompts": jagged([torch.ones(3, dtype=torch.int64) for _ in rows]),
+            "responses": jagged([torch.ones(LENGTHS[row], dtype=torch.int64) for row in rows]),
+            "response_mask": mask,
+            "old_log_probs": jagged([old[row] for row in rows]),
+            "ref_log_prob": jagged([reference[row] for row in rows]),
+            "advantages": jagged([torch.full((LENGTHS[row],), 0.5) for row in rows]),
+        },
+        batch_size=len(rows),
+    )
+    from verl.utils import tensordict_utils as tu
+
+    # As FSDPEngine.train_batch does before it splits the batch.
+    tokens = int(mask.values().sum())
+    tu.assign_non_tensor(data, dp_size=1, batch_num_tokens=tokens, global_batch_size=len(rows))
+    loss, _ = ppo_loss(actor, {"log_probs": jagged(log_probs)}, data)
+    loss.backward()
+    whole = torch.zeros(len(LENGTHS), max(LENGTHS))
+    for row, tensor in zip(rows, log_probs, strict=True):
+        assert tensor.grad is not None
+        whole[row, : LENGTHS[row]] = tensor.grad[2:-1]
+    return whole
+
+
+def test_a_row_left_out_has_no_gradient_and_is_in_no_denominator() -> None:
+    """The KL loss included: as if the row had not been in the batch at all."""
+    assert config().actor_rollout_ref.actor.use_kl_loss
+    assert config().actor_rollout_ref.actor.loss_agg_mode == "token-mean"
+    everything = learn((True,) * 4)
+    assert (everything[:, 0] != 0).all()
+    left_out = learn((True, False, True, False))
+    assert (left_out[[1, 3]] == 0).all()
+    assert torch.allclose(left_out[[0, 2]], learn((True,) * 4, rows=(0, 2))[[0, 2]])
+    assert not torch.allclose(left_out[0], everything[0])
+
+
+def test_the_engine_counts_tokens_by_the_mask_that_the_trainer_writes() -> None:
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+    from verl.workers.engine.fsdp.transformer_impl import FSDPEngine
+
+    assert 'data["loss_mask"].sum()' in inspect.getsource(FSDPEngine.forward_backward_batch)
+    source = inspect.getsource(PPOTrainer._compute_advantage)
+    assert 'fields = ["uid", "response_mask", "rm_scores"' in source
+    assert 'np.array(data.batch.pop("uid").tolist()' in source
+    loop = inspect.getsource(PPOTrainer._step_once)
+    order = ["_balance_batch(", "_compute_ref_log_prob(", "_compute_advantage(", "_update_actor("]
+    places = [loop.index(name) for name in order]
+    assert places == sorted(places)
+
+
+def test_memory_is_reported_under_the_names_that_are_translated() -> None:
+    from verl.utils.py_functional import rename_dict
+    from verl.workers.engine_workers import TrainingWorker
+
+    from mint.verl.step_metrics import translate
+
+    source = inspect.getsource(TrainingWorker._postprocess_output)
+    own = ("max_memory_allocated_gb", "max_memory_reserved_gb", "cpu_memory_used_gb")
+    assert all(f'"perf/{name}"' in source for name in own)
+    sent = rename_dict({f"perf/{name}": 2.5 for name in own}, "actor/")
+    names = ("memory/trainer_gb", "memory/trainer_reserved_gb", "memory/host_gb")
+    assert translate(sent) == dict.fromkeys(names, 2.5)
+
+
+def test_an_update_is_skipped_when_the_gradient_is_not_finite() -> None:
+    from verl.workers.engine.fsdp.transformer_impl import FSDPEngine
+
+    source = inspect.getsource(FSDPEngine.optimizer_step)
+    assert "if not torch.isfinite(grad_norm):" in source
+    assert "return grad_norm.item()" in source
+
+
+class Words:
+    """A tokenizer of three marks and some words."""
+
+    words = ("<|im_start|>", "assistant", "<think>", "</think>", "hm", "I", "see", "<|im_end|>")
+    eos_token_id = 7
+
+    def decode(self, tokens: list[int], skip_special_tokens: bool = False) -> str:
+        shown = [t for t in tokens if not (skip_special_tokens and t in (0, 7))]
+        return " ".join(self.words[t] for t in shown)
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        return [0] * len(text.split())
+
+
+def manager(score: Any) -> Any:
+    """A reward manager whose grading is `score`."""
+    from mint.config.schema import mint_config
+    from mint.verl.reward_manager import SignalRewardManager
+    from rewards.batching import MicroBatcher
+
+    made = SignalRewardManager.__new__(SignalRewardManager)
+    made.tokenizer = Words()
+    made._mint, made._max_tokens = mint_config(config()), 4
+    made._batcher = MicroBatcher(score, max_batch=4, max_wait_s=0.0)
+    return made
+
+
+def item(prompt: list[int], reply: list[int]) -> Any:
+    from verl import DataProto
+
+    history = [{"role": "seeker", "content": "It hurts."}]
+    info = {
+        "conversation_id": "c",
+        "turn": 0,
+        "previous_counts": [0.0] * 10,
+        "history_tactics": json.dumps([]),
+        "history": json.dumps(history),
+    }
+    batch = {"prompts": torch.tensor([[*prompt, 0, 0]]), "responses": torch.tensor([[*reply, 0]])}
+    columns = {
+        "prompt_len": np.array([len(prompt)]),
+        "response_len": np.array([len(reply)]),
+        "extra_info": np.array([info], dtype=object),
+        "data_source": np.array(["mint"], dtype=object),
+    }
+    return DataProto(batch=TensorDict(batch, batch_size=1), non_tensor_batch=columns)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reply", "raw"),
+    [
+        ([0, 1, 2], [4, 4, 5, 6], "<think>hm hm I see"),
+        ([0, 1, 2], [4, 3, 5, 7], "<think>hm </think> I"),
+        ([0, 1], [5, 6, 7], "I see"),
+        ([2, 4, 3, 0, 1], [5, 6, 7], "I see"),
+    ],
+)
+def test_a_thought_that_the_prompt_opens_belongs_to_the_reply(
+    prompt: list[int], reply: list[int], raw: str
+) -> None:
+    seen = []
+
+    async def score(requests: Any) -> list[Any]:
+        seen.extend(requests)
+        return [(graded(0.5), 0.1)] * len(requests)
+
+    asyncio.run(manager(score).run_single(item(prompt, reply)))
+    assert [request.raw_reply for request in seen] == [raw]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("x"), RuntimeError("dead"), KeyError("k")])
+def test_whatever_goes_wrong_in_grading_is_a_failure_with_a_reason(error: Exception) -> None:
+    from mint.verl.wire import KEY, unpack
+
+    async def score(requests: Any) -> list[Any]:
+        raise error
+
+    answer = asyncio.run(manager(score).run_single(item([0, 1], [5, 6, 7])))
+    signals = unpack(answer[KEY]).signals
+    assert math.isnan(answer["reward_score"])
+    assert signals.status is Status.FAILED
+    assert signals.failures["grader"].kind == "exception"
+    assert type(error).__name__ in signals.reason
+
+
+def test_a_grading_process_gets_threads_from_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mint.verl import reward_manager
+    from rewards.build import EncoderConfig
+
+    for cores, workers, threads in ((2, 1, 1), (8, 1, 4), (64, 1, 8), (16, 4, 2), (4, 8, 1)):
+        monkeypatch.setattr(
+            reward_manager.os, "sched_getaffinity", lambda _, n=cores: set(range(n))
+        )
+        found = reward_manager.with_threads(EncoderConfig(), workers)
+        assert found.num_threads == threads
+    assert reward_manager.with_threads(EncoderConfig(num_threads=3), 1).num_threads == 3
