@@ -53,6 +53,9 @@ DEAD_KEYS = {
     "trainer.use_v1": "nothing: mint needs the V1 trainer",
 }
 
+# Keys of verl that follow from mint's, which set more than verl.
+FOLLOWING_KEYS = {"data.apply_chat_template_kwargs.enable_thinking": "mint.data.enable_thinking"}
+
 
 def verl_config_dir() -> Path:
     """verl's own configuration folder, found without importing verl. ConfigError if absent."""
@@ -126,6 +129,9 @@ def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence
         raise ConfigError(
             f"unknown key {key!r}{nearest(key, valid, 0.6)} ({_source(key, overrides)})"
         )
+    for key, instead in FOLLOWING_KEYS.items():
+        if given.get(key) != known[key]:
+            raise ConfigError(f"{key} follows {instead}; set that ({_source(key, overrides)})")
     for key, value in given.items():
         for dead, instead in DEAD_KEYS.items():
             if (key == dead or key.startswith(dead + ".")) and value != known.get(key):

@@ -7,6 +7,7 @@ evaluation configs). verl's keys stay verl's; recipes set them directly.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -37,6 +38,8 @@ class DataConfig:
     match the prepared data."""
     compact: bool = PromptConfig.compact
     """Short system prompts (for small policies). Must match the prepared data."""
+    enable_thinking: bool = False
+    """Passed to the policy's chat template, in rollouts, validations and evaluations."""
     num_conversations: int = 600
     """Conversations to generate when source is synthetic."""
     seed: int = 0
@@ -144,6 +147,10 @@ class MintConfig:
     run: RunConfig = field(default_factory=RunConfig)
 
 
+_MOVED = (("evaluation", "enable_thinking", "data"),)
+"""Node, key and present node of keys that configurations of earlier runs have elsewhere."""
+
+
 def schema() -> DictConfig:
     """The typed node for Hydra: misspelt keys and wrong types under `mint` fail at composition."""
     node = OmegaConf.structured(MintConfig)
@@ -154,6 +161,9 @@ def schema() -> DictConfig:
 
 def mint_config(config: DictConfig) -> MintConfig:
     """The validated `mint` node of a composed configuration. Raises ConfigError."""
-    plain = OmegaConf.to_container(config.mint, resolve=True)
+    plain: Any = OmegaConf.to_container(config.mint, resolve=True)
+    for node_name, key, now in _MOVED:
+        if key in plain.get(node_name, {}):
+            plain.setdefault(now, {})[key] = plain[node_name].pop(key)
     node = OmegaConf.merge(schema(), OmegaConf.create(plain))
     return OmegaConf.to_object(node)  # type: ignore[return-value]
