@@ -33,6 +33,7 @@ from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint
 from mint.verl.environment import training_environment
 from rewards.build import Graders, build_second_judge, ready_graders
 from rewards.errors import ConfigError
+from rewards.graders.embedded.encoder import resolve_dtype
 
 COLLAPSED = 3
 """Exit status of a run that the collapse alarm has ended."""
@@ -234,6 +235,9 @@ def check_run_dir(mint: MintConfig) -> None:
 def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     """verl keys that follow from mint's."""
     with open_dict(config):
+        # Workers on other nodes, and a continuation on another processor, grade in the format that
+        # the run begins with: it is a part of the graders' identity.
+        config.mint.encoder.dtype = resolve_dtype(str(config.mint.encoder.dtype))
         config.trainer.resume_mode = "auto" if mint.run.resume else "disable"
         config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
         for key in ("train_files", "val_files"):
