@@ -26,7 +26,7 @@ async def serve() -> None:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-                writer.write(HEAD % len(ANSWER) + ANSWER)
+                writer.write(HEAD + ANSWER)
         except asyncio.IncompleteReadError:
             writer.close()
 
