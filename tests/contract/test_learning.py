@@ -268,3 +268,109 @@ def test_a_grading_process_gets_threads_from_the_cores(monkeypatch: pytest.Monke
         found = reward_manager.with_threads(EncoderConfig(), workers)
         assert found.num_threads == threads
     assert reward_manager.with_threads(EncoderConfig(num_threads=3), 1).num_threads == 3
+
+
+class Batch:
+    """What the trainer knows of a batch's rows."""
+
+    partition_id = "train"
+
+    def __init__(self, keys: list[str], lengths: list[int]) -> None:
+        self.keys = keys
+        self.tags = [{"response_len": n} for n in lengths]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class Queue:
+    """TransferQueue's two calls, in memory; tensors come back jagged, as from the real one."""
+
+    def __init__(self, rows: dict[str, dict[str, Any]]) -> None:
+        self.rows = rows
+
+    def kv_batch_get(self, keys: list[str], partition_id: str, select_fields: list[str]) -> Any:
+        from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+        chosen = [f for f in select_fields if all(f in self.rows[key] for key in keys)]
+        return list_of_dict_to_tensordict(
+            [{field: self.rows[key][field] for field in chosen} for key in keys]
+        )
+
+    def kv_batch_put(self, keys: list[str], partition_id: str, fields: Any) -> None:
+        assert len(fields) == len(keys)
+        for row, key in enumerate(keys):
+            for field in list(fields.keys()):  # noqa: SIM118 (a TensorDict iterates over rows)
+                value = fields[field][row]
+                self.rows[key][field] = getattr(value, "data", value)
+
+
+def test_the_trainer_and_verl_agree_on_what_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From graded replies through mint's scores to verl's advantages and masks: one reply failed,
+    two are missing (a lone one is left in its group), one row is verl's padding."""
+    from verl.trainer.ppo.v1 import trainer_base
+
+    from mint.verl import trainer as mint_trainer
+    from mint.verl.group_reward import Asked, step_rewards
+    from mint.verl.wire import GradedReply
+
+    fixed: Any = ("", "", "c", 0, (0.0,) * 10, (), (), {}, 0.0)
+    graded_rows = [
+        GradedReply(signals, *fixed) for signals in (graded(0.2), FAILED, graded(0.8), graded(0.9))
+    ]
+    uids = ["a", "a", "a", "b"]
+    positions = [0, 2, 3, 4]
+    keys = ["a_0_0", "pad1_0_0", "a_1_0", "a_2_0", "b_2_0"]
+    lengths = [3, 1, 5, 2, 4]
+    rows = {
+        key: {
+            "uid": key.split("_")[0],
+            "response_mask": torch.full((n,), int("pad" not in key), dtype=torch.int64),
+            "loss_mask": torch.full((n,), int("pad" not in key), dtype=torch.int64),
+            "rm_scores": torch.full((n,), 7.0),
+            "old_log_probs": torch.zeros(n),
+        }
+        for key, n in zip(keys, lengths, strict=True)
+    }
+    queue = Queue(rows)
+    for module in (mint_trainer, trainer_base):
+        monkeypatch.setattr(module.tq, "kv_batch_get", queue.kv_batch_get)
+        monkeypatch.setattr(module.tq, "kv_batch_put", queue.kv_batch_put)
+    batch = Batch(keys, lengths)
+    made = mint_trainer.MintTrainer.__new__(mint_trainer.MintTrainer)
+    made.config = config("algorithm.rollout_correction=null")
+    result = step_rewards(graded_rows, uids, WEIGHTS, Asked(prompts=2, replies=4))
+    assert result.trained == (True, False, True, False)
+    made._write_scores(batch, result, uids, positions)
+    assert made._trains
+    trainer_base.PPOTrainer._compute_advantage(made, batch, {})
+
+    found = {key: row["advantages"].tolist() for key, row in rows.items()}
+    each = 1 / math.sqrt(2)
+    assert found["a_0_0"] == pytest.approx([-each] * 3, abs=1e-4)
+    assert found["a_2_0"] == pytest.approx([each] * 2, abs=1e-4)
+    for key in ("a_1_0", "b_2_0", "pad1_0_0"):
+        assert set(found[key]) == {0.0}
+    for field in ("response_mask", "loss_mask"):
+        kept = {key: row[field].tolist() for key, row in rows.items()}
+        assert kept["a_0_0"] == [1, 1, 1]
+        assert kept["a_2_0"] == [1, 1]
+        assert not any(kept["a_1_0"] + kept["b_2_0"] + kept["pad1_0_0"])
+
+    lost = step_rewards(graded_rows[3:], uids[3:], WEIGHTS, Asked(prompts=2, replies=4))
+    made._write_scores(Batch(keys[4:], lengths[4:]), lost, uids[3:], [0])
+    assert not made._trains
+    assert made._update_actor(batch, {}) is batch, "nothing to learn from: no update"
+
+
+def test_a_step_without_any_reply_is_told_as_such() -> None:
+    from types import SimpleNamespace
+
+    from mint.verl.group_reward import Asked
+    from mint.verl.trainer import MintTrainer
+    from rewards.errors import GraderError
+
+    made = MintTrainer.__new__(MintTrainer)
+    made._asked, made.global_steps = Asked(24, 8), 3
+    with pytest.raises(GraderError, match="step 3: none of 24 x 8 replies came back"):
+        made._balance_batch(SimpleNamespace(keys=[]), metrics={})
