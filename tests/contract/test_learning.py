@@ -300,7 +300,7 @@ class Queue:
     def kv_batch_put(self, keys: list[str], partition_id: str, fields: Any) -> None:
         assert len(fields) == len(keys)
         for row, key in enumerate(keys):
-            for field in list(fields.keys()):  # noqa: SIM118 (a TensorDict iterates over rows)
+            for field in list(fields.keys()):
                 value = fields[field][row]
                 self.rows[key][field] = getattr(value, "data", value)
 
