@@ -50,11 +50,13 @@ class EncoderConfig:
     adapter: str | None = None
     """Fitted change of the model (.npz of python -m rewards.fit); null: the shipped one."""
     dtype: str = "auto"
-    """float32, bfloat16, or auto: bfloat16 where the processor computes in it natively."""
+    """float32, bfloat16, or auto: bfloat16 where the processor computes in it natively. A training
+    run keeps what auto chose at its start, also where it is continued on another processor."""
     batch_tokens: int = 2048
     """Tokens, padding included, in one forward pass."""
     num_threads: int | None = None
-    """Threads of torch in the grading process; null leaves torch's own choice."""
+    """Threads of torch in the grading process; null: in a GPU run half the cores, at most 8, shared
+    by the reward workers (Ray would leave one), elsewhere torch's own choice."""
     cache_size: int = 4000
     """Replies kept in memory, least recently used dropped first (about 20 kB each)."""
 

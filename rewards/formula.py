@@ -22,8 +22,10 @@ For a group of G replies to one prompt, with x' the min-max of x within the grou
 What happens to replies without signals, decided here and nowhere else:
 
 * FAILED (a grader failed): left out of min-max; gets the mean reward of all other members, hence
-  exactly zero GRPO advantage. If fewer than ceil(min_scored_fraction * G) members could be scored,
-  the whole group is lost: everyone gets 0, no gradient.
+  zero GRPO advantage, and no gradient at all (`GroupReward.trained_G`).
+* A sibling that was asked for and never came back ("missing") counts like a failed one: G is the
+  number asked for. If fewer than ceil(min_scored_fraction * G) members could be scored, or fewer
+  than two, the whole group is lost: everyone gets 0, no gradient.
 * EMPTY or TRUNCATED_THINK: left out of min-max; gets `invalid_margin` less than the worst scored
   sibling and than 0, so saying nothing can never earn.
 
@@ -44,6 +46,8 @@ from rewards.errors import ConfigError
 from rewards.tactics import NUM_TACTICS
 from rewards.types import Signals, Status
 
+FEWEST_SCORED = 2
+"""A reply is better or worse only beside a sibling: verl makes a lone one's score its advantage."""
 COMPONENTS: tuple[str, ...] = ("quality", "kl", "entropy", "bigram", "trigram")
 SURPRISALS: tuple[str, ...] = ("bigram", "trigram")
 """Components that `rewards.scorer` leaves out (None) unless they are asked for."""
@@ -96,7 +100,8 @@ class RewardWeights:
     invalid_margin: float = 0.5
     """How far an empty or cut-off reply falls below its worst sibling, > 0."""
     min_scored_fraction: float = 0.5
-    """Share of a group that must be scored for the group to be trained on, in (0, 1]."""
+    """Share of the siblings asked for that must be scored for the group to be trained on, in
+    (0, 1]; two at least whatever it says."""
     flat_range: float = 1e-8
     """A component varying by no more than this within a group is constant."""
 
@@ -160,7 +165,9 @@ class GroupReward(NamedTuple):
     flat: bool
     """All scores are equal: the group teaches nothing."""
     partial: bool
-    """Some, not all, members could not be scored."""
+    """Some, not all, members could not be scored or are missing."""
+    num_missing: int
+    """Siblings that were asked for and never came back."""
     lost: bool
     """Too few members were scored; nobody in the group gets a gradient."""
     flat_components: tuple[str, ...]
@@ -171,6 +178,11 @@ class GroupReward(NamedTuple):
         """One reward a reply."""
         return tuple(reply.score for reply in self.replies)
 
+    @property
+    def trained_G(self) -> tuple[bool, ...]:
+        """Whether a reply may get a gradient of any kind, that of the KL loss included."""
+        return tuple(not self.lost and r.status is not Status.FAILED for r in self.replies)
+
 
 class Normalised(NamedTuple):
     """Min-max values in [0, 1] of one component, and whether it was constant."""
@@ -180,16 +192,25 @@ class Normalised(NamedTuple):
 
 
 def group_rewards(
-    signals_G: Sequence[Signals], weights: RewardWeights | None = None
+    signals_G: Sequence[Signals],
+    weights: RewardWeights | None = None,
+    asked: int | None = None,
 ) -> GroupReward:
-    """Rewards of one group of sibling replies, in their order. See the module docstring."""
+    """Rewards of one group of sibling replies, in their order. See the module docstring.
+
+    `asked`: how many siblings there should be; None: those given. Raises ValueError when there are
+    more.
+    """
     weights = weights or RewardWeights()
+    size = len(signals_G) if asked is None else asked
+    if len(signals_G) > size:
+        raise ValueError(f"a group of {size} siblings has {len(signals_G)} replies")
     scored = [i for i, s in enumerate(signals_G) if s.status is Status.OK]
-    num_failed = sum(s.status is Status.FAILED for s in signals_G)
-    # Rounded first: 0.55 * 20 is a little more than 11 in floating point.
-    needed = math.ceil(round(weights.min_scored_fraction * len(signals_G), 9))
     # An empty reply is judged without a grader, so it counts as known when looking for lost groups.
-    lost = len(signals_G) - num_failed < needed
+    num_known = sum(s.status is not Status.FAILED for s in signals_G)
+    # Rounded first: 0.55 * 20 is a little more than 11 in floating point.
+    needed = math.ceil(round(weights.min_scored_fraction * size, 9))
+    lost = num_known < max(needed, FEWEST_SCORED)
 
     normalised = {
         name: normalise_in_group(values, weights.flat_range)
@@ -215,7 +236,8 @@ def group_rewards(
     return GroupReward(
         replies=tuple(filled),
         flat=not scores or max(scores) - min(scores) <= weights.flat_range,
-        partial=0 < num_failed < len(signals_G),
+        partial=0 < num_known < size,
+        num_missing=size - len(signals_G),
         lost=lost,
         flat_components=tuple(n for n, w in active.items() if w > 0 and normalised[n].flat),
     )

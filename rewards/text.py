@@ -51,6 +51,18 @@ def visible_reply(raw: str) -> VisibleReply:
     return VisibleReply(text, Status.OK)
 
 
+def with_opened_thought(prompt: str, reply: str) -> str:
+    """`reply` with the `<think>` before it that its prompt ends in.
+
+    Some chat templates open the thinking block in the prompt; the model then only closes it, and a
+    thought that is cut off would read as a visible reply.
+
+    >>> with_opened_thought("<|im_start|>assistant\\n<think>\\n", "hm</think> I hear you.")
+    '<think>hm</think> I hear you.'
+    """
+    return _OPEN + reply if prompt.rstrip().endswith(_OPEN) else reply
+
+
 def split_sentences(text: str) -> list[str]:
     """Sentences of `text` in order, white space stripped, none empty.
 

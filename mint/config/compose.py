@@ -58,6 +58,9 @@ FIXED_KEYS = {
     "trainer.use_v1": "mint's trainer is a V1 trainer",
 }
 
+# Keys of verl that follow from mint's, which set more than verl.
+FOLLOWING_KEYS = {"data.apply_chat_template_kwargs.enable_thinking": "mint.data.enable_thinking"}
+
 
 def verl_config_dir() -> Path:
     """verl's own configuration folder, found without importing verl. ConfigError if absent."""
@@ -135,6 +138,9 @@ def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence
         problem = _wrong_type(known.get(key), config, key)
         if problem:
             raise ConfigError(f"{key} must be {problem} ({_source(key, overrides)})")
+    for key, instead in FOLLOWING_KEYS.items():
+        if given.get(key) != known[key]:
+            raise ConfigError(f"{key} follows {instead}; set that ({_source(key, overrides)})")
     for key, value in given.items():
         for dead, instead in DEAD_KEYS.items():
             if (key == dead or key.startswith(dead + ".")) and value != known.get(key):

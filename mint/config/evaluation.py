@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mint.config.rules import PART, Rule, at_least, check, or_null
+from mint.config.rules import PART, Rule, at_least, check, one_of, or_null
 from rewards.errors import ConfigError
+
+ENGINES = ("auto", "vllm", "transformers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +22,14 @@ class EvaluationConfig:
     """Share of probability that is sampled from, in (0, 1]."""
     max_new_tokens: int = 80
     """Longest reply in tokens, thinking included; one without end by then counts as truncated."""
-    enable_thinking: bool = False
-    """Passed to the chat template; must be what the policy is trained with."""
     max_prompts: int | None = None
     """Use only the first so many rows of the held-out file; null uses all of them."""
+    engine: str = "auto"
+    """What generates: vllm (all GPUs), transformers (one GPU or the CPU), or auto: vllm where
+    there is a GPU."""
     batch_size: int = 64
-    """Replies generated at the same time; lower it when memory runs out."""
+    """Most replies that transformers generates at the same time; fewer where long prompts would
+    not fit in memory."""
     seed: int = 42
     """Seed of sampling and of the bootstrap."""
     resamples: int = 10_000
@@ -40,6 +44,7 @@ class EvaluationConfig:
             "top_p": PART,
             "max_new_tokens": at_least(1),
             "max_prompts": or_null(at_least(1)),
+            "engine": one_of(*ENGINES),
             "batch_size": at_least(1),
             "seed": at_least(0),
             "resamples": at_least(100),
@@ -51,3 +56,11 @@ class EvaluationConfig:
                 "mint.evaluation.samples_per_prompt must be 1 when temperature is 0 (greedy "
                 f"replies are all alike), got {self.samples_per_prompt}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationConfig(EvaluationConfig):
+    """The same with what the prompts are made with; no node of its own."""
+
+    enable_thinking: bool = False
+    """Passed to the chat template: `mint.data.enable_thinking` of a run."""

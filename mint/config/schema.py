@@ -7,6 +7,7 @@ evaluation configs). verl's keys stay verl's; recipes set them directly.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -37,6 +38,8 @@ class DataConfig:
     match the prepared data."""
     compact: bool = PromptConfig.compact
     """Short system prompts (for small policies). Must match the prepared data."""
+    enable_thinking: bool = False
+    """Passed to the policy's chat template, in rollouts, validations and evaluations."""
     num_conversations: int = 600
     """Conversations to generate when source is synthetic."""
     seed: int = 0
@@ -113,6 +116,9 @@ class RunConfig:
     phases with little to do may take a third of it."""
     step_timeout_s: float = 3600.0
     """The run is ended when no step finishes for this many seconds."""
+    max_skipped_updates: int = 3
+    """So many steps in a row whose gradient is not a finite number end the run (verl skips such
+    updates)."""
     poll_interval_s: float = 0.05
     """How often the trainer looks for finished replies; verl's own 2 s would round every
     generation phase up."""
@@ -120,7 +126,7 @@ class RunConfig:
     """Groups a step whose best and worst reply go to samples.jsonl."""
 
     def __post_init__(self) -> None:
-        times = ("start_timeout_s", "step_timeout_s", "poll_interval_s")
+        times = ("start_timeout_s", "step_timeout_s", "poll_interval_s", "max_skipped_updates")
         check(
             self, {"export": one_of("best", "last"), **dict.fromkeys(times, POSITIVE)}, "mint.run."
         )
@@ -144,6 +150,10 @@ class MintConfig:
     run: RunConfig = field(default_factory=RunConfig)
 
 
+_MOVED = (("evaluation", "enable_thinking", "data"),)
+"""Node, key and present node of keys that configurations of earlier runs have elsewhere."""
+
+
 def schema() -> DictConfig:
     """The typed node for Hydra: misspelt keys and wrong types under `mint` fail at composition."""
     node = OmegaConf.structured(MintConfig)
@@ -154,6 +164,9 @@ def schema() -> DictConfig:
 
 def mint_config(config: DictConfig) -> MintConfig:
     """The validated `mint` node of a composed configuration. Raises ConfigError."""
-    plain = OmegaConf.to_container(config.mint, resolve=True)
+    plain: Any = OmegaConf.to_container(config.mint, resolve=True)
+    for node_name, key, now in _MOVED:
+        if key in plain.get(node_name, {}):
+            plain.setdefault(now, {})[key] = plain[node_name].pop(key)
     node = OmegaConf.merge(schema(), OmegaConf.create(plain))
     return OmegaConf.to_object(node)  # type: ignore[return-value]

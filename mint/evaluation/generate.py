@@ -14,97 +14,74 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, DynamicCache
 
-from mint.config.evaluation import EvaluationConfig
+from mint.config.evaluation import EvaluationConfig, GenerationConfig
+from mint.evaluation.batches import Load, model_size, plan_batches
 from mint.evaluation.generation import Generation, Prompt
-from mint.shell.console import progress_bar
-from rewards.errors import ConfigError
+from mint.evaluation.generator import Generator, cannot_load, eos_ids
 from rewards.quiet import quiet_loading
-from rewards.text import visible_reply
 
-_THINK = "<think>"
+_MEMORY_SHARE = 0.8
 
 
-class ReplyGenerator:
-    """A loaded policy. Use as a context manager: leaving it frees the model's memory."""
+class ReplyGenerator(Generator):
+    """A policy loaded by transformers: one GPU, or the CPU."""
 
-    def __init__(self, model_path: str | Path, settings: EvaluationConfig) -> None:
-        self.settings = settings
+    def __init__(self, model_path: str | Path, settings: GenerationConfig) -> None:
+        """Raises ConfigError when the model cannot be loaded."""
+        super().__init__(model_path, settings)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(model_path, padding_side="left")
             with quiet_loading():
                 self.model: Any = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigError(f"model {model_path} cannot be loaded: {reason}") from error
-        if self.tokenizer.chat_template is None:
-            raise ConfigError(f"the tokenizer of {model_path} has no chat template")
+            raise cannot_load(model_path, error) from error
         self.model.to(self.device).eval()
-        self.eos_ids = _eos_ids(self.model.generation_config, self.tokenizer)
+        self._size = model_size(self.model.config.get_text_config(), dtype.itemsize)
+        self.eos_ids = eos_ids(self.model.generation_config, self.tokenizer)
         pad_id = self.tokenizer.pad_token_id
         self.pad_id = self.eos_ids[0] if pad_id is None else pad_id
 
-    def __enter__(self) -> ReplyGenerator:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
     def close(self) -> None:
-        """Free the model's memory."""
         self.model = None
         gc.collect()
         if self.device == "cuda":
             torch.cuda.empty_cache()
 
-    def generate(self, prompts: Sequence[Prompt], title: str = "replies") -> list[list[Generation]]:
-        """`samples_per_prompt` replies to each prompt, in the order of `prompts`.
-
-        Shows a progress bar on stderr when that is a terminal.
-        """
-        replies: list[list[Generation]] = [[] for _ in prompts]
-        with progress_bar(transient=True) as progress:
-            total = len(prompts) * self.settings.samples_per_prompt
-            task = progress.add_task(title, total=total)
-            for batch in self.batches(prompts):
-                for index, own in batch:
-                    replies[index] = own
-                    progress.advance(task, len(own))
-        return replies
-
     def batches(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[int, list[Generation]]]]:
-        """(position of a prompt, its replies), batch by batch as they are done."""
         samples = self.settings.samples_per_prompt
-        texts = [self._render(prompt) for prompt in prompts]
+        texts = [self.render(prompt) for prompt in prompts]
         encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        # Prompts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(prompts)), key=lambda i: (len(encoded[i]), i))
-        per_batch = max(1, self.settings.batch_size // samples)
-        for start in range(0, len(order), per_batch):
-            batch = order[start : start + per_batch]
+        planned = plan_batches(
+            [len(ids) for ids in encoded],
+            self._size,
+            Load(samples, self.settings.max_new_tokens),
+            self.settings.batch_size,
+            self._free_bytes(),
+        )
+        for batch in planned:
             tokens = self._sample([encoded[i] for i in batch], [prompts[i].key for i in batch])
             yield [
                 (
                     index,
                     [
-                        self._decode(texts[index], row)
+                        self.decode(texts[index], row)
                         for row in tokens[position * samples : (position + 1) * samples]
                     ],
                 )
                 for position, index in enumerate(batch)
             ]
 
-    def _render(self, prompt: Prompt) -> str:
-        return self.tokenizer.apply_chat_template(
-            list(prompt.messages),
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=self.settings.enable_thinking,
-        )
+    def _free_bytes(self) -> int:
+        """Memory that a batch may take; the rest is for what the allocator splits up."""
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+            return int(_MEMORY_SHARE * torch.cuda.mem_get_info()[0])
+        return int(_MEMORY_SHARE * psutil.virtual_memory().available)
 
     @torch.inference_mode()
     def _sample(self, prompts: list[list[int]], keys: list[str]) -> list[list[int]]:
@@ -157,16 +134,6 @@ class ReplyGenerator:
         )
         return output.logits[:, -1]
 
-    def _decode(self, prompt: str, tokens: list[int]) -> Generation:
-        end = next((i for i, token in enumerate(tokens) if token in self.eos_ids), None)
-        raw = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
-        # Some chat templates open the thinking block in the prompt; the reply then only closes it.
-        if prompt.rstrip().endswith(_THINK):
-            raw = _THINK + raw
-        visible = visible_reply(raw).text
-        count = len(self.tokenizer(visible, add_special_tokens=False)["input_ids"])
-        return Generation(raw, count if visible else 0, end is None)
-
 
 def choose_tokens(
     logits: torch.Tensor, uniforms: torch.Tensor, settings: EvaluationConfig
@@ -208,13 +175,3 @@ def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
     before = ordered.cumsum(dim=-1) - ordered
     kept = torch.where(before < top_p, ordered, 0.0)
     return torch.zeros_like(probabilities).scatter_(1, tokens, kept)
-
-
-def _eos_ids(generation_config: Any, tokenizer: Any) -> tuple[int, ...]:
-    configured = generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    ids = [*ids, tokenizer.eos_token_id]
-    unique = tuple(dict.fromkeys(i for i in ids if i is not None))
-    if not unique:
-        raise ConfigError("the model has no end-of-sequence token (generation_config.json)")
-    return unique

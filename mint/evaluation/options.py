@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mint.config.evaluation import EvaluationConfig
+from mint.config.evaluation import ENGINES, EvaluationConfig
 from mint.config.safety import SafetyLimits
 from mint.evaluation.protocols.baselines import CONDITIONS
 from mint.evaluation.seekers.bank import MAX_TURNS
@@ -72,8 +72,12 @@ class EvaluateSettings:
     """Let the chat template switch thinking on; null: the run's, or false."""
     seed: int = 42
     """Seed of sampling, scenarios, the seeker and the bootstrap."""
+    engine: str = "auto"
+    """What generates with a model here: vllm (all GPUs), transformers (one GPU or the CPU), or
+    auto: vllm where there is a GPU. Of a run's own evaluation: mint.evaluation.engine."""
     batch_size: int = 16
-    """Replies generated at the same time by a model in this process."""
+    """Most replies that transformers generates at the same time; fewer where long prompts would
+    not fit in memory."""
     turns: int = 8
     """Supporter turns of a free-running dialogue."""
     dialogues: int = 20
@@ -118,6 +122,7 @@ class EvaluateSettings:
             "candidates": (self.candidates >= 1, ">= 1"),
             "batch_size": (self.batch_size >= 1, ">= 1"),
             "temperature": (self.temperature >= 0, ">= 0"),
+            "engine": (self.engine in ENGINES, ", ".join(ENGINES)),
             "seeker": (self.seeker in ("bank", "served"), "bank or served"),
             "scenarios": (self.scenarios in ("val", "all"), "val or all"),
         }

@@ -75,7 +75,7 @@ def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
     defaults = _Defaults(
         prompts=prompts_of_run(held_out, mint),
         max_new_tokens=mint.evaluation.max_new_tokens,
-        thinking=mint.evaluation.enable_thinking,
+        thinking=mint.data.enable_thinking,
         data=settings.data or held_out,
         weights=mint.reward,
         second=build_second_judge(
@@ -85,7 +85,7 @@ def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
     base = run.evaluation_path if settings.output is None else Path(settings.output)
     for label in labels:
         output = base / label if settings.output is None or len(labels) > 1 else base
-        source = LocalModel(paths[label], settings.batch_size)
+        source = LocalModel(paths[label], settings.batch_size, settings.engine)
         yield _session(settings, source, graders, defaults, output)
 
 
@@ -96,7 +96,7 @@ def _source(settings: EvaluateSettings) -> ReplySource:
         )
         return Endpoint(server, settings.vllm_options)
     if settings.model is not None:
-        return LocalModel(settings.model, settings.batch_size)
+        return LocalModel(settings.model, settings.batch_size, settings.engine)
     return ReadyReplies(str(settings.replies))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mint.validation.choice import Validation
 from mint.validation.collapse import ALARM, KEYS
+from mint.verl.updates import SKIPPED
 
 
 def format_step(row: Mapping[str, Any], total_steps: int, elapsed_s: float) -> str:
@@ -47,8 +48,13 @@ def format_validation(validation: Validation, best_step: int | None) -> list[str
 
 
 def format_alarms(row: Mapping[str, Any], on_before: frozenset[str]) -> list[str]:
-    """A line for each collapse alarm that has come on in this step."""
-    return [
+    """A line for each collapse alarm that has come on in this step, and for a skipped update."""
+    skipped = row.get(SKIPPED) or 0
+    lines = [
+        f"WARNING: step {row['step']}: the gradient is not a finite number, the update was skipped "
+        f"({skipped:.0f} in a row; see mint.run.max_skipped_updates)"
+    ]
+    return lines[: bool(skipped)] + [
         f"WARNING: collapse alarm at step {row['step']}: {name} "
         f"({key} {_number(row, key, '.3f')}; see mint.collapse)"
         for key, name in KEYS.items()

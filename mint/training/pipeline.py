@@ -41,6 +41,7 @@ from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, r
 from mint.verl.environment import training_environment
 from mint.verl.step_record import restore_row
 from rewards.build import Graders, build_second_judge, ready_graders
+from rewards.graders.embedded.encoder import resolve_dtype
 
 COLLAPSED = 3
 """Exit status of a run that the collapse alarm has ended."""
@@ -281,6 +282,9 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
             ]
             config.trainer.resume_mode = "resume_path"
             config.trainer.resume_from_path = str(newest)
+        # Workers on other nodes, and a continuation on another processor, grade in the format that
+        # the run begins with: it is a part of the graders' identity.
+        config.mint.encoder.dtype = resolve_dtype(str(config.mint.encoder.dtype))
         config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
         for key in ("train_files", "val_files"):
             config.data[key] = str(Path(str(config.data[key])).resolve())

@@ -117,7 +117,7 @@ def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
             return GraderError(message)
         if report["kind"] in ("ConfigError", "DataError"):
             return ConfigError(message)
-        if first and first not in message:
+        if first and first not in message and report["kind"] != "TrainingError":
             message = f"{report['message']}; first error in the log: {first} {log}"
         return TrainingError(message)
     cause = first or _full_disk(run) or "no error in the log"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from mint.config.evaluation import EvaluationConfig
 from mint.config.safety import SafetyLimits
 from mint.config.validation import HABIT, PROBE, ValidationConfig
@@ -26,6 +28,8 @@ POLICY_ENTROPY = "policy_entropy"
 LEARNT = "learning_the_judge"
 """1 where the judge's gain over the start is larger than the second judge's by more than
 mint.second_judge.max_gap_gain, with its whole interval."""
+LOGIT_GAIN = "judge_logit_gain"
+"""A reward model's mean logit above the start's, in standard deviations of the start's replies."""
 OWN_SEQUENCE = (
     "self_stickiness",
     "self_lift",
@@ -47,6 +51,7 @@ METRICS: tuple[str, ...] = (
     *(f"{PROBE}{name}" for name in CATEGORIES),
     POLICY_ENTROPY,
     LEARNT,
+    LOGIT_GAIN,
 )
 """What a validation measures and `mint.validation.choose` may name; val/<name> in
 metrics.jsonl."""
@@ -120,6 +125,15 @@ def learning_the_judge(
     if not turns[0] & turns[1]:
         return None
     return float(bool(learnt_the_judge(compare(rated[0], rated[1], settings), most)))
+
+
+def logit_gain(start: Sequence[EvaluatedReply], replies: Sequence[EvaluatedReply]) -> float | None:
+    """`LOGIT_GAIN`; None for a judge without logits or where the start's are all alike."""
+    before, now = (
+        [r.judge_logit for r in own if r.judge_logit is not None] for own in (start, replies)
+    )
+    spread = float(np.std(before)) if before else 0.0
+    return float(np.mean(now) - np.mean(before)) / spread if now and spread > 0 else None
 
 
 def measure_probes(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mint.config.schema import GradingConfig
-from mint.verl.group_reward import failure_kinds
+from mint.verl.group_reward import MISSING, StepReward
 from mint.verl.wire import GradedReply
 
 _KINDS_SHOWN = 3
+_LOST = "their rollout or reward worker raised or died, the log has its traceback"
 
 
 class FailureWatch:
@@ -22,10 +23,10 @@ class FailureWatch:
         self._shares: deque[tuple[int, int]] = deque(maxlen=limits.failure_window)
         self._kinds: deque[Counter[str]] = deque(maxlen=limits.failure_window)
 
-    def problem(self, step: int, rows: Sequence[GradedReply], metrics: Mapping[str, float]) -> str:
+    def problem(self, step: int, rows: Sequence[GradedReply], result: StepReward) -> str:
         """Why the run must end after this step; "" when it may go on."""
-        kinds = failure_kinds(rows)
-        self._shares.append((int(metrics["grader/num_failed"]), len(rows)))
+        kinds, metrics = result.failures, result.metrics
+        self._shares.append((int(metrics["grader/num_failed"]), result.num_asked))
         self._kinds.append(kinds)
         limits = self._limits
         failed, lost = metrics["grader/failed_frac"], metrics["group/frac_lost"]
@@ -57,5 +58,7 @@ class FailureWatch:
     def _details(self, kinds: Counter[str], rows: Sequence[GradedReply]) -> str:
         reasons = sorted({row.signals.reason for row in rows if row.signals.failures})
         example = f", for example {reasons[0]!r}" if reasons else ""
-        counted = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common(_KINDS_SHOWN))
-        return f"kinds: {counted or 'none recorded'}{example}; all are in {self._where}"
+        counted = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common(_KINDS_SHOWN) if n)
+        lost = f"; {MISSING}: {_LOST}" if kinds[MISSING] else ""
+        graded = f"; what came back is in {self._where}" if reasons else ""
+        return f"kinds: {counted or 'none recorded'}{example}{lost}{graded}"

@@ -33,32 +33,67 @@ class StepReward(NamedTuple):
     breakdowns: tuple[RewardBreakdown, ...]
     groups: dict[str, tuple[int, ...]]
     """Group id -> row positions."""
+    trained: tuple[bool, ...]
+    """Whether a reply may get a gradient: it was graded, and its group is not lost."""
+    num_asked: int
+    """Replies that should have come."""
+    failures: Counter[str]
+    """Kind of failure -> how many gradings failed so, `MISSING` replies among them."""
     metrics: dict[str, float]
 
 
+class Asked(NamedTuple):
+    """What a step asks for."""
+
+    prompts: int
+    replies: int
+    """To each prompt."""
+
+
+MISSING = "missing"
+"""Kind of failure of a reply that never came back: verl leaves it out of the batch in silence."""
+
+
 def step_rewards(
-    rows: Sequence[GradedReply], uids: Sequence[str], weights: RewardWeights
+    rows: Sequence[GradedReply],
+    uids: Sequence[str],
+    weights: RewardWeights,
+    asked: Asked | None = None,
 ) -> StepReward:
-    """Apply the group formula to every uid group. Raises ValueError when lengths differ."""
+    """Apply the group formula to every uid group; `asked` None: nothing is missing.
+
+    Raises ValueError when lengths differ or more came than was asked for.
+    """
     groups: dict[str, list[int]] = {}
     for position, (_, uid) in enumerate(zip(rows, uids, strict=True)):
         groups.setdefault(uid, []).append(position)
 
     results = []
     of: dict[int, RewardBreakdown] = {}
+    trained: dict[int, bool] = {}
     for positions in groups.values():
-        results.append(group_rewards([rows[p].signals for p in positions], weights))
+        signals = [rows[p].signals for p in positions]
+        results.append(group_rewards(signals, weights, asked.replies if asked else None))
         of |= zip(positions, results[-1].replies, strict=True)
+        trained |= zip(positions, results[-1].trained_G, strict=True)
+    vanished = asked.prompts - len(groups) if asked else 0
+    if asked and vanished > 0:
+        results += [group_rewards([], weights, asked.replies)] * vanished
+    num_missing = sum(result.num_missing for result in results)
+    failures = failure_kinds(rows) + Counter({MISSING: num_missing})
     breakdowns = tuple(of[position] for position in range(len(rows)))
     return StepReward(
         scores=tuple(b.score for b in breakdowns),
         breakdowns=breakdowns,
         groups={uid: tuple(positions) for uid, positions in groups.items()},
+        trained=tuple(trained[position] for position in range(len(rows))),
+        num_asked=len(rows) + num_missing,
+        failures=failures,
         metrics={
             **_reward_metrics(rows, breakdowns, weights),
-            **_group_metrics(results),
-            **_reply_metrics(rows),
-            **_grader_metrics(rows),
+            **_group_metrics(results, vanished),
+            **_reply_metrics(rows, num_missing),
+            **_grader_metrics(rows, num_missing, failures),
             **_rating_metrics(rows),
         },
     )
@@ -84,10 +119,12 @@ def _reward_metrics(
     return metrics
 
 
-def _group_metrics(results: Sequence[GroupReward]) -> dict[str, float]:
+def _group_metrics(results: Sequence[GroupReward], num_missing: int) -> dict[str, float]:
+    """`results`: of all groups asked for, `num_missing` of which have no reply."""
     flat = {name: [name in r.flat_components for r in results] for name in COMPONENTS}
     return {
-        "group/num": float(len(results)),
+        "group/num": float(len(results) - num_missing),
+        "group/num_missing": float(num_missing),
         "group/frac_flat": _mean([r.flat for r in results]),
         "group/frac_partial": _mean([r.partial for r in results]),
         "group/frac_lost": _mean([r.lost for r in results]),
@@ -96,11 +133,12 @@ def _group_metrics(results: Sequence[GroupReward]) -> dict[str, float]:
     }
 
 
-def _reply_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
+def _reply_metrics(rows: Sequence[GradedReply], num_missing: int) -> dict[str, float]:
     status = [row.signals.status for row in rows]
     graded = [row.signals for row in rows if row.signals.status is Status.OK]
     metrics = {
         "reply/num": float(len(rows)),
+        "reply/num_missing": float(num_missing),
         "reply/truncated_frac": _mean([row.signals.truncated for row in rows]),
         "reply/empty_frac": _mean([s is Status.EMPTY for s in status]),
         "reply/truncated_think_frac": _mean([s is Status.TRUNCATED_THINK for s in status]),
@@ -113,11 +151,14 @@ def _reply_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
     return metrics
 
 
-def _grader_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
+def _grader_metrics(
+    rows: Sequence[GradedReply], num_missing: int, failures: Counter[str]
+) -> dict[str, float]:
     failed = [row.signals for row in rows if row.signals.status is Status.FAILED]
+    num_failed = len(failed) + num_missing
     metrics = {
-        "grader/num_failed": float(len(failed)),
-        "grader/failed_frac": _mean([row.signals.status is Status.FAILED for row in rows]),
+        "grader/num_failed": float(num_failed),
+        "grader/failed_frac": num_failed / max(1, len(rows) + num_missing),
     }
     for grader in ("tagger", "judge"):
         metrics[f"grader/{grader}_failed"] = float(sum(grader in s.failures for s in failed))
@@ -125,8 +166,7 @@ def _grader_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
         spreads = [getattr(row, f"{grader}_repeat_std") for row in rows]
         if any(spread is not None for spread in spreads):
             metrics[f"grader/{grader}_repeat_std"] = _mean(spreads)
-    kinds = failure_kinds(rows)
-    return metrics | {f"grader/failed/{kind}": float(count) for kind, count in kinds.items()}
+    return metrics | {f"grader/failed/{kind}": float(n) for kind, n in failures.items() if n}
 
 
 def _rating_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:

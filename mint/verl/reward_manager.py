@@ -8,6 +8,7 @@ is not applied here (siblings do not meet): `mint.verl.trainer` does it on whole
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,11 +22,16 @@ from mint.config.validation import PROBE_SOURCE
 from mint.rundir.quarantine import turn_request
 from mint.verl.wire import KEY, GradedReply, pack
 from rewards.batching import MicroBatcher
-from rewards.build import build_graders
+from rewards.build import EncoderConfig, build_graders
 from rewards.errors import GraderError
 from rewards.formula import raw_reward
 from rewards.scorer import ReplyScorer, ScoringRequest, failed_signals
+from rewards.text import with_opened_thought
 from rewards.types import Failure, Rating, Signals, Status
+
+_PROMPT_END = 16
+"""Tokens at the end of a prompt among which a thinking block would be opened."""
+_MOST_THREADS = 8
 
 
 class SignalRewardManager(RewardManagerBase):
@@ -42,7 +48,10 @@ class SignalRewardManager(RewardManagerBase):
         super().__init__(config, tokenizer, compute_score)
         self._mint = mint_config(config)
         self._max_tokens = int(config.data.max_response_length)
-        graders = build_graders(self._mint.encoder, self._mint.tagger, self._mint.judge)
+        encoder = self._mint.encoder
+        if config.trainer.device != "cpu":  # a CPU run sets the threads of all its processes
+            encoder = with_threads(encoder, int(config.reward.num_workers))
+        graders = build_graders(encoder, self._mint.tagger, self._mint.judge)
         self._scorer = ReplyScorer(*graders, surprisals=self._mint.reward.used_surprisals())
         self._batcher: MicroBatcher[ScoringRequest, tuple[Signals, float]] = MicroBatcher(
             self._score_timed,
@@ -62,10 +71,12 @@ class SignalRewardManager(RewardManagerBase):
             return _answer(None, _graded(request, signals, info, 0.0)._replace(request=None))
         try:
             signals, seconds = await self._batcher.submit(request)
-        except GraderError as error:
+        except Exception as error:
             # The trainer counts it and ends the run when there are too many; raising here would
-            # make verl drop the prompt without a word.
-            signals = failed_signals(request, {"grader": Failure("exception", str(error))})
+            # make verl drop the reply without a word.
+            told = isinstance(error, GraderError)
+            text = str(error) if told else f"{type(error).__name__}: {error}"
+            signals = failed_signals(request, {"grader": Failure("exception", text)})
             seconds = 0.0
         score = raw_reward(signals, self._mint.reward)
         return _answer(score, _graded(request, signals, info, seconds))
@@ -79,7 +90,11 @@ class SignalRewardManager(RewardManagerBase):
     def _request(self, item: Any) -> ScoringRequest:
         length = int(item.non_tensor_batch["response_len"])
         tokens = item.batch["responses"][:length].tolist()
-        raw = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        asked = int(item.non_tensor_batch["prompt_len"])
+        prompt = item.batch["prompts"][:asked][-_PROMPT_END:].tolist()
+        raw = with_opened_thought(
+            self.tokenizer.decode(prompt), self.tokenizer.decode(tokens, skip_special_tokens=True)
+        )
         return turn_request(
             item.non_tensor_batch["extra_info"],
             raw,
@@ -89,6 +104,18 @@ class SignalRewardManager(RewardManagerBase):
 
     def _ends(self, tokens: list[int]) -> bool:
         return bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
+
+
+def with_threads(encoder: EncoderConfig, num_workers: int) -> EncoderConfig:
+    """The encoder's settings with threads for one of `num_workers` reward workers.
+
+    Ray gives a worker a single thread. Half the machine's cores are left to rollout and trainer,
+    and beyond eight threads the encoder gains nothing.
+    """
+    if encoder.num_threads is not None:
+        return encoder
+    cores = len(os.sched_getaffinity(0))
+    return replace(encoder, num_threads=max(1, min(_MOST_THREADS, cores // 2 // num_workers)))
 
 
 def _answer(score: float | None, graded: GradedReply) -> dict[str, Any]:

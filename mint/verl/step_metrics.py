@@ -29,7 +29,11 @@ _VERL_KEYS = {
     "reply/response_tokens/mean": "response_length/mean",
     "prompt/num_tokens/mean": "prompt_length/mean",
     "prompt/num_tokens/max": "prompt_length/max",
-    "memory/trainer_gb": "perf/max_memory_allocated_gb",
+    # Each worker's metrics come with the name of its role before them.
+    "memory/trainer_gb": "actor/perf/max_memory_allocated_gb",
+    "memory/trainer_reserved_gb": "actor/perf/max_memory_reserved_gb",
+    "memory/host_gb": "actor/perf/cpu_memory_used_gb",
+    "throughput/mfu": "perf/mfu/actor",
     "train/epoch": "training/epoch",
 }
 _OWN = (
@@ -55,6 +59,8 @@ def translate(metrics: Mapping[str, Any]) -> dict[str, float]:
     for name, source in _VERL_KEYS.items():
         if source in metrics:
             mine[name] = float(metrics[source])
+    if mine.get("throughput/mfu") == 0.0:  # verl knows no peak of this processor
+        del mine["throughput/mfu"]
     seconds = mine.get("time/step_s", 0.0)
     for name, number in (
         ("throughput/tokens_per_s", metrics.get("perf/total_num_tokens")),

@@ -16,19 +16,23 @@ import transfer_queue as tq
 from omegaconf import open_dict
 from tensordict import TensorDict
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from mint.config.schema import MintConfig, mint_config
 from mint.rundir.directory import RunDir
 from mint.shell.files import append_json_lines
+from mint.shell.processes import TrainingError
 from mint.verl.checkpoint import prune_checkpoints
 from mint.verl.failure_watch import FailureWatch
 from mint.verl.grader_health import GraderHealth
-from mint.verl.group_reward import StepReward, step_rewards
+from mint.verl.group_reward import Asked, StepReward, step_rewards
+from mint.verl.masks import advantage_groups, without_gradient
 from mint.verl.phases import NotedStart
 from mint.verl.requests import SavesOnRequest
 from mint.verl.samples import quarantine_rows, sample_rows
 from mint.verl.step_metrics import LOGGED_TWICE, translate
 from mint.verl.step_record import KeepsStepMetrics
+from mint.verl.updates import UpdateWatch
 from mint.verl.validation import TrainingValidation, ValidationReply
 from mint.verl.wire import KEY, GradedReply, unpack, unpack_columns
 from rewards.errors import GraderError
@@ -41,6 +45,7 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         self._mint: MintConfig = mint_config(config)
         self._run = RunDir(Path(self._mint.run.dir))
         self._watch = FailureWatch(self._mint.grading, str(self._run.quarantine_path))
+        self._updates = UpdateWatch(self._mint.run.max_skipped_updates)
         self._health = GraderHealth(self._mint)
         self._validation = TrainingValidation(self._mint, self._run)
         self._keep = config.trainer.max_actor_ckpt_to_keep
@@ -49,6 +54,10 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
             # Checkpoints are deleted here: verl forgets those of before a resume, and the best one
             # may be old.
             config.trainer.max_actor_ckpt_to_keep = None
+        self._asked = Asked(
+            int(config.data.train_batch_size), int(config.actor_rollout_ref.rollout.n)
+        )
+        self._trains = True
         if self._validates:
             use_validation_keys(config, self._mint, self._run)
         super().__init__(config)
@@ -62,12 +71,21 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         buffer.poll_interval = self._mint.run.poll_interval_s
         return buffer
 
+    def _balance_batch(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+        if not batch.keys:
+            prompts, replies = self._asked
+            raise GraderError(
+                f"step {self.global_steps}: none of {prompts} x {replies} replies came back: every "
+                "rollout or its reward worker raised or died, the log has the traceback"
+            )
+        return super()._balance_batch(batch, *args, **kwargs)
+
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         started = time.perf_counter()
         rows, uids, positions = self._read_signals(batch)
-        result = step_rewards(rows, uids, self._mint.reward)
+        result = step_rewards(rows, uids, self._mint.reward, self._asked)
         metrics.update(result.metrics)
-        self._write_scores(batch, result, positions)
+        self._write_scores(batch, result, uids, positions)
         metrics["time/group_reward_s"] = time.perf_counter() - started
         metrics.update(self._health.metrics())
         self._run.append_samples(
@@ -78,6 +96,10 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         entropy = metrics.get("actor/entropy")
         metrics.update(self._validation.look(self.global_steps, rows, entropy))
         return super()._compute_advantage(batch, metrics)
+
+    def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
+        # Without a single token to learn from verl would divide by their number, 0.
+        return super()._update_actor(batch, metrics=metrics) if self._trains else batch
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
@@ -134,10 +156,13 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
     ) -> Any:
         result = super()._compute_metrics(batch, metrics, *args, **kwargs)
         mine = translate(metrics)
+        mine |= self._updates.look(mine.get("policy/grad_norm"))
         self._run.append_metrics(self.global_steps, mine)
         for name in LOGGED_TWICE:
             metrics.pop(name, None)
         metrics.update(mine)
+        if problem := self._updates.problem(self.global_steps):
+            raise TrainingError(problem)
         return result
 
     def _read_signals(self, batch: Any) -> tuple[list[GradedReply], list[str], list[int]]:
@@ -151,25 +176,44 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         rows = [unpack(extras[i][KEY]) for i in positions]
         return rows, [str(uids[i]) for i in positions], positions
 
-    def _write_scores(self, batch: Any, result: StepReward, positions: list[int]) -> None:
+    def _write_scores(
+        self, batch: Any, result: StepReward, uids: list[str], positions: list[int]
+    ) -> None:
+        """The rewards, and where some rows must not be learnt from, masks that leave them out."""
+        trained = [True] * len(batch)  # padding rows are masked by verl
+        groups = [""] * len(batch)
+        score_of: dict[int, float] = {}
+        own = advantage_groups(uids, result.trained)
+        for position, score, keep, group in zip(
+            positions, result.scores, result.trained, own, strict=True
+        ):
+            trained[position], groups[position] = keep, group
+            score_of[position] = score if keep else 0.0
+        rewards = []
+        for position, tag in enumerate(batch.tags):
+            row = torch.zeros(int(tag["response_len"]), dtype=torch.float32)
+            row[-1] = score_of.get(position, 0.0)
+            rewards.append(row)
+        fields = {"rm_scores": torch.nested.as_nested_tensor(rewards, layout=torch.jagged)}
+        self._trains = any(result.trained)
+        if self._trains and not all(trained):
+            fields |= self._left_out(batch, trained, groups)
+        tq.kv_batch_put(
+            keys=batch.keys,
+            partition_id=batch.partition_id,
+            fields=TensorDict(fields, batch_size=len(batch)),
+        )
+
+    def _left_out(self, batch: Any, trained: list[bool], groups: list[str]) -> dict[str, Any]:
         data = tq.kv_batch_get(
             keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"]
         )
-        lengths = data["response_mask"].offsets().diff().tolist()
-        score_of = dict(zip(positions, result.scores, strict=True))
-        rewards = []
-        for position, length in enumerate(lengths):
-            row = torch.zeros(int(length), dtype=torch.float32)
-            row[-1] = score_of.get(position, 0.0)  # padding rows have none
-            rewards.append(row)
-        fields = TensorDict(
-            {"rm_scores": torch.nested.as_nested_tensor(rewards, layout=torch.jagged)},
-            batch_size=len(batch),
-        )
-        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+        mask = without_gradient(data["response_mask"], trained)
+        uids = list_of_dict_to_tensordict([{"uid": group} for group in groups]).get("uid")
+        return {"response_mask": mask, "loss_mask": mask.clone(), "uid": uids}
 
     def _check_graders(self, rows: list[GradedReply], result: StepReward) -> None:
-        problem = self._watch.problem(self.global_steps, rows, result.metrics)
+        problem = self._watch.problem(self.global_steps, rows, result)
         if problem:
             self._run.append_metrics(
                 self.global_steps, {**result.metrics, **self._health.metrics()}

@@ -24,8 +24,10 @@ from mint.validation.choice import Validation, assess, stop_reason
 from mint.validation.collapse import ALARM, KEYS, CollapseWatch
 from mint.validation.measure import (
     LEARNT,
+    LOGIT_GAIN,
     POLICY_ENTROPY,
     learning_the_judge,
+    logit_gain,
     measure,
     measure_probes,
     wording_figures,
@@ -109,8 +111,10 @@ class TrainingValidation:
         metrics = measure(rows, missing, self._mint.evaluation)
         metrics[POLICY_ENTROPY] = self._entropy
         self._keep_replies(step, turns, rows)
+        start = self._start(step)
+        metrics[LOGIT_GAIN] = logit_gain(start or rows, rows)
         metrics[LEARNT] = learning_the_judge(
-            self._start(step), rows, self._mint.evaluation, self._mint.second_judge.max_gap_gain
+            start, rows, self._mint.evaluation, self._mint.second_judge.max_gap_gain
         )
         validation = self._assess(step, metrics, replies)
         history = self._record.add(validation)

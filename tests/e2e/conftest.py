@@ -68,6 +68,21 @@ RUNS = {
         "mint.tagger.kind=custom",
         "mint.tagger.factory=dead_grader:DeadTagger",
     ),
+    # Replies are lost, and the KL loss makes every gradient not a number.
+    "broken": (
+        "broken",
+        *SMALL,
+        "data.train_batch_size=8",
+        "actor_rollout_ref.rollout.n=8",
+        "trainer.total_training_steps=4",
+        "mint.run.evaluate=false",
+        "mint.run.max_skipped_updates=2",
+        "mint.judge.kind=custom",
+        "mint.judge.factory=lossy_judge:LossyJudge",
+        "mint.grading.max_failed_fraction=0.9",
+        "mint.grading.max_lost_fraction=0.9",
+        "actor_rollout_ref.actor.kl_loss_coef=inf",
+    ),
 }
 
 
@@ -120,6 +135,12 @@ def stopped(trainings: TrainingQueue, resumed: Trained) -> Trained:
 def dead(trainings: TrainingQueue) -> Trained:
     """A run none of whose replies can be graded."""
     return ended(trainings.result("dead"), status=1)
+
+
+@pytest.fixture(scope="session")
+def broken(trainings: TrainingQueue) -> Trained:
+    """A run that loses replies and skips every update."""
+    return ended(trainings.result("broken"), status=1)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from loopback import Answer, Loopback, chat
 
-from mint.config.evaluation import EvaluationConfig
+from mint.config.evaluation import GenerationConfig
 from mint.evaluate import main
 from mint.evaluation.generate import ReplyGenerator
 from mint.evaluation.generation import Prompt
@@ -83,7 +83,7 @@ def test_running_again_changes_nothing_and_generates_nothing(
 
 
 def test_the_same_policy_behind_a_server(here: Path, workplace: Path, tmp_path: Path) -> None:
-    options = EvaluationConfig(samples_per_prompt=1, max_new_tokens=40)
+    options = GenerationConfig(samples_per_prompt=1, max_new_tokens=40)
     lock = threading.Lock()
     with ReplyGenerator(workplace / "outputs/tiny-policy", options) as generator:
 

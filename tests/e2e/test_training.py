@@ -14,6 +14,7 @@ from training_queue import Trained
 
 from mint.shell.files import read_json_if_there
 from mint.verl.checkpoint import checkpoints
+from mint.verl.step_metrics import _VERL_KEYS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]
 
@@ -40,6 +41,9 @@ def test_two_real_steps(trained: Trained) -> None:
             "time/grade_busy_s",
         ):
             assert math.isfinite(row[key]), key
+        assert not set(_VERL_KEYS) - {"throughput/mfu", "time/checkpoint_s"} - set(row)
+        assert row["memory/trainer_gb"] > 0
+        assert row["policy/skipped_updates"] == 0
         assert row["policy/grad_norm"] > 0
         assert 0 < row["reward/quality/mean"] < 1
     assert "step   1/2" in trained.stdout
@@ -117,3 +121,25 @@ def test_a_dead_grader_ends_the_run_with_its_reason(dead: Trained) -> None:
     assert dead.run.read_metrics()[0]["grader/failed_frac"] == 1.0
     assert checkpoints(dead.run) == {}
     assert dead.leftovers == []
+
+
+def test_lost_replies_are_counted_and_skipped_updates_end_the_run(broken: Trained) -> None:
+    rows = broken.run.read_metrics()
+    assert [row["step"] for row in rows] == [1, 2]
+    for row in rows:
+        lost = row["reply/num_missing"]
+        assert lost > 0
+        assert row["reply/num"] == 64 - lost
+        assert row["grader/failed/missing"] == lost
+        assert row["grader/num_failed"] == lost + row["grader/judge_failed"]
+        assert row["grader/failed_frac"] == row["grader/num_failed"] / 64
+        assert row["group/frac_partial"] > 0
+        assert row["policy/grad_norm"] is None
+        assert "policy/grad_norm" in row["nonfinite"]
+    assert [row["policy/skipped_updates"] for row in rows] == [1, 2]
+    assert "WARNING: step 1: the gradient is not a finite number" in broken.stdout
+    (line,) = [line for line in broken.stderr.splitlines() if line.startswith("error:")]
+    assert "steps 1-2: the gradient is not a finite number" in line
+    assert "first error" not in line
+    assert read_json_if_there(broken.run.manifest_path)["status"] == "failed"
+    assert broken.leftovers == []

@@ -15,7 +15,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from mint.config.evaluation import EvaluationConfig
+from mint.config.evaluation import GenerationConfig
 from mint.data.dataset import SCHEMA
 from mint.evaluate import EvaluateSettings, main
 from mint.evaluation.generate import ReplyGenerator, choose_tokens, reply_uniforms
@@ -110,19 +110,19 @@ def prompts(num: int = 5) -> list[Prompt]:
 
 def generate(model_path: Path, asked: list[Prompt], **settings):
     settings = {"max_new_tokens": 12, "samples_per_prompt": 3, **settings}
-    with ReplyGenerator(model_path, EvaluationConfig(**settings)) as generator:
+    with ReplyGenerator(model_path, GenerationConfig(**settings)) as generator:
         return generator.generate(asked)
 
 
 def test_greedy_replies_are_those_of_transformers(model_path):
     asked = prompts()
-    settings = EvaluationConfig(max_new_tokens=12, samples_per_prompt=1, temperature=0.0)
+    settings = GenerationConfig(max_new_tokens=12, samples_per_prompt=1, temperature=0.0)
     with ReplyGenerator(model_path, settings) as generator:
         found = generator.generate(asked)
         model = AutoModelForCausalLM.from_pretrained(model_path).eval()
         for prompt, (reply,) in zip(asked, found, strict=True):
             ids = generator.tokenizer(
-                generator._render(prompt), add_special_tokens=False, return_tensors="pt"
+                generator.render(prompt), add_special_tokens=False, return_tensors="pt"
             )["input_ids"]
             output = model.generate(ids, do_sample=False, max_new_tokens=12, pad_token_id=0)
             tokens = output[0, ids.shape[1] :].tolist()
@@ -173,7 +173,7 @@ def test_sampled_tokens_follow_the_distribution():
     rows = logits.expand(len(uniforms), 4)
 
     def shares(**settings):
-        tokens = choose_tokens(rows, uniforms, EvaluationConfig(**settings))
+        tokens = choose_tokens(rows, uniforms, GenerationConfig(**settings))
         return (torch.bincount(tokens, minlength=4) / len(tokens)).tolist()
 
     assert shares() == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.01)
@@ -187,11 +187,11 @@ def test_sampled_tokens_follow_the_distribution():
 def test_impossible_tokens_are_never_sampled():
     logits = torch.tensor([[-torch.inf, 0.0, -torch.inf]]).expand(3, 3)
     edges = torch.tensor([0.0, 0.5, 1 - 1e-16], dtype=torch.float64)
-    assert choose_tokens(logits, edges, EvaluationConfig()).tolist() == [1, 1, 1]
+    assert choose_tokens(logits, edges, GenerationConfig()).tolist() == [1, 1, 1]
 
 
 def test_random_numbers_belong_to_prompt_and_sample():
-    settings = EvaluationConfig(samples_per_prompt=2, max_new_tokens=5)
+    settings = GenerationConfig(samples_per_prompt=2, max_new_tokens=5)
     both = reply_uniforms(["a/0", "b/1"], settings)
     assert both.shape == (4, 5)
     assert torch.equal(reply_uniforms(["b/1"], settings), both[2:])
@@ -200,7 +200,7 @@ def test_random_numbers_belong_to_prompt_and_sample():
 
 def test_a_model_that_cannot_be_loaded_is_a_clear_error(tmp_path):
     with pytest.raises(ConfigError, match="cannot be loaded"):
-        ReplyGenerator(tmp_path, EvaluationConfig())
+        ReplyGenerator(tmp_path, GenerationConfig())
 
 
 def rows_file(path: Path, num: int = 3) -> Path:
@@ -247,7 +247,7 @@ def _content(message: dict[str, str]) -> dict[str, str]:
 
 JUDGE = FakeJudge(advice_giving=1.0)
 GRADERS = Graders(FakeTagger(fail_on="x"), JUDGE)
-SETTINGS = EvaluationConfig(max_new_tokens=16, samples_per_prompt=2, resamples=200)
+SETTINGS = GenerationConfig(max_new_tokens=16, samples_per_prompt=2, resamples=200)
 
 
 class TaggerWithATimeout(FakeTagger):

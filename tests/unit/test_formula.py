@@ -159,6 +159,47 @@ def test_group_is_lost_below_half(num_failed: int, lost: bool) -> None:
         assert set(result.scores) == {0.0}
 
 
+@pytest.mark.parametrize(
+    ("num_ok", "num_failed", "asked", "lost"),
+    [
+        (1, 0, 8, True),
+        (2, 0, 8, True),
+        (3, 0, 8, True),
+        (4, 0, 8, False),
+        (4, 4, 8, False),
+        (3, 4, 8, True),
+        (1, 0, 2, True),
+        (2, 0, 2, False),
+        (1, 0, 1, True),
+        (0, 0, 8, True),
+    ],
+)
+def test_missing_siblings_count_as_failed(
+    num_ok: int, num_failed: int, asked: int, lost: bool
+) -> None:
+    group = [ok(0.1 * i) for i in range(num_ok)] + [bad(Status.FAILED)] * num_failed
+    result = group_rewards(group, asked=asked)
+    assert result.lost is lost
+    assert result.num_missing == asked - len(group)
+    assert result.partial is (0 < num_ok < asked)
+    assert result.trained_G == tuple(s.status is Status.OK and not lost for s in group)
+    if lost:
+        assert set(result.scores) <= {0.0}
+    else:
+        assert result.scores[:num_ok] == group_rewards(group[:num_ok]).scores
+
+
+def test_two_must_be_scored_whatever_the_share_says() -> None:
+    weights = RewardWeights(min_scored_fraction=0.01)
+    assert group_rewards([ok(), *[bad(Status.FAILED)] * 7], weights).lost
+    assert not group_rewards([ok(), bad(Status.EMPTY)], weights, asked=8).lost
+
+
+def test_more_replies_than_asked_for_are_a_programming_error() -> None:
+    with pytest.raises(ValueError, match="a group of 2 siblings has 3 replies"):
+        group_rewards([ok(), ok(), ok()], asked=2)
+
+
 def test_scored_fraction_is_not_rounded_up_by_floating_point() -> None:
     group = [bad(Status.FAILED)] * 9 + [ok(i / 11) for i in range(11)]
     assert not group_rewards(group, RewardWeights(min_scored_fraction=0.55)).lost

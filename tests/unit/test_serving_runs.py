@@ -103,7 +103,7 @@ def _step(watch: FailureWatch, step: int, failed: int, total: int = 100) -> str:
     fixed: Any = ("", "", "c", 0, (0.0,) * 10, (), (), {}, 0.0)
     rows = [GradedReply(bad if i < failed else good, *fixed) for i in range(total)]
     result = step_rewards(rows, [str(i % 10) for i in range(total)], RewardWeights())
-    return watch.problem(step, rows, result.metrics)
+    return watch.problem(step, rows, result)
 
 
 def test_a_bad_step_ends_the_run_with_kinds_and_place() -> None:

@@ -78,6 +78,34 @@ def graded(conversation: int, turn: int, quality: float = 0.5, **changes: object
     return row._replace(**changes)  # type: ignore[arg-type]
 
 
+def logits(*values: float) -> list[ValidationReply]:
+    rows = []
+    for turn, value in enumerate(values):
+        row = graded(0, turn, value)
+        signals = replace(row.signals, quality=value, quality_is_logit=True)
+        row = row._replace(signals=signals, dimensions={})
+        rows.append(ValidationReply("mint", f"u{turn}", row))
+    return rows
+
+
+def test_a_reward_models_gain_is_told_in_deviations_of_the_start(run: RunDir) -> None:
+    """However large the logits are, where the composite no longer tells them apart."""
+    validation = TrainingValidation(mint_config(choose={"judge_logit_gain": 1.0}), run)
+    validation.begin(0)
+    start = validation.validate(2, logits(38.0, 42.0), 0, 100)
+    later = validation.validate(4, logits(44.0, 46.0), 0, 100)
+    assert start["val/judge_logit_gain"] == 0.0
+    assert later["val/judge_logit_gain"] == pytest.approx(2.5)
+    assert later["val/composite"] == pytest.approx(start["val/composite"])
+    assert (later["val/score"], later["val/best_step"]) == (pytest.approx(2.5), 4)
+    again = TrainingValidation(mint_config(choose={"judge_logit_gain": 1.0}), run)
+    again.begin(4)
+    assert again.validate(6, logits(39.0, 41.0), 0, 100)["val/judge_logit_gain"] == 0.0
+    plain = TrainingValidation(mint_config(), run)
+    plain.begin(0)
+    assert "val/judge_logit_gain" not in plain.validate(2, replies(0.5), 0, 100)
+
+
 def mint_config(**validation: object) -> MintConfig:
     settings = {
         "every_steps": 2,

@@ -6,9 +6,13 @@ import math
 
 import pytest
 
-from mint.verl.group_reward import step_rewards
+from mint.config.schema import GradingConfig
+from mint.training.lines import format_alarms
+from mint.verl.failure_watch import FailureWatch
+from mint.verl.group_reward import Asked, step_rewards
 from mint.verl.samples import sample_rows
 from mint.verl.step_metrics import _VERL_KEYS, LOGGED_TWICE, translate
+from mint.verl.updates import SKIPPED, UpdateWatch
 from mint.verl.wire import GradedReply, pack, unpack
 from rewards.formula import RewardWeights
 from rewards.types import Failure, Signals, Status
@@ -142,6 +146,57 @@ def test_all_failed_is_a_lost_group_without_numbers() -> None:
     assert math.isnan(result.metrics["reward/raw/mean"])
 
 
+def test_missing_replies_and_prompts_are_counted_as_failed() -> None:
+    rows = [graded(0.2), graded(0.8), graded(0.3), graded(0.4)]
+    result = step_rewards(rows, ["a", "a", "a", "b"], RewardWeights(), Asked(4, 4))
+    assert result.metrics["reply/num"] == 4
+    assert result.metrics["reply/num_missing"] == 12
+    assert result.metrics["grader/num_failed"] == result.metrics["grader/failed/missing"] == 12
+    assert result.metrics["grader/failed_frac"] == 0.75
+    assert result.metrics["grader/judge_failed"] == 0
+    assert result.metrics["group/num"] == result.metrics["group/num_missing"] == 2
+    assert result.metrics["group/frac_lost"] == 0.75, "all but group a"
+    assert result.metrics["group/frac_partial"] == 0.5
+    assert result.trained == (True, True, True, False)
+    assert result.scores[3] == 0.0
+    whole = step_rewards(rows[:2], ["a", "a"], RewardWeights(), Asked(1, 2))
+    assert whole.metrics["grader/num_failed"] == 0
+    assert not any("missing" in key for key, value in whole.metrics.items() if value)
+
+
+def test_missing_replies_end_the_run_and_the_message_says_where_to_look() -> None:
+    watch = FailureWatch(GradingConfig(), "RUN/quarantine.jsonl")
+    rows = [graded(0.1 * i) for i in range(6)]
+    result = step_rewards(rows, ["a"] * 6, RewardWeights(), Asked(1, 8))
+    assert watch.problem(1, rows, result) == ""
+    result = step_rewards(rows[:5], ["a"] * 5, RewardWeights(), Asked(1, 8))
+    problem = watch.problem(2, rows[:5], result)
+    assert "step 2: 38% of the replies could not be graded" in problem
+    assert "kinds: missing 3" in problem
+    assert "the log has its traceback" in problem
+    assert "quarantine" not in problem, "nothing of them is there"
+
+
+def test_updates_that_are_skipped_end_the_run() -> None:
+    watch = UpdateWatch(3)
+    norms = [1.0, math.nan, math.inf, 0.5, math.nan, None, math.nan, math.nan]
+    seen = []
+    for step, norm in enumerate(norms, start=1):
+        counted = watch.look(norm)[SKIPPED]
+        seen.append((counted, bool(watch.problem(step))))
+    assert [n for n, _ in seen] == [0, 1, 2, 0, 1, 1, 2, 3]
+    assert [ends for _, ends in seen] == [False] * 7 + [True]
+    assert watch.problem(8).startswith("steps 6-8: the gradient is not a finite number")
+    assert "mint.run.max_skipped_updates" in watch.problem(8)
+
+
+def test_a_skipped_update_is_said_on_the_console() -> None:
+    assert format_alarms({"step": 4, SKIPPED: 0.0}, frozenset()) == []
+    (line,) = format_alarms({"step": 4, SKIPPED: 2.0}, frozenset())
+    assert line.startswith("WARNING: step 4: the gradient is not a finite number")
+    assert "2 in a row" in line
+
+
 def test_samples_are_best_and_worst_of_the_most_spread_groups() -> None:
     rows = [graded(0.1), graded(0.9), graded(0.5), graded(0.5)]
     result = step_rewards(rows, ["a", "a", "b", "b"], RewardWeights(kl=0.0))
@@ -170,6 +225,11 @@ def test_translation_renames_and_leaves_out_the_unmeasured() -> None:
     assert mine["throughput/replies_per_s"] == 16.0
     assert "critic/score/mean" not in mine
     assert "time/update_s" not in mine
+
+
+def test_what_verl_could_not_know_is_left_out() -> None:
+    assert "throughput/mfu" not in translate({"perf/mfu/actor": 0.0})
+    assert translate({"perf/mfu/actor": 0.4})["throughput/mfu"] == 0.4
 
 
 def test_a_number_has_one_name_on_tensorboard() -> None:

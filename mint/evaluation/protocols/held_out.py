@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.config.evaluation import EvaluationConfig
+from mint.config.evaluation import EvaluationConfig, GenerationConfig
 from mint.config.schema import mint_config
 from mint.data.dataset import read_rows
 from mint.data.rows import row_messages
@@ -83,6 +83,9 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
     graders = ready_graders(mint.encoder, mint.tagger, mint.judge)
     require_same_graders(run, identities(graders))
     second = build_second_judge(mint.second_judge)
+    settings = GenerationConfig(
+        **asdict(mint.evaluation), enable_thinking=mint.data.enable_thinking
+    )
     models = {label: model_path(run, config, label) for label in labels}
     results = [
         evaluate_model(
@@ -90,7 +93,7 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
             rows_path(config, mint),
             graders=graders,
             weights=mint.reward,
-            settings=mint.evaluation,
+            settings=settings,
             label=label,
             out_dir=run.evaluation_path,
             second=second,
@@ -109,7 +112,7 @@ def evaluate_model(
     *,
     graders: Graders,
     weights: RewardWeights,
-    settings: EvaluationConfig,
+    settings: GenerationConfig,
     label: str,
     out_dir: str | Path,
     second: EmpathyJudge | None = None,
@@ -123,10 +126,10 @@ def evaluate_model(
     if not rows:
         raise DataError(f"{rows_path} has no rows to evaluate on")
     # Imported here: torch and transformers take seconds, which --help should not wait for.
-    from mint.evaluation.generate import ReplyGenerator
+    from mint.evaluation.generator import open_generator
 
     prompts = [Prompt(f"{row.conversation_id}/{row.turn}", row_messages(row)) for row in rows]
-    with ReplyGenerator(model_path, settings) as generator:
+    with open_generator(model_path, settings) as generator:
         generations = generator.generate(prompts, f"replies ({label})")
     items = [
         ToGrade(ReplyKey(label, row.conversation_id, row.turn, sample), row, generation)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mint.config.evaluation import EvaluationConfig
+from mint.config.evaluation import GenerationConfig
 from mint.evaluation.generation import Generation, Prompt
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, Sampling
 from mint.policy.model_files import is_local
@@ -15,13 +15,13 @@ from rewards.errors import ConfigError
 from rewards.types import Failure
 
 if TYPE_CHECKING:
-    from mint.evaluation.generate import ReplyGenerator
+    from mint.evaluation.generator import Generator
 
 
 class LocalModel:
-    """A model folder or hub name, generated with transformers. Loaded when first needed."""
+    """A model folder or hub name. Loaded when first needed."""
 
-    def __init__(self, model: str, batch_size: int) -> None:
+    def __init__(self, model: str, batch_size: int, engine: str = "auto") -> None:
         """Raises ConfigError when `model` looks like a folder but is none."""
         path = Path(model).expanduser()
         if is_local(model) and not (path / "config.json").is_file():
@@ -31,13 +31,16 @@ class LocalModel:
             )
         self._model = str(path) if path.exists() else model
         self._batch_size = batch_size
-        self._generator: ReplyGenerator | None = None
+        self._engine = engine
+        self._generator: Generator | None = None
         self._identity: dict[str, Any] | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Name and, of a folder, the hash of its weights."""
+        """Name, of a folder the hash of its weights, and vLLM where that generates."""
         if self._identity is None:
+            from mint.evaluation.generator import chosen_engine
+
             path = Path(self._model)
             weights = sorted(path.glob("*.safetensors")) if path.is_dir() else []
             self._identity = {
@@ -45,6 +48,8 @@ class LocalModel:
                 "model": self._model,
                 "weights": {file.name: sha256_file(file) for file in weights},
             }
+            if chosen_engine(self._engine) == "vllm":
+                self._identity["engine"] = "vllm"
         return self._identity
 
     async def stream(
@@ -66,21 +71,22 @@ class LocalModel:
             self._generator.close()
             self._generator = None
 
-    def _load(self, sampling: Sampling) -> ReplyGenerator:
-        settings = EvaluationConfig(
+    def _load(self, sampling: Sampling) -> Generator:
+        settings = GenerationConfig(
             samples_per_prompt=1,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_new_tokens=sampling.max_new_tokens,
             enable_thinking=sampling.thinking,
+            engine=self._engine,
             batch_size=self._batch_size,
             seed=sampling.seed,
         )
         # Imported here: torch and transformers take seconds, and no other source needs them.
-        from mint.evaluation.generate import ReplyGenerator
+        from mint.evaluation.generator import open_generator
 
         if self._generator is None:
-            self._generator = ReplyGenerator(self._model, settings)
+            self._generator = open_generator(self._model, settings)
         self._generator.settings = settings
         return self._generator
 

@@ -1,0 +1,121 @@
+"""What generators of replies have in common: tokenizer, prompts, end tokens, decoding."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from transformers import AutoTokenizer
+
+from mint.config.evaluation import GenerationConfig
+from mint.evaluation.generation import Generation, Prompt
+from mint.shell.console import progress_bar
+from rewards.errors import ConfigError
+from rewards.text import visible_reply, with_opened_thought
+
+
+class Generator(ABC):
+    """A loaded policy. Use as a context manager: leaving it frees the model's memory."""
+
+    settings: GenerationConfig
+    eos_ids: tuple[int, ...]
+
+    def __init__(self, model_path: str | Path, settings: GenerationConfig) -> None:
+        """Raises ConfigError when there is no tokenizer with a chat template."""
+        self.settings = settings
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(model_path, padding_side="left")
+        except (OSError, ValueError) as error:
+            raise cannot_load(model_path, error) from error
+        if self.tokenizer.chat_template is None:
+            raise ConfigError(f"the tokenizer of {model_path} has no chat template")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the model's memory."""
+
+    @abstractmethod
+    def batches(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[int, list[Generation]]]]:
+        """(position of a prompt, its `samples_per_prompt` replies), as they are done."""
+
+    def generate(self, prompts: Sequence[Prompt], title: str = "replies") -> list[list[Generation]]:
+        """`samples_per_prompt` replies to each prompt, in the order of `prompts`.
+
+        Shows a progress bar on stderr when that is a terminal.
+        """
+        replies: list[list[Generation]] = [[] for _ in prompts]
+        with progress_bar(transient=True) as progress:
+            total = len(prompts) * self.settings.samples_per_prompt
+            task = progress.add_task(title, total=total)
+            for batch in self.batches(prompts):
+                for index, own in batch:
+                    replies[index] = own
+                    progress.advance(task, len(own))
+        return replies
+
+    def render(self, prompt: Prompt) -> str:
+        """The prompt as text, by the tokenizer's chat template."""
+        return self.tokenizer.apply_chat_template(
+            list(prompt.messages),
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=self.settings.enable_thinking,
+        )
+
+    def decode(self, prompt: str, tokens: Sequence[int]) -> Generation:
+        """The reply to a rendered prompt; without an end token it was cut off."""
+        end = next((i for i, token in enumerate(tokens) if token in self.eos_ids), None)
+        raw = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
+        raw = with_opened_thought(prompt, raw)
+        visible = visible_reply(raw).text
+        count = len(self.tokenizer(visible, add_special_tokens=False)["input_ids"])
+        return Generation(raw, count if visible else 0, end is None)
+
+
+def open_generator(model_path: str | Path, settings: GenerationConfig) -> Generator:
+    """The generator that `mint.evaluation.engine` asks for. Raises ConfigError."""
+    if chosen_engine(settings.engine) == "vllm":
+        from mint.evaluation.generate_vllm import VllmGenerator
+
+        return VllmGenerator(model_path, settings)
+    from mint.evaluation.generate import ReplyGenerator
+
+    return ReplyGenerator(model_path, settings)
+
+
+def chosen_engine(engine: str) -> str:
+    """vllm or transformers. Raises ConfigError for vllm where it is not installed."""
+    installed = util.find_spec("vllm") is not None
+    if engine == "auto":
+        on_gpu = installed and "+cpu" not in metadata.version("vllm") and torch.cuda.is_available()
+        return "vllm" if on_gpu else "transformers"
+    if engine == "vllm" and not installed:
+        raise ConfigError("engine=vllm, but vllm is not installed; use engine=transformers")
+    return engine
+
+
+def cannot_load(model_path: str | Path, error: Exception) -> ConfigError:
+    """The error of a model that does not load."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return ConfigError(f"model {model_path} cannot be loaded: {first}")
+
+
+def eos_ids(generation_config: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Tokens that end a reply. Raises ConfigError when there is none."""
+    configured = generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    ids = [*ids, tokenizer.eos_token_id]
+    unique = tuple(dict.fromkeys(i for i in ids if i is not None))
+    if not unique:
+        raise ConfigError("the model has no end-of-sequence token (generation_config.json)")
+    return unique
