@@ -34,7 +34,7 @@ OPEN_NODES = (
     "actor_rollout_ref.ref.fsdp_config.mixed_precision",
     "data.apply_chat_template_kwargs",
     "mint.validation.choose",
-    "ray_kwargs.ray_init.runtime_env.env_vars",
+    "ray_kwargs.ray_init",
 )
 
 # Keys verl 0.9.1 accepts and ignores, with what to use instead (verl issues 6710, 7331 and source).
@@ -134,9 +134,14 @@ def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence
                 )
 
 
+def _in_order(overrides: Sequence[str]) -> list[str]:
+    """The recipe first: Hydra lets later files win, and layers go on top of the recipe."""
+    return sorted(overrides, key=lambda override: not override.startswith("+recipe="))
+
+
 def _compose(overrides: Sequence[str]) -> DictConfig:
     with initialize_config_module(CONFIG_MODULE, version_base=None):
-        return compose(CONFIG_NAME, overrides=[searchpath_override(), *overrides])
+        return compose(CONFIG_NAME, overrides=[searchpath_override(), *_in_order(overrides)])
 
 
 def _explain(error: Exception, overrides: Sequence[str], known: Iterable[str]) -> str:

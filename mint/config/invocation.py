@@ -45,6 +45,7 @@ def read(arguments: Sequence[str]) -> Invocation:
     overrides = _overrides_of(arguments)
     found = recipes.find_recipes()
     recipe = recipes.check_name(_recipe_name(overrides), found).name
+    recipes.check_hardware(overrides, found)
     recipes.register(found)
     jobs = list(compose.expand_sweep(overrides))
     multirun = bool(set(_MULTIRUN) & set(arguments))
@@ -66,6 +67,7 @@ def completions() -> list[str]:
     """What can stand on the command line: recipes, options, and the keys of the project's own."""
     found = recipes.find_recipes()
     names = [f"+recipe={recipe.name}" for recipe in found.values() if not recipe.is_layer]
+    names += [f"+hardware={r.name}" for r in found.values() if r.group == recipes.HARDWARE]
     return [*names, DRY_RUN, "--multirun", "--cfg", *(f"mint.{k}=" for k in key_names(MintConfig))]
 
 

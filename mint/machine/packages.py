@@ -9,7 +9,7 @@ import tomllib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
@@ -17,6 +17,7 @@ from packaging.version import InvalidVersion, Version
 import mint
 
 CPU, GPU = "cpu", "gpu"
+_DISTRIBUTION = "mint-empathy"
 STACKS = (CPU, GPU)
 _BREAKS_CPU = ("torchvision", "torchaudio", "torchcodec", "trl")
 """Packages that verl or transformers cannot be imported beside on a CPU."""
@@ -59,23 +60,35 @@ def read_versions() -> dict[str, str]:
 
 @cache
 def requirements(stack: str) -> tuple[Requirement, ...]:
-    """What `pip install mint[STACK]` asks for, from pyproject.toml or the installed metadata."""
-    # A checkout's own file: the metadata of an editable installation may be older.
-    project = Path(mint.__file__).resolve().parents[1] / "pyproject.toml"
-    if project.is_file():
-        extras = tomllib.loads(project.read_text("utf-8"))["project"]["optional-dependencies"]
-        return tuple(Requirement(line) for line in extras[stack])
-    try:
-        lines = metadata.requires("mint-empathy") or []
-    except metadata.PackageNotFoundError:
-        return ()
-    found = [Requirement(line) for line in lines]
-    return tuple(r for r in found if r.marker and r.marker.evaluate({"extra": stack}) and _own(r))
+    """What `pip install mint-empathy[STACK]` asks for beyond the core."""
+    project = _project()
+    if project is not None:
+        return tuple(Requirement(line) for line in project["optional-dependencies"][stack])
+    found = [Requirement(line) for line in metadata.requires(_DISTRIBUTION) or ()]
+    extras = [need for need in found if need.marker and "extra" in str(need.marker)]
+    return tuple(n for n in extras if n.marker and n.marker.evaluate({"extra": stack}))
 
 
-def _own(need: Requirement) -> bool:
-    """Whether a requirement is the extra's own, not one of the core."""
-    return need.marker is not None and "extra" in str(need.marker)
+@cache
+def python_range() -> str:
+    """Python versions that are supported, such as ">=3.11,<3.13"."""
+    project = _project()
+    if project is not None:
+        return str(project["requires-python"])
+    return str(metadata.metadata(_DISTRIBUTION)["Requires-Python"])
+
+
+def stack_names(stack: str) -> list[str]:
+    """Packages of the stack, by the names they are looked for."""
+    return [_name(need) for need in requirements(stack)]
+
+
+@cache
+def _project() -> dict[str, Any] | None:
+    """The project table of a checkout's pyproject.toml: metadata of an editable installation may
+    be older. None in an installed package."""
+    file = Path(mint.__file__).resolve().parents[1] / "pyproject.toml"
+    return tomllib.loads(file.read_text("utf-8"))["project"] if file.is_file() else None
 
 
 def needed(package: str, stack: str) -> str:

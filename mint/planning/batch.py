@@ -54,9 +54,13 @@ def batch(run: RunSettings, lengths: Lengths) -> Batch:
     ]
     if steps is not None:
         items.append(Item("steps", steps, how))
-        items.append(Item("replies in all", steps * run.all_replies, f"{steps} x {run.all_replies}"))
+        items.append(
+            Item("replies in all", steps * run.all_replies, f"{steps} x {run.all_replies}")
+        )
     if epochs:
-        items.append(Item("epochs", epochs, f"{steps} steps / {an_epoch} of {lengths.kept} prompts"))
+        items.append(
+            Item("epochs", epochs, f"{steps} steps / {an_epoch} of {lengths.kept} prompts")
+        )
     return Batch(steps, an_epoch, tokens, reply_tokens, tuple(items))
 
 

@@ -45,9 +45,7 @@ def run_items(
             saves * size / run.ranks / _DISK_BYTES_S,
             f"{saves} x {size / 1e9:.1f} GB at 1 GB/s a rank",
         ),
-        Item(
-            "validations", looks * generation, f"{looks} x one generation ({generation:.0f} s)"
-        ),
+        Item("validations", looks * generation, f"{looks} x one generation ({generation:.0f} s)"),
         Item(
             "evaluations",
             2 * share * generation if run.evaluated else 0,

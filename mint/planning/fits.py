@@ -138,9 +138,7 @@ def _gpu_changes(run: RunSettings, model: ModelShape, limits: Limits) -> Iterato
         )
 
 
-def _nearest(
-    run: RunSettings, changes: list[Change], works: Callable[[RunSettings], bool]
-) -> str:
+def _nearest(run: RunSettings, changes: list[Change], works: Callable[[RunSettings], bool]) -> str:
     """The first single change that works, then the first pair, then more GPUs, then LoRA."""
     for size in (1, 2, 3):
         for chosen in itertools.combinations(changes, size):
@@ -150,11 +148,13 @@ def _nearest(
         if size == 2 and len(changes) > 60:
             break
     for gpus in _counts(run):
-        if works(replace(run, ranks_per_node=gpus)):
-            return f"use {gpus} GPUs: trainer.n_gpus_per_node={gpus}"
-    lora = {"lora_rank": 32, "actor_bytes": 2, "fused_optimizer": True}
-    if works(replace(run, **lora)):
-        return "train LoRA on this one: +hardware=lora"
+        more = replace(run, ranks_per_node=gpus)
+        for change in (Change("", {}), *changes):
+            if works(_with(more, (change,))):
+                words = f"use {gpus} GPUs: trainer.n_gpus_per_node={gpus} {change.override}"
+                return words.rstrip()
+    if not run.lora_rank and works(replace(run, lora_rank=32, optimizer_offload=False)):
+        return "train LoRA (actor_rollout_ref.model.lora_rank): +hardware=lora"
     return "use a smaller model (actor_rollout_ref.model.path) or GPUs with more memory"
 
 
@@ -206,9 +206,7 @@ def _host(run: RunSettings, model: ModelShape, limits: Limits) -> Problem | None
     return Problem(what, "use a smaller model (actor_rollout_ref.model.path) or free memory")
 
 
-def _disk(
-    run: RunSettings, model: ModelShape, steps: int | None, limits: Limits
-) -> Problem | None:
+def _disk(run: RunSettings, model: ModelShape, steps: int | None, limits: Limits) -> Problem | None:
     items = disk_items(run, model, steps)
     if limits.disk is None or total(items) <= limits.disk:
         return None

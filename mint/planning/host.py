@@ -42,7 +42,9 @@ def _cpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
             f"12 B x {tokens:,} tokens x {model.vocab:,} x {ranks} ranks",
         ),
         Item("object store", run.object_store_bytes / GIB, "ray_init.object_store_memory"),
-        Item("processes", CPU_PROCESSES_GIB + 4.5 * (ranks - 1), "measured: trainer, vLLM, graders"),
+        Item(
+            "processes", CPU_PROCESSES_GIB + 4.5 * (ranks - 1), "measured: trainer, vLLM, graders"
+        ),
     )
 
 

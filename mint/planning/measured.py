@@ -61,5 +61,3 @@ def scale_of(measured: Measured, computed: Sequence[Item]) -> dict[str, float]:
     if rest > 0 and other > 0:
         scale["other"] = rest / other
     return scale
-
-

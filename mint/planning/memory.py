@@ -31,9 +31,7 @@ def gpu_moments(run: RunSettings, model: ModelShape, total_gib: float) -> tuple[
     awake = 0.0 if run.engine_sleeps else run.engine_share * total_gib
     engine = Item("vLLM", awake, f"awake: {run.engine_share:.0%} of {total_gib:.0f}")
     state, adam = _weights(run, model), _adam(run, model)
-    resting = kept(
-        None if run.param_offload else state, None if run.optimizer_offload else adam
-    )
+    resting = kept(None if run.param_offload else state, None if run.optimizer_offload else adam)
     moments = [
         _rollout(run, total_gib, resting),
         Moment("weight push", kept(state, *_push(run, model), adam_kept(run, adam), *rest)),
@@ -163,8 +161,15 @@ def _copies(run: RunSettings, model: ModelShape, *, backward: bool) -> tuple[Ite
         parameters, words = float(model.parameters), f"2 B x {billions(model.parameters)}: kept"
     items = [Item("bfloat16 copies", 2 * parameters / GIB, words)]
     if backward and not run.lora_rank:
-        words = f"2 B x ({billions(model.root)} + one layer)"
-        items.append(Item("their gradients", 2 * (model.root + layer) / GIB, words))
+        if run.no_sync and run.ranks > 1:
+            size, words = (
+                4.0 * model.parameters,
+                f"4 B x {billions(model.parameters)}: summed whole",
+            )
+        else:
+            size = 2 * (model.root + layer)
+            words = f"2 B x ({billions(model.root)} + one layer)"
+        items.append(Item("their gradients", size / GIB, words))
     return tuple(items)
 
 

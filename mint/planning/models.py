@@ -116,7 +116,7 @@ def tiny_shape(settings: TinySettings) -> ModelShape:
 def from_config(config: Mapping[str, Any]) -> ModelShape | None:
     """Shape from the values of a config.json; None where they are not those of such a decoder."""
     text = {**_USUAL, **(config["text_config"] if "text_config" in config else config)}
-    if not _NEEDED <= set(text):
+    if not set(text) >= _NEEDED:
         return None
     heads, hidden = int(text["num_attention_heads"]), int(text["hidden_size"])
     return ModelShape(

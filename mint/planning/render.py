@@ -20,9 +20,13 @@ def words(plan: Plan, model: str) -> list[str]:
     """The run in a few lines."""
     run, lengths = plan.run, plan.lengths
     shape = plan.model
-    known = "of unknown shape: memory and time cannot be told" if shape is None else (
-        f"({shape.parameters / 1e6:.1f}M parameters, {shape.layers} layers of width "
-        f"{shape.hidden:,}{f', LoRA rank {run.lora_rank}' if run.lora_rank else ''})"
+    known = (
+        "of unknown shape: memory and time cannot be told"
+        if shape is None
+        else (
+            f"({shape.parameters / 1e6:.1f}M parameters, {shape.layers} layers of width "
+            f"{shape.hidden:,}{f', LoRA rank {run.lora_rank}' if run.lora_rank else ''})"
+        )
     )
     lines = [
         f"model      {model} {known}",
@@ -118,7 +122,9 @@ def _machine(plan: Plan) -> str:
 def _steps(plan: Plan) -> str:
     epochs = [item for item in plan.batch.items if item.name == "epochs"]
     said = f"{plan.batch.steps}"
-    return said + (f" ({epochs[0].value:.1f} epochs x {plan.batch.steps_an_epoch})" if epochs else "")
+    return said + (
+        f" ({epochs[0].value:.1f} epochs x {plan.batch.steps_an_epoch})" if epochs else ""
+    )
 
 
 def _gpu_table(plan: Plan) -> list[str]:
@@ -144,7 +150,9 @@ def _table(
     lines = ["", f"{title}{known}", *(line for item in items for line in _row(item, whole))]
     if not whole or there is not None:
         sum_ = total(items)
-        lines.append(f"  {'together':<28}{sum_:>10,.0f}" if whole else f"  {'together':<28}{sum_:>8.1f}")
+        lines.append(
+            f"  {'together':<28}{sum_:>10,.0f}" if whole else f"  {'together':<28}{sum_:>8.1f}"
+        )
     return lines
 
 
@@ -157,4 +165,3 @@ def _row(item: Item, whole: bool) -> Iterator[str]:
 
 def _duration(hours: float) -> str:
     return f"{hours * 60:.0f} min" if hours < 1.5 else f"{hours:.1f} h"
-

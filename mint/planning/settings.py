@@ -40,6 +40,8 @@ class RunSettings:
     optimizer_offload: bool
     offload_policy: bool
     reshard: bool
+    no_sync: bool
+    """Whether gradients are summed up whole before they are shared."""
     fused_optimizer: bool
     lora_rank: int
     checkpointing: bool
@@ -112,7 +114,18 @@ def settings_of(config: DictConfig, mint: MintConfig) -> RunSettings:
     optimizer = actor.optim.override_optimizer_config or {}
     whole = int(config.data.max_prompt_length) + int(config.data.max_response_length)
     chat = config.data.apply_chat_template_kwargs or {}
-    thinks = chat["enable_thinking"] if "enable_thinking" in chat else mint.evaluation.enable_thinking
+    thinks = next(
+        (
+            value
+            for value in (
+                chat["enable_thinking"] if "enable_thinking" in chat else None,
+                at("mint.data.enable_thinking"),
+                at("mint.evaluation.enable_thinking"),
+            )
+            if value is not None
+        ),
+        False,
+    )
     lora = int(model.lora_rank or 0)
     return RunSettings(
         cpu=cpu,
@@ -133,7 +146,8 @@ def settings_of(config: DictConfig, mint: MintConfig) -> RunSettings:
         optimizer_offload=bool(fsdp.optimizer_offload),
         offload_policy=bool(fsdp.offload_policy),
         reshard=bool(fsdp.reshard_after_forward),
-        fused_optimizer=bool("fused" in optimizer and optimizer["fused"]),
+        no_sync=bool(fsdp.use_no_sync_for_gradient_accumulation),
+        fused_optimizer=bool(optimizer.get("fused")),
         lora_rank=lora,
         checkpointing=bool(model.enable_gradient_checkpointing),
         fused_logits=bool(model.use_fused_kernels),

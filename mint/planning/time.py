@@ -92,12 +92,15 @@ def _gpu(
 ) -> list[Item]:
     rate = gpu.tflops * 1e12 * _GPU_EFFICIENCY
     forward = pass_flop(model, batch.tokens, batch.tokens, run.all_replies) / run.ranks / rate
-    times = 4 if run.checkpointing else 3
+    # Adapters need the gradients of the activations, not those of the weights.
+    times = (4 if run.checkpointing else 3) - (1 if run.lora_rank else 0)
     micro = math.ceil(batch.tokens / run.ranks / run.update_tokens)
     bus = gpu.pcie_gb_s * 1e9
     said = f"{batch.tokens:,.0f} tokens, {gpu.tflops * _GPU_EFFICIENCY:.0f} TFLOP/s x {run.ranks}"
-    moved = run.actor_bytes * model.parameters * (
-        int(run.param_offload) + 2 * int(run.optimizer_offload and not run.lora_rank)
+    moved = (
+        run.actor_bytes
+        * model.parameters
+        * (int(run.param_offload) + 2 * int(run.optimizer_offload and not run.lora_rank))
     )
     streams = math.ceil(batch.tokens / run.ranks / run.reference_tokens)
     brought = streams * run.reference_bytes * model.parameters / run.ranks / bus
@@ -105,7 +108,9 @@ def _gpu(
         brought = 0.0
     return [
         _gpu_generation(run, model, lengths, batch, gpu),
-        Item(OLD, forward if run.old_pass else 0, f"2 FLOP x {billions(model.parameters)} x {said}"),
+        Item(
+            OLD, forward if run.old_pass else 0, f"2 FLOP x {billions(model.parameters)} x {said}"
+        ),
         Item(
             REFERENCE,
             max(forward, brought) if run.reference else 0,
@@ -160,7 +165,9 @@ def _exchange(run: RunSettings, model: ModelShape, micro: int) -> tuple[float, s
     size = (8 if run.reshard else 6) * (0 if run.lora_rank else 1) + (4 if run.lora_rank else 0)
     rate = _LINK_BYTES_S[run.nodes == 1]
     seconds = run.passes * micro * size * model.parameters / rate
-    words = f"{micro} micro-batches x {size} B x {billions(model.parameters)} at {rate / 1e9:.0f} GB/s"
+    words = (
+        f"{micro} micro-batches x {size} B x {billions(model.parameters)} at {rate / 1e9:.0f} GB/s"
+    )
     return seconds, words
 
 
@@ -190,6 +197,8 @@ def _cpu(
             run.passes * 3 * forward / (_CPU_TRAIN * cores),
             f"6 FLOP x {billions(model.body)} x {said} {_CPU_TRAIN / 1e9:.0f} GFLOP/s",
         ),
-        Item(PUSH, 0.05 + 4 * model.parameters / 2e9, f"4 B x {billions(model.parameters)} at 2 GB/s"),
+        Item(
+            PUSH, 0.05 + 4 * model.parameters / 2e9, f"4 B x {billions(model.parameters)} at 2 GB/s"
+        ),
         Item("other", _CPU_OTHER_S, "rewards, advantages, dispatch"),
     ]
