@@ -89,8 +89,7 @@ def _packages(machine: Machine) -> list[Row]:
     rows += [_breaking(line) for line in builds[CPU] if "breaks training" in line]
     there = "flashinfer-python" in machine.versions
     found = machine.versions["flashinfer-python"] if there else "missing"
-    note = "" if there else "vLLM's own sampler is used without it"
-    rows.append(Row("flashinfer", found, NONE, OK if there else NEAR, note))
+    rows.append(Row("flashinfer", found, NONE, NONE, "not needed: vLLM's own sampler is used"))
     plugin = plugin_is_registered()
     note = "" if plugin else "run `pip install --no-deps -e .`: verl cannot load the CPU platform"
     rows.append(

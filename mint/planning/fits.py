@@ -86,8 +86,8 @@ def _short_cache(run: RunSettings, model: ModelShape, limits: Limits) -> str | N
     if room >= needed:
         return None
     return (
-        f"vLLM's share ({run.engine_share:.0%} of {limits.gpu_total:.0f} GiB) leaves {room:.1f} GiB "
-        f"for keys and values, one sequence of {whole:,} tokens needs {needed:.1f}"
+        f"vLLM's share ({run.engine_share:.0%} of {limits.gpu_total:.0f} GiB) leaves {room:.1f} "
+        f"GiB for keys and values, one sequence of {whole:,} tokens needs {needed:.1f}"
     )
 
 

@@ -72,8 +72,8 @@ def activation_gib(model: ModelShape, tokens: float, checkpointing: bool) -> tup
         Item(
             "activations",
             tokens * (inputs + layer) / GIB,
-            f"{tokens:,.0f} tokens x (inputs of {model.layers} layers {inputs / 1024:.0f} KiB + one "
-            f"layer {layer / 1024:.0f} KiB)",
+            f"{tokens:,.0f} tokens x (inputs of {model.layers} layers {inputs / 1024:.0f} KiB + "
+            f"one layer {layer / 1024:.0f} KiB)",
         ),
     )
 

@@ -27,6 +27,7 @@ from mint.policy.settings import TinySettings
 
 PUBLISHED_ROWS = 1_543
 """Training rows of the published set, where a run's own are not there."""
+NOTHING_KNOWN = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Assumptions:
     gpu: GpuModel | None = None
     cores: int = 2
     """Of a host, where the graders and a CPU run compute."""
-    limits: Limits = Limits()
+    limits: Limits = NOTHING_KNOWN
     price_per_hour: float | None = None
     """Of one GPU."""
     reply_tokens: float | None = None
@@ -106,7 +107,11 @@ def plan_of(
     """The plan of settings, a shape and lengths: arithmetic alone."""
     sums = batch(run, lengths)
     graders = grader_load(run, lengths, _threads(run, given))
-    step = stages = host = disk = engine = ()
+    step: tuple[Item, ...] = ()
+    stages: tuple[Item, ...] = ()
+    host: tuple[Item, ...] = ()
+    disk: tuple[Item, ...] = ()
+    engine: tuple[Item, ...] = ()
     moments: tuple[Moment, ...] = ()
     if model is not None:
         host, disk = host_items(run, model), disk_items(run, model, sums.steps)

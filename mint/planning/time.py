@@ -115,7 +115,8 @@ def _gpu(
             REFERENCE,
             max(forward, brought) if run.reference else 0,
             f"the greater of computing ({forward:.1f} s) and {streams} x "
-            f"{run.reference_bytes} B x {billions(model.parameters)} from the host ({brought:.1f} s)",
+            f"{run.reference_bytes} B x {billions(model.parameters)} from the host "
+            f"({brought:.1f} s)",
         ),
         Item(
             UPDATE,
@@ -183,8 +184,9 @@ def _cpu(
         Item(
             GENERATION,
             run.max_reply * _CPU_DECODE_STEP_S + decode + prefill / (_CPU_FORWARD * cores),
-            f"{run.max_reply} tokens x {_CPU_DECODE_STEP_S * 1000:.0f} ms + {batch.reply_tokens:,.0f} "
-            f"x 2 FLOP x {billions(model.parameters)} / ({cores} cores x {_CPU_DECODE / 1e9:.0f} G)",
+            f"{run.max_reply} tokens x {_CPU_DECODE_STEP_S * 1000:.0f} ms + 2 FLOP x "
+            f"{billions(model.parameters)} x {batch.reply_tokens:,.0f} tokens, {cores} cores x "
+            f"{_CPU_DECODE / 1e9:.0f} GFLOP/s",
         ),
         Item(
             OLD,

@@ -161,9 +161,9 @@ def check_prompts(config: DictConfig, lengths: Lengths) -> None:
         return
     raise ConfigError(
         f"{lengths.kept} of {lengths.rows} prompts of {config.data.train_files} fit into "
-        f"data.max_prompt_length={config.data.max_prompt_length} (the longest has {lengths.longest} "
-        f"tokens), a batch needs data.train_batch_size={needed}; raise data.max_prompt_length, or "
-        "prepare the data with compact=true"
+        f"data.max_prompt_length={config.data.max_prompt_length} (the longest has "
+        f"{lengths.longest} tokens), a batch needs data.train_batch_size={needed}; raise "
+        "data.max_prompt_length, or prepare the data with compact=true"
     )
 
 
