@@ -15,6 +15,7 @@ from mint.planning.graders import GraderLoad
 from mint.planning.hardware import GpuModel
 from mint.planning.items import Item, billions, kept
 from mint.planning.lengths import Lengths
+from mint.planning.memory import layer_bytes
 from mint.planning.models import ModelShape
 from mint.planning.settings import RunSettings
 
@@ -38,8 +39,12 @@ _WAKE_S = 2.0
 _GPU_OTHER_S = 2.0
 _LINK_BYTES_S = {True: 150e9, False: 25e9}
 """Between the GPUs of one node, and between nodes (estimate)."""
-_CPU_TRAIN, _CPU_FORWARD, _CPU_DECODE = 58e9, 75e9, 26e9
-"""FLOP/s of a core (EPYC Zen 4, 4 M and 135 M parameters)."""
+_CPU_PRODUCTS, _CPU_DECODE = 220e9, 26e9
+"""FLOP/s of a core (EPYC Zen 4): matrix products in bfloat16, and those of a decoding step."""
+_CPU_BACKWARD_BYTES, _CPU_FORWARD_BYTES = 0.145e9, 0.685e9
+"""Bytes of activations that a core gets through in a second, in element-wise work."""
+_CPU_ENTROPY = 1.4
+"""The pass for old log-probabilities, which takes the entropy too, over a plain one."""
 _CPU_DECODE_STEP_S = 0.045
 _CPU_OTHER_S = 0.2
 
@@ -176,31 +181,41 @@ def _cpu(
     run: RunSettings, model: ModelShape, lengths: Lengths, batch: Batch, cores: int
 ) -> list[Item]:
     forward = pass_flop(model, batch.tokens, batch.reply_tokens, run.all_replies)
-    passed = forward / (_CPU_FORWARD * cores)
+    kept_bytes = batch.tokens * model.layers * layer_bytes(model)
+    passed = (forward / _CPU_PRODUCTS + kept_bytes / _CPU_FORWARD_BYTES) / cores
+    update = (3 * forward / _CPU_PRODUCTS + kept_bytes / _CPU_BACKWARD_BYTES) / cores
     prefill = pass_flop(model, run.prompts * lengths.prompt, run.prompts, run.prompts)
     decode = 2.0 * model.parameters * batch.reply_tokens / (_CPU_DECODE * cores)
-    said = f"{batch.tokens:,.0f} tokens, {cores} cores x"
+    per_core = f"/ {_CPU_PRODUCTS / 1e9:.0f} GFLOP/s + {kept_bytes / 1e9:.2f} GB of activations"
     return [
         Item(
             GENERATION,
-            run.max_reply * _CPU_DECODE_STEP_S + decode + prefill / (_CPU_FORWARD * cores),
+            run.max_reply * _CPU_DECODE_STEP_S + decode + prefill / (_CPU_PRODUCTS * cores),
             f"{run.max_reply} tokens x {_CPU_DECODE_STEP_S * 1000:.0f} ms + 2 FLOP x "
             f"{billions(model.parameters)} x {batch.reply_tokens:,.0f} tokens, {cores} cores x "
             f"{_CPU_DECODE / 1e9:.0f} GFLOP/s",
         ),
         Item(
             OLD,
-            passed if run.old_pass else 0,
-            f"2 FLOP x {billions(model.body)} x {said} {_CPU_FORWARD / 1e9:.0f} GFLOP/s",
+            _CPU_ENTROPY * passed if run.old_pass else 0,
+            f"{_CPU_ENTROPY} x that of the reference: with the entropy",
         ),
-        Item(REFERENCE, passed if run.reference else 0, "as the old log-probabilities"),
+        Item(
+            REFERENCE,
+            passed if run.reference else 0,
+            f"{forward / 1e9:,.0f} GFLOP {per_core} / {_CPU_FORWARD_BYTES / 1e9:.2f} GB/s, {cores} "
+            "cores",
+        ),
         Item(
             UPDATE,
-            run.passes * 3 * forward / (_CPU_TRAIN * cores),
-            f"6 FLOP x {billions(model.body)} x {said} {_CPU_TRAIN / 1e9:.0f} GFLOP/s",
+            run.passes * update,
+            f"{3 * forward / 1e9:,.0f} GFLOP {per_core} / {_CPU_BACKWARD_BYTES / 1e9:.2f} GB/s, "
+            f"{cores} cores",
         ),
         Item(
-            PUSH, 0.05 + 4 * model.parameters / 2e9, f"4 B x {billions(model.parameters)} at 2 GB/s"
+            PUSH,
+            0.05 + 4 * model.parameters / 2e9,
+            f"4 B x {billions(model.parameters)} at 2 GB/s",
         ),
         Item("other", _CPU_OTHER_S, "rewards, advantages, dispatch"),
     ]
