@@ -27,7 +27,8 @@ def host_items(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
 def _cpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
     count, learned, ranks = model.parameters, trained(run, model), run.ranks
     reference = 0 if run.lora_rank or not run.reference else 4
-    tokens = run.update_tokens
+    # The engine scores reply tokens alone (mint.verl.cpu_engine).
+    tokens = round(run.update_tokens * run.max_reply / (run.max_prompt + run.max_reply))
     return kept(
         Item(
             "training",
@@ -39,7 +40,7 @@ def _cpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
         Item(
             "logits",
             12 * tokens * model.vocab * ranks / GIB,
-            f"12 B x {tokens:,} tokens x {model.vocab:,} x {ranks} ranks",
+            f"12 B x {tokens:,} reply tokens x {model.vocab:,} x {ranks} ranks",
         ),
         Item("object store", run.object_store_bytes / GIB, "ray_init.object_store_memory"),
         Item(

@@ -1,4 +1,4 @@
-"""Facts of a machine from real files and a real (fake) nvidia-smi, and what doctor makes of them."""
+"""Facts of a machine from files and a stand-in for nvidia-smi, and what doctor makes of them."""
 
 from __future__ import annotations
 
@@ -133,15 +133,19 @@ def test_limits_of_control_groups(
         assert memory.available_gib == pytest.approx(gib)
 
 
-def test_a_ray_that_runs_already_is_seen() -> None:
-    # The name of the process is that of its file, as for Ray's own.
-    before = {cluster.pid for cluster in ray_clusters.ray_clusters()}
-    sleeper = subprocess.Popen(
-        ["bash", "-c", "exec -a gcs_server sleep 60 & echo $!; wait"], stdout=subprocess.PIPE
-    )
-    sleeper.kill()
-    sleeper.wait()
-    assert before is not None
+def test_a_ray_that_runs_already_is_seen(tmp_path: Path) -> None:
+    # A script's process has the script's name, as Ray's own has that of its program.
+    script = tmp_path / "gcs_server"
+    script.write_text("#!/bin/sh\nread line\n")
+    script.chmod(0o755)
+    command = [str(script), "--gcs_server_port=6379"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 30
+        while not (found := {c.pid: c for c in ray_clusters.ray_clusters()}).get(process.pid):
+            assert time.monotonic() < deadline
+        assert found[process.pid].port == 6379
+        assert process.stdin is not None
+        process.stdin.close()
 
 
 def test_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
