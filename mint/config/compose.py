@@ -9,6 +9,7 @@ import importlib.util
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
 def compose_configs(jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
     """The same of several jobs. Raises ConfigError for the first that cannot be composed."""
     try:
-        known = dict(_leaves(_compose([])))
+        known = _known_keys()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_first_line(error)) from error
     configs = []
@@ -90,6 +91,12 @@ def compose_configs(jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
         check_keys(config, known, overrides)
         configs.append(config)
     return configs
+
+
+@cache
+def _known_keys() -> dict[str, Any]:
+    """Every key with its value before a recipe or override changes it."""
+    return dict(_leaves(_compose([])))
 
 
 def expand_sweep(overrides: Sequence[str]) -> Iterator[list[str]]:

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from mint.policy.adapters import merge_adapter
 from mint.rundir.directory import RunDir
 from mint.shell.processes import TrainingError, python_module
 
@@ -63,6 +64,7 @@ def export_model(run: RunDir, step: int | None = None) -> Path:
         shutil.copytree(ready, partial)
     else:
         _merge(checkpoint / "actor", partial)
+        merge_adapter(partial)
     shutil.rmtree(run.model_path, ignore_errors=True)
     partial.rename(run.model_path)
     return run.model_path
