@@ -10,6 +10,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
 def compose_configs(jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
     """The same of several jobs. Raises ConfigError for the first that cannot be composed."""
     try:
-        known = dict(_leaves(_compose([])))
+        known = _known_keys()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_first_line(error)) from error
     configs = []
@@ -98,6 +99,12 @@ def compose_configs(jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
         check_keys(config, known, overrides)
         configs.append(config)
     return configs
+
+
+@cache
+def _known_keys() -> dict[str, Any]:
+    """Every key with its value before a recipe or override changes it."""
+    return dict(_leaves(_compose([])))
 
 
 def expand_sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
@@ -188,9 +195,14 @@ def _wrong_type(default: Any, config: DictConfig, key: str) -> str:
     return "" if number and math.isfinite(value) else f"a number, got {value!r}"
 
 
+def _in_order(overrides: Sequence[str]) -> list[str]:
+    """The recipe first: Hydra lets later files win, and layers go on top of the recipe."""
+    return sorted(overrides, key=lambda override: not override.startswith("+recipe="))
+
+
 def _compose(overrides: Sequence[str]) -> DictConfig:
     with initialize_config_module(CONFIG_MODULE, version_base=None):
-        return compose(CONFIG_NAME, overrides=[searchpath_override(), *overrides])
+        return compose(CONFIG_NAME, overrides=[searchpath_override(), *_in_order(overrides)])
 
 
 def _explain(error: Exception, overrides: Sequence[str], known: Iterable[str]) -> str:

@@ -60,13 +60,13 @@ def read(arguments: Sequence[str]) -> Invocation:
     """The jobs of a command line, composed and checked. Raises ConfigError."""
     options, overrides = _split(arguments)
     found = recipes.find_recipes()
-    resume = asked_resume(
-        overrides, [a for a in arguments if _short(a) in (*_MULTIRUN, *_PRINTING)]
-    )
+    alone = [a for a in arguments if _short(a) in (*_MULTIRUN, *_PRINTING)]
+    resume = asked_resume(overrides, alone)
     if resume is not None:
         recipes.register(found)
         return Invocation([], DRY_RUN in arguments, printing=False, resume=resume)
     recipe = recipes.check_name(_recipe_name(overrides), found).name
+    recipes.check_hardware(overrides, found)
     recipes.register(found)
     jobs = list(compose.expand_sweep(overrides))
     multirun = bool(set(_MULTIRUN) & set(options))
@@ -117,6 +117,7 @@ def completions() -> list[str]:
     """What can stand on the command line: recipes, options, and the keys of the project's own."""
     found = recipes.find_recipes()
     names = [f"+recipe={recipe.name}" for recipe in found.values() if not recipe.is_layer]
+    names += [f"+hardware={r.name}" for r in found.values() if r.group == recipes.HARDWARE]
     keys = [f"mint.{key}=" for key in key_names(MintConfig)]
     return [*names, f"{SHORT}=", DRY_RUN, "--multirun", "--cfg", *keys]
 

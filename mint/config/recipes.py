@@ -2,11 +2,13 @@
 
 Hydra maps a group to a folder of that name; registering the files keeps them at `recipes/*.yaml`.
 A file whose first line starts with `# layer:` is shared ground for others and not a recipe itself.
+Files of `recipes/hardware/` are the group `hardware`: layers that go on top of any recipe.
 `# @package` headers are not supported: recipes are always global.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ from mint.shell.cli import nearest
 from mint.shell.paths import recipes_dir
 from rewards.errors import ConfigError
 
+HARDWARE = "hardware"
+
 
 class Recipe(NamedTuple):
     """A recipe file: name, one-line description (its first comment line), path."""
@@ -27,17 +31,43 @@ class Recipe(NamedTuple):
     summary: str
     path: Path
     is_layer: bool
+    group: str = "recipe"
 
 
 def find_recipes() -> dict[str, Recipe]:
-    """All recipes and layers by name: the shipped ones, then those of ./recipes (which win)."""
+    """All recipes and layers by name: the shipped ones, then those of ./recipes (which win).
+
+    Those of hardware/ have that folder in their names.
+    """
     found = {}
     for folder in dict.fromkeys([recipes_dir().resolve(), (Path.cwd() / "recipes").resolve()]):
-        for path in sorted(folder.glob("*.yaml")):
+        for path in [*sorted(folder.glob("*.yaml")), *sorted((folder / HARDWARE).glob("*.yaml"))]:
             first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip()
-            layer = first.startswith("layer:")
-            found[path.stem] = Recipe(path.stem, first.removeprefix("layer:").strip(), path, layer)
+            hardware = path.parent.name == HARDWARE
+            layer = first.startswith("layer:") or hardware
+            name = f"{HARDWARE}/{path.stem}" if hardware else path.stem
+            found[name] = Recipe(
+                path.stem,
+                first.removeprefix("layer:").strip(),
+                path,
+                layer,
+                HARDWARE if hardware else "recipe",
+            )
     return found
+
+
+def check_hardware(overrides: Sequence[str], recipes: dict[str, Recipe]) -> None:
+    """Raise ConfigError for a hardware layer that does not exist, or lacks its plus."""
+    known = {recipe.name for recipe in recipes.values() if recipe.group == HARDWARE}
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key == HARDWARE:
+            raise ConfigError(f"hardware={value} lacks a plus: write +hardware={value}")
+        if key.lstrip("+") != HARDWARE:
+            continue
+        for name in value.strip("[]").split(","):
+            if name.strip() not in known:
+                raise ConfigError(f"there is no hardware {name!r}{nearest(name, known)}")
 
 
 def register(recipes: dict[str, Recipe]) -> None:
@@ -46,7 +76,7 @@ def register(recipes: dict[str, Recipe]) -> None:
     store.store(group="mint", name="schema", node=schema(), provider="mint")
     for recipe in recipes.values():
         store.store(
-            group="recipe",
+            group=recipe.group,
             name=recipe.name,
             node=load(recipe.path),
             package="_global_",
@@ -79,7 +109,13 @@ def check_name(name: str | None, recipes: dict[str, Recipe]) -> Recipe:
 
 
 def listing(recipes: dict[str, Recipe]) -> str:
-    """The recipes, a line each."""
+    """The recipes and the hardware layers, a line each."""
     runnable = [recipe for recipe in recipes.values() if not recipe.is_layer]
-    width = max(len(recipe.name) for recipe in runnable)
-    return "Recipes:\n" + "\n".join(f"  {r.name:<{width}}  {r.summary}" for r in runnable)
+    layers = [recipe for recipe in recipes.values() if recipe.group == HARDWARE]
+    width = max(len(recipe.name) for recipe in (*runnable, *layers))
+    parts = [("Recipes:", runnable), ("Hardware, on top of a recipe (+hardware=NAME):", layers)]
+    return "\n\n".join(
+        "\n".join([title, *(f"  {r.name:<{width}}  {r.summary}" for r in found)])
+        for title, found in parts
+        if found
+    )

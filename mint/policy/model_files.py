@@ -56,8 +56,8 @@ def model_folder(key: str, path: str) -> Path | None:
 
 def model_facts(path: str) -> ModelFacts:
     """Facts of a local model folder, or of a hub model in the local cache."""
-    folder = Path(path).expanduser() if is_local(path) else _cached(path)
-    if folder is None or not (folder / "config.json").is_file():
+    folder = local_files(path)
+    if folder is None:
         return _UNKNOWN
     shapes: dict[str, list[int]] = {}
     for file in sorted(folder.glob("*.safetensors")):
@@ -89,6 +89,12 @@ def model_fingerprint(path: str) -> str | None:
             opened.seek(max(0, size - _ENDS))
             digest.update(opened.read(_ENDS))
     return digest.hexdigest()
+
+
+def local_files(path: str) -> Path | None:
+    """The folder with a model's config.json, a hub model's in the local cache; None without."""
+    folder = Path(path).expanduser() if is_local(path) else _cached(path)
+    return folder if folder is not None and (folder / "config.json").is_file() else None
 
 
 def _shapes(file: Path) -> dict[str, list[int]]:

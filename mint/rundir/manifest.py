@@ -16,11 +16,11 @@ import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mint
+from mint.machine.packages import package_version
 from mint.rundir.directory import RunDir
 from mint.shell.files import jsonable, read_json_if_there, sha256_file, utc_now, write_json
 from rewards.errors import ConfigError
@@ -217,14 +217,6 @@ def identity_row(identity: GraderIdentity) -> dict[str, Any]:
 def package_versions() -> dict[str, str]:
     """Name -> installed version of each of `PACKAGES` that is installed."""
     return {name: version for name in PACKAGES if (version := package_version(name)) is not None}
-
-
-def package_version(name: str) -> str | None:
-    """The installed version of a distribution, None when it is not installed."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 
+from mint.machine.packages import package_version
 from mint.policy.model_files import model_folder
-from mint.rundir.manifest import package_version
 from mint.serving.command import CPU_KV_CACHE_GIB, GIB, Plan
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
 from rewards.errors import ConfigError

@@ -1,6 +1,6 @@
-"""Checks before anything starts: packages, model, data, batches, memory. No verl, no Ray.
+"""Checks before anything starts: settings, model, data, then this machine. No verl, no Ray.
 
-Every problem is a one-line ConfigError; what cannot be known here (no GPU, no weights) is a note.
+Every problem is a one-line ConfigError; what cannot be known here (no weights yet) is a note.
 """
 
 from __future__ import annotations
@@ -8,28 +8,28 @@ from __future__ import annotations
 import ast
 import importlib.util
 from collections.abc import Collection, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 from omegaconf import DictConfig
 
-from mint.config.prompts import length_note
+from mint.config.prompts import PromptConfig, length_note
 from mint.config.schema import MintConfig
 from mint.data.dataset import CARD
+from mint.machine.facts import Machine, read_machine
+from mint.machine.packages import CPU, GPU, mismatches, package_version
+from mint.planning import render
+from mint.planning.lengths import Lengths
+from mint.planning.plan import Plan
 from mint.policy.model_files import ModelFacts, is_local, model_facts, model_folder
-from mint.rundir.manifest import package_version
 from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
-from mint.training.disk import check_disk
+from mint.training.machine_checks import check_bucket, check_machine
 from mint.training.material import DATA, POLICY
-from mint.training.memory import check_bucket, check_memory, cpu_memory_gib, gpu_total_gib
 from mint.training.trainer_keys import check_trainer_keys
 from mint.validation.measure import check_validation
 from rewards.errors import ConfigError
-
-VERL_VERSION = "0.9.1"
 
 
 class Report(NamedTuple):
@@ -47,7 +47,6 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     check_trainer_keys(config, mint)
     check_batches(config)
     check_validation(config.trainer, mint.validation)
-    check_packages(str(config.trainer.device))
     check_engine_arguments(config)
     path, facts = str(config.actor_rollout_ref.model.path), None
     if POLICY not in missing:
@@ -55,12 +54,15 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
         model_folder("actor_rollout_ref.model.path", path)
     if DATA not in missing:
         check_data(config, mint)
-    notes = list(_notes(config, mint, facts))
+    machine = read_machine()
     if facts is not None:
-        check_bucket(config, facts)
-        check_memory(config, facts)
-        check_disk(config, facts)
-    return Report(list(_facts(config, mint, facts)), notes)
+        check_bucket(config, facts, machine.shm_free_gib)
+    plan = check_machine(config, mint, machine)
+    check_prompts(config, plan.lengths)
+    return Report(
+        render.text(plan, str(config.actor_rollout_ref.model.path)),
+        list(_notes(config, mint, facts, machine, plan)),
+    )
 
 
 def check_batches(config: DictConfig) -> None:
@@ -99,39 +101,6 @@ def check_batches(config: DictConfig) -> None:
         )
 
 
-def check_packages(device: str) -> None:
-    """The right versions of the right packages, and none that break them."""
-    verl = package_version("verl")
-    if verl != VERL_VERSION:
-        raise ConfigError(
-            f"mint works with verl {VERL_VERSION}, found {verl or 'none'}; run `make install`, or "
-            "`pip install -e .[gpu]` on a GPU machine"
-        )
-    for package in ("ray", "TransferQueue", "vllm"):
-        if package_version(package) is None:
-            extra = "; see requirements/vllm-name" if package == "vllm" else ""
-            raise ConfigError(f"the package {package} is not installed; run `make install`{extra}")
-    if device != "cpu":
-        return
-    if "+cpu" not in str(package_version("vllm")):
-        raise ConfigError(
-            f"trainer.device=cpu needs vLLM's CPU build, found vllm {package_version('vllm')}; use "
-            "requirements/cpu.txt in an environment of its own"
-        )
-    for package in ("torchvision", "torchaudio", "torchcodec", "trl"):
-        if importlib.util.find_spec(package) is not None:
-            raise ConfigError(
-                f"{package} is installed and breaks training on a CPU (verl or transformers fail "
-                f"to import); run `pip uninstall -y {package}`"
-            )
-    names = {entry.name for entry in metadata.entry_points(group="verl.plugins")}
-    if "mint_cpu" not in names:
-        raise ConfigError(
-            "mint is on the path but not installed, so verl cannot load its CPU platform; run "
-            "`pip install --no-deps -e .`"
-        )
-
-
 def check_engine_arguments(config: DictConfig) -> None:
     """Keys handed to vLLM unread must be arguments of the installed vLLM's engine."""
     given = config.actor_rollout_ref.rollout.engine_kwargs.vllm
@@ -160,10 +129,11 @@ def check_data(config: DictConfig, mint: MintConfig) -> None:
     """The parquet files exist, are enough for a batch, and were made with the same prompt style."""
     for key, needed in (("train_files", int(config.data.train_batch_size)), ("val_files", 1)):
         path = Path(str(config.data[key]))
+        style = "" if mint.data.style == PromptConfig.style else f" style={mint.data.style}"
         if not path.is_file():
             raise ConfigError(
                 f"data.{key}: {path} does not exist; write it with `python -m mint.prepare "
-                f"input=CONVERSATIONS.json output={mint.data.dir}`, or set mint.data.dir"
+                f"input=CONVERSATIONS.json output={mint.data.dir}{style}`, or set mint.data.dir"
             )
         rows = pq.ParquetFile(path).metadata.num_rows
         if rows < needed:
@@ -186,29 +156,37 @@ def data_card(config: DictConfig) -> dict[str, Any]:
     return read_json_if_there(Path(str(config.data.train_files)).with_name(CARD)) or {}
 
 
-def _notes(config: DictConfig, mint: MintConfig, facts: ModelFacts | None) -> Iterator[str]:
-    if config.trainer.device == "cuda" and gpu_total_gib() is None:
-        yield "no CUDA device here: GPU memory and kernels were not checked"
+def check_prompts(config: DictConfig, lengths: Lengths) -> None:
+    """Enough prompts are left by the length filter for a batch."""
+    needed = int(config.data.train_batch_size)
+    if lengths.kept is None or lengths.rows is None or lengths.kept >= needed:
+        return
+    raise ConfigError(
+        f"{lengths.kept} of {lengths.rows} prompts of {config.data.train_files} fit into "
+        f"data.max_prompt_length={config.data.max_prompt_length} (the longest has "
+        f"{lengths.longest} tokens), a batch needs data.train_batch_size={needed}; raise "
+        "data.max_prompt_length, or prepare the data with compact=true"
+    )
+
+
+def _notes(
+    config: DictConfig,
+    mint: MintConfig,
+    facts: ModelFacts | None,
+    machine: Machine,
+    plan: Plan,
+) -> Iterator[str]:
     path = str(config.actor_rollout_ref.model.path)
     if facts is not None and not facts.num_parameters and not is_local(path):
         yield f"{path} is not in the local Hugging Face cache: it will be downloaded"
+    if plan.model is None:
+        yield f"nothing says the shape of {path}: memory, disk and time were not checked"
+    elif plan.run.cluster is not None:
+        yield "the run joins a Ray cluster: devices, memory and cores were not checked"
+    for miss in mismatches(CPU if plan.run.cpu else GPU, machine.versions):
+        yield f"untested version: {miss.words()}"
+    for cluster in machine.clusters:
+        yield f"a Ray cluster of {cluster.user} runs on this machine (process {cluster.pid})"
     length = length_note(data_card(config), mint.reward.length_target_tokens)
     if length is not None:
         yield length
-
-
-def _facts(config: DictConfig, mint: MintConfig, facts: ModelFacts | None) -> Iterator[str]:
-    n = int(config.actor_rollout_ref.rollout.n)
-    prompts = int(config.data.train_batch_size)
-    yield f"model      {config.actor_rollout_ref.model.path}" + (
-        f" ({facts.num_parameters / 1e6:.1f}M parameters)" if facts and facts.num_parameters else ""
-    )
-    yield f"batch      {prompts} prompts x {n} replies = {prompts * n} a step"
-    yield (
-        f"lengths    prompt <= {config.data.max_prompt_length}, reply <= "
-        f"{config.data.max_response_length} tokens"
-    )
-    if mint.validation.every_steps is not None:
-        yield f"validation every {mint.validation.every_steps} steps and at the end"
-    if facts and facts.num_parameters and config.trainer.device == "cpu":
-        yield f"memory     about {cpu_memory_gib(config, facts):.1f} GiB"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from mint.policy.adapters import merge_adapter
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_text_atomic
 from mint.shell.processes import TrainingError, python_module
@@ -172,6 +173,7 @@ def export_model(run: RunDir, step: int | None = None) -> Path:
         shutil.copytree(ready, partial)
     else:
         _merge(checkpoint / "actor", partial)
+        merge_adapter(partial)
     shutil.rmtree(run.model_path, ignore_errors=True)
     partial.rename(run.model_path)
     return run.model_path

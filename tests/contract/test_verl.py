@@ -31,9 +31,9 @@ def run_on_cpu_platform(code: str) -> None:
 def test_version_is_the_supported_one() -> None:
     import verl
 
-    from mint.training.preflight import VERL_VERSION
+    from mint.machine.packages import needed
 
-    assert verl.__version__ == VERL_VERSION
+    assert verl.__version__ == needed("verl", "cpu") == needed("verl", "gpu")
 
 
 def test_importing_verl_loads_the_platform() -> None:

@@ -13,11 +13,13 @@ CONFIGURATION = {"hydra", "omegaconf"}
 
 ROOMS = (
     "shell",
+    "machine",
     "pages",
     "config",
     "rundir",
     "data",
     "policy",
+    "planning",
     "safety",
     "evaluation",
     "serving",

@@ -10,9 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mint.config import compose, recipes
 from mint.config.schema import mint_config
-from mint.policy.model_files import ModelFacts
-from mint.rundir import space
-from mint.training import disk, trainer_keys
+from mint.training import trainer_keys
 from mint.training.trainer_keys import check_loggers, check_trainer_keys
 from rewards.errors import ConfigError
 
@@ -150,47 +148,3 @@ def test_words_for_numbers_and_switches_of_verl(override: str, message: str) -> 
 
 
 QWEN3_4B = 4_022_468_096
-
-
-@pytest.mark.parametrize(
-    ("changes", "checkpoint", "number"),
-    [
-        ({}, 48.3, 4),  # two, the best one, and one being saved
-        ({"mint.validation.every_steps": None}, 48.3, 3),
-        ({"trainer.max_actor_ckpt_to_keep": 5}, 48.3, 7),
-        ({"trainer.total_training_steps": 50}, 48.3, 3),  # at 25, 50 and 50: no more are made
-        ({"trainer.max_actor_ckpt_to_keep": None}, 48.3, None),
-        ({"actor_rollout_ref.model.lora_rank": 32}, 16.1, 4),
-        ({"actor_rollout_ref.actor.fsdp_config.model_dtype": "bf16"}, 24.1, 4),
-        (
-            {"actor_rollout_ref.actor.checkpoint.save_contents": ["model", "extra", "hf_model"]},
-            32.2,
-            4,
-        ),
-    ],
-)
-def test_disk_space(
-    config: DictConfig, changes: dict[str, Any], checkpoint: float, number: int | None
-) -> None:
-    for key, value in changes.items():
-        OmegaConf.update(config, key, value)
-    assert round(space.checkpoint_gb(config, QWEN3_4B), 1) == checkpoint
-    assert space.most_checkpoints(config) == number
-    needed = space.needed_disk_gb(config, QWEN3_4B)
-    assert needed == pytest.approx(checkpoint * (number or 1) + 8.0, abs=0.5)
-
-
-def test_too_little_disk_is_refused(
-    config: DictConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Little:
-        free = 150e9
-
-    monkeypatch.setattr(disk.psutil, "disk_usage", lambda place: Little)
-    config.mint.run.dir = str(tmp_path / "run")
-    facts = ModelFacts(QWEN3_4B, "embed", 1, 1)
-    with pytest.raises(ConfigError, match=r"4 checkpoints of 48\.3 GB .* 201\.\d GB, 150\.0 GB"):
-        disk.check_disk(config, facts)
-    monkeypatch.setattr(disk, "used_gb", lambda folder: 60.0)  # a resumed run's own checkpoints
-    disk.check_disk(config, facts)
-    disk.check_disk(config, ModelFacts(0, "", 0, 0))

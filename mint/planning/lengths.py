@@ -1,0 +1,89 @@
+"""How long prompts are, and how many the length filter leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+from mint.planning.settings import RunSettings
+from mint.policy.model_files import local_files
+
+CHARACTERS_A_TOKEN = 4.2
+"""Of English conversation under Qwen's tokenizer (measured on the published set)."""
+_MARKS_A_MESSAGE = 5
+"""Tokens that a chat format adds to a message."""
+_REPLY_SHARE = {True: 0.3, False: 0.53}
+"""Mean reply as a part of its limit: with thinking about 600 of 2,048 tokens, without as in the
+demo, 42 of 80."""
+
+
+class Lengths(NamedTuple):
+    """Prompts and replies in tokens."""
+
+    rows: int | None
+    """Rows of the training file; None when it is not there."""
+    kept: int | None
+    """Rows that fit into data.max_prompt_length."""
+    prompt: float
+    """Mean tokens of a prompt that fits."""
+    longest: int | None
+    reply: float
+    """Mean tokens of a reply, assumed or measured."""
+    source: str
+    """Where the figures come from, in words."""
+
+
+def lengths_of(
+    train_file: Path,
+    model: str,
+    run: RunSettings,
+    template: Mapping[str, Any],
+    reply: float | None = None,
+) -> Lengths:
+    """Count with the model's tokenizer where it is here, else estimate from the characters.
+
+    `template`: what the chat template is given (data.apply_chat_template_kwargs). `reply`: mean
+    tokens of a reply where that is known.
+    """
+    mean_reply = reply if reply is not None else run.max_reply * _REPLY_SHARE[run.thinking]
+    said = f"replies of {mean_reply:.0f} tokens " + ("given" if reply is not None else "assumed")
+    if not train_file.is_file():
+        guess = min(1_400.0, run.max_prompt * 0.55)
+        where = f"{train_file} is not there: prompts of {guess:.0f} tokens assumed, {said}"
+        return Lengths(None, None, guess, None, mean_reply, where)
+    prompts = pq.read_table(train_file, columns=["prompt"]).column("prompt").to_pylist()
+    counts, how = count_tokens(prompts, model, template)
+    fit = [count for count in counts if count <= run.max_prompt]
+    mean = sum(fit) / len(fit) if fit else 0.0
+    source = f"prompts of {mean:.0f} tokens ({how}), {said}"
+    return Lengths(len(counts), len(fit), mean, max(counts, default=0), mean_reply, source)
+
+
+def count_tokens(
+    prompts: Sequence[Any], model: str, template: Mapping[str, Any]
+) -> tuple[list[int], str]:
+    """Tokens of each prompt (a list of messages) and how they were counted."""
+    if all(isinstance(prompt, str) for prompt in prompts):
+        return [_estimate([{"content": p}]) for p in prompts], "estimated from their characters"
+    folder = local_files(model)
+    if folder is None or not (folder / "tokenizer_config.json").is_file():
+        return [_estimate(prompt) for prompt in prompts], "estimated from their characters"
+    from transformers import AutoTokenizer  # two seconds
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    texts = [
+        tokenizer.apply_chat_template(
+            prompt, tokenize=False, add_generation_prompt=True, **dict(template)
+        )
+        for prompt in prompts
+    ]
+    encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return [len(ids) for ids in encoded], "counted"
+
+
+def _estimate(messages: Sequence[Mapping[str, Any]]) -> int:
+    characters = sum(len(message["content"]) for message in messages)
+    return round(characters / CHARACTERS_A_TOKEN) + _MARKS_A_MESSAGE * len(messages)
