@@ -2,7 +2,7 @@
 
 +recipe=NAME        a file of recipes/ (run without arguments for the list)
 key=value           any key of the configuration (docs/configuration.md), Hydra syntax
--m, --multirun      sweep: mint.reward.kl=0,0.5,1 runs one job a value
+-m, --multirun      sweep: mint.reward.kl=0,0.5,1 is python -m mint.sweep, see its --help
 --dry-run           compose, check files, batches and memory, stop before Ray starts
 --cfg job [-p mint] print the composed configuration (or a part of it)
 --info defaults     show what the configuration is composed of
@@ -38,6 +38,10 @@ def _main(arguments: list[str]) -> int:
     if "--hydra-help" in arguments:
         invocation.print_with_hydra(arguments)
         return 0
+    if invocation.sweeps(arguments):
+        from mint.sweeping.command import run
+
+        return run(arguments)
     asked = invocation.read(arguments)
     if asked.printing:
         invocation.print_with_hydra(arguments)
@@ -46,15 +50,11 @@ def _main(arguments: list[str]) -> int:
     from mint.training import pipeline
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    status = 0
-    for number, (overrides, config) in enumerate(asked.jobs, start=1):
-        if asked.dry_run:
-            pipeline.dry_run(config)
-            continue
-        if len(asked.jobs) > 1:
-            print(f"[{number}/{len(asked.jobs)}] {' '.join(overrides)}")
-        status = max(status, pipeline.run(config, overrides=overrides))
-    return status
+    ((overrides, config),) = asked.jobs
+    if asked.dry_run:
+        pipeline.dry_run(config)
+        return 0
+    return pipeline.run(config, overrides=overrides)
 
 
 if __name__ == "__main__":

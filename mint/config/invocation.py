@@ -44,7 +44,7 @@ def read(arguments: Sequence[str]) -> Invocation:
     """The jobs of a command line, composed and checked. Raises ConfigError."""
     overrides = _overrides_of(arguments)
     found = recipes.find_recipes()
-    recipe = recipes.check_name(_recipe_name(overrides), found).name
+    recipe = recipes.check_name(recipe_of(overrides), found).name
     recipes.register(found)
     jobs = list(compose.expand_sweep(overrides))
     multirun = bool(set(_MULTIRUN) & set(arguments))
@@ -108,7 +108,8 @@ def _overrides_of(arguments: Sequence[str]) -> list[str]:
     return overrides
 
 
-def _recipe_name(overrides: Sequence[str]) -> str | None:
+def recipe_of(overrides: Sequence[str]) -> str | None:
+    """The recipe that overrides name; None without one. Raises ConfigError for recipe=NAME."""
     for override in overrides:
         key, _, value = override.partition("=")
         if key == "recipe":
@@ -116,3 +117,8 @@ def _recipe_name(overrides: Sequence[str]) -> str | None:
         if key.lstrip("+") == "recipe":
             return value
     return None
+
+
+def sweeps(arguments: Sequence[str]) -> bool:
+    """Whether a command line of `mint.train` is one of a sweep that is to be run."""
+    return bool({*_MULTIRUN} & {*arguments}) and not {*_PRINTING} & {*arguments}
