@@ -1,8 +1,8 @@
 """Stands in for `mint.train` in tests of sweeps: real processes, real run directories, no training.
 
-What it does to a run is told by the file `behaviour.json` of the folder it is started in: name of the
-run's folder -> ok (default), fail, fail once, crash (a checkpoint, then kill -9), collapse, hang. A
-run that goes well is a copy of the folder `template`, with the overrides in its config.yaml.
+What it does to a run is told by the file `behaviour.json` of the folder it is started in: name of
+the run's folder -> ok (default), fail, fail once, crash (a checkpoint, then kill -9), collapse,
+hang. A run that goes well is a copy of the folder `template`, with the overrides in config.yaml.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ from mint.shell.session import Session
 from mint.sweeping import record as states
 from mint.sweeping.child import BUSY
 from mint.sweeping.gpus import VISIBLE, Pool, need_of
-from mint.sweeping.jobs import RESUME, RUN_DIR, Job
+from mint.sweeping.jobs import Job
 from mint.sweeping.locks import is_held, lock_path
 from mint.sweeping.record import Record
-from mint.verl.checkpoint import newest_checkpoint
+from mint.sweeping.starts import arguments_of
 
 COLLAPSED = 3
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -255,34 +255,6 @@ class Driver:
             one.session.stop(_GRACE_S)
 
 
-def arguments_of(job: Job, folder: Path) -> tuple[list[str], str]:
-    """Arguments of mint.train, and what this start is in words. Files of an attempt without
-    checkpoint are moved aside, to `folder`/broken."""
-    place = f"{RUN_DIR}={quoted(str(job.folder))}"
-    if job.folder.is_dir() and any(job.folder.iterdir()):
-        point = newest_checkpoint(RunDir(job.folder))
-        if point is not None:
-            return [place, f"{RESUME}=true"], f"going on from {point.name}"
-        aside = _free(folder / "broken", job.name)
-        aside.parent.mkdir(exist_ok=True)
-        job.folder.rename(aside)
-        how = f"starting again (no checkpoint; what there was is in {aside})"
-    else:
-        how = "starting"
-    given = any(one.startswith("trainer.experiment_name=") for one in job.overrides)
-    name = [] if given else [f"trainer.experiment_name={job.name}"]
-    return [*job.overrides, *name, place], how
-
-
-def quoted(value: str) -> str:
-    """A value as Hydra's grammar reads it, whatever is in it."""
-    plain = all(c.isalnum() or c in "/_.+-" for c in value)
-    if plain:
-        return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
 def worst(statuses: Sequence[int]) -> int:
     """The worst exit status: a failure before an end by the collapse alarm before 0."""
     failures = [status for status in statuses if status not in (0, COLLAPSED)]
@@ -293,14 +265,6 @@ def _reason(output: str) -> str:
     """The line that says why a job has failed; "" without one."""
     errors = [line for line in output.splitlines() if line.startswith("error: ")]
     return errors[-1].removeprefix("error: ") if errors else first_error(output)
-
-
-def _free(folder: Path, name: str) -> Path:
-    """A path that nothing has yet: NAME_1, NAME_2, ..."""
-    number = 1
-    while (folder / f"{name}_{number}").exists():
-        number += 1
-    return folder / f"{name}_{number}"
 
 
 def _lives(driver: dict[str, object] | None) -> bool:

@@ -18,9 +18,10 @@ import pytest
 from mint import sweep, train
 from mint.sweeping import gpus as machine
 from mint.sweeping.command import parse
-from mint.sweeping.driver import quoted, worst
+from mint.sweeping.driver import worst
 from mint.sweeping.gpus import Need, Pool, at_hand
 from mint.sweeping.jobs import Grid, compose_jobs, folder_name
+from mint.sweeping.starts import quoted
 from rewards.errors import ConfigError
 
 KL = "mint.reward.kl=0,0.5,1"
@@ -67,7 +68,7 @@ class Place:
 
     def run(self, *arguments: str, gpus: str | None = None) -> tuple[int, str]:
         process = self.start(*arguments, gpus=gpus)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=400)
         return process.returncode, output
 
     def jobs(self) -> dict[str, dict[str, Any]]:
@@ -83,7 +84,7 @@ class Place:
 
     def wait_for(self, run: str) -> int:
         """Until a run has a checkpoint; its process id."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 200
         while not (self.folder / run / "checkpoints/global_step_1").is_dir():
             assert time.monotonic() < end
             time.sleep(0.05)

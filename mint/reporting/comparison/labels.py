@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mint.reporting.comparison.run_settings import RunSettings
@@ -69,8 +69,3 @@ def labels(runs: Sequence[RunSettings], recipes: Sequence[str], names: Sequence[
         own if count[own] == 1 or name in own else f"{own} ({name})"
         for own, name in zip(made, names, strict=True)
     ]
-
-
-def as_settings(choices: Mapping[str, str]) -> dict[str, str]:
-    """The choices without seeds."""
-    return {key: value for key, value in choices.items() if not is_seed(key)}
