@@ -60,8 +60,8 @@ def front_section(results: Results, people: People | None = None) -> str:
     )
     lead = (
         "The front weighs empathy (higher is better), repetition beyond chance "
-        f"({goal}), and safety where every setting was probed. Settings whose intervals overlap may "
-        "change places in another run."
+        f"({goal}), and safety where every setting was probed. Settings whose intervals overlap "
+        "may change places in another run."
     )
     return section("front", "Pareto front", keys + grid(figures), lead)
 
