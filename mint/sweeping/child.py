@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mint.sweeping.locks import locked
 
-BUSY = 75
+BUSY = 73
 """Exit status when another process has the job."""
 _DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 

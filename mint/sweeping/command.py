@@ -15,7 +15,7 @@ from mint.shell.cli import nearest
 from mint.shell.console import say
 from mint.sweeping import record as states
 from mint.sweeping.checks import build_material, check_jobs
-from mint.sweeping.driver import Driver, Listed, Source
+from mint.sweeping.driver import SAVED, Driver, Listed, Source
 from mint.sweeping.gpus import Pool, at_hand
 from mint.sweeping.jobs import RECIPE, Grid, Job, folder_name, key_of, short_hash
 from mint.sweeping.record import PAGE, Record
@@ -108,7 +108,9 @@ def run(arguments: Sequence[str], module: str = "mint.train") -> int:
         _tell_changes(chosen, rows)
     source: Source = Listed(chosen) if search is None else search
     status = Driver(record, source, pool, module).run()
-    return status if status >= 128 else _finish(record, status)
+    if status == SAVED or status >= 128:
+        return status  # there is no time for a page
+    return _finish(record, status)
 
 
 def _tell_changes(jobs: Sequence[Job], rows: Mapping[str, Mapping[str, Any]]) -> None:

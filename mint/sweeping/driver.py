@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from mint.rundir.directory import RunDir
 from mint.shell.console import say
@@ -30,7 +30,8 @@ from mint.sweeping.locks import is_held, lock_path
 from mint.sweeping.record import Record
 from mint.sweeping.starts import arguments_of
 
-COLLAPSED = 3
+COLLAPSED, SAVED = 3, 75
+"""Exit statuses of `mint.train`: ended by the collapse alarm; saved and ended as asked by SIGUSR1."""
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _GRACE_S = 30.0
 """How long jobs may take to end once they were asked to."""
@@ -93,7 +94,7 @@ class Driver:
 
     def run(self) -> int:
         """Until every job has ended. Returns the worst exit status, 128 + signal when ended by
-        one."""
+        one, SAVED when SIGUSR1 has left jobs to go on with."""
         before = {sign: signal.signal(sign, self._end) for sign in _ENDING}
         before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._drain)
         try:
@@ -109,7 +110,12 @@ class Driver:
             self._kill_left()
             for sign, handler in before.items():
                 signal.signal(sign, handler)
+        if self._draining and any(row["state"] != states.FINISHED for row in self._rows()):
+            self._statuses.append(SAVED)
         return worst(self._statuses)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return list(self._record.read()["jobs"].values())
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
         self._signal = self._signal or number
@@ -225,7 +231,7 @@ class Driver:
         reason = _reason(read_from(one.log, one.start)) or f"it ended with status {status}"
         if status == 0:
             reason = f"it ended with status 0, but no finished run is in {one.job.folder}"
-        asked = self._draining or self._signal is not None
+        asked = self._draining or self._signal is not None or status == SAVED
         return states.STOPPED if asked else states.FAILED, reason
 
     def _stop_all(self, number: int) -> int:

@@ -195,6 +195,16 @@ def test_a_signal_ends_all_jobs_and_says_so(place: Place, sign: signal.Signals) 
     assert place.jobs()["kl-1"]["error"] == f"the sweep was ended by {sign.name}"
 
 
+def test_usr1_lets_jobs_save_and_starts_no_further_one(place: Place) -> None:
+    place.behave(kl_0="hang")
+    driver = place.start(KL)
+    place.wait_for("kl-0")
+    driver.send_signal(signal.SIGUSR1)
+    output, _ = driver.communicate(timeout=400)
+    assert driver.returncode == 75, output
+    assert place.states() == {"kl-0": "stopped", "kl-0.5": "waiting", "kl-1": "waiting"}
+
+
 def test_two_drivers_share_a_sweep_and_no_job_is_run_twice(place: Place) -> None:
     place.behave(kl_0="hang")
     first = place.start(KL)
