@@ -31,7 +31,7 @@ from mint.sweeping.record import Record
 from mint.sweeping.starts import arguments_of
 
 COLLAPSED, SAVED = 3, 75
-"""Exit statuses of `mint.train`: ended by the collapse alarm; saved and ended as asked by SIGUSR1."""
+"""Exit statuses of `mint.train`: ended by the collapse alarm; saved and ended because asked to."""
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _GRACE_S = 30.0
 """How long jobs may take to end once they were asked to."""
