@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections.abc import Sequence
@@ -51,7 +52,8 @@ def read(arguments: Sequence[str]) -> Invocation:
     if len(jobs) > 1 and not multirun:
         raise ConfigError("a sweep (comma-separated values) needs -m: mint.train -m ...")
     configs = compose.compose_configs(jobs)
-    folder = f"outputs/{recipe}/{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+    # The digits at the end tell runs apart that are started in the same second.
+    folder = f"outputs/{recipe}/{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
     for number, config in enumerate(configs):
         place = f"{folder}/{number}" if multirun else folder
         compose.finalise(config, recipe=recipe, run_dir=place)

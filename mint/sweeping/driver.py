@@ -26,12 +26,12 @@ from mint.sweeping import record as states
 from mint.sweeping.child import BUSY
 from mint.sweeping.gpus import VISIBLE, Pool, need_of
 from mint.sweeping.jobs import Job
-from mint.sweeping.locks import is_held, lock_path
-from mint.sweeping.record import Record
+from mint.sweeping.locks import is_held, lock_path, locked
+from mint.sweeping.record import COLLAPSED, Record
 from mint.sweeping.starts import arguments_of
 
-COLLAPSED, SAVED = 3, 75
-"""Exit statuses of `mint.train`: ended by the collapse alarm; saved and ended because asked to."""
+SAVED = 75
+"""Exit status of `mint.train` when it has saved and ended because it was asked to."""
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _GRACE_S = 30.0
 """How long jobs may take to end once they were asked to."""
@@ -95,7 +95,9 @@ class Driver:
     def run(self) -> int:
         """Until every job has ended. Returns the worst exit status, 128 + signal when ended by
         one, SAVED when SIGUSR1 has left jobs to go on with."""
-        before = {sign: signal.signal(sign, self._end) for sign in _ENDING}
+        # Under nohup a hang-up stays ignored.
+        asked = [s for s in _ENDING if (s, signal.getsignal(s)) != (signal.SIGHUP, signal.SIG_IGN)]
+        before = {sign: signal.signal(sign, self._end) for sign in asked}
         before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._drain)
         try:
             while self._signal is None:
@@ -123,8 +125,7 @@ class Driver:
     def _drain(self, _number: int, _frame: FrameType | None) -> None:
         self._draining = True
         for one in self._running:
-            with suppress(OSError):
-                os.kill(one.session.pid, signal.SIGUSR1)
+            _tell(one, signal.SIGUSR1)
 
     def _start_jobs(self) -> None:
         while self._signal is None and not self._draining:
@@ -134,7 +135,7 @@ class Driver:
             job, row = self._waiting, self._record.row(self._waiting.name)
             if states.state_of(job.folder, row) == states.FINISHED:
                 self._waiting = None
-                self._skip(job, row["status"])
+                self._skip(job, row)
                 continue
             gpus = self._pool.take(need_of(job.config))
             if gpus is None:
@@ -143,9 +144,9 @@ class Driver:
             if not self._start(job, gpus):
                 self._pool.give_back(gpus)
 
-    def _skip(self, job: Job, status: int | None) -> None:
-        say(f"[{job.label}] is finished already ({job.folder})")
-        self._statuses.append(COLLAPSED if status == COLLAPSED else 0)
+    def _skip(self, job: Job, row: dict[str, Any]) -> None:
+        _say(f"[{job.label}] is finished already ({job.folder})")
+        self._statuses.append(states.status_of(job.folder, row))
         self._record.note(job.name, state=states.FINISHED)
         self._source.ended(job, states.FINISHED)
 
@@ -153,7 +154,10 @@ class Driver:
         lock = lock_path(self._record.folder, job.name)
         if not self._is_free(lock, job):
             return False
-        arguments, how = arguments_of(job, self._record.folder)
+        with locked(lock, wait=False) as mine:  # or two drivers might move the same files
+            if not mine:
+                return False
+            arguments, how = arguments_of(job, self._record.folder)
         log = self._record.folder / "logs" / f"{job.name}.log"
         start = log.stat().st_size if log.exists() else 0
         attempts = int(self._record.row(job.name)["attempts"]) + 1
@@ -175,8 +179,10 @@ class Driver:
         environment = {VISIBLE: ",".join(gpus)} if gpus else {}
         session = Session(command, log, environment)
         on = f" on GPU {', '.join(gpus)}" if gpus else ""
-        say(f"[{job.label}] {how}{on}: {job.folder} (log: {log})")
+        _say(f"[{job.label}] {how}{on}: {job.folder} (log: {log})")
         self._running.append(_Running(job, session, gpus, log, start, start))
+        if self._draining:
+            _tell(self._running[-1], signal.SIGUSR1)
         return True
 
     def _is_free(self, lock: Path, job: Job) -> bool:
@@ -185,7 +191,7 @@ class Driver:
         owner = self._record.row(job.name).get("driver")
         while is_held(lock):
             if self._signal is not None or time.monotonic() > end or _lives(owner):
-                say(f"[{job.label}] is being run by another process and left to it")
+                _say(f"[{job.label}] is being run by another process and left to it")
                 return False
             time.sleep(_POLL_S)
         return True
@@ -201,25 +207,27 @@ class Driver:
 
     def _print(self, one: _Running, rest: bool = False) -> None:
         """Whole lines that a job has printed since the last look."""
-        text = read_from(one.log, one.shown)
-        whole = text if rest else text[: text.rfind("\n") + 1]
-        one.shown += len(whole.encode())
-        for line in whole.splitlines():
-            say(f"[{one.job.label}] {line}")
+        with one.log.open("rb") as file:
+            file.seek(one.shown)
+            text = file.read()
+        whole = text if rest else text[: text.rfind(b"\n") + 1]
+        one.shown += len(whole)
+        for line in whole.decode("utf-8", errors="replace").splitlines():
+            _say(f"[{one.job.label}] {line}")
 
     def _ended(self, one: _Running, status: int) -> None:
         self._print(one, rest=True)
         self._pool.give_back(one.gpus)
         status = status if status >= 0 else 128 - status
         if status == BUSY:
-            say(f"[{one.job.label}] is being run by another process and left to it")
+            _say(f"[{one.job.label}] is being run by another process and left to it")
             return
         state, error = self._verdict(one, status)
         self._statuses.append(status if status else int(state == states.FAILED))
         self._record.note(one.job.name, state=state, status=status, error=error, ended=utc_now())
         minutes = (time.monotonic() - one.began) / 60
         said = f"{state} after {minutes:.1f} min"
-        say(f"[{one.job.label}] {said}" + (f", status {status}: {error}" if error else ""))
+        _say(f"[{one.job.label}] {said}" + (f", status {status}: {error}" if error else ""))
         self._source.ended(one.job, state)
 
     def _verdict(self, one: _Running, status: int) -> tuple[str, str | None]:
@@ -236,10 +244,9 @@ class Driver:
 
     def _stop_all(self, number: int) -> int:
         name = signal.Signals(number).name
-        say(f"{name}: ending {len(self._running)} running job(s)")
+        _say(f"{name}: ending {len(self._running)} running job(s)")
         for one in self._running:
-            with suppress(OSError):
-                os.kill(one.session.pid, signal.SIGTERM)
+            _tell(one, signal.SIGTERM)
         for one in list(self._running):
             one.session.stop(_GRACE_S)
             self._running.remove(one)
@@ -251,14 +258,25 @@ class Driver:
                 error=f"the sweep was ended by {name}",
                 ended=utc_now(),
             )
-            say(f"[{one.job.label}] ended")
-        say(f"the sweep was ended by {name}; the same command goes on with it")
+            _say(f"[{one.job.label}] ended")
+        _say(f"the sweep was ended by {name}; the same command goes on with it")
         return 128 + number
 
     def _kill_left(self) -> None:
         """What an error in this process has left running."""
         for one in self._running:
             one.session.stop(_GRACE_S)
+
+
+def _tell(one: _Running, sign: signal.Signals) -> None:
+    with suppress(OSError):
+        os.kill(one.session.pid, sign)
+
+
+def _say(line: str) -> None:
+    """Print a line, if there is still somebody to print to."""
+    with suppress(OSError):
+        say(line)
 
 
 def worst(statuses: Sequence[int]) -> int:

@@ -18,12 +18,15 @@ from mint.rundir.directory import RunDir
 from mint.shell.files import read_json, read_json_if_there, utc_now, write_json
 from mint.sweeping.jobs import Job
 from mint.sweeping.locks import lock_path, locked
+from mint.validation.record import COLLAPSE
 from rewards.errors import ConfigError
 
 FILE, PAGE = "sweep.json", "sweep.html"
 WAITING, RUNNING, FINISHED, FAILED = "waiting", "running", "finished", "failed"
 STOPPED = "stopped"
 """Ended because its driver was: it goes on when the sweep is started again."""
+COLLAPSED = 3
+"""Exit status of `mint.train` when the collapse alarm has ended the training."""
 STATES = (WAITING, RUNNING, FINISHED, FAILED, STOPPED)
 
 
@@ -102,7 +105,7 @@ class Record:
 
 
 def _add(rows: dict[str, Any], job: Job) -> None:
-    known = rows.get(job.name, {"state": WAITING, "attempts": 0})
+    known = rows.get(job.name, {"state": WAITING, "attempts": 0, "status": None, "error": None})
     rows[job.name] = {
         **known,
         "label": job.label,
@@ -117,6 +120,12 @@ def _add(rows: dict[str, Any], job: Job) -> None:
 def driver() -> dict[str, Any]:
     """Who drives: process and machine."""
     return {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+def status_of(folder: Path, row: Mapping[str, Any]) -> int:
+    """The exit status of a finished job, also of one whose driver could not write it down."""
+    stopped = (read_json_if_there(RunDir(folder).manifest_path) or {}).get("stopped") or {}
+    return COLLAPSED if row["status"] == COLLAPSED or stopped.get("kind") == COLLAPSE else 0
 
 
 def state_of(folder: Path, row: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -82,7 +83,6 @@ class Search:
     def begin(self) -> None:
         """Open the journal, and take up what an earlier start has left."""
         rows = self._record.read()["jobs"]
-        goals = self._goals()
         storages = importlib.import_module("optuna.storages")
         backend = importlib.import_module("optuna.storages.journal").JournalFileBackend
         storage = storages.JournalStorage(backend(str(self._record.folder / JOURNAL)))
@@ -93,7 +93,7 @@ class Search:
         self._study = self._optuna.create_study(
             storage=storage,
             study_name="sweep",
-            directions=[_GOALS[goal] for goal in goals],
+            directions=[_GOALS[goal] for goal in self._goals],
             sampler=sampler,
             load_if_exists=True,
         )
@@ -124,13 +124,14 @@ class Search:
         if state != states.FINISHED:
             return
         outcome = outcome_of(RunDir(job.folder))
-        values = [getattr(outcome, goal) for goal in self._goals()]
+        values = [getattr(outcome, goal) for goal in self._goals]
         if None in values:
             say(f"[{job.label}] tells the search nothing: {outcome} has a value that is not known")
             return
         if not self._study.trials[job.trial].state.is_finished():
             self._study.tell(job.trial, values)
 
+    @cached_property
     def _goals(self) -> list[str]:
         """Safety is one where the runs measure it."""
         mint = mint_config(self._compose([_first(self._grid)], [0])[0].config)

@@ -112,7 +112,7 @@ def test_a_run_without_values_tells_nothing(
 @needs_optuna
 def test_safety_is_a_goal_where_runs_measure_it(tmp_path: Path) -> None:
     search = start(tmp_path, 2, *LINE, "mint.validation.every_steps=1")
-    assert search._goals() == ["empathy", "off_lift", "unsafe"]
+    assert search._goals == ["empathy", "off_lift", "unsafe"]
     assert [d.name for d in search._study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
 
 
