@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import yaml
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
     time.sleep(0.2)
     if what in ("crash", "hang"):
         end(run, manifest, "running")
-        (run / "checkpoints/global_step_1").mkdir(parents=True)
+        save_checkpoint(run)
         if what == "crash":
             os.kill(os.getpid(), signal.SIGKILL)
         while behaviour.get(run.name) == "hang" and not Path("go").exists():
@@ -61,6 +62,21 @@ def main(arguments: list[str]) -> int:
     end(run, manifest, "finished")
     log("end", run, arguments)
     return 3 if what == "collapse" else 0
+
+
+def save_checkpoint(run: Path) -> None:
+    """Whole at once, in verl's layout, without weights."""
+    folder = run / "checkpoints/global_step_1"
+    if folder.is_dir():
+        return
+    saved = run / "checkpoints/.saving"
+    (saved / "actor").mkdir(parents=True)
+    parts = [f"actor/{kind}_world_size_1_rank_0.pt" for kind in ("model", "optim", "extra_state")]
+    for part in (*parts, "data.pt"):
+        with zipfile.ZipFile(saved / part, "w") as file:
+            file.writestr("archive/data.pkl", "x")
+    (run / "checkpoints/latest_checkpointed_iteration.txt").write_text("1")
+    saved.rename(folder)
 
 
 def end(run: Path, manifest: dict, status: str) -> None:

@@ -109,15 +109,18 @@ def compose_jobs(
     configs = compose.compose_configs(lines)
     short = short_keys(choices[0]) if choices else {}
     names = list(_unique(folder_name(one, short) for one in choices))
+    labels = [label(one, short) for one in choices]
     if trials is not None:
+        # A search may propose the same settings twice.
         names = [f"trial-{n:04d}_{name}" for n, name in zip(trials, names, strict=True)]
+        labels = [f"{own} (trial {n})" for n, own in zip(trials, labels, strict=True)]
     folders = _folders(configs, names, place)
     for line, folder, config in zip(lines, folders, configs, strict=True):
         compose.finalise(config, recipe=str(recipe_of(line)), run_dir=str(folder))
     return [
         Job(
             name=name,
-            label=label(one, short) or str(recipe_of(line)),
+            label=labels[i] or str(recipe_of(line)),
             setting=label({k: v for k, v in one.items() if not is_seed(k)}, short)
             or str(recipe_of(line)),
             choices=one,

@@ -100,7 +100,6 @@ def test_runs_are_called_after_what_differs(source: str) -> None:
     shown = plain(source)
     assert "before training" in shown
     assert "kl 0.5, seed 1" in shown
-    assert not re.search(r"\b(before|after)\b(?! training)[^.]{0,3}<", source)
     assert " after<" not in source
     assert "kl-0.5_seed-1 after" not in shown
 
@@ -195,7 +194,7 @@ def test_the_front_weighs_nearness_to_peoples_repetition() -> None:
         setting("not graded", None, 0.05),
     ]
     assert front_of(settings, 0.05) == {"kind, repeats", "as people"}
-    assert front_of(settings, -0.2) == {"kind, repeats", "as people", "never twice"} - {"as people"}
+    assert front_of(settings, -0.2) == {"kind, repeats", "never twice"}
     safe = [setting("a", 3.0, 0.0, 0.5), setting("b", 2.0, 0.0, 0.9), setting("c", 1.0, 0.1, 0.9)]
     assert front_of(safe, 0.0) == {"a", "b"}
     assert front_of([*safe, setting("d", 2.9, 0.0)], 0.0) == {"a"}, "safety of one is not known"

@@ -66,6 +66,6 @@ def labels(runs: Sequence[RunSettings], recipes: Sequence[str], names: Sequence[
         made = [f"{own}, seed {seed}" for own, seed in zip(made, seeds, strict=True)]
     count = Counter(made)
     return [
-        own if count[own] == 1 or name in own else f"{own} ({name})"
+        own if count[own] == 1 or name == own else f"{own} ({name})"
         for own, name in zip(made, names, strict=True)
     ]
