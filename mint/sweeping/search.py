@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -138,7 +138,7 @@ class Search:
         asked = mint.validation.every_steps is not None and mint.validation.probes_per_category > 0
         return [goal for goal in _GOALS if goal != "unsafe" or asked]
 
-    def _compose(self, choices: list[Mapping[str, str]], trials: list[int]) -> list[Job]:
+    def _compose(self, choices: Sequence[Mapping[str, str]], trials: Sequence[int]) -> list[Job]:
         lines = [self._line(one) for one in choices]
         return compose_jobs(lines, choices, self._record.folder, trials)
 
