@@ -36,8 +36,8 @@ class Outcome(NamedTuple):
 
 def outcome_of(run: RunDir, people: People | None = None) -> Outcome:
     """Of a run directory. Raises DataError for a broken file."""
-    after = read_json_if_there(run.after_path)
-    metrics = after["metrics"] if after is not None else {}
+    after = read_json_if_there(run.after_path) or {"metrics": {}, "graders": {}}
+    metrics = after["metrics"]
     lift = _mean(metrics, "lift")
     passed = safety_of(run).passed
     return Outcome(

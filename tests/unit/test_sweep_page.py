@@ -202,8 +202,10 @@ def test_the_front_weighs_nearness_to_peoples_repetition() -> None:
 
 def test_what_a_run_has_reached(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", "0.5", 0)
-    metrics = json.loads(run.after_path.read_text())["metrics"]
-    graders = json.loads(run.after_path.read_text())["graders"]
+    after = json.loads(run.after_path.read_text())
+    graders = {role: {"kind": role, "name": "x", "details": {}} for role in ("tagger", "judge")}
+    write_json(run.after_path, {**after, "graders": graders})
+    metrics = after["metrics"]
     figure = Estimate(mean=0.1, ci_low=0.0, ci_high=0.2, n=60)
     people = People(
         source="x", replies=1, conversations=1, graders=graders, figures={"lift": figure}
