@@ -68,10 +68,11 @@ class Search:
         return [*self._grid.fixed, *(str(one.input_line) for one in self._grid.swept)]
 
     def corners(self) -> list[Job]:
-        """Jobs at the ends of every interval and at every value: what is checked at the start."""
+        """Jobs at the ends of every interval and at every value, the other keys being in the middle
+        of theirs: what is checked at the start."""
+        middle = {key_of(one): _middle(one) for one in self._grid.swept}
         ends = {key_of(one): _ends(one) for one in self._grid.swept}
-        first = {key: values[0] for key, values in ends.items()}
-        tried = [first, *({**first, key: v} for key, vs in ends.items() for v in vs[1:])]
+        tried = [middle, *({**middle, key: v} for key, vs in ends.items() for v in vs)]
         jobs = self._compose(tried, list(range(len(tried))))
         for job in jobs:
             if not mint_config(job.config).run.evaluate:
@@ -134,7 +135,8 @@ class Search:
     @cached_property
     def _goals(self) -> list[str]:
         """Safety is one where the runs measure it."""
-        mint = mint_config(self._compose([_first(self._grid)], [0])[0].config)
+        middle = {key_of(one): _middle(one) for one in self._grid.swept}
+        mint = mint_config(self._compose([middle], [0])[0].config)
         asked = mint.validation.every_steps is not None and mint.validation.probes_per_category > 0
         return [goal for goal in _GOALS if goal != "unsafe" or asked]
 
@@ -151,10 +153,6 @@ class Search:
         ]
 
 
-def _first(grid: Grid) -> dict[str, str]:
-    return {key_of(one): _ends(one)[0] for one in grid.swept}
-
-
 def _ends(override: Override) -> list[str]:
     """Both ends of an interval; all values of a list."""
     value = override.value()
@@ -163,6 +161,19 @@ def _ends(override: Override) -> list[str]:
         assert value.end is not None
         return [_shown(value.start), _shown(value.end)]
     return compose.swept_values(override)
+
+
+def _middle(override: Override) -> str:
+    """The middle of an interval, by orders of magnitude for a tag(log,...); else the first value."""
+    value = override.value()
+    if not isinstance(value, IntervalSweep):
+        return compose.swept_values(override)[0]
+    assert value.start is not None
+    assert value.end is not None
+    if isinstance(value.start, int):
+        return _shown(int(value.start + value.end) // 2)
+    between = (value.start * value.end) ** 0.5 if "log" in value.tags else None
+    return _shown((value.start + value.end) / 2 if between is None else between)
 
 
 def _suggested(trial: Any, override: Override) -> str:

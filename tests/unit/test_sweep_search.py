@@ -122,11 +122,13 @@ def test_ends_of_intervals_and_all_values_are_checked_at_the_start(tmp_path: Pat
     line = (*line, "trainer.save_freq=int(interval(2,5))", "data.train_batch_size=range(8,25,8)")
     jobs = Search(Grid(line), 3, Record(tmp_path)).corners()
     tried = [tuple(job.choices.values()) for job in jobs]
-    assert tried[0] == ("0", "add", "1e-06", "2", "8")
-    assert {one[0] for one in tried} == {"0", "2"}
+    # In the middle of the others: no reward at all (kl=0) cannot be multiplied.
+    assert tried[0] == ("1", "add", "1e-05", "3", "8")
+    assert ("1", "multiply", "1e-05", "3", "8") in tried
+    assert {one[0] for one in tried} == {"0", "1", "2"}
     assert {one[1] for one in tried} == {"add", "multiply"}
-    assert {one[2] for one in tried} == {"1e-06", "0.0001"}
-    assert {one[3] for one in tried} == {"2", "5"}
+    assert {one[2] for one in tried} == {"1e-06", "1e-05", "0.0001"}
+    assert {one[3] for one in tried} == {"2", "3", "5"}
     assert {one[4] for one in tried} == {"8", "16", "24"}
     search = start(tmp_path, 3, *line)
     job = search.next()
