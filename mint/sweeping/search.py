@@ -164,7 +164,8 @@ def _ends(override: Override) -> list[str]:
 
 
 def _middle(override: Override) -> str:
-    """The middle of an interval, by orders of magnitude for a tag(log,...); else the first value."""
+    """The middle of an interval, by orders of magnitude where it is tagged log; else the first
+    value."""
     value = override.value()
     if not isinstance(value, IntervalSweep):
         return compose.swept_values(override)[0]
