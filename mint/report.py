@@ -21,7 +21,8 @@ from rewards.errors import ConfigError
 @dataclass(frozen=True, kw_only=True)
 class ReportSettings:
     """One run: write RUN/report.html, what training changed, how it went, and what it said.
-    Several runs or evaluation folders: write one page that compares them.
+    Several runs or evaluation folders: write one page that compares them. The folder of a sweep:
+    write its page again.
 
     Works on a run that is not finished or not evaluated: the page says what is missing.
     """
@@ -56,9 +57,7 @@ def write_comparison(settings: ReportSettings) -> Path:
     Raises ConfigError for a folder without evaluation and for different graders.
     """
     contestants = load_contestants(settings.runs, settings.allow_mixed)
-    statistics = EvaluationConfig(
-        resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed
-    )
+    statistics = _statistics(settings)
     output = settings.output or str(Path(settings.runs[0]) / "comparison.html")
     page = render_comparison(
         contestants,
@@ -69,6 +68,12 @@ def write_comparison(settings: ReportSettings) -> Path:
     )
     write_text_atomic(Path(output), page)
     return Path(output)
+
+
+def _statistics(settings: ReportSettings) -> EvaluationConfig:
+    return EvaluationConfig(
+        resamples=settings.resamples, confidence=settings.confidence, seed=settings.seed
+    )
 
 
 def _people(settings: ReportSettings) -> People | None:
@@ -82,7 +87,12 @@ def main(settings: ReportSettings) -> None:
         raise ConfigError(
             "give run directories or evaluation folders: python -m mint.report RUN..."
         )
-    if len(runs) == 1 and (is_run(Path(runs[0])) or not Path(runs[0]).is_dir()):
+    if len(runs) == 1 and (Path(runs[0]) / "sweep.json").is_file():
+        # Imported here: runs alone need none of it.
+        from mint.sweeping.page import write_page
+
+        print(write_page(Path(runs[0]).resolve(), _statistics(settings), _people(settings)))
+    elif len(runs) == 1 and (is_run(Path(runs[0])) or not Path(runs[0]).is_dir()):
         print(write_report(runs[0], _people(settings)))
     else:
         print(write_comparison(replace(settings, runs=runs)))

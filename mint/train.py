@@ -4,7 +4,7 @@
 +recipe=NAME        a file of recipes/ (run without arguments for the list)
 resume=RUN          go on with the run in this folder, with its own configuration
 key=value           any key of the configuration (docs/configuration.md), Hydra syntax
--m, --multirun      sweep: mint.reward.kl=0,0.5,1 runs one job a value
+-m, --multirun      sweep: mint.reward.kl=0,0.5,1 is python -m mint.sweep, see its --help
 --dry-run           compose, check files, batches and memory, stop before Ray starts
 --cfg job [-p mint] print the composed configuration (or a part of it)
 --info defaults     show what the configuration is composed of
@@ -52,6 +52,10 @@ def _main(arguments: list[str]) -> int:
     if "--hydra-help" in arguments:
         invocation.print_with_hydra(arguments)
         return 0
+    if invocation.sweeps(arguments):
+        from mint.sweeping.command import run
+
+        return run(arguments)
     asked = invocation.read(arguments)
     if asked.printing:
         invocation.print_with_hydra(arguments)
@@ -66,18 +70,12 @@ def _main(arguments: list[str]) -> int:
             pipeline.dry_run(going_on.config, going_on.changes)
             return 0
         return pipeline.run(going_on.config, going_on.overrides, going_on.changes)
-    status = 0
-    for number, job in enumerate(asked.jobs, start=1):
-        if asked.dry_run:
-            pipeline.dry_run(job.config)
-            continue
-        if len(asked.jobs) > 1:
-            print(f"[{number}/{len(asked.jobs)}] {' '.join(job.overrides)}")
-        with invocation.claimed(job):
-            status = max(status, pipeline.run(job.config, overrides=job.overrides))
-        if status == pipeline.SAVED:
-            break
-    return status
+    (job,) = asked.jobs
+    if asked.dry_run:
+        pipeline.dry_run(job.config)
+        return 0
+    with invocation.claimed(job):
+        return pipeline.run(job.config, overrides=job.overrides)
 
 
 if __name__ == "__main__":

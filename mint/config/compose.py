@@ -111,13 +111,23 @@ def expand_sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
     """Every combination of a multirun's overrides; a single job when nothing is swept."""
     parsed = parse_overrides(overrides)
     choices = [
-        [f"{_key(o)}={value}" for value in o.sweep_string_iterator()]
+        [f"{_key(o)}={value}" for value in swept_values(o)]
         if o.is_sweep_override()
         else [str(o.input_line)]
         for o in parsed
     ]
     for combination in itertools.product(*choices):
         yield list(combination)
+
+
+def swept_values(override: Override) -> list[str]:
+    """The values that a swept key takes. Raises ConfigError for an interval, which has no list."""
+    if override.is_interval_sweep():
+        raise ConfigError(
+            f"{override.input_line}: an interval has no list of values; list them, or let "
+            "`mint sweep --search N` try N of it"
+        )
+    return [str(value) for value in override.sweep_string_iterator()]
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:

@@ -65,7 +65,7 @@ def read(arguments: Sequence[str]) -> Invocation:
     if resume is not None:
         recipes.register(found)
         return Invocation([], DRY_RUN in arguments, printing=False, resume=resume)
-    recipe = recipes.check_name(_recipe_name(overrides), found).name
+    recipe = recipes.check_name(recipe_of(overrides), found).name
     recipes.check_hardware(overrides, found)
     recipes.register(found)
     jobs = list(compose.expand_sweep(overrides))
@@ -192,7 +192,8 @@ def _check_value(argument: str, name: str, value: str) -> None:
         raise ConfigError(f"{argument.partition('=')[0]} must be one of {', '.join(allowed)}")
 
 
-def _recipe_name(overrides: Sequence[str]) -> str | None:
+def recipe_of(overrides: Sequence[str]) -> str | None:
+    """The recipe that overrides name; None without one. Raises ConfigError for recipe=NAME."""
     for override in overrides:
         key, _, value = override.partition("=")
         if key == "recipe":
@@ -200,3 +201,8 @@ def _recipe_name(overrides: Sequence[str]) -> str | None:
         if key.lstrip("+") == "recipe":
             return value
     return None
+
+
+def sweeps(arguments: Sequence[str]) -> bool:
+    """Whether a command line of `mint.train` is one of a sweep that is to be run."""
+    return bool({*_MULTIRUN} & {*arguments}) and not {*_PRINTING} & {*arguments}

@@ -29,6 +29,7 @@ ROOMS = (
     "reporting",
     "verl",
     "training",
+    "sweeping",
     "bench",
 )
 """The rooms of `mint/`, lowest first: a room imports only from those before it."""

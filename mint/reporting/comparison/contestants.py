@@ -6,16 +6,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mint.evaluation.options import HELD_OUT, PROTOCOLS
 from mint.evaluation.records import EvaluatedReply, read_replies
 from mint.evaluation.results import replies_path
+from mint.reporting.comparison.labels import labels, machine_made
 from mint.reporting.comparison.run_settings import RunSettings, run_settings
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there
 from rewards.errors import ConfigError, DataError
 
+BEFORE = "before training"
+"""The start of runs that are called after their settings."""
 _RUN_FILES = ("config.yaml", "manifest.json", "metrics.jsonl")
 
 
@@ -48,6 +51,8 @@ class Contestant:
     """Of a run after training."""
     recipe: str = ""
     """Of the run; "" when not known."""
+    setting: str = ""
+    """What runs that differ in the seed alone are called together; "" when not known."""
 
     @property
     def run_name(self) -> str:
@@ -55,23 +60,56 @@ class Contestant:
         return self.name.removesuffix(" after")
 
 
-def load_contestants(paths: Sequence[str | Path], allow_mixed: bool = False) -> list[Contestant]:
-    """The contestants of the given folders, in order.
+class Called(NamedTuple):
+    """What a folder's contestants are called."""
+
+    after: str
+    """A run's trained policy, or an evaluation."""
+    before: str = BEFORE
+    """A run's policy before training."""
+    setting: str = ""
+    """What runs that differ in the seed alone are called together."""
+
+
+def load_contestants(
+    paths: Sequence[str | Path], allow_mixed: bool = False, called: Sequence[Called] | None = None
+) -> list[Contestant]:
+    """The contestants of the given folders, in order; `called` names them, None: after their
+    folders, or, where these are numbers or times, after the settings that differ.
 
     Raises ConfigError when a folder holds no evaluation, and when the same protocol was graded by
     different graders, unless `allow_mixed`.
     """
-    names = _unique_names([Path(path).resolve() for path in paths])
+    folders = [Path(path) for path in paths]
     contestants: list[Contestant] = []
     starts: set[str] = set()
-    for path, name in zip(paths, names, strict=True):
-        contestants += _load(Path(path), name, starts)
+    for path, name in zip(folders, called or _called(folders), strict=True):
+        contestants += _load(path, name, starts)
     if not any(c.systems or c.metrics or c.probes for c in contestants):
         raise ConfigError(f"{', '.join(map(str, paths))}: nothing was evaluated there")
     problem = _grader_difference(contestants)
     if problem and not allow_mixed:
         raise ConfigError(problem)
     return contestants
+
+
+def _called(folders: Sequence[Path]) -> list[Called]:
+    names = _unique_names([folder.resolve() for folder in folders])
+    if len(folders) > 1 and all(map(is_run, folders)) and machine_made(names):
+        settings = [run_settings(RunDir(folder)) for folder in folders]
+        known = [one for one in settings if one is not None]
+        if len(known) == len(folders):
+            recipes = [_recipe(RunDir(folder)) for folder in folders]
+            return [Called(label) for label in labels(known, recipes, names)]
+    return [
+        Called(f"{name} after", f"{name} before") if is_run(folder) else Called(name)
+        for folder, name in zip(folders, names, strict=True)
+    ]
+
+
+def _recipe(run: RunDir) -> str:
+    manifest = read_json_if_there(run.manifest_path)
+    return "" if manifest is None else manifest["recipe"] or ""
 
 
 def is_mixed(contestants: Sequence[Contestant]) -> bool:
@@ -105,7 +143,7 @@ def is_run(path: Path) -> bool:
     return any((path / name).exists() for name in _RUN_FILES)
 
 
-def _load(path: Path, name: str, starts: set[str]) -> list[Contestant]:
+def _load(path: Path, called: Called, starts: set[str]) -> list[Contestant]:
     """One contestant of an evaluation folder; of a run, its policy before and after training.
 
     `starts` holds the policies that were shown before training: runs that share one show it once.
@@ -116,12 +154,16 @@ def _load(path: Path, name: str, starts: set[str]) -> list[Contestant]:
     if is_run(path):
         before = read_json_if_there(run.before_path)
         start = str(path) if before is None else str(before["model"])
-        shown = [_trained(run, label, f"{name} {label}") for label in ("before", "after")]
+        first = called.before
+        if first == BEFORE and starts:
+            first = f"{BEFORE} ({called.after})"
+        shown = [_trained(run, "before", first), _trained(run, "after", called.after)]
+        shown[1] = replace(shown[1], setting=called.setting)
         if not shown[0].systems or start in starts:
             return shown[1:]
         starts.add(start)
         return shown
-    found = _evaluation(path, name)
+    found = _evaluation(path, called.after)
     if not found.systems and found.probes is None:
         raise ConfigError(
             f"{path} is neither a run directory nor an evaluation: it has no "
@@ -149,13 +191,12 @@ def _trained(run: RunDir, label: str, name: str) -> Contestant:
         systems = (held_out, *systems)
     if label == "before":
         return replace(found, systems=systems)
-    manifest = read_json_if_there(run.manifest_path) or {"recipe": ""}
     return replace(
         found,
         systems=systems,
         metrics=tuple(run.read_metrics()),
         run=run_settings(run),
-        recipe=manifest["recipe"] or "",
+        recipe=_recipe(run),
     )
 
 

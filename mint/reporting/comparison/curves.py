@@ -72,7 +72,10 @@ def _overlay(
 
 
 def _label(group: Sequence[Contestant], groups: Sequence[Sequence[Contestant]]) -> str:
-    """The recipe's name, with that of a run where other settings of the recipe are drawn too."""
+    """The setting's name, else the recipe's, with that of a run where other settings of the recipe
+    are drawn too."""
+    if group[0].setting:
+        return group[0].setting
     recipe, name = group[0].recipe, group[0].run_name
     if not recipe:
         return name
@@ -82,7 +85,7 @@ def _label(group: Sequence[Contestant], groups: Sequence[Sequence[Contestant]]) 
 
 def _seeded(run: Contestant) -> str:
     seed = None if run.run is None else run.run.seed
-    return run.run_name if seed is None else f"{run.run_name} (seed {seed})"
+    return run.run_name if seed is None or run.setting else f"{run.run_name} (seed {seed})"
 
 
 def _mean_of_all(values: Sequence[float | None]) -> float | None:

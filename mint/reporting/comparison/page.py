@@ -12,6 +12,7 @@ from mint.pages import page
 from mint.pages.html import number, section, table, text
 from mint.reporting.comparison.contestants import Contestant, System, systems_of
 from mint.reporting.comparison.curves import curves_section
+from mint.reporting.comparison.differences import differences_section
 from mint.reporting.comparison.safety import safety_section
 from mint.reporting.comparison.samples import samples_section
 from mint.reporting.comparison.seeds import seeds_section
@@ -47,6 +48,7 @@ def render_comparison(
         for name, systems in protocols.items()
     }
     parts |= {
+        "differences": ("Settings", differences_section(contestants)),
         "seeds": ("Seeds", seeds_section(contestants, settings)),
         "safety": ("Safety", safety_section(contestants, settings.confidence, correct)),
         "tradeoffs": (
