@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow.parquet as pq
-
 from mint.planning.settings import RunSettings
 from mint.policy.model_files import local_files
 
@@ -54,6 +52,8 @@ def lengths_of(
         guess = min(1_400.0, run.max_prompt * 0.55)
         where = f"{train_file} is not there: prompts of {guess:.0f} tokens assumed, {said}"
         return Lengths(None, None, guess, None, mean_reply, where)
+    import pyarrow.parquet as pq
+
     prompts = pq.read_table(train_file, columns=["prompt"]).column("prompt").to_pylist()
     counts, how = count_tokens(prompts, model, template)
     fit = [count for count in counts if count <= run.max_prompt]

@@ -18,7 +18,7 @@ recipes.register(recipes.find_recipes())
 jobs = [["+recipe=mint_4b", f"+hardware={name}"] for name in sys.argv[1:]]
 for job, config in zip(jobs, compose.compose_configs(jobs)):
     validate_config(config, use_reference_policy=True, use_critic=False)
-    for node in ("actor", "ref", "rollout", "model"):
+    for node in ("actor", "rollout", "model"):  # verl builds no dataclass of ref
         omega_conf_to_dataclass(config.actor_rollout_ref[node])
     print(job[1])
 """

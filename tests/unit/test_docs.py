@@ -90,7 +90,7 @@ _CALL = re.compile(
     r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)|(?<![\w./-])mint (?P<name>[a-z_]+))"
     r"(?P<rest>[^|;&`]*)"
 )
-_OWN_KEYS = {"mint.train", "mint.sweep", "rewards.card", "mint.config.docs"}
+_OWN_KEYS = {"mint.train", "mint.sweep", "mint.plan", "rewards.card", "mint.config.docs"}
 """Modules without a dataclass of keys."""
 _FITS = {"rewards.fit", "rewards.fit_tagger"}
 """Modules with the keys of `FitCommand`."""

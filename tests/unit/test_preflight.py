@@ -14,9 +14,10 @@ from safetensors.numpy import save_file
 
 from mint.config import compose, recipes
 from mint.config.schema import mint_config
-from mint.machine.facts import Machine, read_machine
+from mint.machine.facts import Disk, Machine, read_machine
 from mint.machine.gpus import Gpu
 from mint.machine.limits import Memory
+from mint.planning import given
 from mint.policy.model_files import is_local, model_facts
 from mint.training import machine_checks, preflight
 from rewards.errors import ConfigError
@@ -185,7 +186,7 @@ _FSDP = "actor_rollout_ref.actor.fsdp_config"
             "transfer_queue.backend.SimpleStorage.num_data_storage_units=4",
         ),
         ({"cores": 8}, [], None),
-        ({"cores": 4}, [], "set transfer_queue.backend"),
+        ({"cores": 4}, [], "Ray has 4; set ray_kwargs.ray_init.num_cpus=6"),
         (
             {"memory": Memory(64.0, 60.0, True)},
             [],
@@ -216,8 +217,12 @@ _FSDP = "actor_rollout_ref.actor.fsdp_config"
     ],
 )
 def test_what_a_machine_cannot_do_is_refused(
-    changes: dict[str, object], overrides: list[str], expected: str | None, tmp_path: Path
+    changes: dict[str, object],
+    overrides: list[str],
+    expected: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(given, "disk", lambda _path: Disk(500.0, 400.0))
     own = machine(**changes)
     if expected is None:
         check_on(own, *overrides)
