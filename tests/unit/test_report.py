@@ -249,6 +249,16 @@ def test_report_of_a_failed_run_shows_the_error(tmp_path):
     assert "No training step has been logged" in page.text
 
 
+def test_report_says_where_the_start_went(tmp_path):
+    run = demo_run.make_run(tmp_path / "run", steps=1, evaluated=False)
+    manifest = read_json_if_there(run.manifest_path)
+    write_json(
+        run.manifest_path, {**manifest, "status": "saved", "start_s": {"ray": 9, "step": 41}}
+    )
+    page = Page(report.write_report(run).read_text(encoding="utf-8"))
+    assert "50 s until the first step (ray 9 s, step 41 s)" in page.text
+
+
 def test_warnings_for_numbers_that_flatter(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=1)
     after = read_json_if_there(run.after_path)
