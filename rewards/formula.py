@@ -43,6 +43,7 @@ from typing import NamedTuple
 
 from rewards.diversity import KL_CAP
 from rewards.errors import ConfigError
+from rewards.normalise import length_scale, normalise_in_group
 from rewards.tactics import NUM_TACTICS
 from rewards.types import Signals, Status
 
@@ -51,7 +52,6 @@ FEWEST_SCORED = 2
 COMPONENTS: tuple[str, ...] = ("quality", "kl", "entropy", "bigram", "trigram")
 SURPRISALS: tuple[str, ...] = ("bigram", "trigram")
 """Components that `rewards.scorer` leaves out (None) unless they are asked for."""
-FLAT_VALUE = 0.5
 INVALID = (Status.EMPTY, Status.TRUNCATED_THINK)
 
 _TOPS = (1.0, KL_CAP, math.log(NUM_TACTICS), 5.0, 5.0)
@@ -184,13 +184,6 @@ class GroupReward(NamedTuple):
         return tuple(not self.lost and r.status is not Status.FAILED for r in self.replies)
 
 
-class Normalised(NamedTuple):
-    """Min-max values in [0, 1] of one component, and whether it was constant."""
-
-    values_G: tuple[float, ...]
-    flat: bool
-
-
 def group_rewards(
     signals_G: Sequence[Signals],
     weights: RewardWeights | None = None,
@@ -241,25 +234,6 @@ def group_rewards(
         lost=lost,
         flat_components=tuple(n for n, w in active.items() if w > 0 and normalised[n].flat),
     )
-
-
-def normalise_in_group(values_G: Sequence[float], flat_range: float = 1e-8) -> Normalised:
-    """Min-max within the group, in [0, 1]; 0.5 for everyone when the range is at most flat_range.
-
-    >>> normalise_in_group([-3.0, -1.0, 0.0]).values_G
-    (0.0, 0.6666666666666666, 1.0)
-    """
-    if not values_G:
-        return Normalised((), True)
-    low, high = min(values_G), max(values_G)
-    if high - low <= flat_range:
-        return Normalised((FLAT_VALUE,) * len(values_G), True)
-    return Normalised(tuple((value - low) / (high - low) for value in values_G), False)
-
-
-def length_scale(num_tokens: int, target_tokens: int) -> float:
-    """min(1, target/tokens), in (0, 1]: 1 up to the target length, 0.5 at twice the target."""
-    return min(1.0, target_tokens / max(num_tokens, 1))
 
 
 def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float | None:

@@ -17,10 +17,9 @@ from rewards.formula import (
     Mode,
     RewardWeights,
     group_rewards,
-    length_scale,
-    normalise_in_group,
     raw_reward,
 )
+from rewards.normalise import length_scale, normalise_in_group
 from rewards.types import Signals, Status
 
 FULL = RewardWeights(entropy=0.5, bigram=0.25, trigram=0.25)
