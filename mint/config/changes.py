@@ -76,7 +76,8 @@ def wanted(first: Sequence[str], typed: Sequence[str], name: str, folder: str) -
     """What the overrides `typed` now ask for, beside the `first` ones that the run called `name` in
     `folder` was started with. Raises ConfigError for a key that does not exist or a wrong type."""
     if not typed:
-        return Wanted(*_resolved([[]], name, folder), {}, frozenset())
+        (default,) = _resolved([[]], name, folder)
+        return Wanted(default, {}, frozenset())
     overrides = compose.parse_overrides(typed)
     for override in overrides:
         if override.is_delete() or override.is_sweep_override():
