@@ -50,7 +50,7 @@ class _Tracker(NamedTuple):
     """What to do."""
 
 
-_TRACKERS = {
+TRACKERS = {
     "console": _Tracker(),
     "file": _Tracker(),
     "tensorboard": _Tracker("tensorboard"),
@@ -126,11 +126,11 @@ def check_loggers(names: Any, environment: Mapping[str, str]) -> None:
     if not isinstance(names, ListConfig | Sequence) or isinstance(names, str):
         raise ConfigError(f"trainer.logger must be a list such as [wandb], got {names!r}")
     for name in names:
-        if name not in _TRACKERS:
+        if name not in TRACKERS:
             raise ConfigError(
-                f"trainer.logger: there is no logger {name!r}{nearest(str(name), _TRACKERS)}"
+                f"trainer.logger: there is no logger {name!r}{nearest(str(name), TRACKERS)}"
             )
-        tracker = _TRACKERS[name]
+        tracker = TRACKERS[name]
         if tracker.package and importlib.util.find_spec(tracker.package) is None:
             raise ConfigError(
                 f"trainer.logger=[{name}]: the package {tracker.package} is not installed; install "

@@ -119,6 +119,25 @@ def test_unlimited_checkpoints_are_left_to_mint() -> None:
     assert removed == []
 
 
+def test_loggers_are_those_of_verl() -> None:
+    from verl.utils.tracking import Tracking
+
+    from mint.training.trainer_keys import TRACKERS
+
+    assert set(TRACKERS) == set(Tracking.supported_backend)
+
+
+def test_a_checkpoint_is_whole_when_data_and_tracker_are_written() -> None:
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    save = inspect.getsource(PPOTrainer._save_checkpoint)
+    order = [".save_checkpoint(", '"data.pt"', "torch.save(", '"latest_checkpointed_iteration.txt"']
+    places = [save.index(part) for part in order]
+    assert places == sorted(places)
+    load = inspect.getsource(PPOTrainer._load_checkpoint)
+    assert 'resume_mode == "resume_path"' in load
+
+
 def test_reward_manager_is_found_by_verl() -> None:
     from omegaconf import OmegaConf
     from verl.trainer.ppo.reward import resolve_reward_manager_cls

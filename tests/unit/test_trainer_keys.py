@@ -124,12 +124,6 @@ def test_a_logger_that_would_ask_who_is_there(
     check_loggers(["wandb"], own)
 
 
-def test_loggers_are_those_of_verl() -> None:
-    from verl.utils.tracking import Tracking
-
-    assert set(trainer_keys._TRACKERS) == set(Tracking.supported_backend)
-
-
 @pytest.mark.parametrize(
     ("override", "message"),
     [
