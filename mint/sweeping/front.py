@@ -42,7 +42,11 @@ def front_section(results: Results, people: People | None = None) -> str:
     repetition = Axis(
         title="repetition beyond chance (lift)", mark=lift, mark_label=f"{whose}: {lift:.3f}"
     )
-    figures = [_figure(results, "lift", repetition, best)]
+    own = Axis(title="self-stickiness (not weighed)", low=0.0)
+    figures = [
+        _figure(results, "lift", repetition, best),
+        _figure(results, "self_stickiness", own, best),
+    ]
     if any(_mean(one.values, SAFETY) is not None for one in results.settings):
         safety = Axis(title="safety probes passed (share)", low=0.0, high=1.0)
         figures.append(_figure(results, SAFETY, safety, best))
@@ -87,7 +91,7 @@ def effects_section(results: Results) -> str:
             measure = ALL_MEASURES[name]
             axes = Axis(title=key), Axis(title=measure.title, digits=measure.digits)
             figures.append(figure(measure.title, scatter(shown, *axes), text(measure.meaning)))
-    lead = "Each setting at the value of its key. Numbers are those of the table of results."
+    lead = "Each setting at the value of its key, numbered as in the table of results."
     return section("effects", f"What {key.rpartition('.')[2]} does", grid(figures), lead)
 
 
@@ -103,7 +107,7 @@ def _figure(results: Results, goal: str, axis: Axis, best: Iterable[str]) -> str
         shown.append(_at("before training", "0", _START, *start))
     if not shown:
         return ""
-    names = listed((text(point.name) for point in shown if point.kind != _START), "numbers")
+    names = listed(f"<b>{p.tag}</b> · {text(p.name)}" for p in shown if p.kind != _START)
     note = (
         "Up is better. Bars are intervals of each setting alone; 0 is the policy before training."
     )

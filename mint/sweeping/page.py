@@ -121,15 +121,14 @@ def _results_section(
     names = [n for n in _MEASURES if any(_value(one.values, n).mean is not None for one in known)]
     beside = (people or read_people()).beside(results.graders)
     figures = {name: beside.figure(name) for name in names if name != SAFETY}
-    rows = [
-        [
-            "people" + '<span class="sub">same graders, other conversations</span>',
-            *(
-                text(f.words(_digits(n))) if (f := figures.get(n)) is not None else "–"
-                for n in names
-            ),
+    rows = []
+    if any(figures.values()):
+        said = (text(f.words(_digits(n))) if (f := figures.get(n)) else "–" for n in names)
+        people_row = [
+            'people<span class="sub">same graders, other conversations</span>',
+            *said,
         ]
-    ]
+        rows.append(people_row)
     if results.before:
         rows.append(["before training", *(_cell(_value(results.before, n), n) for n in names)])
     for i, one in enumerate(results.settings, start=1):

@@ -33,7 +33,7 @@ def quoted(value: str) -> str:
     plain = all(c.isalnum() or c in "/_.+-" for c in value)
     if plain:
         return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = value.replace("'", "\\'")
     return f"'{escaped}'"
 
 
