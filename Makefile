@@ -11,7 +11,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test quick train data reproduce check size format bench fit docker docker-gpu clean
+.PHONY: help install install-gpu demo test quick train data reproduce check size format bench fit docker docker-gpu clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,12 @@ $(STAMP): requirements/cpu.txt requirements/dev.txt requirements/vllm-name/pypro
 	$(BIN)/python scripts/install.py --pip-args="$(PIP_ARGS)" requirements/cpu.txt requirements/dev.txt requirements/vllm-name
 	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -e .
 	@touch $@
+
+install-gpu:  ## make .venv with the pinned GPU set (CUDA 13; Python 3.11 or 3.12) and mint
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --no-deps $(PIP_ARGS) -r requirements/gpu.txt
+	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -e .
+	@touch $(STAMP)
 
 demo: install  ## build data and a tiny policy, train, evaluate before and after, write a report (10 min)
 	$(BIN)/python -m mint.train +recipe=mint_tiny $(ARGS)
