@@ -1,4 +1,5 @@
-# `make` alone prints the targets. Variables: RECIPE, ARGS (overrides), PYTHON, VENV, and PIP_ARGS
+# `make` alone prints the targets. Variables: RECIPE, ARGS (overrides), LAUNCH (where a run is started:
+# docs/cluster.md), PYTHON, VENV, and PIP_ARGS
 # (arguments for pip, say where a CPU build of torch is: scripts/install.py).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -7,11 +8,13 @@ PYTHON ?= python3.11
 VENV ?= .venv
 RECIPE ?= mint_tiny
 ARGS ?=
+LAUNCH ?=
 PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install install-gpu demo test quick train data reproduce check size format bench fit docker docker-gpu clean
+.PHONY: help install install-gpu demo test quick train train-ray train-slurm train-k8s doctor plan sweep
+.PHONY: gpu-check soak data reproduce check size format bench fit docker docker-gpu clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +44,30 @@ quick: install  ## unit tests only (about four minutes)
 
 train: install  ## train RECIPE (default mint_tiny); ARGS="mint.reward.kl=0.5 ..."
 	$(BIN)/python -m mint.train +recipe=$(RECIPE) $(ARGS)
+
+train-ray: install  ## submit RECIPE to a Ray cluster; LAUNCH="address=http://HEAD:8265 gpus=8"
+	$(BIN)/python -m mint.launch ray $(LAUNCH) -- +recipe=$(RECIPE) $(ARGS)
+
+train-slurm: install  ## submit RECIPE to SLURM, re-queued and resumed; LAUNCH="gpus=8 partition=gpu hours=12"
+	$(BIN)/python -m mint.launch slurm $(LAUNCH) -- +recipe=$(RECIPE) $(ARGS)
+
+train-k8s: install  ## start RECIPE as a KubeRay RayJob; LAUNCH="name=mint-1 image=REGISTRY/mint:gpu claim=mint-runs"
+	$(BIN)/python -m mint.launch kubernetes $(LAUNCH) -- +recipe=$(RECIPE) $(ARGS) | kubectl apply -f -
+
+doctor: install  ## say what this machine has and what is missing
+	$(BIN)/python -m mint.doctor $(ARGS)
+
+plan: install  ## say what RECIPE needs before anything starts: memory, disk, time
+	$(BIN)/python -m mint.plan +recipe=$(RECIPE) $(ARGS)
+
+sweep: install  ## run RECIPE for every value of ARGS="mint.reward.kl=0,0.5,1"
+	$(BIN)/python -m mint.sweep +recipe=$(RECIPE) $(ARGS)
+
+gpu-check: install  ## three real steps on one GPU in at most 8 minutes; ARGS="--shape 1.7b"
+	$(BIN)/python tests/gpu/check.py $(ARGS)
+
+soak: install  ## slow fault injection with real processes (documented, not in CI)
+	$(BIN)/python -m pytest tests/soak $(ARGS)
 
 data: install  ## turn INPUT=conversations.json into training data in OUTPUT=folder
 	$(BIN)/python -m mint.prepare input=$(INPUT) output=$(OUTPUT) $(ARGS)

@@ -27,6 +27,7 @@ ROOMS = (
     "reporting",
     "verl",
     "training",
+    "launching",
     "bench",
 )
 """The rooms of `mint/`, lowest first: a room imports only from those before it."""
