@@ -13,8 +13,8 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install install-gpu demo test quick train train-ray train-slurm train-k8s doctor plan sweep
-.PHONY: gpu-check soak data reproduce check size format bench fit docker docker-gpu clean
+.PHONY: help install install-gpu demo test quick soak train train-ray train-slurm train-k8s doctor plan sweep
+.PHONY: gpu-check data reproduce check size format bench fit docker docker-gpu clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ test: install  ## the whole test suite, real training runs included
 quick: install  ## unit tests only (about four minutes)
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
+soak: install  ## break real training runs in every way (1 to 2 h); ARGS="-k signals" for a part
+	$(BIN)/python -m pytest tests/soak -s $(ARGS)
+
 train: install  ## train RECIPE (default mint_tiny); ARGS="mint.reward.kl=0.5 ..."
 	$(BIN)/python -m mint.train +recipe=$(RECIPE) $(ARGS)
 
@@ -65,9 +68,6 @@ sweep: install  ## run RECIPE for every value of ARGS="mint.reward.kl=0,0.5,1"
 
 gpu-check: install  ## three real steps on one GPU in at most 8 minutes; ARGS="--shape 1.7b"
 	$(BIN)/python tests/gpu/check.py $(ARGS)
-
-soak: install  ## slow fault injection with real processes (documented, not in CI)
-	$(BIN)/python -m pytest tests/soak $(ARGS)
 
 data: install  ## turn INPUT=conversations.json into training data in OUTPUT=folder
 	$(BIN)/python -m mint.prepare input=$(INPUT) output=$(OUTPUT) $(ARGS)
