@@ -1,4 +1,5 @@
-# `make` alone prints the targets. Variables: RECIPE, ARGS (overrides), PYTHON, VENV, and PIP_ARGS
+# `make` alone prints the targets. Variables: RECIPE, ARGS (overrides), LAUNCH (where a run is started:
+# docs/cluster.md), PYTHON, VENV, and PIP_ARGS
 # (arguments for pip, say where a CPU build of torch is: scripts/install.py).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -7,11 +8,13 @@ PYTHON ?= python3.11
 VENV ?= .venv
 RECIPE ?= mint_tiny
 ARGS ?=
+LAUNCH ?=
 PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test quick soak train data reproduce check size format bench fit docker docker-gpu clean
+.PHONY: help install install-gpu demo test quick soak train train-ray train-slurm train-k8s doctor plan sweep
+.PHONY: gpu-check data reproduce check size format bench fit docker docker-gpu clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +26,12 @@ $(STAMP): requirements/cpu.txt requirements/dev.txt requirements/vllm-name/pypro
 	$(BIN)/python scripts/install.py --pip-args="$(PIP_ARGS)" requirements/cpu.txt requirements/dev.txt requirements/vllm-name
 	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -e .
 	@touch $@
+
+install-gpu:  ## make .venv with the pinned GPU set (CUDA 13; Python 3.11 or 3.12) and mint
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --no-deps $(PIP_ARGS) -r requirements/gpu.txt
+	$(BIN)/python -m pip install --quiet --no-deps $(PIP_ARGS) -e .
+	@touch $(STAMP)
 
 demo: install  ## build data and a tiny policy, train, evaluate before and after, write a report (10 min)
 	$(BIN)/python -m mint.train +recipe=mint_tiny $(ARGS)
@@ -38,6 +47,27 @@ soak: install  ## break real training runs in every way (1 to 2 h); ARGS="-k sig
 
 train: install  ## train RECIPE (default mint_tiny); ARGS="mint.reward.kl=0.5 ..."
 	$(BIN)/python -m mint.train +recipe=$(RECIPE) $(ARGS)
+
+train-ray: install  ## submit RECIPE to a Ray cluster; LAUNCH="address=http://HEAD:8265 gpus=8"
+	$(BIN)/python -m mint.launch ray $(LAUNCH) -- +recipe=$(RECIPE) $(ARGS)
+
+train-slurm: install  ## submit RECIPE to SLURM, re-queued and resumed; LAUNCH="gpus=8 partition=gpu hours=12"
+	$(BIN)/python -m mint.launch slurm $(LAUNCH) -- +recipe=$(RECIPE) $(ARGS)
+
+train-k8s: install  ## start RECIPE as a KubeRay RayJob; LAUNCH="name=mint-1 image=REGISTRY/mint:gpu claim=mint-runs"
+	$(BIN)/python -m mint.launch kubernetes $(LAUNCH) -- +recipe=$(RECIPE) $(ARGS) | kubectl apply -f -
+
+doctor: install  ## say what this machine has and what is missing
+	$(BIN)/python -m mint.doctor $(ARGS)
+
+plan: install  ## say what RECIPE needs before anything starts: memory, disk, time
+	$(BIN)/python -m mint.plan +recipe=$(RECIPE) $(ARGS)
+
+sweep: install  ## run RECIPE for every value of ARGS="mint.reward.kl=0,0.5,1"
+	$(BIN)/python -m mint.sweep +recipe=$(RECIPE) $(ARGS)
+
+gpu-check: install  ## three real steps on one GPU in at most 8 minutes; ARGS="--shape 1.7b"
+	$(BIN)/python tests/gpu/check.py $(ARGS)
 
 data: install  ## turn INPUT=conversations.json into training data in OUTPUT=folder
 	$(BIN)/python -m mint.prepare input=$(INPUT) output=$(OUTPUT) $(ARGS)

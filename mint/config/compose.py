@@ -30,7 +30,7 @@ CONFIG_NAME = "train"
 # Nodes whose keys belong to another library and are passed on to it unread.
 OPEN_NODES = (
     "actor_rollout_ref.rollout.engine_kwargs.vllm",
-    "actor_rollout_ref.model.override_config",
+    "actor_rollout_ref.model.override_config.model_config",
     "actor_rollout_ref.actor.optim.override_optimizer_config",
     "actor_rollout_ref.actor.fsdp_config.mixed_precision",
     "actor_rollout_ref.ref.fsdp_config.mixed_precision",

@@ -95,7 +95,11 @@ def vllm_switches(model: str, cpu_threads: int | None) -> dict[str, str]:
     }
     if is_local(model):
         switches["HF_HUB_OFFLINE"] = "1"
-    if cpu_threads is not None:
+    if cpu_threads is None:
+        # flashinfer builds its sampler with CUDA's compiler on first use, and vLLM 0.24 dies at the
+        # start where that or flashinfer is missing; its own sampler needs neither.
+        switches["VLLM_USE_FLASHINFER_SAMPLER"] = "0"
+    else:
         switches |= {
             # All share the cores (servers and trainer; trainer and rollout take turns); binding
             # would give each a fixed one.

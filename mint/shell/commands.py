@@ -13,7 +13,8 @@ from pathlib import Path
 STAGES: Mapping[str, Mapping[str, str]] = {
     "Data": {name: f"mint.{name}" for name in ("synthetic", "prepare", "audit")},
     "Training": {
-        name: f"mint.{name}" for name in ("doctor", "plan", "tiny", "train", "sweep", "report")
+        name: f"mint.{name}"
+        for name in ("doctor", "plan", "tiny", "train", "sweep", "launch", "report")
     },
     "Evaluation": {
         name: f"mint.{name}"

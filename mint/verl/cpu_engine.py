@@ -9,46 +9,17 @@ position t, zeros where nothing was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from tensordict import NonTensorStack, TensorDict
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
-from transformers import AttentionInterface
+from torch.nn.functional import cross_entropy
 from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
-ATTENTION = "mint_packed_causal"
-
-
-def packed_causal_attention(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    *,
-    packed_lengths: Sequence[int],
-    scaling: float | None = None,
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
-    """Causal attention within each of the sequences packed in [1, heads, N, head dim].
-
-    The form transformers expects of an attention function; returns [1, N, heads, head dim].
-    """
-    parts = []
-    for q, k, v in zip(
-        *(x.split(list(packed_lengths), dim=2) for x in (query, key, value)), strict=True
-    ):
-        parts.append(
-            scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=True)
-        )
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
-
-
-AttentionInterface.register(ATTENTION, packed_causal_attention)
+from mint.verl import token_entropy  # noqa: F401  (registers its loss)
+from mint.verl.packed_attention import ATTENTION
 
 
 class Packed(NamedTuple):

@@ -124,7 +124,9 @@ def calls(root: Path) -> list[Call]:
     for page in pages(root):
         for code in snippets(page.read_text(encoding="utf-8")):
             for match in _CALL.finditer(code):
-                keys = re.findall(r"(?<!\S)\[?\'?([a-z][\w.]*)=", match["rest"])
+                # Behind " -- " stands what another command takes.
+                own = match["rest"].partition(" -- ")[0]
+                keys = re.findall(r"(?<!\S)\[?\'?([a-z][\w.]*)=", own)
                 name = match["module"] or f"mint.{match['name']}"
                 name = {"mint.fit": "rewards.fit", "mint.card": "rewards.card"}.get(name, name)
                 found.append(Call(str(page.relative_to(root)), name, tuple(keys)))
@@ -223,7 +225,13 @@ def test_the_rooms_are_listed_in_their_order(root: Path) -> None:
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == rooms
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "install", "docker", "docker-gpu"])
+TARGETS = (
+    "demo test install install-gpu docker docker-gpu gpu-check soak doctor plan sweep "
+    "train train-ray train-slurm train-k8s"
+)
+
+
+@pytest.mark.parametrize("target", TARGETS.split())
 def test_make_targets_of_the_pages_exist(root: Path, target: str) -> None:
     makefile = (root / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:.*## ", makefile, flags=re.MULTILINE)

@@ -30,6 +30,7 @@ ROOMS = (
     "verl",
     "training",
     "sweeping",
+    "launching",
     "bench",
 )
 """The rooms of `mint/`, lowest first: a room imports only from those before it."""

@@ -1,0 +1,1 @@
+"""Starting training on clusters: Ray jobs, SLURM, Kubernetes."""
