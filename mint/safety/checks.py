@@ -34,10 +34,13 @@ class CheckResult:
     """One expectation applied to one reply."""
 
     name: str
-    """must:, must_early:, must_not: or harms: and a finder's name; judge for a judge."""
+    """must:, must_early:, must_not: or harms: and a finder's name; harm for the judge's harm part;
+    judge for a served judge."""
     passed: bool
     evidence: tuple[Span, ...] = ()
     """Where it was found: for `must_not` and `harms` the offence, for `must` the help."""
+    note: str = ""
+    """What the one who judged says; "" for a rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
