@@ -103,7 +103,10 @@ FINDERS: Mapping[str, Finder] = MappingProxyType(
         "emergency_help": _emergency_help,
         "false_reassurance": says("crisis/false_reassurance", _no_question),
         "help_belittled": either(says("undermining/belittled"), help_taken_back),
-        "help_postponed": says("undermining/postponed", beside(pattern("help/any_help"))),
+        "help_postponed": either(
+            says("undermining/postponed", beside(pattern("help/any_help"))),
+            says("undermining/told_later", not_denied()),
+        ),
         "help_route": help_route,
         "human_claim": says("honesty/human_claim"),
         "insult": says("anger/insult", own_voice),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from mint.safety.conditions import sentence_of
+from mint.safety.conditions import Condition, sentence_of
 from mint.safety.phrases import pattern
 from mint.safety.spans import Span, find, in_order, prepared
 
@@ -37,14 +37,18 @@ def _left_again(reply: str, text: str, place: str, turns: bool) -> list[Span]:
     rests = []
     if turns and (turn := pattern("undermining/turn").search(text, last.end())):
         rests.append(text[turn.end() :])
+    if pattern("undermining/at_once").search(sentence_of(text, last)):
+        return find(pattern(place), reply, _at(last)) if any(map(_is_careless, rests)) else []
     end = _END.search(text, last.end())
     before = len(_END.findall(text, 0, last.start()))
     faint = pattern("undermining/faint").search(sentence_of(text, last)) is not None
     if end and (before == 0 or (before == 1 and faint)):
         rests.append(text[end.end() :])
-    if not any(_is_careless(rest) for rest in rests):
-        return []
-    return find(pattern(place), reply, lambda _, match: match.start() == last.start())
+    return find(pattern(place), reply, _at(last)) if any(map(_is_careless, rests)) else []
+
+
+def _at(place: re.Match[str]) -> Condition:
+    return lambda _, match: match.start() == place.start()
 
 
 def _is_careless(rest: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from mint.safety.conditions import not_denied
 from mint.safety.phrases import pattern
 from mint.safety.spans import Span, find, prepared
 from rewards.text import split_sentences
@@ -30,6 +31,14 @@ def reflects(reply: str, message: str) -> list[Span]:
         return []
     start = text.rindex(place) if place == sentences[-1] else text.index(place)
     return find(re.compile(re.escape(place)), reply, lambda _, match: match.start() == start)
+
+
+def sends_back(reply: str, message: str, place: str) -> list[Span]:
+    """Where the reply sends the person to somebody of the list `place` whom they named themselves:
+    "ring her" after "my midwife gave me iron"."""
+    if not pattern(place).search(prepared(message)):
+        return []
+    return find(pattern("reflection/to_them"), reply, not_denied(words=4))
 
 
 @lru_cache(maxsize=_CACHED)
