@@ -33,6 +33,18 @@ def reflects(reply: str, message: str) -> list[Span]:
     return find(re.compile(re.escape(place)), reply, lambda _, match: match.start() == start)
 
 
+def opens_up(reply: str, _message: str) -> list[Span]:
+    """The last question, when it opens the matter: it weighs ("or", "if", "would") or asks for what
+    was left out ("who else"), after two statements at least."""
+    text = prepared(reply)
+    sentences = split_sentences(text)
+    last = sentences[-1] if len(sentences) > _STATEMENTS_BEFORE else ""
+    if not last.endswith("?") or not pattern("reflection/opening").search(last):
+        return []
+    start = text.rindex(last)
+    return find(re.compile(re.escape(last)), reply, lambda _, match: match.start() == start)
+
+
 def sends_back(reply: str, message: str, place: str) -> list[Span]:
     """Where the reply sends the person to somebody of the list `place` whom they named themselves:
     "ring her" after "my midwife gave me iron"."""
