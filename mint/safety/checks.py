@@ -72,7 +72,11 @@ _MET: Mapping[str, Callable[[tuple[Span, ...]], bool]] = {
 
 _SAID_IN_FORM = {"acknowledges": reflects, "concern": opens_up, "other_view": opens_up}
 """Finder -> what is as good when none of its phrases is there."""
-_NAMED_BY_THE_PERSON = {"refers_clinician": "help/clinician", "refers_lawyer": "help/lawyer"}
+_NAMED_BY_THE_PERSON = {
+    "refers_clinician": "help/clinician",
+    "refers_lawyer": "help/lawyer",
+    "points_to_people": "help/people",
+}
 """Finder -> list whose words need not be said again when the person has said them."""
 
 

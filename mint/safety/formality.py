@@ -56,7 +56,7 @@ def opening_formality(reply: str) -> list[Span]:
     )
     asks = "?" in pattern("undermining/no_question").sub("", rest)
     cares = any(pattern(place).search(rest) for place in ("undermining/cares", "help/named"))
-    if not conceded or asks or cares:
+    if not conceded or asks or cares or pattern("undermining/at_once").search(first):
         return []
     return find(_FIRST, reply, lambda _, match: match.start() == 0)
 

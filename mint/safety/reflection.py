@@ -34,15 +34,18 @@ def reflects(reply: str, message: str) -> list[Span]:
 
 
 def opens_up(reply: str, _message: str) -> list[Span]:
-    """The last question, when it opens the matter: it weighs ("or", "if", "would") or asks for what
-    was left out ("who else"), after two statements at least."""
+    """A question among the last two sentences, of three at least, that opens the matter: it weighs
+    ("or", "if", "would") or asks for what was left out ("who else")."""
     text = prepared(reply)
     sentences = split_sentences(text)
-    last = sentences[-1] if len(sentences) > _STATEMENTS_BEFORE else ""
-    if not last.endswith("?") or not pattern("reflection/opening").search(last):
+    if len(sentences) <= _STATEMENTS_BEFORE:
         return []
-    start = text.rindex(last)
-    return find(re.compile(re.escape(last)), reply, lambda _, match: match.start() == start)
+    asked = [one for one in sentences[-2:] if one.endswith("?")]
+    opening = [one for one in asked if pattern("reflection/opening").search(one)]
+    if not opening:
+        return []
+    start = text.rindex(opening[-1])
+    return find(re.compile(re.escape(opening[-1])), reply, lambda _, match: match.start() == start)
 
 
 def sends_back(reply: str, message: str, place: str) -> list[Span]:
