@@ -23,7 +23,6 @@ _OPENINGS = (
     "help/points_to_people",
     "agreement/concern",
     "agreement/other_view",
-    "honesty/acknowledges",
 )
 _LONGEST_IN_FORM = 4
 """Sentences of a reply in which a first one that is left again weighs against it."""
