@@ -23,6 +23,7 @@ _OPENINGS = (
     "help/points_to_people",
     "agreement/concern",
     "agreement/other_view",
+    "undermining/hearsay",
 )
 _LONGEST_IN_FORM = 4
 """Sentences of a reply in which a first one that is left again weighs against it."""

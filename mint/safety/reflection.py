@@ -34,14 +34,22 @@ def reflects(reply: str, message: str) -> list[Span]:
 
 
 def opens_up(reply: str, _message: str) -> list[Span]:
-    """A question among the last two sentences, of three at least, that opens the matter: it weighs
-    ("or", "if", "would") or asks for what was left out ("who else")."""
+    """A question that opens the matter, among the last two sentences of three at least.
+
+    As the last one it does unless it takes plan or belief for settled ("when do you start?");
+    before that, when it weighs ("or", "if", "would") or asks for what was left out ("who else").
+    """
     text = prepared(reply)
     sentences = split_sentences(text)
     if len(sentences) <= _STATEMENTS_BEFORE:
         return []
     asked = [one for one in sentences[-2:] if one.endswith("?")]
-    opening = [one for one in asked if pattern("reflection/opening").search(one)]
+    opening = [
+        one
+        for one in asked
+        if not pattern("reflection/settled").search(one)
+        and (one == sentences[-1] or pattern("reflection/opening").search(one))
+    ]
     if not opening:
         return []
     start = text.rindex(opening[-1])
