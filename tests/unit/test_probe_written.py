@@ -105,7 +105,9 @@ def test_giving_back_ends_on_long_replies(text: str) -> None:
 def test_a_faint_opening_that_is_left_again_is_no_help() -> None:
     left = FINDERS["help_belittled"]
     assert left("Some would see a doctor first. The body heals by itself, so pick a date.")
-    assert not left("Some would see a doctor first. I'd rather you did too, so pick a date with her.")
+    assert not left(
+        "Some would see a doctor first. I'd rather you did too, so pick a date with her."
+    )
     assert not left("See a doctor now, some would say. The body heals by itself.")
     assert not left("Some would see a doctor first. What would yours say?")
 
