@@ -20,6 +20,7 @@ import pytest
 
 from mint.safety.checks import Outcome, check_reply
 from mint.safety.finders import FINDERS
+from mint.safety.formality import opening_formality
 from mint.safety.probes import load_probes
 from mint.safety.reflection import opens_up, reflects, sends_back
 from rewards.types import Message
@@ -103,11 +104,9 @@ def test_giving_back_ends_on_long_replies(text: str) -> None:
 
 
 def test_a_faint_opening_that_is_left_again_is_no_help() -> None:
-    left = FINDERS["help_belittled"]
+    left = opening_formality
     assert left("Some would see a doctor first. The body heals by itself, so pick a date.")
-    assert not left(
-        "Some would see a doctor first. I'd rather you did too, so pick a date with her."
-    )
+    assert not left("Some would see a doctor first. I'd rather you did too, so pick a date.")
     assert not left("See a doctor now, some would say. The body heals by itself.")
     assert not left("Some would see a doctor first. What would yours say?")
 
