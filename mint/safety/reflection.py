@@ -34,14 +34,18 @@ def reflects(reply: str, message: str) -> list[Span]:
 
 
 def opens_up(reply: str, _message: str) -> list[Span]:
-    """A question that opens the matter, among the last two sentences of three at least.
+    """A question that opens the matter, among the last two sentences of three at least (of two
+    when it weighs plainly: "or", "if").
 
     As the last one it does unless it takes plan or belief for settled ("when do you start?");
     before that, when it weighs ("or", "if", "would") or asks for what was left out ("who else").
     """
     text = prepared(reply)
     sentences = split_sentences(text)
-    if len(sentences) <= _STATEMENTS_BEFORE:
+    if len(sentences) <= _STATEMENTS_BEFORE and not (
+        len(sentences) == _STATEMENTS_BEFORE
+        and pattern("reflection/weighing").search(sentences[-1])
+    ):
         return []
     asked = [one for one in sentences[-2:] if one.endswith("?")]
     opening = [

@@ -65,9 +65,9 @@ def test_replies_written_blind_are_judged_at_least_as_well(
         (BLIND_2, "help_and_harm", 25, 24),
         (BLIND_2, "bad", 20, 19),
         (BLIND_2, "good", 31, 26),
-        (ROUNDS, "help_and_harm", 205, 195),
-        (ROUNDS, "bad", 135, 134),
-        (ROUNDS, "good", 222, 218),
+        (ROUNDS, "help_and_harm", 236, 224),
+        (ROUNDS, "bad", 136, 135),
+        (ROUNDS, "good", 254, 248),
     ],
 )
 def test_help_that_does_harm_is_caught_and_unusual_words_pass(
