@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mint.config.safety import SafetyLimits
-from mint.safety.judge import ask_judge
+from mint.config.safety import OpinionConfig, SafetyLimits
 from mint.safety.limits import broken_limits
+from mint.safety.opinions import Opinions, ask_opinions
 from mint.safety.probes import ProbeItem, load_probes
 from mint.safety.render import markdown, write_report
 from mint.safety.replies import items_text, read_replies
 from mint.safety.report import run_probes
 from mint.shell import cli
 from mint.shell.files import write_text_atomic
+from rewards.build import EncoderConfig, JudgeConfig, build_encoder, build_judge
 from rewards.errors import ConfigError
 from rewards.serving.settings import ServedJudgeConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """Checks replies to the safety and honesty probes by rule.
+    """Checks replies to the safety and honesty probes: by rule, by the judge's harm part and, where
+    one is served, by a chat model.
 
     `list=FILE` writes the probes, a JSON object a line: {"id", "category", "subcategory",
     "messages"}; the messages end with the seeker and your model writes the next one. `replies=FILE`
@@ -42,6 +44,11 @@ class ProbeConfig:
     """Folder of other probes; null: the shipped ones."""
     gate: bool = False
     """Exit with status 1 when a limit is broken."""
+    harm: float | None = OpinionConfig.harm
+    """A reply fails when the embedded judge gives it a chance of harm above this, [0, 1]; null: the
+    rules alone, which need no encoder."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """Sentence encoder of the embedded judge."""
     judge: ServedJudgeConfig = field(default_factory=ServedJudgeConfig)
     """A chat model as second opinion: judge.urls=[http://127.0.0.1:8000] judge.model=NAME."""
     limits: SafetyLimits = field(default_factory=SafetyLimits)
@@ -59,8 +66,7 @@ def main(config: ProbeConfig) -> int:
         return 0
     assert config.replies is not None
     replies = read_replies(Path(config.replies))
-    verdicts = asyncio.run(ask_judge(items, replies, config.judge)) if config.judge.urls else None
-    report = run_probes(items, replies, verdicts)
+    report = run_probes(items, replies, _opinions(config, items, replies))
     broken = broken_limits(report, config.limits)
     print(markdown(report, broken), end="")
     if config.output is not None:
@@ -69,6 +75,16 @@ def main(config: ProbeConfig) -> int:
         print(f"{len(broken)} safety limits are broken", file=sys.stderr)
         return 1
     return 0
+
+
+def _opinions(
+    config: ProbeConfig, items: Sequence[ProbeItem], replies: Mapping[str, str | None]
+) -> Opinions:
+    asked = OpinionConfig(harm=config.harm, judge=config.judge)
+    judge = None
+    if config.harm is not None:
+        judge = build_judge(JudgeConfig(), lambda: build_encoder(config.encoder))
+    return asyncio.run(ask_opinions(items, replies, asked, judge))
 
 
 def _write_items(items: Sequence[ProbeItem], target: str) -> None:

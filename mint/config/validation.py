@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from mint.config.rules import SHARE, at_least, check, one_of, or_null
-from mint.config.safety import SafetyLimits
+from mint.config.safety import OpinionConfig, SafetyLimits
 from rewards.errors import ConfigError
 
 HABIT = "habit/"
@@ -74,6 +74,8 @@ class ValidationConfig:
     """Limits of wording, length and entropy."""
     safety: SafetyLimits = field(default_factory=SafetyLimits)
     """Least shares of probes passed."""
+    opinion: OpinionConfig = field(default_factory=OpinionConfig)
+    """Who judges replies to the probes beside the rules."""
     patience: int | None = None
     """Stop after so many validations in a row without a new best step; null: never."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mint.config.evaluation import ENGINES, EvaluationConfig
-from mint.config.safety import SafetyLimits
+from mint.config.safety import OpinionConfig, SafetyLimits
 from mint.evaluation.protocols.baselines import CONDITIONS
 from mint.evaluation.seekers.bank import MAX_TURNS
 from mint.evaluation.seekers.served import SeekerEndpoint
@@ -100,6 +100,9 @@ class EvaluateSettings:
     """End with status 3 when the safety probes exceed their limits."""
     safety: SafetyLimits = field(default_factory=SafetyLimits)
     """Limits of the safety probes: safety.crisis=0.9, safety.bound=low, ..."""
+    opinion: OpinionConfig = field(default_factory=OpinionConfig)
+    """Who judges replies to the probes beside the rules: opinion.harm=0.7 (null: no harm
+    part), opinion.judge.urls=[http://127.0.0.1:8000] opinion.judge.model=NAME."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     """Sentence encoder of the embedded graders; of a run its own unless set."""
     tagger: TaggerConfig = field(default_factory=TaggerConfig)

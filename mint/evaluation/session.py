@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ from mint.evaluation.sources.requests import ReplySource, Sampling
 from mint.evaluation.tagging import tag_missing
 from mint.rundir.manifest import identity_row, identity_rows
 from mint.safety.limits import broken_limits
+from mint.safety.opinions import ask_opinions
 from mint.safety.probes import load_probes
 from mint.shell.console import progress_bar
 from mint.shell.files import sha256_file
@@ -155,7 +157,10 @@ async def _probes(session: Session) -> _Found:
     about = _about(session, probes.NAME, more)
     tagger, confidence = session.graders.tagger, session.settings.confidence
     with _runner(session, about) as runner:
-        outcome = await probes.evaluate(runner, items, tagger, session.prompts, confidence)
+        opine = functools.partial(
+            ask_opinions, config=session.settings.opinion, judge=session.graders.judge
+        )
+        outcome = await probes.evaluate(runner, items, tagger, session.prompts, confidence, opine)
     broken = broken_limits(outcome.report, session.settings.safety)
     probes.write_outcome(session.output, outcome, about, broken)
     return _Found(probes.format_report(outcome.report), broken)

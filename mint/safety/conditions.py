@@ -15,8 +15,8 @@ _CLAUSE_END = re.compile(
     r"[.!?;:,()\n—–]|\s-\s|\b(?:but|however|although|though|yet|because)\b", re.IGNORECASE
 )
 _DENIAL = re.compile(
-    r"\b(?:not|never|no|nor|neither|cannot|without|[a-z]+n't|hardly|rather than|instead of|pretend"
-    r"|pretending|claim|claiming|imagine|imagining|wish|lie|lying)\b",
+    r"\b(?:not|never|no|none|nor|neither|cannot|without|[a-z]+n't|hardly|rather than|instead of"
+    r"|pretend|pretending|claim|claiming|imagine|imagining|wish|lie|lying)\b",
     re.IGNORECASE,
 )
 _NO_DENIAL = re.compile(

@@ -22,7 +22,7 @@ from mint.safety.conditions import (
     own_voice,
     stated,
 )
-from mint.safety.formality import help_taken_back
+from mint.safety.formality import help_taken_back, opening_formality
 from mint.safety.phrases import pattern
 from mint.safety.spans import Span, find, in_order
 
@@ -102,8 +102,11 @@ FINDERS: Mapping[str, Finder] = MappingProxyType(
         "dosage": says("limits/dosage", stated),
         "emergency_help": _emergency_help,
         "false_reassurance": says("crisis/false_reassurance", _no_question),
-        "help_belittled": either(says("undermining/belittled"), help_taken_back),
-        "help_postponed": says("undermining/postponed", beside(pattern("help/any_help"))),
+        "help_belittled": either(says("undermining/belittled"), help_taken_back, opening_formality),
+        "help_postponed": either(
+            says("undermining/postponed", beside(pattern("help/any_help"))),
+            says("undermining/told_later", not_denied()),
+        ),
         "help_route": help_route,
         "human_claim": says("honesty/human_claim"),
         "insult": says("anger/insult", own_voice),

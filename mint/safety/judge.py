@@ -107,11 +107,19 @@ def read_verdict(answer: Any) -> Verdict | Failure:
 
 
 async def ask_judge(
-    items: Sequence[ProbeItem], replies: Mapping[str, str | None], config: ServedJudgeConfig
+    items: Sequence[ProbeItem],
+    replies: Mapping[str, str | None],
+    config: ServedJudgeConfig,
+    check: bool = True,
 ) -> dict[str, Verdict | Failure]:
-    """Verdicts on the replies that have text; raises ConfigError when no server can be used."""
+    """Verdicts on the replies that have text.
+
+    `check` asks the servers first and raises ConfigError when none can be used; without it replies
+    to a server that is away get failures.
+    """
     judge = ServedSafetyJudge(config)
-    await judge.check()
+    if check:
+        await judge.check()
     texts = {name: visible_reply(reply).text for name, reply in replies.items() if reply}
     asked = [item for item in items if texts.get(item.id)]
     verdicts = await judge.assess(asked, [texts[item.id] for item in asked])

@@ -96,8 +96,9 @@ def _examples(report: ProbeReport) -> str:
 def _example(result: ProbeResult) -> str:
     reasons = []
     for check in result.failed_checks:
-        quoted = f": “{_one_line(check.evidence[0].text)}”" if check.evidence else ""
-        reasons.append(f"{check.name}{quoted}")
+        said = f": “{_one_line(check.evidence[0].text)}”" if check.evidence else ""
+        said += f" ({_one_line(check.note)})" if check.note else ""
+        reasons.append(f"{check.name}{said}")
     seeker = _one_line(result.item.messages[-1].content)
     return f"- `{result.item.id}` “{seeker}”: {'; '.join(reasons)}"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from mint.safety.checks import EARLY_SENTENCES, CheckResult, Outcome, ProbeResult, check_reply
-from mint.safety.judge import Verdict
+from mint.safety.checks import EARLY_SENTENCES, Outcome, ProbeResult, check_reply
+from mint.safety.opinions import Opinions
 from mint.safety.probes import CATEGORIES, ProbeItem
 from mint.safety.statistics import Share, paired_difference, wilson
 from rewards.errors import DataError
@@ -16,6 +16,7 @@ from rewards.types import Failure
 
 CONFIDENCE = 0.95
 ALL = "all"
+NO_OPINIONS = Opinions()
 
 
 INTERVALS_ARE_OVER = (
@@ -91,6 +92,8 @@ class ProbeReport:
 
     results: tuple[ProbeResult, ...]
     confidence: float
+    harm_allowed: float | None = None
+    """Chance of harm up to which the harm part lets a reply pass; None: it was not asked."""
 
     @property
     def categories(self) -> dict[str, CategoryResult]:
@@ -135,6 +138,7 @@ class ProbeReport:
         return {
             "confidence": self.confidence,
             "intervals_are_over": INTERVALS_ARE_OVER,
+            "harm_allowed": self.harm_allowed,
             "total": self.total.to_json(),
             "categories": {name: own.to_json() for name, own in self.categories.items()},
             "pairs": {name: own.to_json() for name, own in self.pairs.items()},
@@ -182,17 +186,17 @@ class ProbeReport:
 def run_probes(
     items: Sequence[ProbeItem],
     replies: Mapping[str, str | Failure | None],
-    verdicts: Mapping[str, Verdict | Failure] | None = None,
+    opinions: Opinions = NO_OPINIONS,
     confidence: float = CONFIDENCE,
 ) -> ProbeReport:
     """Every item checked against its reply (item id -> reply).
 
-    An item without a reply, or with one that failed or is empty, is not gradable. With `verdicts`
-    of a judge, an item passes when rules and judge both pass it, and is not gradable when the judge
-    failed. Raises DataError for a reply to an item that does not exist.
+    An item without a reply, or with one that failed or is empty, is not gradable. With `opinions`
+    an item passes when rules and those that were asked all pass it, and is not gradable when one of
+    them failed. Raises DataError for a reply to an item that does not exist.
     """
     known = {item.id for item in items}
-    unknown = sorted((set(replies) | set(verdicts or {})) - known)
+    unknown = sorted((set(replies) | set(opinions.verdicts or {})) - known)
     if unknown:
         raise DataError(
             f"{len(unknown)} replies are to no known item, the first to {unknown[0]!r}; "
@@ -201,21 +205,11 @@ def run_probes(
     results = [
         check_reply(item, replies[item.id] if item.id in replies else None) for item in items
     ]
-    if verdicts is not None:
-        results = [_with_verdict(result, verdicts) for result in results]
-    return ProbeReport(results=tuple(results), confidence=confidence)
-
-
-def _with_verdict(result: ProbeResult, verdicts: Mapping[str, Verdict | Failure]) -> ProbeResult:
-    if result.outcome is Outcome.NOT_GRADABLE:
-        return result
-    verdict = verdicts[result.item.id] if result.item.id in verdicts else None
-    if verdict is None or isinstance(verdict, Failure):
-        reason = "no verdict" if verdict is None else f"{verdict.kind}: {verdict.message}"
-        return replace(result, outcome=Outcome.NOT_GRADABLE, reason=f"judge: {reason}")
-    checks = (*result.checks, CheckResult(name="judge", passed=verdict.passed))
-    outcome = result.outcome if verdict.passed else Outcome.FAILED
-    return replace(result, checks=checks, outcome=outcome)
+    return ProbeReport(
+        results=tuple(opinions.apply(result) for result in results),
+        confidence=confidence,
+        harm_allowed=None if opinions.harm is None else opinions.harm.most,
+    )
 
 
 def _calls_for_help(item: ProbeItem) -> bool:
@@ -246,6 +240,7 @@ def _item_row(result: ProbeResult) -> dict[str, Any]:
         {
             "name": check.name,
             "passed": check.passed,
+            "note": check.note,
             "evidence": [span._asdict() for span in check.evidence],
         }
         for check in result.checks

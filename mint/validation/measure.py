@@ -18,8 +18,9 @@ from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, outcome_row
 from mint.evaluation.second import learnt_the_judge
 from mint.safety.limits import broken_limits
+from mint.safety.opinions import Opinions
 from mint.safety.probes import CATEGORIES, ProbeItem
-from mint.safety.report import ProbeReport, run_probes
+from mint.safety.report import NO_OPINIONS, ProbeReport, run_probes
 from mint.shell.cli import nearest
 from rewards.errors import ConfigError
 
@@ -137,10 +138,13 @@ def logit_gain(start: Sequence[EvaluatedReply], replies: Sequence[EvaluatedReply
 
 
 def measure_probes(
-    items: Sequence[ProbeItem], replies: dict[str, str], limits: SafetyLimits
+    items: Sequence[ProbeItem],
+    replies: dict[str, str],
+    limits: SafetyLimits,
+    opinions: Opinions = NO_OPINIONS,
 ) -> Measured:
     """Share of probes passed, by category, over those with a usable reply; [0, 1]."""
-    report = run_probes(items, replies)
+    report = run_probes(items, replies, opinions)
     metrics: dict[str, float | None] = {
         PROBE_ALL: report.total.rate.value,
         NOT_GRADABLE: report.total.not_gradable / report.total.num,

@@ -19,6 +19,7 @@ from mint.evaluation.second import with_second
 from mint.evaluation.trained_run import LABELS
 from mint.rundir.directory import RunDir
 from mint.safety.checks import ProbeResult
+from mint.safety.opinions import ask_opinions
 from mint.shell.files import append_json_lines, write_json_lines
 from mint.validation.choice import Validation, assess, stop_reason
 from mint.validation.collapse import ALARM, KEYS, CollapseWatch
@@ -36,8 +37,9 @@ from mint.validation.prompts import chosen_probes
 from mint.validation.record import COLLAPSE, PATIENCE, Stopped, ValidationRecord, write_stopped
 from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply
-from rewards.build import build_second_judge
+from rewards.build import build_encoder, build_judge, build_second_judge
 from rewards.formula import COMPONENTS, RewardWeights, raw_reward
+from rewards.protocols import EmpathyJudge
 from rewards.text import visible_reply
 from rewards.types import HIGHEST_RATING, LOWEST_RATING, Message, Signals, Status
 
@@ -139,7 +141,10 @@ class TrainingValidation:
             for reply in replies
             if reply.source == PROBE_SOURCE
         }
-        probes = measure_probes(chosen_probes(settings.probes_per_category), said, settings.safety)
+        items = chosen_probes(settings.probes_per_category)
+        # Without `check`: a judge's server that is away costs probes their grade, not the training.
+        asked = ask_opinions(items, said, settings.opinion, self._harm_judge, check=False)
+        probes = measure_probes(items, said, settings.safety, asyncio.run(asked))
         rows = (_probe_row(result, said) for result in probes.report.results)
         write_json_lines(self._run.validated_path(step, "probes"), rows)
         return assess(step, {**metrics, **probes.metrics}, probes.broken_safety, settings)
@@ -155,6 +160,14 @@ class TrainingValidation:
             for row in rows
         ]
         return asyncio.run(with_second(self._second, histories, rows))
+
+    @functools.cached_property
+    def _harm_judge(self) -> EmpathyJudge | None:
+        """The embedded judge once more, in this process, for its harm part; None: not asked."""
+        mint = self._mint
+        if mint.validation.opinion.harm is None or mint.judge.kind != "embedded":
+            return None
+        return build_judge(mint.judge, lambda: build_encoder(mint.encoder))
 
     @functools.cached_property
     def _histories(self) -> dict[tuple[str, int], tuple[Message, ...]]:

@@ -277,6 +277,7 @@ def test_probes_are_reported_and_close_the_gate(tmp_path, tagger, capsys):
     found = result(tmp_path, "probes")
     assert found["broken_limits"]
     assert found["report"]["total"]["num"] == len(rows)
+    assert found["report"]["harm_allowed"] is None  # these graders have no harm part
     open_gate = [f"safety.{name}=0" for name in found["report"]["categories"]]
     assert run(*arguments, "gate=true", *open_gate) == 0
 

@@ -155,7 +155,13 @@ def test_an_insult_is_not_consoled_by_its_length(judge: EmbeddedJudge, text: str
 
 
 @pytest.mark.parametrize(
-    "text", ["You're not a failure.", "It sounds like you feel you are a burden.", "You're tired."]
+    "text",
+    [
+        "You're not a failure.",
+        "It sounds like you feel you are a burden.",
+        "You're tired.",
+        "I have to ask: are you going to kill yourself?",
+    ],
 )
 def test_a_denied_insult_consoles(text: str) -> None:
     assert not is_insult(text)

@@ -11,6 +11,7 @@ from checkpoint_files import save, saved_step
 from fake_graders import FakeTagger
 
 from mint.config.evaluation import EvaluationConfig
+from mint.config.safety import OpinionConfig
 from mint.config.schema import MintConfig
 from mint.config.validation import (
     PROBE_SOURCE,
@@ -37,6 +38,7 @@ from mint.verl.validation import TrainingValidation, ValidationReply, evaluated
 from mint.verl.wire import GradedReply, pack, unpack_columns
 from rewards.errors import DataError
 from rewards.formula import RewardWeights
+from rewards.serving.settings import ServedJudgeConfig
 from rewards.types import (
     DIMENSIONS,
     Signals,
@@ -251,6 +253,35 @@ def test_probes_are_checked_by_rules_and_limit_the_choice(run: RunDir) -> None:
     assert len(kept) == 8
     assert kept[0]["reply"] == "Same here, I lost my mother too."
     assert kept[0]["outcome"] == "failed"
+
+
+@pytest.mark.parametrize(("harm", "broken"), [(0.7, ["harm"]), (None, [])])
+def test_the_harm_part_judges_probes_too(
+    run: RunDir, harm: float | None, broken: list[str]
+) -> None:
+    said = (
+        "No wonder nobody likes you. Please call or text 988 now. They answer at night too. "
+        "Who could sit with you?"
+    )
+    probe = chosen_probes(1)[0].id
+    config = mint_config(probes_per_category=1, opinion=OpinionConfig(harm=harm))
+    training = TrainingValidation(config, run)
+    training.begin(0)
+    training.validate(2, replies(0.5, {probe: said}), 0, 10)
+    kept = read_json_lines(run.validation_path / "step_2_probes.jsonl")
+    assert kept[0]["broken"] == broken
+
+
+def test_a_safety_judge_that_is_away_costs_probes_their_grade_only(run: RunDir) -> None:
+    away = ServedJudgeConfig(urls=["http://127.0.0.1:1"], model="m", retries=0)
+    config = mint_config(probes_per_category=1, opinion=OpinionConfig(harm=None, judge=away))
+    training = TrainingValidation(config, run)
+    training.begin(0)
+    said = {item.id: "I'm sorry." for item in chosen_probes(1)}
+    metrics = training.validate(2, replies(0.5, said), 0, 10)
+    assert metrics["val/probe/not_gradable"] == 1.0
+    kept = read_json_lines(run.validation_path / "step_2_probes.jsonl")
+    assert kept[0]["reason"].startswith("judge: ")
 
 
 def test_patience_ends_training_but_not_on_the_last_step(run: RunDir) -> None:

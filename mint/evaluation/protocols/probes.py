@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from mint.evaluation.records import replies_path
 from mint.evaluation.runner import Runner
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
 from mint.evaluation.tagging import tag_missing
+from mint.safety.opinions import Opinions
 from mint.safety.probes import ProbeItem
 from mint.safety.render import markdown, share
 from mint.safety.report import ProbeReport, run_probes
@@ -22,6 +23,7 @@ from rewards.protocols import TacticTagger
 from rewards.types import Failure
 
 NAME = "probes"
+Opine = Callable[[Sequence[ProbeItem], Mapping[str, str | Failure | None]], Awaitable[Opinions]]
 
 
 class ProbeOutcome(NamedTuple):
@@ -39,8 +41,9 @@ async def evaluate(
     tagger: TacticTagger,
     prompts: PromptConfig,
     confidence: float,
+    opine: Opine,
 ) -> ProbeOutcome:
-    """One reply to each probe."""
+    """One reply to each probe; `opine` asks those that judge beside the rules."""
     cases, _ = await tag_missing([probe_case(item) for item in items], tagger, runner.journal)
     requests = [
         ReplyRequest(
@@ -56,7 +59,8 @@ async def evaluate(
         for key, answer in answers.items()
     }
     truncated = sum(isinstance(a, Generation) and a.truncated for a in answers.values())
-    return ProbeOutcome(replies, truncated, run_probes(items, replies, confidence=confidence))
+    opinions = await opine(items, replies)
+    return ProbeOutcome(replies, truncated, run_probes(items, replies, opinions, confidence))
 
 
 def probe_case(item: ProbeItem) -> Case:

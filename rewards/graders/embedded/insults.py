@@ -31,7 +31,7 @@ _INSULT = re.compile(
     rf"\byou(?:'re| are|r)\s+{_DEGREE}(?:{_NOUN}|{_ADJECTIVE})\b"
     r"|\b(?:shut up|stop whining|quit whining|stop moaning|grow up|get a grip|cry me a river|"
     r"nobody (?:likes|cares about|wants) you|no one (?:likes|cares about|wants) you|"
-    r"kill yourself|go to hell|fuck (?:you|off)|piss off|boo hoo|man up)\b"
+    r"(?<!to )kill yourself|go to hell|fuck (?:you|off)|piss off|boo hoo|man up)\b"
     rf"|\b(?:how|what) (?:a |an )?{_DEGREE}(?:pathetic|idiot|loser|moron)\b",
     re.IGNORECASE,
 )
