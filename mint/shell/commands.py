@@ -12,7 +12,7 @@ from pathlib import Path
 
 STAGES: Mapping[str, Mapping[str, str]] = {
     "Data": {name: f"mint.{name}" for name in ("synthetic", "prepare", "audit")},
-    "Training": {name: f"mint.{name}" for name in ("tiny", "train", "report")},
+    "Training": {name: f"mint.{name}" for name in ("tiny", "convert", "train", "report")},
     "Evaluation": {
         name: f"mint.{name}"
         for name in ("evaluate", "people", "probe", "rate", "regrade", "reproduce")
