@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mint.shell.files import replacing_folder, sha256_file, write_json
 from rewards.errors import ConfigError, GraderError
+from rewards.model_sources import package_folder
 from rewards.quiet import quiet_loading
 
 CARD = "convert.json"
@@ -49,8 +50,8 @@ class Agreement(NamedTuple):
 
 def packaged_file() -> Path:
     """The GGUF file of the installed package `PACKAGED`. Raises ConfigError without one."""
-    spec = importlib.util.find_spec(PACKAGED)  # finding it does not import what it depends on
-    files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec and spec.origin else []
+    folder = package_folder(PACKAGED)  # importing it would need what it depends on
+    files = sorted(folder.glob("*.gguf")) if folder else []
     if not files:
         raise ConfigError(
             "gguf=FILE is not set and no model is installed: name a GGUF file, or "

@@ -45,7 +45,7 @@ class ReplyModel:
         if num_threads is not None:
             self._torch.set_num_threads(num_threads)
         self._batch_tokens = batch_tokens
-        self.revision = _hash(self._model)
+        self.revision = _hash(Path(path))
         """sha256 (hex) over the weights."""
 
     def log_probabilities(self, context: Sequence[Message], replies: Sequence[str]) -> list[Floats]:
@@ -140,10 +140,18 @@ def _load(folder: Path, dtype: str) -> tuple[Any, Any, Any]:
     return torch, tokenizer, model.eval()
 
 
-def _hash(model: Any) -> str:
-    """sha256 (hex) over names and values of the weights, in float32, whatever file they are in."""
+def _hash(folder: Path) -> str:
+    """sha256 (hex) over names and values of the weights, however they are spread over files."""
+    import torch
+    from safetensors import safe_open
+
     digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.float().contiguous().numpy().tobytes())
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ConfigError(f"no *.safetensors in {folder}, which should hold a language model")
+    for file in files:
+        with safe_open(file, framework="pt") as tensors:
+            for name in sorted(tensors.keys()):
+                digest.update(name.encode())
+                digest.update(tensors.get_tensor(name).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
