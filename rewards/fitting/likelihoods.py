@@ -36,9 +36,9 @@ from rewards.graders.language_model.model import ReplyModel
 from rewards.graders.lexical.vectors import stems
 from rewards.types import Message, Rating, Reply
 
-LEARNT, UNSEEN = 50, 100
+LEARNT, UNSEEN = 40, 75
 """Replies of people, and as many of systems, that the fit and the figures are of."""
-CORRUPTED = 40
+CORRUPTED = 30
 """Of each of these, also corrupted."""
 RANDOM_WORDS = 0.3
 """Share of words replaced in the replies that measure coherence."""

@@ -209,7 +209,7 @@ def test_settings_of_the_judge(folder: Path, tmp_path: Path) -> None:
         build(kind="language_model")
     with pytest.raises(ConfigError, match=r"no config\.json.*mint\.convert"):
         build(kind="language_model", path=str(tmp_path))
-    with pytest.raises(ConfigError, match="path is for mint.second_judge.kind=language_model only"):
+    with pytest.raises(ConfigError, match=r"path is for .*language_model only"):
         build(path=str(folder))
     with pytest.raises(ConfigError, match="were fitted for the language model"):
         build(kind="language_model", path=str(folder))
