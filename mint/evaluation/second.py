@@ -23,11 +23,12 @@ from rewards.build import Graders
 from rewards.canaries import rate_canaries, read_canaries
 from rewards.errors import GraderError
 from rewards.graders.embedded.heads import shipped_card
+from rewards.graders.language_model.judge import LanguageModelJudge
 from rewards.protocols import EmpathyJudge
 from rewards.types import Message, Rating, Reply
 
 CANARIES = "canaries.json"
-SECOND_CARDS = ("second_judge.json", "language_model.json")
+SECOND_CARD = "second_judge.json"
 
 History = Sequence[Message]
 
@@ -118,7 +119,8 @@ def _human_median(name: str, judge: EmpathyJudge) -> float | None:
     """Of people's replies under exactly this judge; None when it is not known."""
     if name == "judge":
         return read_people().median_for(identity_row(judge.identity))
-    medians: dict[str, float] = {
-        card["sha256"]: card["human_median"] for card in map(shipped_card, SECOND_CARDS)
-    }
-    return medians.get(judge.identity.revision)
+    if isinstance(judge, LanguageModelJudge):
+        return judge.human_median
+    card = shipped_card(SECOND_CARD)
+    median: float = card["human_median"]
+    return median if card["sha256"] == judge.identity.revision else None

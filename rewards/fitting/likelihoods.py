@@ -26,6 +26,7 @@ from rewards.fitting.second import as_pair, first_half, foreign
 from rewards.graders.embedded.arrays import write_arrays, write_card
 from rewards.graders.language_model.judge import (
     FEATURES,
+    MEDIAN,
     PARTS,
     WEIGHTS,
     LanguageModelJudge,
@@ -76,6 +77,8 @@ def fit_likelihoods(
     write_arrays(output / WEIGHTS, arrays)
     judge = LanguageModelJudge(model, str(output / WEIGHTS))
     figures, median = measured(judge, unseen)
+    arrays[MEDIAN] = np.array(np.nan if median is None else median)
+    write_arrays(output / WEIGHTS, arrays)
     found = asyncio.run(rate_canaries(judge, read_canaries(canaries), median))
     card = {
         "command": f"python -m rewards.fit upstream=PATH part=language_model model=DIR seed={seed}",

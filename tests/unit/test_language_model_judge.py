@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_graders import FakeJudge, FakeTagger
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from mint.evaluation.second import SECOND_CARDS
+from mint.evaluation.second import grade_canaries
 from mint.policy.tokenizer import train_tokenizer
 from rewards import fit
-from rewards.build import SecondJudgeConfig, build_second_judge
+from rewards.build import Graders, SecondJudgeConfig, build_second_judge
 from rewards.errors import ConfigError
 from rewards.fitting.corpus import CorpusReply
 from rewards.fitting.likelihoods import fit_likelihoods, fitted, sides
-from rewards.graders.embedded.arrays import read_arrays, write_arrays
-from rewards.graders.embedded.heads import shipped_card
+from rewards.graders.embedded.arrays import write_arrays
 from rewards.graders.language_model.judge import (
     FEATURES,
     GREETING,
@@ -211,8 +211,6 @@ def test_settings_of_the_judge(folder: Path, tmp_path: Path) -> None:
         build(kind="language_model", path=str(tmp_path))
     with pytest.raises(ConfigError, match=r"path is for .*language_model only"):
         build(path=str(folder))
-    with pytest.raises(ConfigError, match="were fitted for the language model"):
-        build(kind="language_model", path=str(folder))
     own = weights(tmp_path / "w.npz", ReplyModel(folder).revision)
     judge = build(kind="language_model", path=str(folder), weights=own)
     (rating,) = judge.grade_now([Reply(history=TALK, text=REPLIES[0])])
@@ -282,19 +280,11 @@ def test_the_command_writes_weights_and_card(upstream: Path, root: Path, tmp_pat
         "30_percent_random_words",
     }
     assert len(card["canaries"]["kinds"]) == 20
+    assert judge.human_median == card["human_median"]
+    found = grade_canaries(Graders(FakeTagger(), FakeJudge()), judge, tmp_path)
+    assert found["second_judge"]["human_median"] == card["human_median"]
 
 
 def test_the_command_needs_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fit.main([f"upstream={tmp_path}", "part=language_model"]) == 2
     assert "needs model=DIR" in capsys.readouterr().err
-
-
-def test_the_shipped_card_is_of_the_shipped_weights_and_better_than_counted_words() -> None:
-    card, lexical = (shipped_card(name) for name in reversed(SECOND_CARDS))
-    arrays, _ = read_arrays(None, WEIGHTS, "weights")
-    assert card["fitted_on"]["conversations"] == lexical["fitted_on"]["conversations"]
-    assert str(arrays["features"]) == FEATURES
-    unseen = card["unseen_conversation"]["own_against_foreign"]
-    words = lexical["unseen_conversation"]["own_against_foreign"]
-    for who in ("people", "systems"):
-        assert unseen[f"{who}, relevance"]["auc"] > words[who]["auc"]

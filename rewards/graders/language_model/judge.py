@@ -31,6 +31,7 @@ LAST = 3
 GREETING = (Message("seeker", "Hello."),)
 """The conversation that says nothing."""
 PARTS = ("relevance", "coherence")
+MEDIAN = "human_median"
 
 
 class Likelihood(NamedTuple):
@@ -54,6 +55,9 @@ class LanguageModelJudge:
         """
         arrays, where = read_arrays(weights, WEIGHTS, "language model's weights")
         self._weights = _checked(arrays, where, model)
+        median = float(arrays[MEDIAN]) if MEDIAN in arrays else np.nan
+        self.human_median = None if np.isnan(median) else median
+        """Of its ratings of people's replies; None where the weights do not know it."""
         self._model = model
         self._manner = LexicalJudge()
         self.identity = GraderIdentity(
