@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +15,12 @@ from rewards.graders.embedded.adapter import load_adapter
 from rewards.graders.embedded.encoder import ContextEncoder
 from rewards.graders.embedded.judge import EmbeddedJudge
 from rewards.graders.embedded.tagger import EmbeddedTagger
+from rewards.graders.language_model.judge import load as load_language_model
 from rewards.graders.lexical.judge import LexicalJudge
 from rewards.graders.served.judge import RubricJudge
 from rewards.graders.served.reward_model import GetRewardJudge, RewardModelJudge
 from rewards.graders.served.tagger import LoraTagger, ZeroShotTagger
+from rewards.model_sources import download_encoder, package_folder
 from rewards.protocols import EmpathyJudge, Encoder, ServedGrader, TacticTagger
 from rewards.serving.health import probe
 from rewards.serving.settings import ServedJudgeConfig, ServedTaggerConfig
@@ -99,9 +100,12 @@ class SecondJudgeConfig:
     """A judge that only measures and is never a reward, so that nothing learns to please it."""
 
     kind: str = "lexical"
-    """lexical (counted words, no model); none; or custom with `factory`."""
+    """lexical (counted words, no model); language_model (likelihoods under the model of `path`);
+    none; or custom with `factory`."""
+    path: str | None = None
+    """Folder of the language model, of python -m mint.convert."""
     weights: str | None = None
-    """Fitted weights (.npz) of the lexical judge; null: the shipped ones."""
+    """Fitted weights (.npz) of either judge; null: the shipped ones."""
     factory: str | None = None
     """package.module:callable that takes no argument and returns an EmpathyJudge."""
     max_gap_gain: float = 0.3
@@ -110,9 +114,8 @@ class SecondJudgeConfig:
 
     def __post_init__(self) -> None:
         if not self.max_gap_gain >= 0:
-            raise ConfigError(
-                f"mint.second_judge.max_gap_gain must be >= 0, got {self.max_gap_gain}"
-            )
+            value = self.max_gap_gain
+            raise ConfigError(f"mint.second_judge.max_gap_gain must be >= 0, got {value}")
 
 
 class Graders(NamedTuple):
@@ -197,16 +200,22 @@ def build_judge(config: JudgeConfig, get_encoder: Callable[[], Encoder]) -> Empa
 
 def build_second_judge(config: SecondJudgeConfig) -> EmpathyJudge | None:
     """The configured second judge; None for kind none. Raises ConfigError."""
-    kinds = ("none", "lexical", "custom")
+    kinds = ("none", "lexical", "language_model", "custom")
     if config.kind not in kinds:
         raise ConfigError(
             f"mint.second_judge.kind must be one of {', '.join(kinds)}, got {config.kind!r}"
         )
     _check_factory("second_judge", config.kind, config.factory)
+    if config.path and config.kind != "language_model":
+        raise ConfigError(
+            "mint.second_judge.path is for mint.second_judge.kind=language_model only"
+        )
     if config.kind == "none":
         return None
     if config.kind == "lexical":
         return LexicalJudge(config.weights)
+    if config.kind == "language_model":
+        return load_language_model(config.path, config.weights)
     made = _call_factory("second_judge", config.factory)
     if not isinstance(made, EmpathyJudge):
         raise ConfigError(f"mint.second_judge.factory {config.factory} made {made!r:.60}: no judge")
@@ -236,25 +245,14 @@ def find_encoder(config: EncoderConfig) -> Path:
             raise ConfigError(f"mint.encoder.path {config.path} is not a folder")
         return Path(config.path)
     if config.name.removeprefix("sentence-transformers/") == "all-MiniLM-L6-v2":
-        spec = importlib.util.find_spec(_PACKAGED_ENCODER)
-        if spec is not None and spec.origin is not None:
-            return Path(spec.origin).parent / "model"
-    return _download(config.name)
-
-
-def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        # The safetensors weights and the texts: not the copies for other frameworks.
-        patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
-        return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=["onnx/*"]))
-    except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(
-            f"cannot get encoder {name!r} from the model hub ({first}); set mint.encoder.path to a "
-            f"folder that holds it, or install the package {_PACKAGED_ENCODER.replace('_', '-')}"
-        ) from error
+        package = package_folder(_PACKAGED_ENCODER)
+        if package is not None:
+            return package / "model"
+    package_name = _PACKAGED_ENCODER.replace("_", "-")
+    return download_encoder(
+        config.name,
+        f"set mint.encoder.path to a folder that holds it, or install the package {package_name}",
+    )
 
 
 def _build(

@@ -12,7 +12,9 @@
     epochs    passes over the replies (default 2)
     seed      of folds, batches, resamples and degenerate replies (default 0)
     part      all (default); parts: relevance, coherence and harm alone, five minutes; second: the
-              second judge alone, ten seconds
+              second judge alone, ten seconds; language_model: the few numbers of the second judge
+              that asks a language model, three minutes, and not among all
+    model     folder of that language model, of python -m mint.convert
 
 Writes second_judge.npz (`rewards.fitting.second`; half of the conversations, measured on the other
 half), adapter.npz (a low-rank change of the encoder), tagger.npz and judge.npz (heads), parts.npz
@@ -39,6 +41,7 @@ from rewards.fitting.crossfit import cross_fit, judge_of
 from rewards.fitting.finetune import TrainingSettings
 from rewards.fitting.fitter import FitSettings, Fitter
 from rewards.fitting.joined_card import joined_figures
+from rewards.fitting.likelihoods import fit_likelihoods
 from rewards.fitting.parts_fit import fit_parts, gather
 from rewards.fitting.publish import publish, publish_parts
 from rewards.fitting.rated_pairs import rated_pairs
@@ -46,14 +49,18 @@ from rewards.fitting.second import fit_second
 from rewards.fitting.talks import read_talks
 from rewards.graders.embedded.encoder import ContextEncoder
 from rewards.graders.embedded.parts import SHIPPED as PARTS_FILE
+from rewards.graders.language_model.model import ReplyModel
 
 _log = logging.getLogger(__name__)
 _PACKAGE_WEIGHTS = Path(__file__).parent / "graders" / "weights"
 _AUTHORED = Path(__file__).parents[1] / "data" / "annotated_replies"
 _PAIRS = Path(__file__).parents[1] / "data" / "bad_replies"
-_PATHS = ("upstream", "output", "authored", "encoder", "comments", "pairs", "canaries", "annotated")
+_PATHS = (
+    *("upstream", "output", "authored", "encoder", "comments", "pairs", "canaries", "annotated"),
+    "model",
+)
 _CANARIES = _PAIRS / "canaries.jsonl"
-_PARTS = ("all", "parts", "second")
+_PARTS = ("all", "parts", "second", "language_model")
 _ANNOTATED = Path(__file__).parents[1] / "data" / "annotated_sentences"
 _NUMBERS = {"epochs": 1, "seed": 0}
 """Whole-number keys and their lowest value."""
@@ -75,6 +82,7 @@ class FitCommand:
     epochs: int = TrainingSettings.epochs
     seed: int = FitSettings.seed
     part: str = "all"
+    model: Path | None = None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -101,12 +109,26 @@ def run(command: FitCommand) -> None:
     if command.part in ("all", "second"):
         fit_second(command.upstream, command.output, command.canaries, command.seed)
         _log.info("wrote the second judge to %s", command.output)
+    if command.part == "language_model":
+        _fit_likelihoods(command)
+        return
     path = None if command.encoder is None else str(command.encoder)
     folder = find_encoder(EncoderConfig(path=path, name=command.name))
     if command.part in ("all", "parts"):
         _fit_parts(command, folder)
     if command.part == "all":
         _fit_heads(command, folder)
+
+
+def _fit_likelihoods(command: FitCommand) -> None:
+    """Relevance and coherence of a language model."""
+    if command.model is None:
+        raise ConfigError(
+            "part=language_model needs model=DIR; python -m mint.convert output=DIR makes one"
+        )
+    model = ReplyModel(command.model)
+    fit_likelihoods(command.upstream, model, command.output, command.canaries, command.seed)
+    _log.info("wrote the language model's weights to %s", command.output)
 
 
 def _fit_parts(command: FitCommand, folder: Path) -> None:

@@ -23,6 +23,7 @@ from rewards.build import Graders
 from rewards.canaries import rate_canaries, read_canaries
 from rewards.errors import GraderError
 from rewards.graders.embedded.heads import shipped_card
+from rewards.graders.language_model.judge import LanguageModelJudge
 from rewards.protocols import EmpathyJudge
 from rewards.types import Message, Rating, Reply
 
@@ -118,6 +119,8 @@ def _human_median(name: str, judge: EmpathyJudge) -> float | None:
     """Of people's replies under exactly this judge; None when it is not known."""
     if name == "judge":
         return read_people().median_for(identity_row(judge.identity))
+    if isinstance(judge, LanguageModelJudge):
+        return judge.human_median
     card = shipped_card(SECOND_CARD)
     median: float = card["human_median"]
     return median if card["sha256"] == judge.identity.revision else None

@@ -8,8 +8,6 @@ Face model folder. Scenarios that the demo holds out for validation are not trai
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import fields
@@ -31,8 +29,7 @@ from mint.policy.text import (
 from mint.policy.tokenizer import train_tokenizer
 from mint.policy.warm_start import Example, TrainingResult, choose_dtype, mean_loss, train
 from mint.shell.console import progress_bar
-from mint.shell.files import write_json
-from rewards.errors import ConfigError
+from mint.shell.files import replacing_folder, write_json
 
 _TOKENIZER_DIALOGUES = 6000
 
@@ -45,21 +42,13 @@ def build_tiny(
     The folder appears when everything is in it. Raises ConfigError when it has files already and
     `overwrite` is off, DataError when the text cannot be used.
     """
-    output = Path(output_dir)
-    if output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
-        raise ConfigError(f"{output} is not empty; choose another folder, or add --overwrite")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(settings.num_threads)
-        card = _build(temporary, settings)
-        if output.exists():
-            shutil.rmtree(output)
-        temporary.rename(output)
+        with replacing_folder(Path(output_dir), overwrite=overwrite) as temporary:
+            card = _build(temporary, settings)
     finally:
         torch.set_num_threads(threads)
-        shutil.rmtree(temporary, ignore_errors=True)
     return card
 
 

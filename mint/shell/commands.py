@@ -14,7 +14,10 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     "Data": {name: f"mint.{name}" for name in ("synthetic", "prepare", "audit")},
     "Training": {
         name: f"mint.{name}"
-        for name in ("doctor", "plan", "tiny", "train", "sweep", "launch", "report")
+        for name in (
+            *("doctor", "plan", "tiny", "convert"),
+            *("train", "sweep", "launch", "report"),
+        )
     },
     "Evaluation": {
         name: f"mint.{name}"

@@ -26,7 +26,7 @@ from rewards.errors import DataError
 from rewards.fitting.annotated import AnnotatedSentence, read_annotated
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.text import split_sentences
-from rewards.types import DIMENSIONS
+from rewards.types import DIMENSIONS, Message
 
 _HUMAN_INPUT = re.compile(
     r"Context \(Full Empathic Response\):\n(?P<context>.*?)\n\n- Sentence to Evaluate:\n"
@@ -54,6 +54,8 @@ class CorpusReply:
     """In the order of `embedded.judge.OUTPUTS`, each in [1, 5]; None when one is missing."""
     seeker_turns: tuple[str, ...] = ()
     """All that the seeker had said before a released reply, oldest first."""
+    history: tuple[Message, ...] = ()
+    """All messages before a released reply, oldest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +185,7 @@ def _reply(
         tactics=tactics if len(tactics) == len(sentences) else None,
         ratings=ratings.get(key),
         seeker_turns=seeker_turns(history),
+        history=tuple(map(Message.parse, history)),
     )
 
 

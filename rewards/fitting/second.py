@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from rewards.canaries import rate_canaries, read_canaries
 from rewards.errors import DataError
-from rewards.fitting.corpus import read_replies, seeker_turns
+from rewards.fitting.corpus import CorpusReply, read_replies, seeker_turns
 from rewards.fitting.metrics import grouped_spearman, rounded, spearman
 from rewards.graders.embedded.arrays import write_arrays, write_card
 from rewards.graders.lexical.judge import WEIGHTS, LexicalJudge, LexicalWeights
@@ -52,9 +52,7 @@ class Pair(NamedTuple):
 def fit_second(upstream: Path, output: Path, canaries: Path, seed: int) -> dict[str, Any]:
     """Write second_judge.npz and its card to `output`; returns the card. Raises DataError."""
     pairs = released_pairs(upstream)
-    names = sorted({pair.conversation for pair in pairs})
-    random.Random(seed + SEED_OFFSET).shuffle(names)
-    first = set(names[: len(names) // 2])
+    first = first_half((pair.conversation for pair in pairs), seed)
     own = [pair for pair in pairs if pair.conversation in first]
     other = [pair for pair in pairs if pair.conversation not in first]
     arrays = fitted(own, training_pairs(upstream), seed).as_arrays()
@@ -70,6 +68,13 @@ def fit_second(upstream: Path, output: Path, canaries: Path, seed: int) -> dict[
     card["human_median"] = median
     card["canaries"] = asyncio.run(rate_canaries(judge, read_canaries(canaries), median))
     return write_card(output / WEIGHTS, card, arrays)
+
+
+def first_half(conversations: Iterable[str], seed: int) -> set[str]:
+    """Names of those that second judges learn from."""
+    names = sorted(set(conversations))
+    random.Random(seed + SEED_OFFSET).shuffle(names)
+    return set(names[: len(names) // 2])
 
 
 def fitted(rated: Sequence[Pair], unrated: Sequence[Pair], seed: int) -> LexicalWeights:
@@ -162,10 +167,13 @@ def measured(weights: LexicalWeights, pairs: Sequence[Pair], seed: int) -> dict[
 
 def released_pairs(upstream: Path) -> list[Pair]:
     """All released replies with their contexts. Raises DataError as `read_replies`."""
-    return [
-        Pair(r.conversation_id, r.system, _context(r.seeker_turns), r.text, r.ratings)
-        for r in read_replies(upstream)
-    ]
+    return [as_pair(reply) for reply in read_replies(upstream)]
+
+
+def as_pair(reply: CorpusReply) -> Pair:
+    """A released reply with its context."""
+    context = _context(reply.seeker_turns)
+    return Pair(reply.conversation_id, reply.system, context, reply.text, reply.ratings)
 
 
 def training_pairs(upstream: Path) -> list[Pair]:
