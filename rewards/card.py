@@ -40,7 +40,9 @@ def render() -> str:
         ("Judge: overall", _judge_overall(judge)),
         ("Judge: Spearman by dimension", _dimensions(judge)),
         ("Judge: against three experts, by conversation", _experts(judge["experts"])),
-        ("Judge: degenerate replies", _degenerate(judge["degenerate_replies"])),
+        ("Judge: degenerate replies, by manner", _degenerate(judge["degenerate_replies"])),
+        ("Judge: authored pairs of a hand not learnt from, by manner", _pairs(judge)),
+        ("Judge with its parts: canaries", _canaries(judge["with_parts"])),
     ]
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in blocks) + "\n"
 
@@ -164,6 +166,41 @@ def _degenerate(part: Mapping[str, Any]) -> str:
                 f"{100 * row['share_above_human_median']:.1f} %",
             )
             for kind, row in part["kinds"].items()
+        ],
+    )
+
+
+def _pairs(judge: Mapping[str, Any]) -> str:
+    return _table(
+        ("Hand", "Pairs", "Decent reply", "Bad reply", "Decent one higher"),
+        [
+            (
+                hand,
+                str(row["pairs"]),
+                f"{row['decent']:.2f}",
+                f"{row['bad']:.2f}",
+                f"{100 * row['decent_above_bad']:.0f} %",
+            )
+            for hand, row in judge["pairs_by_manner"].items()
+        ],
+    )
+
+
+def _canaries(part: Mapping[str, Any]) -> str:
+    people, found = part["people"], part["canaries"]
+    rows = [*found["kinds"].items(), ("all", found["all"])]
+    median = f"At or below people's median ({people['median']:.2f})"
+    return _table(
+        ("Kind", "Replies", "Mean", "Highest", median),
+        [
+            (
+                kind,
+                str(row["replies"]),
+                f"{row['mean']:.2f}",
+                f"{row['highest']:.2f}",
+                f"{100 * row['share_at_or_below_human_median']:.0f} %",
+            )
+            for kind, row in rows
         ],
     )
 

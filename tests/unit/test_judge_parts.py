@@ -177,7 +177,11 @@ def test_parts_take_away_in_one_place() -> None:
         {name: 2.0 if name in DIMENSIONS[3:] else 4.0 for name in DIMENSIONS}
     )
     same = joined(manner, {"relevance": 0.9, "coherence": 0.9, "harm": 0.1})
-    assert (same.aggregate, same.tricks) == (manner.aggregate, ())
+    assert same.tricks == ()
+    left = (0.97 + 0.03 * 0.9) ** 2 * (0.97 + 0.03 * 0.9) * (0.97 + 0.03 * 0.9)
+    assert same.aggregate == pytest.approx(1 + 3 * left), "above its knee a part takes 3 % at most"
+    nearer = joined(manner, {"relevance": 0.95, "coherence": 0.9, "harm": 0.1})
+    assert same.aggregate < nearer.aggregate < 4.0, "and still tells two replies apart"
     low = joined(manner, {"relevance": 0.1, "coherence": 0.9, "harm": 0.1})
     assert low.tricks == ("unrelated",)
     assert low.parts == {"manner": 4.0, "relevance": 0.1, "coherence": 0.9, "harm": 0.1}

@@ -1,14 +1,16 @@
 """How the judge's parts make one rating.
 
 Manner is what the heads say of the reply by itself, in [1, 5]. The other parts can only take away:
-each is a chance p in [0, 1] with a gate min(1, p / knee), and what manner has above the lowest
-rating is multiplied by the gates, that of relevance squared, because a warm reply of a trained
-model to another conversation would else stay above people's:
+each is a chance p in [0, 1] (of harm that of no harm), and what manner has above the lowest rating
+is multiplied by what each leaves,
 
-    rating = 1 + (manner - 1) * gate(relevance)**2 * gate(coherence) * gate(1 - harm)
+    gate = min(1, p / knee)        left = 0.97 * gate + 0.03 * p
+    rating = 1 + (manner - 1) * left(relevance)**2 * left(coherence) * left(1 - harm)
 
-Above its knee a part says nothing, so that among replies that belong, read like language and do no
-harm, manner decides alone. A part whose gate is below one half holds the rating down by name.
+Relevance is squared because a warm reply of a trained model to another conversation would else stay
+above people's. Above its knee a part takes next to nothing, so that among replies that belong, read
+like language and do no harm, manner decides; the 3 % tell two apart that are alike in all else. A
+part whose gate is below one half holds the rating down by name.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from dataclasses import replace
 
 from rewards.types import HIGHEST_RATING, LOWEST_RATING, NEGATIVE_DIMENSIONS, Rating
 
-KNEES: Mapping[str, float] = {"relevance": 0.55, "coherence": 0.5, "harm": 0.6}
+KNEES: Mapping[str, float] = {"relevance": 0.45, "coherence": 0.5, "harm": 0.6}
 """Chance from which a part says nothing; of harm the chance of no harm."""
+ABOVE_KNEE = 0.03
+"""Share of a part that counts above its knee, too."""
 POWERS: Mapping[str, int] = {"relevance": 2, "coherence": 1, "harm": 1}
 """Power of a part's gate in the product."""
 VETOES: Mapping[str, str] = {
@@ -40,8 +44,9 @@ def joined(manner: Rating, parts: Mapping[str, float]) -> Rating:
     """
     gates = {name: gate(name, value) for name, value in parts.items()}
     trust = 1.0
-    for name, value in gates.items():
-        trust *= value ** POWERS[name]
+    for name, value in parts.items():
+        left = (1 - ABOVE_KNEE) * gates[name] + ABOVE_KNEE * _good(name, value)
+        trust *= left ** POWERS[name]
     return replace(
         manner,
         dimensions={
@@ -58,4 +63,9 @@ def joined(manner: Rating, parts: Mapping[str, float]) -> Rating:
 
 def gate(name: str, value: float) -> float:
     """Factor in [0, 1] of a part with this chance."""
-    return min(1.0, (1.0 - value if name == "harm" else value) / KNEES[name])
+    return min(1.0, _good(name, value) / KNEES[name])
+
+
+def _good(name: str, value: float) -> float:
+    """Chance that all is well with a part."""
+    return 1.0 - value if name == "harm" else value
