@@ -149,7 +149,7 @@ def test_kinds_of_second_judge() -> None:
     assert isinstance(build_second_judge(SecondJudgeConfig()), LexicalJudge)
     custom = SecondJudgeConfig(kind="custom", factory="fake_graders:FakeJudge")
     assert isinstance(build_second_judge(custom), FakeJudge)
-    with pytest.raises(ConfigError, match="must be one of none, lexical, custom, got 'x'"):
+    with pytest.raises(ConfigError, match="none, lexical, language_model, custom, got 'x'"):
         build_second_judge(SecondJudgeConfig(kind="x"))
     with pytest.raises(ConfigError, match=r"needs mint\.second_judge\.factory"):
         build_second_judge(SecondJudgeConfig(kind="custom"))
