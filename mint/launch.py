@@ -17,13 +17,17 @@ from collections.abc import Sequence
 from mint.launching.settings import PARTS, Attempt, Kubernetes, RayJob, Slurm
 from mint.shell import cli
 
+_AFTER = "-- +recipe=NAME [key=value ...]"
+
 
 def run(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     end = arguments.index("--") if "--" in arguments else len(arguments)
     training = arguments[end + 1 :]
-    return cli.run_parts(__doc__ or "", PARTS, lambda s: launch(s, training), arguments[:end])
+    return cli.run_parts(
+        __doc__ or "", PARTS, lambda s: launch(s, training), arguments[:end], after=_AFTER
+    )
 
 
 def launch(settings: object, overrides: Sequence[str]) -> int:
@@ -38,6 +42,7 @@ def launch(settings: object, overrides: Sequence[str]) -> int:
         case RayJob():
             return ray_job.submit(settings, read_training(overrides))
         case Slurm():
+            slurm.executor_of(settings)  # before a folder is made for nothing
             slurm.submit(settings, read_training(overrides))
             return 0
         case Kubernetes():

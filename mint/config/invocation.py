@@ -93,10 +93,20 @@ def read(arguments: Sequence[str]) -> Invocation:
 
 @contextmanager
 def claimed(job: Job) -> Iterator[None]:
-    """Take the run directory that was not named for this job alone: another run that starts in the
-    same second gets the next free name. It goes away when the job leaves it empty."""
-    if job.named:
+    """`claim` while inside: the folder goes away when the job leaves it empty."""
+    claim(job)
+    try:
         yield
+    finally:
+        if not job.named:
+            with suppress(OSError):
+                Path(job.config.mint.run.dir).rmdir()
+
+
+def claim(job: Job) -> None:
+    """Make the run directory that was not named, for this job alone: another run that starts in the
+    same second gets the next free name."""
+    if job.named:
         return
     wanted = Path(job.config.mint.run.dir)
     wanted.parent.mkdir(parents=True, exist_ok=True)
@@ -106,11 +116,6 @@ def claimed(job: Job) -> Iterator[None]:
             path.mkdir()
             break
     job.config.mint.run.dir = str(path)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            path.rmdir()
 
 
 def completions() -> list[str]:

@@ -15,10 +15,8 @@ from typing import Any
 
 from mint.launching.training import Training, attempt_command
 from mint.shell.console import say
+from mint.shell.statuses import NO_FAILURE
 
-NO_FAILURE = (0, 3, 75)
-"""Exit statuses of mint.train: finished; ended by the collapse alarm, with a model; saved and ended
-as it was asked."""
 _POLL_S = 0.2
 _JOIN_S = 300.0
 """How long nodes wait for each other."""

@@ -59,7 +59,7 @@ class Slurm:
     memory_gb: float = 128.0
     """Memory of each node in GB."""
     hours: float = 24.0
-    """Time limit of one stay in the queue's hands, hours."""
+    """Time limit of the job, hours; when it is over the run saves, and is queued again."""
     save_s: float = 900.0
     """How long before the limit the run is told to save and end, seconds: a step, a checkpoint and
     a margin."""

@@ -13,18 +13,25 @@ from mint.shell.console import say
 from rewards.errors import ConfigError
 
 
-def submit(settings: Slurm, training: Training) -> Any:
-    """Submit the run; returns submitit's job. Raises ConfigError without submitit or SLURM."""
+def executor_of(settings: Slurm) -> Any:
+    """submitit's executor. Raises ConfigError without submitit or SLURM."""
     if importlib.util.find_spec("submitit") is None:
         raise ConfigError('submitit is not installed; run `pip install -e ".[slurm]"`')
     import submitit
 
-    folder = Path(settings.folder).resolve()
     limits = {f"{settings.executor}_max_num_timeout": settings.requeues}
+    folder = Path(settings.folder).resolve()
     try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=settings.executor, **limits)
+        return submitit.AutoExecutor(folder=folder, cluster=settings.executor, **limits)
     except RuntimeError as error:
-        raise ConfigError(f"{error}; run this where sbatch is, or executor=local") from error
+        said = str(error).rstrip("?.")
+        raise ConfigError(f"{said}; run this where sbatch is, or executor=local") from error
+
+
+def submit(settings: Slurm, training: Training) -> Any:
+    """Submit the run; returns submitit's job. Raises ConfigError as `executor_of` does."""
+    executor = executor_of(settings)
+    folder = Path(settings.folder).resolve()
     executor.update_parameters(**parameters(settings, training))
     job = executor.submit(
         TrainJob(

@@ -33,8 +33,9 @@ class Training(NamedTuple):
 def read_training(overrides: Sequence[str], directory: Path | None = None) -> Training:
     """The one run of a `mint.train` command line, composed and checked but not started.
 
-    `directory` replaces the default of mint.run.dir. Raises ConfigError for what mint.train would
-    refuse, for a sweep, and for what a launched run decides itself.
+    `directory` replaces the default of mint.run.dir, which is made here, for this run alone. Raises
+    ConfigError for what mint.train would refuse, for a sweep, and for what a launched run decides
+    itself.
     """
     if not overrides:
         raise ConfigError(
@@ -50,6 +51,8 @@ def read_training(overrides: Sequence[str], directory: Path | None = None) -> Tr
         raise ConfigError(f"{len(asked.jobs)} runs at once cannot be launched; see mint.sweep")
     (job,) = asked.jobs
     given = any(key_of(override) == DIRECTORY for override in overrides)
+    if directory is None:
+        invocation.claim(job)
     path = Path(job.config.mint.run.dir) if given or directory is None else directory
     rest = [override for override in job.overrides if key_of(override) != DIRECTORY]
     recipe = next(o.partition("=")[2] for o in rest if key_of(o) == "recipe")

@@ -13,8 +13,8 @@ _START_S_A_PARAMETER = 25e-9
 """On a GPU machine: 350 s were seen with 4.02 G parameters."""
 _DISK_BYTES_S = 1e9
 """Writing a checkpoint (estimate)."""
-_HELD_OUT = 0.1
-"""Rows that are held out, as a part of the training rows."""
+_HELD_OUT = 1 / 9
+"""Held-out rows for each training row where there is no file yet: a tenth of all."""
 
 
 def run_items(
@@ -35,8 +35,9 @@ def run_items(
     saves = 0 if run.save_every < 1 else -(-steps // run.save_every)
     size = checkpoint_bytes(run, model)
     looks = 0 if run.validate_every is None else -(-steps // run.validate_every)
-    held = round((lengths.kept or 0) * _HELD_OUT) * run.evaluation_samples
-    share = max(1.0, held / run.all_replies)
+    replies = _evaluation_replies(run, lengths)
+    share = max(1.0, (replies or 0) / run.all_replies)
+    said = "one generation" if replies is None else f"{replies} replies"
     return kept(
         Item("start", start, how),
         Item("steps", steps * each, f"{steps} x {each:.1f} s"),
@@ -49,9 +50,18 @@ def run_items(
         Item(
             "evaluations",
             2 * share * generation if run.evaluated else 0,
-            f"before and after: {held} replies each",
+            f"before and after: {said} each",
         ),
     )
+
+
+def _evaluation_replies(run: RunSettings, lengths: Lengths) -> int | None:
+    """Replies of one evaluation; None where the number of prompts is not known."""
+    prompts = lengths.held_out
+    if prompts is None and lengths.kept is not None:
+        prompts = round(lengths.kept * _HELD_OUT)
+    known = [n for n in (prompts, run.evaluation_prompts) if n is not None]
+    return min(known) * run.evaluation_samples if known else None
 
 
 def gpu_hours(run: RunSettings, seconds: float) -> float:

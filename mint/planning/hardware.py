@@ -33,9 +33,7 @@ def gpu_named(name: str) -> GpuModel:
     """The GPU that `gpu=NAME` means. ConfigError for an unknown one."""
     known = _table()
     if name not in known:
-        raise ConfigError(
-            f"gpu={name} is not known{nearest(name, known)}; known: {', '.join(known)}"
-        )
+        raise ConfigError(f"gpu={name} is not known{nearest(name, known)}")
     return known[name][0]
 
 

@@ -32,6 +32,8 @@ class Lengths(NamedTuple):
     """Mean tokens of a reply, assumed or measured."""
     source: str
     """Where the figures come from, in words."""
+    held_out: int | None = None
+    """Rows of the held-out file; None when it is not there."""
 
 
 def lengths_of(
@@ -60,6 +62,15 @@ def lengths_of(
     mean = sum(fit) / len(fit) if fit else 0.0
     source = f"prompts of {mean:.0f} tokens ({how}), {said}"
     return Lengths(len(counts), len(fit), mean, max(counts, default=0), mean_reply, source)
+
+
+def rows_of(file: Path) -> int | None:
+    """Rows of a Parquet file; None when it is not there."""
+    if not file.is_file():
+        return None
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(file).num_rows)
 
 
 def count_tokens(

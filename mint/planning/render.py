@@ -57,7 +57,8 @@ def tables(plan: Plan) -> list[str]:
     lines += _table("Memory of each host, GiB", plan.host, plan.limits.host)
     lines += _table("Disk, GiB", plan.disk, plan.limits.disk)
     cores = plan.run.logical_cores if plan.run.logical_cores is not None else plan.limits.cores
-    lines += _table("Cores that Ray books", core_items(plan.run), cores, whole=True)
+    logical = "Logical cores" if plan.run.logical_cores is not None else "Cores"
+    lines += _table(f"{logical} that Ray books", core_items(plan.run), cores, whole=True)
     lines += _table("Graders, a step", plan.graders.items, whole=True)
     lines += _table("One step, seconds", plan.step)
     return lines + _table("The run, seconds", plan.stages)

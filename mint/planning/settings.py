@@ -79,6 +79,8 @@ class RunSettings:
     judge: str
     grader_threads: int | None
     evaluated: bool
+    evaluation_prompts: int | None
+    """At most; None: all that are held out."""
     evaluation_samples: int
     evaluation_tokens: int
 
@@ -178,6 +180,7 @@ def settings_of(config: DictConfig, mint: MintConfig) -> RunSettings:
         judge=mint.judge.kind,
         grader_threads=mint.encoder.num_threads,
         evaluated=mint.run.evaluate,
+        evaluation_prompts=mint.evaluation.max_prompts,
         evaluation_samples=mint.evaluation.samples_per_prompt,
         evaluation_tokens=int(mint.evaluation.max_new_tokens),
     )

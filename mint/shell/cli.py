@@ -142,14 +142,15 @@ def run(
     main: Callable[[T], int | None],
     argv: Sequence[str] | None = None,
     part: str = "",
+    after: str = "",
 ) -> int:
     """Parse, run `main`, turn an error into one line on stderr; returns the exit status.
 
-    `part` is what the command line names before the keys. See `guarded`.
+    `part` is what the command line names before the keys, `after` what follows them. See `guarded`.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if {"-h", "--help"} & set(arguments):
-        print(usage(settings, part))
+        print(usage(settings, part, after))
         return 0
     if PRINT_KEYS in arguments:
         print("\n".join(f"{name}=" for name in key_names(settings)))
@@ -205,6 +206,7 @@ def run_parts(
     parts: Mapping[str, type[T]],
     main: Callable[[T], int | None],
     argv: Sequence[str] | None = None,
+    after: str = "",
 ) -> int:
     """Like `run`, for a command whose first argument names one of several parts.
 
@@ -212,7 +214,8 @@ def run_parts(
     """
     name, *rest = [*(sys.argv[1:] if argv is None else argv), ""]
     if name in ("", "-h", "--help"):
-        print(f"usage: {program()} PART [key=value ...]\n\n{doc.strip()}\n")
+        usual = (program(), "PART [key=value ...]", after)
+        print(f"usage: {' '.join(filter(None, usual))}\n\n{doc.strip()}\n")
         print(f"Parts: {', '.join(parts)}; `PART --help` lists its keys.")
         return 0 if name else 2
     if name == PRINT_KEYS:
@@ -221,4 +224,4 @@ def run_parts(
     if name not in parts:
         print(f"error: unknown part {name!r}{nearest(name, parts)}", file=sys.stderr)
         return 2
-    return run(parts[name], main, rest[:-1], name)
+    return run(parts[name], main, rest[:-1], name, after)

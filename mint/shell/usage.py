@@ -17,16 +17,17 @@ _KINDS = {str: "text", int: "a whole number", float: "a number", bool: FLAG}
 _LISTED_KEYS = 8
 
 
-def usage(settings: type, part: str = "") -> str:
-    """The help of a command, or of one part of it: usage line, docstring, a paragraph a key."""
+def usage(settings: type, part: str = "", after: str = "") -> str:
+    """The help of a command, or of one part of it: usage line (`after` ends it), docstring, a
+    paragraph a key."""
     docs, hints = field_docs(settings), get_type_hints(settings)
-    asked, rest = [], "[key=value ...]"
+    asked, rest = [], ["[key=value ...]", *([after] if after else [])]
     for field in fields(settings):
         if "positional" in field.metadata:
             asked.append(f"{field.name.upper()}...")
         elif _is_required(field):
             asked.append(f"{field.name}=...")
-    lines = [f"usage: {' '.join([program(), *([part] if part else []), *asked, rest])}", ""]
+    lines = [f"usage: {' '.join([program(), *([part] if part else []), *asked, *rest])}", ""]
     lines += [inspect.getdoc(settings) or "", "", "Keys (key=value; --key for key=true):"]
     for field in fields(settings):
         text = f"{docs[field.name] if field.name in docs else ''} ({_facts(field, hints)})"

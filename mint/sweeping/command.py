@@ -13,9 +13,10 @@ from typing import Any
 from mint.reporting.comparison.labels import short_keys
 from mint.shell.cli import nearest
 from mint.shell.console import say
+from mint.shell.statuses import SAVED
 from mint.sweeping import record as states
 from mint.sweeping.checks import build_material, check_jobs
-from mint.sweeping.driver import SAVED, Driver, Listed, Source
+from mint.sweeping.driver import Driver, Listed, Source
 from mint.sweeping.gpus import Pool, at_hand
 from mint.sweeping.jobs import RECIPE, Grid, Job, folder_name, key_of, short_hash
 from mint.sweeping.record import PAGE, Record

@@ -22,16 +22,15 @@ from mint.shell.console import say
 from mint.shell.files import read_json_if_there, utc_now
 from mint.shell.processes import first_error, python_module, read_from
 from mint.shell.session import Session
+from mint.shell.statuses import COLLAPSED, SAVED
 from mint.sweeping import record as states
 from mint.sweeping.child import BUSY
 from mint.sweeping.gpus import VISIBLE, Pool, need_of
 from mint.sweeping.jobs import Job
 from mint.sweeping.locks import is_held, lock_path, locked
-from mint.sweeping.record import COLLAPSED, Record
+from mint.sweeping.record import Record
 from mint.sweeping.starts import arguments_of
 
-SAVED = 75
-"""Exit status of `mint.train` when it has saved and ended because it was asked to."""
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _GRACE_S = 30.0
 """How long jobs may take to end once they were asked to."""

@@ -16,6 +16,7 @@ from typing import Any
 import mint
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json, read_json_if_there, utc_now, write_json
+from mint.shell.statuses import COLLAPSED
 from mint.sweeping.jobs import Job
 from mint.sweeping.locks import lock_path, locked
 from mint.validation.record import COLLAPSE
@@ -25,8 +26,6 @@ FILE, PAGE = "sweep.json", "sweep.html"
 WAITING, RUNNING, FINISHED, FAILED = "waiting", "running", "finished", "failed"
 STOPPED = "stopped"
 """Ended because its driver was: it goes on when the sweep is started again."""
-COLLAPSED = 3
-"""Exit status of `mint.train` when the collapse alarm has ended the training."""
 STATES = (WAITING, RUNNING, FINISHED, FAILED, STOPPED)
 
 

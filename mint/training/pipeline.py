@@ -28,6 +28,7 @@ from mint.shell.console import say
 from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
 from mint.shell.signals import Signalled, on_signal
+from mint.shell.statuses import COLLAPSED, SAVED
 from mint.training import material, preflight
 from mint.training.graphs import fill_graph_sizes
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
@@ -43,11 +44,7 @@ from mint.verl.step_record import restore_row
 from rewards.build import Graders, build_second_judge, ready_graders
 from rewards.graders.embedded.encoder import resolve_dtype
 
-COLLAPSED = 3
-"""Exit status of a run that the collapse alarm has ended."""
 NOTHING: Changes = MappingProxyType({})
-SAVED = 75
-"""Exit status of a run that has saved and ended as asked: EX_TEMPFAIL, start it again."""
 _SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
 
 

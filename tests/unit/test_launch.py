@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from mint import launch
+from mint.config import invocation
 from mint.launching import kubernetes, ray_job, slurm
 from mint.launching.attempt import next_overrides
 from mint.launching.job import TrainJob
@@ -35,13 +36,45 @@ def checkpoint(run: Path, step: int) -> None:
     (run / "checkpoints/latest_checkpointed_iteration.txt").write_text(str(step))
 
 
-def test_a_launched_run_has_its_folder_from_the_start(tmp_path: Path) -> None:
+def test_a_launched_run_has_its_folder_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(invocation.time, "strftime", lambda _: "same")
     training = read_training([RECIPE, "mint.reward.kl=0.5", f"mint.run.dir={tmp_path}/r"])
     assert training.recipe == "mint_tiny"
     assert training.overrides == [RECIPE, "mint.reward.kl=0.5", f"mint.run.dir={tmp_path}/r"]
     unnamed = read_training([RECIPE])
     assert unnamed.directory.is_absolute()
     assert unnamed.overrides[-1] == f"mint.run.dir={unnamed.directory}"
+    # Launched in the same second: neither would move the other's files aside.
+    assert read_training([RECIPE]).directory.name == "same_2"
+    assert next_overrides(unnamed.overrides, 3) == unnamed.overrides
+
+
+def test_without_slurm_one_line_says_where_to_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert launch.run(["slurm", "--", RECIPE]) == 2
+    assert capsys.readouterr().err.endswith(
+        "slurm cluster; run this where sbatch is, or executor=local\n"
+    )
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["slurm", "--help"]])
+def test_the_help_says_where_the_training_stands(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert launch.run(arguments) == 0
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[0]
+        .endswith("[key=value ...] -- +recipe=NAME [key=value ...]")
+    )
 
 
 def test_sizes_are_added_unless_they_are_given(tmp_path: Path) -> None:

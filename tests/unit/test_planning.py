@@ -206,6 +206,28 @@ def test_batch_arithmetic() -> None:
     assert "epochs" not in numbers
 
 
+@pytest.mark.parametrize(
+    ("rows", "held_out", "most", "said"),
+    [
+        (1543, None, None, "171 replies each"),  # a tenth of all is held out
+        (1543, 176, None, "176 replies each"),
+        (1543, 176, 8, "8 replies each"),
+        (None, None, 8, "8 replies each"),
+        (None, None, None, "one generation each"),
+    ],
+)
+def test_evaluations_ask_the_held_out_prompts(
+    rows: int | None, held_out: int | None, most: int | None, said: str
+) -> None:
+    run = replace(settings("+recipe=mint_4b"), evaluation_prompts=most, steps=9)
+    lengths = Lengths(rows, rows, 1400.0, None, 614.0, "", held_out)
+    given = Assumptions(gpu=gpu_named("h100_80"))
+    (formula,) = [
+        i.formula for i in plan_of(run, QWEN3_4B, lengths, given).stages if i.name == "evaluations"
+    ]
+    assert formula == f"before and after: {said}"
+
+
 def test_disk_counts_the_checkpoint_being_written() -> None:
     assert QWEN3_4B is not None
     run = settings("+recipe=mint_4b")
@@ -310,7 +332,7 @@ def test_the_command_plans_without_a_gpu(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["gpu=h100"], "gpu=h100 is not known; did you mean 'h100_nvl'?"),
+        (["gpu=h100"], "gpu=h100 is not known; did you mean 'h100_80'?"),
         (["gpu=a100_40"], "not enough GPU memory: the backward pass needs"),
         (["gpu=h100_80", "cores=4"], "not enough cores: verl books 6"),
         (["gpu=h100_80", "disk_gib=100"], "not enough disk: this run fills up to 196 GiB"),

@@ -28,6 +28,7 @@ from mint.rundir.manifest import RunFacts, read_manifest, start_manifest
 from mint.safety.probes import CATEGORIES
 from mint.shell.files import read_json_lines
 from mint.shell.processes import TrainingError
+from mint.shell.statuses import COLLAPSED
 from mint.training import pipeline
 from mint.training.lines import format_validation
 from mint.validation.choice import Validation
@@ -359,7 +360,7 @@ def test_without_an_admissible_step_the_last_is_exported_with_a_warning(
     for step in (2, 4):
         training.validate(step, replies(0.9), 0, 4)
     write_stopped(run, Stopped(4, "collapse", "step 4: the policy is collapsing: x"))
-    assert pipeline.export(config, run) == pipeline.COLLAPSED
+    assert pipeline.export(config, run) == COLLAPSED
     assert saved_step(run.model_path) == 4
     said = capsys.readouterr().out
     assert "WARNING: none of 2 validated steps keeps the limits (broken: top_opening)" in said
