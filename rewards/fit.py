@@ -20,7 +20,7 @@ Writes second_judge.npz (`rewards.fitting.second`; half of the conversations, me
 half), adapter.npz (a low-rank change of the encoder), tagger.npz and judge.npz (heads), parts.npz
 (relevance, coherence and harm, on the encoder without its change), and a .json card beside all but
 the adapter with everything that was measured. Four fits measure, each on conversations and systems
-that it has not seen; a fifth on everything is what is written. About half an hour on two free cores.
+that it has not seen; a fifth on everything is what is written. Half an hour on two free cores.
 Equal arguments give equal weights on one machine.
 """
 

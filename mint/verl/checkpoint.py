@@ -17,7 +17,6 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from mint.policy.adapters import merge_adapter
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_text_atomic
 from mint.shell.processes import TrainingError, python_module
@@ -172,6 +171,9 @@ def export_model(run: RunDir, step: int | None = None) -> Path:
     if any(ready.glob("*.safetensors")):
         shutil.copytree(ready, partial)
     else:
+        # Imported here: it takes torch, which a start would wait for.
+        from mint.policy.adapters import merge_adapter
+
         _merge(checkpoint / "actor", partial)
         merge_adapter(partial)
     shutil.rmtree(run.model_path, ignore_errors=True)

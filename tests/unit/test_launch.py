@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from checkpoint_files import save
 
 from mint import launch
 from mint.config import invocation
@@ -23,17 +24,10 @@ from mint.launching.attempt import next_overrides
 from mint.launching.job import TrainJob
 from mint.launching.settings import Kubernetes, RayJob, Slurm
 from mint.launching.training import Training, read_training
+from mint.rundir.directory import RunDir
 from rewards.errors import ConfigError
 
 RECIPE = "+recipe=mint_tiny"
-
-
-def checkpoint(run: Path, step: int) -> None:
-    """What verl leaves, the file that it writes last included."""
-    folder = run / f"checkpoints/global_step_{step}"
-    (folder / "actor").mkdir(parents=True)
-    (folder / "data.pt").touch()
-    (run / "checkpoints/latest_checkpointed_iteration.txt").write_text(str(step))
 
 
 def test_a_launched_run_has_its_folder_from_the_start(
@@ -118,7 +112,7 @@ def test_an_attempt_starts_resumes_or_leaves_alone(tmp_path: Path) -> None:
     (run / "logs").mkdir(parents=True)
     with pytest.raises(ConfigError, match="ended without a checkpoint"):
         next_overrides(asked, 2)
-    checkpoint(run, 4)
+    save(RunDir(run), 4)
     assert next_overrides(asked, 2) == [*asked, "mint.run.resume=true"]
     (run / "manifest.json").write_text('{"status": "finished"}')
     assert next_overrides(asked, 2) is None

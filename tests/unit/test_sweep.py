@@ -38,7 +38,10 @@ def composed(lines):
         trainer = {"device": "cpu", "n_gpus_per_node": 1, "nnodes": 1}
         trainer |= dict(o[8:].split("=") for o in line if o.startswith("trainer."))
         run = {"name": "", "dir": ""}
-        made.append(OmegaConf.create({"mint": {"run": run}, "trainer": trainer}))
+        ray = {"ray_init": {"address": "local"}}
+        made.append(
+            OmegaConf.create({"mint": {"run": run}, "trainer": trainer, "ray_kwargs": ray})
+        )
     return made
 
 compose.compose_configs = composed
