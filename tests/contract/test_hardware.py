@@ -18,7 +18,8 @@ recipes.register(recipes.find_recipes())
 jobs = [["+recipe=mint_4b", f"+hardware={name}"] for name in sys.argv[1:]]
 for job, config in zip(jobs, compose.compose_configs(jobs)):
     validate_config(config, use_reference_policy=True, use_critic=False)
-    for node in ("actor", "rollout", "model"):  # verl builds no dataclass of ref
+    # verl builds no dataclass of ref, and that of model only beside its files.
+    for node in ("actor", "rollout"):
         omega_conf_to_dataclass(config.actor_rollout_ref[node])
     print(job[1])
 """

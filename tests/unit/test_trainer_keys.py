@@ -80,7 +80,7 @@ def test_checkpoints_that_nobody_would_find_are_refused(config: DictConfig) -> N
     check(config, mint__run__dir="/runs/one")
     with pytest.raises(ConfigError, match=r"kept in the run directory, /runs/one/checkpoints"):
         check(config, trainer__default_local_dir="/elsewhere")
-    with pytest.raises(ConfigError, match="does not say which checkpoint is whole then"):
+    with pytest.raises(ConfigError, match="does not say which checkpoint is whole"):
         check(
             config,
             trainer__default_local_dir="/runs/one/checkpoints",
