@@ -108,8 +108,9 @@ def run(arguments: Sequence[str], module: str = "mint.train") -> int:
     else:
         _tell_changes(chosen, rows)
     source: Source = Listed(chosen) if search is None else search
-    status = Driver(record, source, pool, module).run()
-    if status == SAVED or status >= 128:
+    driver = Driver(record, source, pool, module)
+    status = driver.run()
+    if status == SAVED or driver.was_ended:
         return status  # there is no time for a page
     return _finish(record, status)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,12 @@ from typing import Any, Protocol
 from mint.rundir.directory import RunDir
 from mint.shell.console import say
 from mint.shell.files import read_json_if_there, utc_now
-from mint.shell.processes import first_error, python_module, read_from
+from mint.shell.processes import python_module, read_from
 from mint.shell.session import Session
 from mint.shell.statuses import COLLAPSED, SAVED
 from mint.sweeping import record as states
 from mint.sweeping.child import BUSY
+from mint.sweeping.ends import reason_of, worst
 from mint.sweeping.gpus import VISIBLE, Pool, need_of
 from mint.sweeping.jobs import Job
 from mint.sweeping.locks import is_held, lock_path, locked
@@ -114,6 +115,11 @@ class Driver:
         if self._draining and any(row["state"] != states.FINISHED for row in self._rows()):
             self._statuses.append(SAVED)
         return worst(self._statuses)
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether a signal has ended this process, not just one of its jobs."""
+        return self._signal is not None
 
     def _rows(self) -> list[dict[str, Any]]:
         return list(self._record.read()["jobs"].values())
@@ -235,7 +241,7 @@ class Driver:
         finished = manifest is not None and manifest["status"] == "finished"
         if status in (0, COLLAPSED) and finished:
             return states.FINISHED, "the collapse alarm ended it" if status else None
-        reason = _reason(read_from(one.log, one.start)) or f"it ended with status {status}"
+        reason = reason_of(read_from(one.log, one.start), status)
         if status == 0:
             reason = f"it ended with status 0, but no finished run is in {one.job.folder}"
         asked = self._draining or self._signal is not None or status == SAVED
@@ -276,18 +282,6 @@ def _say(line: str) -> None:
     """Print a line, if there is still somebody to print to."""
     with suppress(OSError):
         say(line)
-
-
-def worst(statuses: Sequence[int]) -> int:
-    """The worst exit status: a failure before an end by the collapse alarm before 0."""
-    failures = [status for status in statuses if status not in (0, COLLAPSED)]
-    return max(failures, default=max(statuses, default=0))
-
-
-def _reason(output: str) -> str:
-    """The line that says why a job has failed; "" without one."""
-    errors = [line for line in output.splitlines() if line.startswith("error: ")]
-    return errors[-1].removeprefix("error: ") if errors else first_error(output)
 
 
 def _lives(driver: dict[str, object] | None) -> bool:

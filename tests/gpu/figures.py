@@ -66,12 +66,16 @@ def report(
     peak_gib: float | None,
     planned_gib: float | None,
 ) -> list[str]:
-    """Step split, speed and memory of the last step, which is warm; one line each."""
-    last = rows[-1]
+    """Step split, speed and memory of the second step, which is warm: the third is the first one of
+    a process that resumes. One line each."""
+    last = rows[:2][-1]
     split = "  ".join(f"{part} {_number(last.get(f'time/{part}_s'))}" for part in PARTS)
+    known = [last.get(f"time/{part}_s") for part in PARTS]
+    if all(map(_finite, known)):
+        split += f"  rest {_number(last['time/step_s'] - sum(known))}"
     mfu = update_mfu(last, parameters, gpu)
     lines = [
-        f"{shape} ({parameters / 1e9:.2f} B parameters) on {gpu}",
+        f"{shape} ({parameters / 1e6:,.1f} M parameters) on {gpu}",
         f"step {last.get('step')}: {_number(last.get('time/step_s'))} s = {split}",
         f"tokens a second {_number(last.get('throughput/tokens_per_s'))}, replies a second "
         f"{_number(last.get('throughput/replies_per_s'))}",

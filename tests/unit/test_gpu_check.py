@@ -75,6 +75,16 @@ def test_the_report_says_what_is_not_known(figures: ModuleType) -> None:
     assert lines[-1] == "peak memory: trainer 1.00 GB, GPU 61.2 GiB, planned 70.0 GiB"
 
 
+def test_the_warm_step_is_reported_and_adds_up(figures: ModuleType) -> None:
+    made = rows(figures, 3, **{"time/step_s": 10.0})
+    made[2]["time/step_s"] = 60.0  # the first step after resuming
+    facts = {"shape": "tiny", "parameters": 918_400, "peak_gib": None, "planned_gib": None}
+    lines = figures.report(made, gpu="a CPU", **facts)
+    assert lines[0] == "tiny (0.9 M parameters) on a CPU"
+    assert lines[1].startswith("step 2: 10.00 s = generate 1.00")
+    assert lines[1].endswith("push 1.00  rest 4.00")
+
+
 def test_without_a_gpu_it_says_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

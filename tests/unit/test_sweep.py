@@ -18,7 +18,7 @@ import pytest
 from mint import sweep, train
 from mint.sweeping import gpus as machine
 from mint.sweeping.command import parse
-from mint.sweeping.driver import worst
+from mint.sweeping.ends import reason_of, worst
 from mint.sweeping.gpus import Need, Pool, at_hand
 from mint.sweeping.jobs import Grid, compose_jobs, folder_name
 from mint.sweeping.starts import quoted
@@ -156,7 +156,13 @@ def test_a_failure_ends_no_other_job_and_is_what_the_sweep_returns(place: Place)
 
 def test_started_again_it_skips_what_is_finished_and_goes_on_with_what_broke(place: Place) -> None:
     place.behave(kl_0="fail once", kl_1="crash")
-    assert place.run(KL)[0] == 137
+    status, output = place.run(KL)
+    assert status == 137, output
+    # A job that was killed ends neither the sweep nor its page.
+    assert "[kl 1] failed" in output
+    assert "it was killed by SIGKILL" in output
+    assert "sweep: 1 finished, 2 failed; page: " in output
+    assert (place.folder / "sweep.html").is_file()
     assert place.states() == {"kl-0": "failed", "kl-0.5": "finished", "kl-1": "failed"}
     status, output = place.run(KL)
     assert status == 0, output
@@ -380,6 +386,13 @@ def test_where_a_folder_has_odd_characters_the_override_is_quoted() -> None:
 
 def test_the_worst_status_is_a_failure_before_a_collapse() -> None:
     assert [worst(s) for s in ([], [0, 0], [0, 3], [3, 1, 0], [2, 137])] == [0, 0, 3, 1, 137]
+
+
+def test_why_a_job_failed_is_told_in_its_own_words_or_by_its_status() -> None:
+    assert reason_of("a\nerror: first\nerror: second\nb", 1) == "second"
+    assert reason_of("", 137).startswith("it was killed by SIGKILL, as the system does")
+    assert reason_of("", 143) == "it was killed by SIGTERM"
+    assert reason_of("", 75) == "it ended with status 75"
 
 
 def test_gpus_are_those_that_may_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
