@@ -205,4 +205,5 @@ def recipe_of(overrides: Sequence[str]) -> str | None:
 
 def sweeps(arguments: Sequence[str]) -> bool:
     """Whether a command line of `mint.train` is one of a sweep that is to be run."""
-    return bool({*_MULTIRUN} & {*arguments}) and not {*_PRINTING} & {*arguments}
+    goes_on = any(argument.startswith(f"{SHORT}=") for argument in arguments)
+    return bool({*_MULTIRUN} & {*arguments}) and not {*_PRINTING} & {*arguments} and not goes_on
