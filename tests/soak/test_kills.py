@@ -18,7 +18,7 @@ from mint.verl.checkpoint import checkpoints
 def test_killed_at_random_moments(
     workplace: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    kills = int(request.config.getoption("--kills"))
+    kills = max(2, int(request.config.getoption("--kills")))
     moments = random.Random(int(request.config.getoption("--seed")))
     path = tmp_path / "run"
     with Live(workplace, path, steps=1000) as live:
