@@ -272,11 +272,8 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     with open_dict(config):
         fill_graph_sizes(config)
         config.trainer.resume_mode = "disable"
-        if mint.run.resume:
+        if mint.run.resume and (newest := newest_checkpoint(RunDir(Path(mint.run.dir)))):
             # By name: verl's own choice (auto) starts from scratch when it finds nothing.
-            newest = checkpoints(RunDir(Path(mint.run.dir)))[
-                resumable_step(RunDir(Path(mint.run.dir)))
-            ]
             config.trainer.resume_mode = "resume_path"
             config.trainer.resume_from_path = str(newest)
         # Workers on other nodes, and a continuation on another processor, grade in the format that

@@ -1,4 +1,5 @@
-"""Where a run starts: in a free folder, or at the newest complete checkpoint of its own."""
+"""Where a run starts: in a free folder, or at the newest complete checkpoint of its own, which is
+the beginning when it was interrupted before the first."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ Changes = Mapping[str, tuple[Any, Any]]
 
 
 def check_run_dir(config: DictConfig, mint: MintConfig, changes: Changes) -> None:
-    """A new run needs a free directory, a resumed one its own, with a checkpoint that its ranks can
-    load and steps left to do. Raises ConfigError."""
+    """A new run needs a free directory, a resumed one its own, with steps left to do, and its
+    checkpoints, if it has saved any, whole and for as many ranks. Raises ConfigError."""
     path = Path(mint.run.dir)
     if mint.run.resume:
         _check_resumed(config, RunDir.open(path), changes)
@@ -79,12 +80,15 @@ def go_on(
     going_on: GoingOn,
     changed: Mapping[str, tuple[str, str]],
 ) -> None:
-    """Take the run back to its newest complete checkpoint and open its record again.
+    """Take the run back to its newest complete checkpoint, or to its beginning when it was
+    interrupted before the first, and open its record again.
 
     Raises ConfigError when the graders are not those it began with.
     """
     require_same_graders(run, graders)
     step, half = prepare_resume(run)
+    if not step:
+        say("it was interrupted before its first checkpoint and begins again at step 0")
     for name in half:
         say(f"deleted {name}, of which only a part was saved")
     for name, rows in cut_after(run, step).items():
@@ -101,11 +105,26 @@ def _check_resumed(config: DictConfig, run: RunDir, changes: Changes) -> None:
     step = resumable_step(run)
     trainer = config.trainer
     ranks = int(trainer.n_gpus_per_node) * int(trainer.nnodes)
-    check_ranks(checkpoints(run)[step], ranks)
+    if step:
+        check_ranks(checkpoints(run)[step], ranks)
+    else:
+        _check_never_saved(run)
     if read_manifest(run)["status"] == "finished" and is_trained(config, run, changes):
         stopped = read_stopped(run)
         why = f": {stopped.reason}" if stopped is not None else ""
         raise ConfigError(
             f"the run in {run.path} is finished, its last step was {step}{why}; to train on, give "
             f"trainer.total_training_steps=N (now {trainer.total_training_steps}) or another limit"
+        )
+
+
+def _check_never_saved(run: RunDir) -> None:
+    """Raise ConfigError when the record tells of a checkpoint although there is none."""
+    last = max((row["step"] for row in run.read_metrics()), default=0)
+    # A step is saved before it is logged. (verl saves never when save_freq is not positive.)
+    saves = int(run.read_config().trainer.save_freq)
+    if read_manifest(run)["status"] in ("finished", "saved") or 0 < saves <= last:
+        raise ConfigError(
+            f"the checkpoints of {run.path} are gone, and its record reaches step {last}; put them "
+            "back, or start a new run in another folder"
         )

@@ -47,30 +47,37 @@ def newest_checkpoint(run: RunDir) -> Path | None:
 
 
 def prepare_resume(run: RunDir) -> tuple[int, list[str]]:
-    """Leave only complete checkpoints, with verl's tracker file at the newest; returns its step and
-    the names of the folders deleted.
+    """Leave only complete checkpoints, with verl's tracker file at the newest; returns the step to
+    go on from and the names of the folders deleted.
 
-    Raises ConfigError, and deletes nothing, when there is none to go on from.
+    Raises ConfigError, and deletes nothing, as `resumable_step` does.
     """
     step = resumable_step(run)
     whole = checkpoints(run)
     half = [path for path in _folders(run).values() if path not in whole.values()]
     for path in [*half, *run.checkpoints_path.glob(f"{_GOING}*")]:
         shutil.rmtree(path)
-    write_text_atomic(run.checkpoints_path / TRACKER, str(step))
+    if step:
+        write_text_atomic(run.checkpoints_path / TRACKER, str(step))
     return step, sorted(path.name for path in half)
 
 
 def resumable_step(run: RunDir) -> int:
-    """The step of the newest complete checkpoint. Raises ConfigError when there is none."""
+    """The step of the newest complete checkpoint, 0 when the first was never finished.
+
+    Raises ConfigError when checkpoints were saved and all of them are damaged or gone: to begin
+    again would drop what is recorded of their steps.
+    """
     whole = checkpoints(run)
     if whole:
         return max(whole)
+    if _tracked_step(run) < 0:
+        return 0
     half = ", ".join(path.name for path in _folders(run).values())
-    there = f" (only half of {half} was saved)" if half else ""
+    there = f" ({half}: damaged)" if half else ""
     raise ConfigError(
-        f"{run.path} has no complete checkpoint to resume from{there}; start a new run in another "
-        "folder, or delete this one"
+        f"{run.path} has no complete checkpoint to resume from{there}, though it has saved some; "
+        "put them back, or start a new run in another folder"
     )
 
 

@@ -18,15 +18,20 @@ from mint.verl.checkpoint import checkpoints
 def test_killed_at_random_moments(
     workplace: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    kills = int(request.config.getoption("--kills"))
+    kills = max(2, int(request.config.getoption("--kills")))
     moments = random.Random(int(request.config.getoption("--seed")))
     path = tmp_path / "run"
     with Live(workplace, path, steps=1000) as live:
-        live.wait_steps(2)  # before the first checkpoint there is nothing to go on from
+        live.wait_phase("queue")
+        os.kill(live.pid_of(SUPERVISOR), signal.SIGKILL)
+        assert live.end() == -signal.SIGKILL
+    with Live(workplace, path, "mint.run.resume=true", steps=1000) as live:
+        live.wait_steps(2)
+        assert "begins again at step 0" in live.text
         to_here = time.monotonic() - live.started
         os.kill(live.pid_of(SUPERVISOR), signal.SIGKILL)
         assert live.end() == -signal.SIGKILL
-    for _ in range(kills - 1):
+    for _ in range(kills - 2):
         known = max(checkpoints(live.run))
         with Live(workplace, path, "mint.run.resume=true", steps=1000) as live:
             time.sleep(moments.uniform(0, 1.3 * to_here))

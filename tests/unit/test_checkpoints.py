@@ -91,15 +91,25 @@ def test_verl_finds_what_is_left(run: RunDir) -> None:
     assert find_latest_ckpt_path(str(run.checkpoints_path)) == str(folder(run, 50))
 
 
-@pytest.mark.parametrize("tracked", [None, "20"])
-def test_killed_in_the_first_save_nothing_can_be_resumed(run: RunDir, tracked: str | None) -> None:
+def test_killed_in_the_first_save_a_run_begins_again(run: RunDir) -> None:
     save(run, 25)
-    if tracked is None:
-        (run.checkpoints_path / TRACKER).unlink()
-    else:
-        (run.checkpoints_path / TRACKER).write_text(tracked)
+    (run.checkpoints_path / TRACKER).unlink()
+    assert resumable_step(run) == 0
+    assert prepare_resume(run) == (0, ["global_step_25"])
+    assert not any(run.checkpoints_path.iterdir())
+
+
+def test_killed_before_the_first_save_a_run_begins_again(run: RunDir) -> None:
+    assert resumable_step(run) == 0
+    assert prepare_resume(run) == (0, [])
+    assert not run.checkpoints_path.exists()
+
+
+def test_a_run_that_has_lost_its_checkpoints_does_not_begin_again(run: RunDir) -> None:
+    save(run, 25)
+    (run.checkpoints_path / TRACKER).write_text("20")
     for refuse in (prepare_resume, resumable_step):
-        with pytest.raises(ConfigError, match=r"no complete checkpoint .*half of global_step_25"):
+        with pytest.raises(ConfigError, match=r"no complete checkpoint .*global_step_25: damaged"):
             refuse(run)
     assert folder(run, 25).is_dir()
 

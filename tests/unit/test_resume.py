@@ -18,6 +18,7 @@ from mint.config.schema import mint_config
 from mint.policy.model_files import model_fingerprint
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import (
+    LOST,
     RunFacts,
     amend_manifest,
     finish_manifest,
@@ -26,7 +27,7 @@ from mint.rundir.manifest import (
 )
 from mint.rundir.resume import GoingOn, resumed_run
 from mint.shell.files import write_json
-from mint.training import resuming
+from mint.training import pipeline, resuming
 from mint.validation.record import Stopped, write_stopped
 from rewards.errors import ConfigError
 from rewards.types import GraderIdentity
@@ -267,6 +268,46 @@ def test_a_run_without_a_whole_checkpoint_is_refused(run: RunDir) -> None:
     (run.checkpoints_path / "global_step_5" / "data.pt").unlink()
     with pytest.raises(ConfigError, match="no complete checkpoint to resume from"):
         check(run)
+
+
+def interrupt_before_the_first_checkpoint(run: RunDir) -> None:
+    shutil.rmtree(run.checkpoints_path)
+    config = yaml.safe_load(run.config_path.read_text())
+    config["trainer"]["save_freq"] = 8
+    run.config_path.write_text(yaml.safe_dump(config))
+
+
+def test_a_run_without_a_checkpoint_begins_again(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupt_before_the_first_checkpoint(run)
+    check(run)
+    resuming.go_on(run, GRADERS, go_on(run), {})
+    assert run.read_metrics() == []
+    told = capsys.readouterr().out
+    assert "interrupted before its first checkpoint and begins again at step 0" in told
+    assert "metrics.jsonl: 7 rows after step 0 dropped" in told
+    manifest = read_manifest(run)
+    first, second = manifest["attempts"]
+    assert first["error"] == LOST
+    assert (second["from_step"], second["error"], manifest["status"]) == (0, None, "running")
+    config = go_on(run).config
+    pipeline._fill_verl_keys(config, mint_config(config))
+    assert config.trainer.resume_mode == "disable"
+
+
+def test_a_run_whose_checkpoints_are_gone_is_refused(run: RunDir) -> None:
+    interrupt_before_the_first_checkpoint(run)
+    run.append_metrics(8, {"a": 8})
+    with pytest.raises(ConfigError, match=r"checkpoints of .* are gone, and its record .* step 8"):
+        check(run)
+
+
+def test_a_finished_run_without_checkpoints_is_not_trained_again(run: RunDir) -> None:
+    interrupt_before_the_first_checkpoint(run)
+    finish_manifest(run)
+    with pytest.raises(ConfigError, match=r"checkpoints of .* are gone, and its record .* step 7"):
+        check(run, "trainer.total_training_steps=30")
 
 
 def test_other_ranks_than_the_checkpoints_are_refused(run: RunDir) -> None:
