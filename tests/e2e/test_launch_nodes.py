@@ -25,7 +25,8 @@ ray.shutdown()
 def test_two_nodes_meet_run_once_and_part(tmp_path: Path) -> None:
     submitit = pytest.importorskip("submitit")
     executor = submitit.LocalExecutor(tmp_path / "jobs")
-    executor.update_parameters(timeout_min=8, tasks_per_node=2)
+    # Both tasks see GPU 0: without one Ray refuses --num-gpus=1.
+    executor.update_parameters(timeout_min=8, tasks_per_node=2, gpus_per_node=1)
     seen = tmp_path / "seen"
     command = [sys.executable, "-c", PROBE, str(seen)]
     job = executor.submit(
