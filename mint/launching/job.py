@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +51,7 @@ class TrainJob:
         # ignoring it is inherited. Only submitit's own process listens.
         ignored = here._usr_sig()
         if here.num_tasks == 1:
-            return self._run(None, ignored)
+            return self._run(None, ignored, None)
         meeting = Meeting(self.folder / f"{here.job_id}_nodes", str(here.hostnames[0]))
         port = _FIRST_PORT + int(here.job_id.partition("_")[0]) % _PORTS
         with meeting.ray(here.global_rank, port, self.gpus, ignored):
@@ -58,17 +60,19 @@ class TrainJob:
                 return 0
             try:
                 meeting.wait_for(here.num_tasks)
-                return self._run(f"{meeting.head}:{port}", ignored)
+                return self._run(f"{meeting.head}:{port}", ignored, meeting.environment())
             finally:
                 meeting.end()
 
-    def _run(self, address: str | None, ignored: int) -> int:
+    def _run(self, address: str | None, ignored: int, environment: Mapping[str, str] | None) -> int:
         training = Training("", Path(), self.overrides)
         asked = training.on(nodes=self.nodes, gpus=self.gpus, address=address)
         command = attempt_command(asked)
         if self.command is not None:
             command = [*self.command, *([] if address is None else [address])]
-        self._process = subprocess.Popen(command, preexec_fn=lambda: _ignore(ignored))
+        self._process = subprocess.Popen(
+            command, env=environment, preexec_fn=lambda: _ignore(ignored)
+        )
         # Not Popen.wait: `checkpoint` interrupts this and polls the same process.
         while (status := self._process.poll()) is None:
             time.sleep(_POLL_S)
@@ -109,6 +113,7 @@ class Meeting:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 for stale in self.folder.glob("*"):
                     stale.unlink()
+                self._make_token()
                 where = ["--head", f"--port={port}", "--include-dashboard=false"]
             else:
                 _wait(lambda: _listens(self.head, port), f"Ray's head on {self.head}:{port}")
@@ -117,7 +122,11 @@ class Meeting:
             command = [str(Path(sys.executable).with_name("ray")), "start", "--block", *where]
             command += [f"--num-gpus={gpus}", "--disable-usage-stats"]
             process = subprocess.Popen(
-                command, stdout=log, stderr=log, preexec_fn=lambda: _ignore(ignored)
+                command,
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+                preexec_fn=lambda: _ignore(ignored),
             )
             stack.callback(_stop, process)
             _wait(
@@ -129,12 +138,27 @@ class Meeting:
             (self.folder / f"ready_{rank}").touch()
             yield
 
+    def environment(self) -> dict[str, str]:
+        """This process's, and what lets in those who have the job's token and nobody else."""
+        return {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._token)}
+
+    @property
+    def _token(self) -> Path:
+        return self.folder / "ray_token"
+
+    def _make_token(self) -> None:
+        # Since Ray 2.60 a head wants a token from every node; one of the job's own keeps out
+        # whoever else can reach the port.
+        self._token.touch(mode=0o600)
+        self._token.write_text(secrets.token_hex(32))
+
     def wait_for(self, nodes: int) -> None:
         """Until all have joined."""
         _wait(lambda: len(list(self.folder.glob("ready_*"))) >= nodes, f"all {nodes} nodes")
 
     def end(self) -> None:
         """Tell the other nodes that the run is over."""
+        self._token.unlink(missing_ok=True)
         (self.folder / "ended").touch()
 
     def wait_for_the_end(self) -> None:
