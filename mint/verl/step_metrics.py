@@ -59,8 +59,6 @@ def translate(metrics: Mapping[str, Any]) -> dict[str, float]:
     for name, source in _VERL_KEYS.items():
         if source in metrics:
             mine[name] = float(metrics[source])
-    if mine.get("throughput/mfu") == 0.0:  # verl knows no peak of this processor
-        del mine["throughput/mfu"]
     seconds = mine.get("time/step_s", 0.0)
     for name, number in (
         ("throughput/tokens_per_s", metrics.get("perf/total_num_tokens")),

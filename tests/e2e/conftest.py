@@ -68,7 +68,7 @@ RUNS = {
         "mint.tagger.kind=custom",
         "mint.tagger.factory=dead_grader:DeadTagger",
     ),
-    # Replies are lost, and the KL loss makes every gradient not a number.
+    # Replies are lost, and a weight beyond 32-bit numbers makes every gradient no number.
     "broken": (
         "broken",
         *SMALL,
@@ -81,7 +81,7 @@ RUNS = {
         "mint.judge.factory=lossy_judge:LossyJudge",
         "mint.grading.max_failed_fraction=0.9",
         "mint.grading.max_lost_fraction=0.9",
-        "actor_rollout_ref.actor.kl_loss_coef=inf",
+        "actor_rollout_ref.actor.kl_loss_coef=1e39",
     ),
 }
 

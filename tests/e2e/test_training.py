@@ -43,6 +43,7 @@ def test_two_real_steps(trained: Trained) -> None:
             assert math.isfinite(row[key]), key
         assert not set(_VERL_KEYS) - {"throughput/mfu", "time/checkpoint_s"} - set(row)
         assert row["memory/trainer_gb"] > 0
+        assert "throughput/mfu" not in row
         assert row["policy/skipped_updates"] == 0
         assert row["policy/grad_norm"] > 0
         assert 0 < row["reward/quality/mean"] < 1
