@@ -52,7 +52,9 @@ def test_vllm_generates_what_transformers_does(workplace: Path) -> None:
         assert len({raw for own in sampled for raw, _, _ in own}) > 3
         for raw, num_tokens, _ in (reply for own in sampled for reply in own):
             assert raw.strip()
-            assert 0 < num_tokens <= 24
+            # Of the visible text: a sampled reply may be cut into other, more tokens than the 24
+            # that were generated.
+            assert 0 < num_tokens <= 24 * 1.5
     # One differing last digit may turn a reply; most are the same to the letter.
     same = [a == b for a, b in zip(found["vllm"], found["transformers"], strict=True)]
     assert sum(same) >= 2, found
