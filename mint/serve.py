@@ -11,7 +11,6 @@ it started. It listens on 127.0.0.1; any other host needs token_file=FILE.
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -28,8 +27,7 @@ from mint.serving.settings import PARTS, ServerSettings
 from mint.serving.weights import Revision
 from mint.shell import cli
 from mint.shell.console import say
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from mint.shell.signals import ENDING, handlers
 
 
 def main(settings: ServerSettings) -> int:
@@ -66,12 +64,8 @@ def _stop_on_signals() -> Iterator[threading.Event]:
     def note(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    before = {number: signal.signal(number, note) for number in _SIGNALS}
-    try:
+    with handlers(dict.fromkeys(ENDING, note)):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ Prints Markdown; the same tables stand in docs/graders.md.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rewards.graders.embedded.heads import shipped_card
@@ -155,18 +155,9 @@ def _experts(part: Mapping[str, Any]) -> str:
 
 def _degenerate(part: Mapping[str, Any]) -> str:
     human = f"human replies: median {part['human_median']:.2f}, mean {part['human_mean']:.2f}"
-    return _table(
-        ("Kind", "Replies", "Mean", "Highest", f"Above the median ({human})"),
-        [
-            (
-                kind,
-                str(row["replies"]),
-                f"{row['mean']:.2f}",
-                f"{row['highest']:.2f}",
-                f"{100 * row['share_above_human_median']:.1f} %",
-            )
-            for kind, row in part["kinds"].items()
-        ],
+    above = f"Above the median ({human})"
+    return _kinds(
+        part["kinds"], above, lambda row: f"{100 * row['share_above_human_median']:.1f} %"
     )
 
 
@@ -188,19 +179,25 @@ def _pairs(judge: Mapping[str, Any]) -> str:
 
 def _canaries(part: Mapping[str, Any]) -> str:
     people, found = part["people"], part["canaries"]
-    rows = [*found["kinds"].items(), ("all", found["all"])]
-    median = f"At or below people's median ({people['median']:.2f})"
+    low = f"At or below people's median ({people['median']:.2f})"
+    share = "share_at_or_below_human_median"
+    rows = {**found["kinds"], "all": found["all"]}
+    return _kinds(rows, low, lambda row: f"{100 * row[share]:.0f} %")
+
+
+def _kinds(rows: Mapping[str, Any], share: str, percent: Callable[[Mapping[str, Any]], str]) -> str:
+    """A line for each kind of bad reply; `share` heads the last column."""
     return _table(
-        ("Kind", "Replies", "Mean", "Highest", median),
+        ("Kind", "Replies", "Mean", "Highest", share),
         [
             (
                 kind,
                 str(row["replies"]),
                 f"{row['mean']:.2f}",
                 f"{row['highest']:.2f}",
-                f"{100 * row['share_at_or_below_human_median']:.0f} %",
+                percent(row),
             )
-            for kind, row in rows
+            for kind, row in rows.items()
         ],
     )
 

@@ -55,10 +55,6 @@ _log = logging.getLogger(__name__)
 _PACKAGE_WEIGHTS = Path(__file__).parent / "graders" / "weights"
 _AUTHORED = Path(__file__).parents[1] / "data" / "annotated_replies"
 _PAIRS = Path(__file__).parents[1] / "data" / "bad_replies"
-_PATHS = (
-    *("upstream", "output", "authored", "encoder", "comments", "pairs", "canaries", "annotated"),
-    "model",
-)
 _CANARIES = _PAIRS / "canaries.jsonl"
 _PARTS = ("all", "parts", "second", "language_model")
 _ANNOTATED = Path(__file__).parents[1] / "data" / "annotated_sentences"
@@ -167,7 +163,8 @@ def parse(argv: Sequence[str]) -> FitCommand:
         if not sep or key not in FitCommand.__dataclass_fields__:
             allowed = ", ".join(FitCommand.__dataclass_fields__)
             raise ConfigError(f"expected key=value with a key of {allowed}; got {argument!r}")
-        given[key] = Path(value) if key in _PATHS else value
+        takes_path = "Path" in str(FitCommand.__dataclass_fields__[key].type)
+        given[key] = Path(value) if takes_path else value
     if "upstream" not in given:
         raise ConfigError("missing upstream=PATH, the folder of the public MINT repository")
     if given.get("part", "all") not in _PARTS:

@@ -10,11 +10,11 @@ from typing import Any
 import psutil
 
 import mint
+from mint.machine.limits import GIB
 from mint.rundir.manifest import git_state, package_versions
 
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 """Instruction sets that decide how fast float32 and bfloat16 products are."""
-_GIB = 1024**3
 
 
 def facts() -> dict[str, Any]:
@@ -22,7 +22,7 @@ def facts() -> dict[str, Any]:
     return {
         "cpu": cpu_name(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(psutil.virtual_memory().total / _GIB, 1),
+        "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
         "cpu_flags": cpu_flags(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from mint.config import compose
 from rewards.errors import ConfigError
 
-OWN_KEYS = ("mint.run.dir", "mint.run.resume", "mint.run.allow_changes")
+RUN_DIR, RESUME = "mint.run.dir", "mint.run.resume"
+OWN_KEYS = (RUN_DIR, RESUME, "mint.run.allow_changes")
 """How a run is continued; not part of what it is."""
 _FSDP = ("param_offload", "optimizer_offload", "offload_policy", "reshard_after_forward")
 _ENGINE = (

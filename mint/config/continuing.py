@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mint.config.changes import OWN_KEYS
+from mint.config.changes import OWN_KEYS, RESUME, RUN_DIR
 from rewards.errors import ConfigError
 
 SHORT = "resume"
@@ -30,8 +30,8 @@ def asked_resume(overrides: Sequence[str], options: Sequence[str]) -> Resume | N
     for override in overrides:
         key, _, value = override.partition("=")
         given[key.lstrip("+")] = value.strip("\"'")
-    short, folder = given.get(SHORT), given.get("mint.run.dir")
-    if short is None and not _is_true(given.get("mint.run.resume", "")):
+    short, folder = given.get(SHORT), given.get(RUN_DIR)
+    if short is None and not _is_true(given.get(RESUME, "")):
         return None
     if short is not None and folder is not None and Path(short) != Path(folder):
         raise ConfigError(f"resume={short} and mint.run.dir={folder} are two runs; give one")
@@ -46,9 +46,14 @@ def asked_resume(overrides: Sequence[str], options: Sequence[str]) -> Resume | N
     return Resume(
         run=Path(run).expanduser(),
         typed=list(overrides),
-        overrides=[o for o in overrides if o.partition("=")[0].lstrip("+") not in own],
+        overrides=[o for o in overrides if key_of(o) not in own],
         allow_changes=_is_true(given.get("mint.run.allow_changes", "")),
     )
+
+
+def key_of(override: str) -> str:
+    """The key of an override, without a leading plus."""
+    return override.partition("=")[0].lstrip("+")
 
 
 def _is_true(text: str) -> bool:

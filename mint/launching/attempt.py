@@ -7,14 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mint.launching.training import DIRECTORY, key_of
+from mint.config.changes import RESUME, RUN_DIR
+from mint.config.continuing import key_of
 from mint.rundir.directory import RunDir
 from mint.shell.console import say
 from mint.shell.files import read_json_if_there
 from mint.verl.checkpoint import newest_checkpoint
 from rewards.errors import ConfigError
-
-RESUME = "mint.run.resume=true"
 
 
 def next_overrides(overrides: Sequence[str], most: int) -> list[str] | None:
@@ -23,9 +22,9 @@ def next_overrides(overrides: Sequence[str], most: int) -> list[str] | None:
     A run with a checkpoint is resumed. One that ended before its first is moved to RUN.attempt1,
     RUN.attempt2, ..., and begins again; after `most` of those ConfigError is raised.
     """
-    folders = [o.partition("=")[2] for o in overrides if key_of(o) == DIRECTORY]
+    folders = [o.partition("=")[2] for o in overrides if key_of(o) == RUN_DIR]
     if len(folders) != 1:
-        raise ConfigError(f"{DIRECTORY}=FOLDER must be given once: it is how a run is found again")
+        raise ConfigError(f"{RUN_DIR}=FOLDER must be given once: it is how a run is found again")
     run = RunDir(Path(folders[0]).resolve())
     if not run.path.exists() or (run.path.is_dir() and not any(run.path.iterdir())):
         return list(overrides)
@@ -33,7 +32,7 @@ def next_overrides(overrides: Sequence[str], most: int) -> list[str] | None:
         say(f"{run.path} has finished; nothing to do")
         return None
     if newest_checkpoint(run) is not None:
-        return [*overrides, RESUME]
+        return [*overrides, f"{RESUME}=true"]
     earlier = len(list(run.path.parent.glob(f"{run.path.name}.attempt*")))
     if earlier >= most:
         raise ConfigError(

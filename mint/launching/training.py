@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mint.config import invocation
+from mint.config.changes import RESUME, RUN_DIR
+from mint.config.continuing import key_of
 from rewards.errors import ConfigError
 
-DIRECTORY = "mint.run.dir"
 ADDRESS = "ray_kwargs.ray_init.address"
-_OWN = ("mint.run.resume", ADDRESS)
+_OWN = (RESUME, ADDRESS)
 
 
 class Training(NamedTuple):
@@ -50,20 +51,15 @@ def read_training(overrides: Sequence[str], directory: Path | None = None) -> Tr
     if len(asked.jobs) != 1:
         raise ConfigError(f"{len(asked.jobs)} runs at once cannot be launched; see mint.sweep")
     (job,) = asked.jobs
-    given = any(key_of(override) == DIRECTORY for override in overrides)
+    given = any(key_of(override) == RUN_DIR for override in overrides)
     if directory is None:
         invocation.claim(job)
     path = Path(job.config.mint.run.dir) if given or directory is None else directory
-    rest = [override for override in job.overrides if key_of(override) != DIRECTORY]
+    rest = [override for override in job.overrides if key_of(override) != RUN_DIR]
     recipe = next(o.partition("=")[2] for o in rest if key_of(o) == "recipe")
-    return Training(recipe, path, [*rest, f"{DIRECTORY}={path}"])
+    return Training(recipe, path, [*rest, f"{RUN_DIR}={path}"])
 
 
 def attempt_command(overrides: Sequence[str]) -> list[str]:
     """Starts the run, or resumes it; see `mint.launching.attempt`."""
     return [sys.executable, "-m", "mint.launch", "attempt", "--", *overrides]
-
-
-def key_of(override: str) -> str:
-    """The key of an override, without a leading plus."""
-    return override.partition("=")[0].lstrip("+")

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mint.machine.gpus import Gpu, cuda_of_driver, read_gpus
-from mint.machine.limits import Memory, read_memory, usable_cores
+from mint.machine.limits import GIB, Memory, read_memory, usable_cores
 from mint.machine.packages import read_versions, torch_cuda
 from mint.machine.ray_clusters import RayCluster, ray_clusters
-
-GIB = 1024**3
 
 
 class Disk(NamedTuple):

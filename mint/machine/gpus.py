@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
 import subprocess
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -23,18 +22,20 @@ class Gpu(NamedTuple):
 
 def read_gpus(environment: Mapping[str, str]) -> tuple[Gpu, ...]:
     """The GPUs that CUDA_VISIBLE_DEVICES in `environment` leaves visible; () without a driver."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return ()
-    command = [tool, f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"]
+    found = parse_gpus(ask_nvidia_smi(f"--query-gpu={_QUERY}") or "")
+    return tuple(found[key] for key in _visible(found, environment))
+
+
+def ask_nvidia_smi(query: str) -> str | None:
+    """Its answer as comma-separated lines without head and units; None where there is none."""
+    command = ["nvidia-smi", query, "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return ()
-    found = parse_gpus(done.stdout)
-    return tuple(found[key] for key in _visible(found, environment))
+        return None
+    return done.stdout
 
 
 def parse_gpus(text: str) -> dict[tuple[str, str], Gpu]:

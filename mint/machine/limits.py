@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import psutil
 
-_GIB = 1024**3
+GIB = 1024**3
 _ROOT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 
@@ -38,7 +38,7 @@ def read_memory(root: Path = _ROOT, own: Path = _OWN) -> Memory:
     for folder in _groups("memory", root, own):
         limit, used = _limit(folder)
         total, available = min(total, limit), min(available, max(0.0, limit - used))
-    return Memory(total / _GIB, available / _GIB, total < machine.total)
+    return Memory(total / GIB, available / GIB, total < machine.total)
 
 
 def _groups(controller: str, root: Path, own: Path) -> list[Path]:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from mint.machine.limits import GIB
 from mint.planning.cores import core_items
 from mint.planning.disk import disk_items
 from mint.planning.host import host_items
-from mint.planning.items import GIB, Moment, peak, total
+from mint.planning.items import Moment, peak, total
 from mint.planning.memory import engine_room, gpu_moments
 from mint.planning.models import ModelShape
 from mint.planning.settings import RunSettings

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mint.planning.items import GIB, Item, billions, kept
+from mint.machine.limits import GIB
+from mint.planning.items import Item, billions, kept
 from mint.planning.memory import trained
 from mint.planning.models import ModelShape
 from mint.planning.settings import RunSettings

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-GIB = 1024**3
-
 
 class Item(NamedTuple):
     """One number; the unit is that of the list it stands in."""

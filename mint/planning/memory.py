@@ -7,7 +7,8 @@ checkpointing keeps are within 5 % of the peaks measured there.
 
 from __future__ import annotations
 
-from mint.planning.items import GIB, Item, Moment, billions, kept
+from mint.machine.limits import GIB
+from mint.planning.items import Item, Moment, billions, kept
 from mint.planning.models import ModelShape
 from mint.planning.settings import RunSettings
 

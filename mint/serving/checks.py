@@ -12,9 +12,10 @@ from typing import Any
 
 import psutil
 
+from mint.machine.limits import GIB
 from mint.machine.packages import package_version
 from mint.policy.model_files import model_folder
-from mint.serving.command import CPU_KV_CACHE_GIB, GIB, Plan
+from mint.serving.command import CPU_KV_CACHE_GIB, Plan
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
 from rewards.errors import ConfigError
 from rewards.serving.client import token_headers

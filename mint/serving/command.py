@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mint.machine.limits import GIB
 from mint.policy.model_files import is_local
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
 from rewards.tactics import TACTIC_NAMES
 
-GIB = 1024**3
 CPU_KV_CACHE_GIB = 1.0
 """Ample for what a CPU can decode; vLLM's own default is most of the memory."""
 GUARD = "mint.serving.guard.RequireToken"

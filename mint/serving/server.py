@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import psutil
 
+from mint.machine.limits import GIB
 from mint.serving.probe import is_healthy
 from mint.shell.processes import first_error
 from mint.shell.session import Session
@@ -64,7 +65,7 @@ class ServerProcess:
     def memory(self) -> Memory:
         """What it and everything it started take at present."""
         sizes = {process.pid: _memory_bytes(process) for process in self.session.members()}
-        return Memory(sum(sizes.values()) / 1024**3, tuple(sizes))
+        return Memory(sum(sizes.values()) / GIB, tuple(sizes))
 
     def log_summary(self) -> str:
         """First error and last lines of what the server printed since its last start."""

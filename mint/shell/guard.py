@@ -22,8 +22,9 @@ from typing import NoReturn
 
 import psutil
 
+from mint.shell.signals import ENDING
+
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_ASKED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _POLITE_S, _ORPHANS_S, _KILLED_S = 4.0, 1.5, 3.0
 """How long the command, then what it left, may take to end; and what was killed, to be gone."""
 
@@ -65,7 +66,7 @@ def _prctl(option: int, value: int) -> None:
 def main(argv: Sequence[str]) -> int:
     """Exit status: the command's, or 128 + n after signal n."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    waited = {signal.SIGCHLD, *_ASKED}
+    waited = {signal.SIGCHLD, *ENDING}
     signal.pthread_sigmask(signal.SIG_BLOCK, waited)
     die_with_parent(int(argv[0]))
     command = _start(argv[1:])

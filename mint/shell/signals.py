@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""Those that ask a process to end."""
+Handler = Callable[[int, FrameType | None], None]
 _QUIET_S = 20.0
 """How long further signals are ignored after one: ending takes less."""
 
@@ -41,27 +43,30 @@ def signals_raise() -> Iterator[None]:
                 os.write(2, f"{signal.Signals(number).name}: ending what was started\n".encode())
             raise Signalled(number)
 
-    wanted: dict[int, Callable[[int, FrameType | None], None]] = dict.fromkeys(_ENDING, end)
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
-        del wanted[signal.SIGHUP]
-    with _handlers(wanted):
+    with handlers(dict.fromkeys(heard(), end)):
         yield
+
+
+def heard() -> tuple[signal.Signals, ...]:
+    """ENDING, without SIGHUP where it is ignored, as after `nohup`."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return tuple(number for number in ENDING if not (ignored and number == signal.SIGHUP))
 
 
 @contextmanager
 def on_signal(number: int, work: Callable[[], None]) -> Iterator[None]:
     """`work` is done whenever signal `number` comes. Does nothing outside the main thread."""
-    with _handlers({number: lambda *_: work()}):
+    with handlers({number: lambda *_: work()}):
         yield
 
 
 @contextmanager
-def _handlers(handlers: Mapping[int, Callable[[int, FrameType | None], None]]) -> Iterator[None]:
-    """Install handlers; the former ones come back at the end."""
+def handlers(wanted: Mapping[int, Handler]) -> Iterator[None]:
+    """Install handlers in here; the former ones come back. Nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     try:
         yield
     finally:

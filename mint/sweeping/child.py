@@ -6,19 +6,16 @@ is told to end (SIGTERM) when the process DRIVER dies, however that happens.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import runpy
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mint.shell.guard import die_with_parent
 from mint.sweeping.locks import locked
 
 BUSY = 73
 """Exit status when another process has the job."""
-_DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,9 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     with locked(Path(lock), wait=False) as mine:
         if not mine:
             return BUSY
-        ctypes.CDLL(None).prctl(_DIES_WITH_PARENT, signal.SIGTERM)
-        if os.getppid() != int(driver):
-            return 128 + signal.SIGTERM  # it died before we could ask to be told
+        die_with_parent(int(driver))
         sys.argv[1:] = rest
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     return 0

@@ -22,6 +22,7 @@ from mint.shell.console import say
 from mint.shell.files import read_json_if_there, utc_now
 from mint.shell.processes import python_module, read_from
 from mint.shell.session import Session
+from mint.shell.signals import handlers, heard
 from mint.shell.statuses import COLLAPSED, SAVED
 from mint.sweeping import record as states
 from mint.sweeping.child import BUSY
@@ -32,7 +33,6 @@ from mint.sweeping.locks import is_held, lock_path, locked
 from mint.sweeping.record import Record
 from mint.sweeping.starts import arguments_of
 
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _GRACE_S = 30.0
 """How long jobs may take to end once they were asked to."""
 _POLL_S = 0.3
@@ -95,23 +95,18 @@ class Driver:
     def run(self) -> int:
         """Until every job has ended. Returns the worst exit status, 128 + signal when ended by
         one, SAVED when SIGUSR1 has left jobs to go on with."""
-        # Under nohup a hang-up stays ignored.
-        asked = [s for s in _ENDING if (s, signal.getsignal(s)) != (signal.SIGHUP, signal.SIG_IGN)]
-        before = {sign: signal.signal(sign, self._end) for sign in asked}
-        before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._drain)
-        try:
-            while self._signal is None:
-                self._start_jobs()
-                if not self._running:
-                    break
-                time.sleep(_POLL_S)
-                self._look()
-            if self._signal is not None:
-                return self._stop_all(self._signal)
-        finally:
-            self._kill_left()
-            for sign, handler in before.items():
-                signal.signal(sign, handler)
+        with handlers({**dict.fromkeys(heard(), self._end), signal.SIGUSR1: self._drain}):
+            try:
+                while self._signal is None:
+                    self._start_jobs()
+                    if not self._running:
+                        break
+                    time.sleep(_POLL_S)
+                    self._look()
+                if self._signal is not None:
+                    return self._stop_all(self._signal)
+            finally:
+                self._kill_left()
         if self._draining and any(row["state"] != states.FINISHED for row in self._rows()):
             self._statuses.append(SAVED)
         return worst(self._statuses)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from omegaconf import DictConfig
 
+from mint.machine.gpus import ask_nvidia_smi
 from rewards.errors import ConfigError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -19,17 +19,7 @@ def at_hand(environment: Mapping[str, str]) -> tuple[str, ...]:
     if VISIBLE in environment:
         names = [name.strip() for name in environment[VISIBLE].split(",")]
         return tuple(name for name in names if name and not name.startswith("-"))
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return tuple(done.stdout.split()) if done.returncode == 0 else ()
+    return tuple((ask_nvidia_smi("--query-gpu=index") or "").split())
 
 
 class Need(NamedTuple):

@@ -13,11 +13,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from mint.config import compose, recipes
+from mint.config.changes import RESUME, RUN_DIR
 from mint.config.invocation import recipe_of
 from mint.reporting.comparison.labels import is_seed, short_keys
 from rewards.errors import ConfigError
 
-RUN_DIR, RESUME = "mint.run.dir", "mint.run.resume"
 RECIPE = "recipe"
 _LONGEST = 80
 """Characters of a folder's name."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mint.config.changes import RESUME, RUN_DIR
 from mint.rundir.directory import RunDir
-from mint.sweeping.jobs import RESUME, RUN_DIR, Job
+from mint.sweeping.jobs import Job
 from mint.verl.checkpoint import newest_checkpoint
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -55,6 +55,8 @@ class Plan(NamedTuple):
     missing: dict[str, str]
     """Material that is not there yet, see `mint.training.material.missing`."""
     report: preflight.Report
+    changed: Mapping[str, tuple[str, str]]
+    """Of a resumed run: inputs whose content is not its own any more, with both hashes."""
 
 
 def plan(config: DictConfig, changes: Changes = NOTHING) -> Plan:
@@ -67,11 +69,12 @@ def plan(config: DictConfig, changes: Changes = NOTHING) -> Plan:
     check_ray_arguments(config)
     missing = material.missing(config, mint)
     report = preflight.check(config, mint, missing)
+    changed: Mapping[str, tuple[str, str]] = {}
     if mint.run.resume and not missing:
-        check_inputs(RunDir(Path(mint.run.dir)), mint, config)
+        changed = check_inputs(RunDir(Path(mint.run.dir)), mint, config)
     if note := ignored_address(config):
         report.notes.append(note)
-    return Plan(mint, missing, report)
+    return Plan(mint, missing, report, changed)
 
 
 def dry_run(config: DictConfig, changes: Changes = NOTHING) -> None:
@@ -110,7 +113,7 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
     run_dir = RunDir(Path(mint.run.dir)) if mint.run.resume else RunDir.create(mint.run.dir)
     with run_dir.claimed():
         trained = mint.run.resume and is_trained(config, run_dir, changes)
-        _open(run_dir, config, mint, graders, GoingOn(list(overrides), config, dict(changes)))
+        _open(run_dir, ready, graders, GoingOn(list(overrides), config, dict(changes)))
         say(f"run directory {mint.run.dir}")
         requests.withdraw(run_dir)
         try:
@@ -142,12 +145,11 @@ def _note_failure(run_dir: RunDir, error: BaseException) -> None:
         say(f"WARNING: {run_dir.manifest_path} keeps its old state: {problem.strerror}")
 
 
-def _open(
-    run_dir: RunDir, config: DictConfig, mint: MintConfig, graders: Graders, going_on: GoingOn
-) -> None:
+def _open(run_dir: RunDir, ready: Plan, graders: Graders, going_on: GoingOn) -> None:
     """Configuration and manifest of the run directory."""
+    mint, config = ready.mint, going_on.config
     if mint.run.resume:
-        go_on(run_dir, identities(graders), going_on, check_inputs(run_dir, mint, config))
+        go_on(run_dir, identities(graders), going_on, ready.changed)
         write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))
         return
     write_text_atomic(run_dir.config_path, OmegaConf.to_yaml(config, resolve=True))

@@ -43,13 +43,17 @@ class SavesOnRequest:
     total_training_steps: int
     timing_raw: dict[str, Any]
 
+    def save_now(self) -> None:
+        """Save a checkpoint of the present step, unless there is one."""
+        if self._saved_step != self.global_steps:
+            started = time.perf_counter()
+            self._save_checkpoint()  # type: ignore[attr-defined]
+            self.timing_raw["save_checkpoint"] = time.perf_counter() - started
+
     def on_step_end(self) -> None:
         step = self.global_steps
         if self._run.save_and_end_path.exists() and step < self.total_training_steps:
-            if self._saved_step != step:
-                started = time.perf_counter()
-                self._save_checkpoint()  # type: ignore[attr-defined]
-                self.timing_raw["save_checkpoint"] = time.perf_counter() - started
+            self.save_now()
             write_json(self._run.save_and_end_path, {"saved_step": step})
             # verl's loop goes on while global_steps <= total_training_steps.
             self.total_training_steps = step

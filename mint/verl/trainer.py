@@ -115,10 +115,8 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         step = self.global_steps
         ends = self._validation.stopped is not None
         due = ends or self._validation.due(step, self.total_training_steps)
-        if due and self._saved_step != step:
-            started = time.perf_counter()
-            self._save_checkpoint()
-            self.timing_raw["save_checkpoint"] = time.perf_counter() - started
+        if due:
+            self.save_now()
         super().on_step_end()
         self._end_if_stopped()
 

@@ -14,13 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from mint import plan as command
 from mint.config import compose, recipes
 from mint.config.schema import mint_config
+from mint.machine.limits import GIB
 from mint.planning import measured, memory
 from mint.planning.batch import batch
 from mint.planning.disk import checkpoint_bytes, disk_items
 from mint.planning.fits import Limits, problems
 from mint.planning.hardware import gpu_named, gpu_of_machine
 from mint.planning.host import host_items
-from mint.planning.items import GIB, peak, total
+from mint.planning.items import peak, total
 from mint.planning.lengths import Lengths, count_tokens
 from mint.planning.models import ModelShape, from_config, shape_of, tiny_shape
 from mint.planning.plan import Assumptions, Plan, calibrated, plan_of

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from mint import sweep, train
-from mint.sweeping import gpus as machine
+from mint.machine import gpus as machine
 from mint.sweeping.command import parse
 from mint.sweeping.ends import reason_of, worst
 from mint.sweeping.gpus import Need, Pool, at_hand
