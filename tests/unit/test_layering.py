@@ -18,6 +18,7 @@ ROOMS = (
     "config",
     "rundir",
     "data",
+    "dialogue",
     "policy",
     "planning",
     "safety",
