@@ -1,1 +1,1 @@
-"""Conversations with a simulated seeker: persons, seekers, rules, records. No verl, no server loop."""
+"""Conversations with a simulated seeker: persons, seekers, rules and records."""

@@ -91,11 +91,11 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class EmotionRules:
-    """How an emotion in [0, 100] starts, moves and ends a conversation (RLVER and SAGE, section 2)."""
+    """How an emotion in [0, 100] starts, moves and ends a conversation (RLVER; SAGE)."""
 
     start: float = 30.0
     floor: float = 0.0
-    """A conversation ends when the emotion is at or below a floor of 0, or below any other floor."""
+    """A floor of 0 ends a conversation at 0, any other floor below it."""
     top: float = 100.0
     max_change: float | None = None
     """Largest change a turn either way; None: unbounded."""
