@@ -15,7 +15,7 @@ from mint.config.evaluation import GenerationConfig
 from mint.evaluation.generation import Generation, Prompt
 from mint.shell.console import progress_bar
 from rewards.errors import ConfigError
-from rewards.text import visible_reply, with_opened_thought
+from rewards.text import visible_reply
 
 
 class Generator(ABC):
@@ -75,8 +75,7 @@ class Generator(ABC):
     def decode(self, prompt: str, tokens: Sequence[int]) -> Generation:
         """The reply to a rendered prompt; without an end token it was cut off."""
         end = next((i for i, token in enumerate(tokens) if token in self.eos_ids), None)
-        raw = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
-        raw = with_opened_thought(prompt, raw)
+        raw = decode_reply(self.tokenizer, prompt, tokens[:end])
         visible = visible_reply(raw).text
         count = len(self.tokenizer(visible, add_special_tokens=False)["input_ids"])
         return Generation(raw, count if visible else 0, end is None)
