@@ -16,7 +16,7 @@ from mint.safety.render import markdown, write_report
 from mint.safety.replies import items_text, read_replies
 from mint.safety.report import run_probes
 from mint.shell import cli
-from mint.shell.files import write_text_atomic
+from mint.shell.files import check_can_write, check_output_file, write_text_atomic
 from rewards.build import EncoderConfig, JudgeConfig, build_encoder, build_judge
 from rewards.errors import ConfigError
 from rewards.serving.settings import ServedJudgeConfig
@@ -40,6 +40,8 @@ class ProbeConfig:
     """JSONL of replies."""
     output: str | None = None
     """Folder for probes.json and probes.md; null prints only."""
+    overwrite: bool = False
+    """Replace the file that `list` names."""
     probes: str | None = None
     """Folder of other probes; null: the shipped ones."""
     gate: bool = False
@@ -62,9 +64,11 @@ def main(config: ProbeConfig) -> int:
         raise ConfigError("give either list=FILE or replies=FILE")
     items = load_probes(None if config.probes is None else Path(config.probes))
     if config.list is not None:
-        _write_items(items, config.list)
+        _write_items(items, config.list, config.overwrite)
         return 0
     assert config.replies is not None
+    if config.output is not None:
+        check_can_write(Path(config.output), "output")
     replies = read_replies(Path(config.replies))
     report = run_probes(items, replies, _opinions(config, items, replies))
     broken = broken_limits(report, config.limits)
@@ -87,11 +91,11 @@ def _opinions(
     return asyncio.run(ask_opinions(items, replies, asked, judge))
 
 
-def _write_items(items: Sequence[ProbeItem], target: str) -> None:
+def _write_items(items: Sequence[ProbeItem], target: str, overwrite: bool) -> None:
     if target == "-":
         print(items_text(items), end="")
     else:
-        write_text_atomic(Path(target), items_text(items))
+        write_text_atomic(check_output_file(target, "list", overwrite=overwrite), items_text(items))
         print(f"{len(items)} probes written to {target}")
 
 

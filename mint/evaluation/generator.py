@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from mint.config.evaluation import GenerationConfig
 from mint.evaluation.generation import Generation, Prompt
+from mint.policy.replies import decode_reply
 from mint.shell.console import progress_bar
 from rewards.errors import ConfigError
 from rewards.text import visible_reply

@@ -19,12 +19,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -44,6 +46,10 @@ Parser = Callable[[Any], ParsedT | Failure]
 RETRIED = frozenset({"timeout", "connection", "rate_limited", "server_error"})
 _DEAD = frozenset({"timeout", "connection", "server_error"})
 _SHOWN = 200
+_VERSION = re.compile(r"v\d+\w*")
+_REFUSED = re.compile(
+    r"unsupported (?:parameter|value):? ['\"](temperature|top_p|seed|logprobs)\b", re.IGNORECASE
+)
 
 
 class _Attempt(NamedTuple):
@@ -76,6 +82,8 @@ class GraderClient:
         self._replay = Replay(settings.replay) if settings.replay else None
         self.headers = token_headers(settings.token_file)
         self._verify = httpx.create_ssl_context(trust_env=False) if self._uses_tls() else False
+        self._new_limit = False
+        """Whether the servers take max_completion_tokens instead of max_tokens."""
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
 
     async def ask(self, request: Request, parse: Parser[ParsedT]) -> ParsedT | Failure:
@@ -110,7 +118,9 @@ class GraderClient:
             results = {"replay": self._replay.get(key)}
         else:
             async with self.session() as session, session.slot() as http:
-                attempts = [self._attempt(http, url + request.path) for url in self._pool.urls]
+                attempts = [
+                    self._attempt(http, address(url, request.path)) for url in self._pool.urls
+                ]
                 answers = await asyncio.gather(*attempts)
             results = {u: a.result for u, a in zip(self._pool.urls, answers, strict=True)}
             if self._recorder is not None:
@@ -188,23 +198,44 @@ class GraderClient:
 
     async def _attempts(self, http: httpx.AsyncClient, request: Request, retries: int) -> Any:
         """JSON of the first good answer, or the Failure of the last attempt."""
-        content = json.dumps(request.body, ensure_ascii=True).encode()
         for number in range(retries + 1):
             url = self._pool.pick()
             self.counts["sent"] += 1
-            attempt = await self._attempt(http, url + request.path, content)
+            content = json.dumps(self._body(request.body), ensure_ascii=True).encode()
+            attempt = await self._attempt(http, address(url, request.path), content)
             failure = attempt.result
             if not (isinstance(failure, Failure) and failure.kind in _DEAD):
                 self._pool.succeeded(url)
             else:
                 self._pool.failed(url)
-            if not isinstance(failure, Failure) or failure.kind not in RETRIED:
-                return attempt.result
+            if isinstance(failure, Failure) and self._renames_limit(failure):
+                return await self._attempts(http, request, retries)
+            if not isinstance(failure, Failure):
+                return failure
+            if failure.kind not in RETRIED:
+                return _with_remedy(failure, self.settings.where)
             if number == retries or self._breaker.is_open:
                 break
             self.counts["retried"] += 1
             await self._sleep(self._wait_s(number, attempt.retry_after_s))
         return Failure(failure.kind, f"{failure.message} ({number + 1} attempts)")
+
+    def _body(self, body: Any) -> Any:
+        """What is sent: without `omit`, and with the limit under the name the server takes."""
+        if not isinstance(body, Mapping):
+            return body
+        sent = {name: value for name, value in body.items() if name not in self.settings.omit}
+        if self._new_limit and "max_tokens" in sent:
+            sent["max_completion_tokens"] = sent.pop("max_tokens")
+        return sent
+
+    def _renames_limit(self, failure: Failure) -> bool:
+        """Whether a refusal says that the limit has another name; it is sent under it from now."""
+        asks = failure.kind == "client_error" and "max_completion_tokens" in failure.message
+        if asks and not self._new_limit:
+            self._new_limit = True
+            return True
+        return False
 
     def _wait_s(self, number: int, asked_for: float | None) -> float:
         cap = self.settings.backoff_cap_s
@@ -243,9 +274,13 @@ def read_answer(answer: httpx.Response, url: str) -> _Attempt:
     status = answer.status_code
     if 200 <= status < 300:
         try:
-            return _Attempt(json.loads(answer.content, parse_constant=_no_number))
+            value = json.loads(answer.content, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             return _Attempt(Failure("malformed", f"{url}: the answer is not JSON: {error}"))
+        passed_on = error_status(value)
+        if passed_on is None:
+            return _Attempt(value)
+        status = passed_on
     said = " ".join(answer.text.split())[:_SHOWN]
     message = f"{url}: status {status}" + (f": {said}" if said else "")
     if status == 429:
@@ -254,6 +289,40 @@ def read_answer(answer: httpx.Response, url: str) -> _Attempt:
     if status in (401, 403):
         return _Attempt(Failure("unauthorized", message))
     return _Attempt(Failure("server_error" if status >= 500 else "client_error", message))
+
+
+def address(url: str, path: str) -> str:
+    """Where a route is. A base with a version in it (.../v1, .../v1beta/openai, .../paas/v4) is
+    complete; to any other the route's own /v1 is added.
+
+    >>> address("http://h/v1beta/openai", "/v1/chat/completions")
+    'http://h/v1beta/openai/chat/completions'
+    """
+    versioned = any(map(_VERSION.fullmatch, urlsplit(url).path.split("/")))
+    return url + (path.removeprefix("/v1") if versioned else path)
+
+
+def error_status(value: Any) -> int | None:
+    """The status that an answer of status 200 should have had; None for a good one.
+
+    Gateways pass on the error of an overloaded provider so.
+    """
+    error = value.get("error") if isinstance(value, dict) else None
+    if not error or any(name in value for name in ("choices", "data", "rewards")):
+        return None
+    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+    if not str(code).isdecimal():
+        return 429 if "rate" in str(code or error).lower() else 503
+    status = int(str(code))
+    return status if 400 <= status < 600 else 503
+
+
+def _with_remedy(failure: Failure, where: str) -> Failure:
+    """The failure; with the setting that leaves a parameter out where the server takes it ill."""
+    found = _REFUSED.search(failure.message)
+    if failure.kind != "client_error" or found is None:
+        return failure
+    return Failure(failure.kind, f"{failure.message}; {where}.omit=[{found[1]}] leaves it out")
 
 
 def token_headers(token_file: str | None) -> dict[str, str]:
