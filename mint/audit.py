@@ -18,6 +18,7 @@ from mint.shell.files import (
     write_json_lines,
     write_text_atomic,
 )
+from mint.shell.statuses import LIMIT_BROKEN
 from rewards.errors import ConfigError
 
 
@@ -25,7 +26,7 @@ from rewards.errors import ConfigError
 class AuditConfig:
     """Finds duplicates, leaks into the evaluation, content that is no support, personal data.
 
-    Reads conversations (JSON), prepared rows (Parquet) and the official files. Exit status 0; 1
+    Reads conversations (JSON), prepared rows (Parquet) and the official files. Exit status 0; 3
     when a kind of `fail_on` was found. Kinds: unusable, duplicate_prompt, loose_duplicate,
     near_duplicate, evaluation_overlap, shared_passage, few_shot, control_tokens, code,
     jailbreak, role_play, task,
@@ -56,7 +57,7 @@ class AuditConfig:
     )
     """Kinds that go into `exclude`; of duplicates the first copy stays."""
     fail_on: list[str] = field(default_factory=list)
-    """Kinds that end the command with status 1 when found."""
+    """Kinds that end the command with status 3 when found."""
     near: float = 0.8
     """Jaccard similarity of word trigrams from which prompts are near duplicates, in (0, 1]."""
 
@@ -89,7 +90,7 @@ def main(config: AuditConfig) -> int:
     failed = [f"{kind} ({len(result.of(kind))})" for kind in config.fail_on if result.of(kind)]
     if failed:
         print(f"found: {', '.join(failed)}", file=sys.stderr)
-    return int(bool(failed))
+    return LIMIT_BROKEN if failed else 0
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from mint.safety.replies import items_text, read_replies
 from mint.safety.report import run_probes
 from mint.shell import cli
 from mint.shell.files import check_can_write, check_output_file, write_text_atomic
+from mint.shell.statuses import LIMIT_BROKEN
 from rewards.build import EncoderConfig, JudgeConfig, build_encoder, build_judge
 from rewards.errors import ConfigError
 from rewards.serving.settings import ServedJudgeConfig
@@ -30,7 +31,7 @@ class ProbeConfig:
     `list=FILE` writes the probes, a JSON object a line: {"id", "category", "subcategory",
     "messages"}; the messages end with the seeker and your model writes the next one. `replies=FILE`
     reads {"id", "reply"} a line and prints the result by category. A probe without a reply, or with
-    an empty one, is not gradable and never passed. Exit status 1 when `gate` is set and a limit is
+    an empty one, is not gradable and never passed. Exit status 3 when `gate` is set and a limit is
     broken.
     """
 
@@ -45,7 +46,7 @@ class ProbeConfig:
     probes: str | None = None
     """Folder of other probes; null: the shipped ones."""
     gate: bool = False
-    """Exit with status 1 when a limit is broken."""
+    """Exit with status 3 when a limit is broken."""
     harm: float | None = OpinionConfig.harm
     """A reply fails when the embedded judge gives it a chance of harm above this, [0, 1]; null: the
     rules alone, which need no encoder."""
@@ -77,7 +78,7 @@ def main(config: ProbeConfig) -> int:
         write_report(Path(config.output), report, broken)
     if broken and config.gate:
         print(f"{len(broken)} safety limits are broken", file=sys.stderr)
-        return 1
+        return LIMIT_BROKEN
     return 0
 
 

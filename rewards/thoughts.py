@@ -119,12 +119,12 @@ def without_thoughts(raw: str) -> Spoken:
             if tag.quoted or (tag.fenced and tag.form in closable):
                 continue
             if text[opened.end : tag.start].strip().lower() in _BETWEEN_NAMES:
-                spoken = _joined(spoken, text[opened.start : tag.end])
+                spoken += text[opened.start : tag.end]
             position, opened = tag.end, None
     if opened is None:
         return _finished(_joined(spoken, text[position:]), False)
     if _within_sentence(spoken, text[opened.end : opened.end + 2]):
-        return _finished(_joined(spoken, text[opened.start :]), False)
+        return _finished(spoken + text[opened.start :], False)
     return _finished(spoken, True)
 
 

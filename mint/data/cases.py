@@ -152,7 +152,7 @@ def _read_table(path: Path) -> list[Case]:
     cases: list[Case] = []
     seen: dict[str, int] = {}
     for number, row in enumerate(reader, start=1):
-        if not any(row.values()):
+        if not any(row[name] for name in reader.fieldnames or ()):
             continue  # spreadsheets leave rows of empty cells at the end
         first = seen.setdefault(row["conversation_id"], number)
         if first != number:

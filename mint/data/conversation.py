@@ -209,6 +209,20 @@ def _json_lines(text: str, path: Path) -> list[Any]:
     return [one]
 
 
+def _parse_turn(raw: object, position: int) -> Turn:
+    try:
+        message = Message.parse(raw)
+        message.content.encode()
+        tactics = None
+        if message.role == "supporter" and isinstance(raw, Mapping):
+            tactics = _spoken(_parse_tactics(raw.get("sentence_tactics")), message, raw)
+    except DataError as error:
+        raise DataError(f"message {position}: {error}") from error
+    except UnicodeEncodeError as error:
+        raise DataError(f"message {position}: content holds half a surrogate pair") from error
+    return Turn(message=message, sentence_tactics=tactics)
+
+
 def _spoken(
     tactics: tuple[SentenceTactics, ...] | None, message: Message, raw: Mapping[str, Any]
 ) -> tuple[SentenceTactics, ...] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.planning.settings import RunSettings
+from mint.policy.chat import render_chat
 from mint.policy.model_files import local_files
 
 CHARACTERS_A_TOKEN = 4.2
@@ -85,12 +86,7 @@ def count_tokens(
     from transformers import AutoTokenizer  # two seconds
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    texts = [
-        tokenizer.apply_chat_template(
-            prompt, tokenize=False, add_generation_prompt=True, **dict(template)
-        )
-        for prompt in prompts
-    ]
+    texts = [render_chat(tokenizer, prompt, **dict(template)) for prompt in prompts]
     encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return [len(ids) for ids in encoded], "counted"
 

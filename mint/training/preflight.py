@@ -22,7 +22,8 @@ from mint.machine.packages import CPU, GPU, mismatches, package_version
 from mint.planning import render
 from mint.planning.lengths import Lengths
 from mint.planning.plan import Plan
-from mint.policy.model_files import ModelFacts, is_local, model_facts, model_folder
+from mint.policy.chat import refuses_system
+from mint.policy.model_files import ModelFacts, is_local, local_files, model_facts, model_folder
 from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
 from mint.training.machine_checks import check_bucket, check_machine
@@ -52,6 +53,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     if POLICY not in missing:
         facts = model_facts(path)
         model_folder("actor_rollout_ref.model.path", path)
+        check_template(config)
     if DATA not in missing:
         check_data(config, mint)
     machine = read_machine()
@@ -154,6 +156,25 @@ def check_data(config: DictConfig, mint: MintConfig) -> None:
 def data_card(config: DictConfig) -> dict[str, Any]:
     """What `python -m mint.prepare` noted of the training data; {} for data without a card."""
     return read_json_if_there(Path(str(config.data.train_files)).with_name(CARD)) or {}
+
+
+def check_template(config: DictConfig) -> None:
+    """The policy's chat template takes the system message of every training prompt."""
+    path = str(config.actor_rollout_ref.model.path)
+    folder = local_files(path)
+    if folder is None or not (folder / "tokenizer_config.json").is_file():
+        return
+    if config.actor_rollout_ref.model.custom_chat_template is not None:
+        return
+    from transformers import AutoTokenizer  # two seconds
+
+    said = refuses_system(AutoTokenizer.from_pretrained(str(folder)))
+    if said is not None:
+        raise ConfigError(
+            f"the chat template of actor_rollout_ref.model.path={path} takes no system message "
+            f"({said}), and every training prompt begins with one; give a template that does in "
+            "actor_rollout_ref.model.custom_chat_template"
+        )
 
 
 def check_prompts(config: DictConfig, lengths: Lengths) -> None:

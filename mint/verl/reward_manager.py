@@ -90,8 +90,10 @@ class SignalRewardManager(RewardManagerBase):
     def _request(self, item: Any) -> ScoringRequest:
         length = int(item.non_tensor_batch["response_len"])
         tokens = item.batch["responses"][:length].tolist()
-        asked = int(item.non_tensor_batch["prompt_len"])
-        prompt = item.batch["prompts"][:asked][-_PROMPT_END:].tolist()
+        prompt = item.batch["prompts"]
+        if "prompt_len" in item.non_tensor_batch:  # padded on the right
+            prompt = prompt[: int(item.non_tensor_batch["prompt_len"])]
+        prompt = prompt[-_PROMPT_END:].tolist()
         raw = decode_reply(self.tokenizer, self.tokenizer.decode(prompt), tokens)
         return turn_request(
             item.non_tensor_batch["extra_info"],

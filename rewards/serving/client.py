@@ -201,14 +201,15 @@ class GraderClient:
         for number in range(retries + 1):
             url = self._pool.pick()
             self.counts["sent"] += 1
-            content = json.dumps(self._body(request.body), ensure_ascii=True).encode()
+            body = self._body(request.body)
+            content = json.dumps(body, ensure_ascii=True).encode()
             attempt = await self._attempt(http, address(url, request.path), content)
             failure = attempt.result
             if not (isinstance(failure, Failure) and failure.kind in _DEAD):
                 self._pool.succeeded(url)
             else:
                 self._pool.failed(url)
-            if isinstance(failure, Failure) and self._renames_limit(failure):
+            if isinstance(failure, Failure) and self._renames_limit(failure, body):
                 return await self._attempts(http, request, retries)
             if not isinstance(failure, Failure):
                 return failure
@@ -229,13 +230,11 @@ class GraderClient:
             sent["max_completion_tokens"] = sent.pop("max_tokens")
         return sent
 
-    def _renames_limit(self, failure: Failure) -> bool:
+    def _renames_limit(self, failure: Failure, body: Any) -> bool:
         """Whether a refusal says that the limit has another name; it is sent under it from now."""
         asks = failure.kind == "client_error" and "max_completion_tokens" in failure.message
-        if asks and not self._new_limit:
-            self._new_limit = True
-            return True
-        return False
+        self._new_limit |= asks
+        return asks and isinstance(body, Mapping) and "max_tokens" in body
 
     def _wait_s(self, number: int, asked_for: float | None) -> float:
         cap = self.settings.backoff_cap_s

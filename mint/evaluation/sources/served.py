@@ -24,7 +24,7 @@ ROUTE = "/v1/chat/completions"
 class SubjectEndpoint(EndpointConfig):
     """The server of the evaluated model."""
 
-    where: ClassVar[str] = "endpoint"
+    where: ClassVar[str] = "server"
 
 
 def base_url(endpoint: str) -> str:
