@@ -153,21 +153,25 @@ def _headers_as_tags(text: str) -> str:
 def _tags(text: str) -> list[_Tag]:
     fences = [match.span() for match in _FENCED.finditer(text)] if "```" in text else []
     tags = []
-    for match in _TAG.finditer(text):
+    found = list(_TAG.finditer(text))
+    after = [match.start() for match in found[1:]] + [len(text)]
+    for match, following in zip(found, after, strict=True):
         form, kind = (match.lastgroup or "").rsplit("_", 1)
         start, end = match.span()
         while fences and fences[0][1] <= start:
             fences.pop(0)
         fenced = bool(fences) and fences[0][0] <= start
-        tags.append(_Tag(form, kind == "1", start, end, _quoted(text, start, end), fenced))
+        tags.append(
+            _Tag(form, kind == "1", start, end, _quoted(text, start, end, following), fenced)
+        )
     return tags
 
 
-def _quoted(text: str, start: int, end: int) -> bool:
+def _quoted(text: str, start: int, end: int, following: int) -> bool:
     before = text[start - 1 : start]
     if before not in _QUOTES or text[max(0, start - 3) : start] == "```":
         return False
-    return _QUOTES[before] in text[end : end + _QUOTED].split("\n", 1)[0]
+    return _QUOTES[before] in text[end : min(end + _QUOTED, following)].split("\n", 1)[0]
 
 
 def _within_sentence(before: str, after: str) -> bool:

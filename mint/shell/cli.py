@@ -86,9 +86,9 @@ def _value(settings: type, key: str, value: str) -> Any:
     """What a command line says after `key=`: null, a list or mapping where the key takes one, else
     the text as it is. Raises ConfigError for a list that is none."""
     kind = kind_of(settings, key)
-    if value == "null" and (not kind or kind.endswith("null")):
+    if not value or (value == "null" and (not kind or kind.endswith("null"))):
         return None
-    if value[:1] not in "[{" or not value or kind.startswith("text"):
+    if value[:1] not in "[{" or kind.startswith("text"):
         return expanded(value)
     try:
         return OmegaConf.create({"v": yaml.safe_load(value)}).v

@@ -19,22 +19,21 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from rewards.errors import ConfigError
+from rewards.serving.answers import Attempt, address, read_answer, with_remedy
 from rewards.serving.cassette import AnswerCache, Recorder, Replay, Request, request_key
 from rewards.serving.connections import SLOTS_PER_POOL, Session
-from rewards.serving.retry import backoff_s, retry_after_s
+from rewards.serving.retry import backoff_s
 from rewards.serving.settings import EndpointConfig
 from rewards.serving.urls import Breaker, Clock, UrlPool
 from rewards.types import Failure
@@ -45,17 +44,6 @@ Parser = Callable[[Any], ParsedT | Failure]
 
 RETRIED = frozenset({"timeout", "connection", "rate_limited", "server_error"})
 _DEAD = frozenset({"timeout", "connection", "server_error"})
-_SHOWN = 200
-_VERSION = re.compile(r"v\d+\w*")
-_REFUSED = re.compile(
-    r"unsupported (?:parameter|value):? ['\"](temperature|top_p|seed|logprobs)\b", re.IGNORECASE
-)
-
-
-class _Attempt(NamedTuple):
-    result: Any
-    """JSON of the answer, or a Failure."""
-    retry_after_s: float | None = None
 
 
 class GraderClient:
@@ -214,7 +202,7 @@ class GraderClient:
             if not isinstance(failure, Failure):
                 return failure
             if failure.kind not in RETRIED:
-                return _with_remedy(failure, self.settings.where)
+                return with_remedy(failure, self.settings.where)
             if number == retries or self._breaker.is_open:
                 break
             self.counts["retried"] += 1
@@ -244,7 +232,7 @@ class GraderClient:
 
     async def _attempt(
         self, http: httpx.AsyncClient, url: str, content: bytes | None = None
-    ) -> _Attempt:
+    ) -> Attempt:
         """One POST of `content`, or a GET without it."""
         limit = self.settings.connect_timeout_s + self.settings.read_timeout_s
         try:
@@ -257,71 +245,15 @@ class GraderClient:
                     headers={"Content-Type": "application/json"},
                 )
         except (TimeoutError, httpx.TimeoutException):
-            return _Attempt(Failure("timeout", f"{url}: no answer in {limit:g} s"))
+            return Attempt(Failure("timeout", f"{url}: no answer in {limit:g} s"))
         except httpx.TransportError as error:
-            return _Attempt(Failure("connection", f"{url}: {error or type(error).__name__}"))
+            return Attempt(Failure("connection", f"{url}: {error or type(error).__name__}"))
         except httpx.HTTPError as error:
-            return _Attempt(Failure("malformed", f"{url}: {error}"))
+            return Attempt(Failure("malformed", f"{url}: {error}"))
         return read_answer(answer, url)
 
     def _uses_tls(self) -> bool:
         return any(url.startswith("https:") for url in self.settings.urls)
-
-
-def read_answer(answer: httpx.Response, url: str) -> _Attempt:
-    """JSON of a good answer, or the Failure that its status or body means."""
-    status = answer.status_code
-    if 200 <= status < 300:
-        try:
-            value = json.loads(answer.content, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
-            return _Attempt(Failure("malformed", f"{url}: the answer is not JSON: {error}"))
-        passed_on = error_status(value)
-        if passed_on is None:
-            return _Attempt(value)
-        status = passed_on
-    said = " ".join(answer.text.split())[:_SHOWN]
-    message = f"{url}: status {status}" + (f": {said}" if said else "")
-    if status == 429:
-        asked_for = retry_after_s(answer.headers.get("Retry-After"))
-        return _Attempt(Failure("rate_limited", message), asked_for)
-    if status in (401, 403):
-        return _Attempt(Failure("unauthorized", message))
-    return _Attempt(Failure("server_error" if status >= 500 else "client_error", message))
-
-
-def address(url: str, path: str) -> str:
-    """Where a route is. A base with a version in it (.../v1, .../v1beta/openai, .../paas/v4) is
-    complete; to any other the route's own /v1 is added.
-
-    >>> address("http://h/v1beta/openai", "/v1/chat/completions")
-    'http://h/v1beta/openai/chat/completions'
-    """
-    versioned = any(map(_VERSION.fullmatch, urlsplit(url).path.split("/")))
-    return url + (path.removeprefix("/v1") if versioned else path)
-
-
-def error_status(value: Any) -> int | None:
-    """The status that an answer of status 200 should have had; None for a good one.
-
-    Gateways pass on the error of an overloaded provider so.
-    """
-    error = value.get("error") if isinstance(value, dict) else None
-    if not error or any(name in value for name in ("choices", "data", "rewards")):
-        return None
-    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
-    if not str(code).isdecimal():
-        return 429 if "rate" in str(code or error).lower() else 503
-    status = int(str(code))
-    return status if 400 <= status < 600 else 503
-
-
-def _with_remedy(failure: Failure, where: str) -> Failure:
-    """The failure; with the setting that leaves a parameter out where the server takes it ill."""
-    found = _REFUSED.search(failure.message)
-    if failure.kind != "client_error" or found is None:
-        return failure
-    return Failure(failure.kind, f"{failure.message}; {where}.omit=[{found[1]}] leaves it out")
 
 
 def token_headers(token_file: str | None) -> dict[str, str]:
@@ -344,7 +276,3 @@ def _circuit_open(settings: EndpointConfig) -> Failure:
         f"not sent: {settings.breaker_failures} requests in a row have failed; servers "
         f"{', '.join(settings.urls)} are tried again every {settings.breaker_rest_s:g} s",
     )
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")

@@ -27,7 +27,8 @@ from mint.shell import cli
 from mint.shell.files import check_output_file
 from rewards.errors import ConfigError, DataError
 from rewards.scorer import ReplyScorer, ScoringRequest
-from rewards.serving.client import GraderClient, address, error_status, read_answer
+from rewards.serving.answers import address, error_status, read_answer
+from rewards.serving.client import GraderClient
 from rewards.serving.settings import EndpointConfig
 from rewards.text import visible_reply
 from rewards.types import Failure, Message, Rating, Status, Tagging
