@@ -154,24 +154,23 @@ def _tags(text: str) -> list[_Tag]:
     fences = [match.span() for match in _FENCED.finditer(text)] if "```" in text else []
     tags = []
     found = list(_TAG.finditer(text))
-    after = [match.start() for match in found[1:]] + [len(text)]
-    for match, following in zip(found, after, strict=True):
+    limits = [*(match.start() for match in found), len(text)][1:]
+    for match, limit in zip(found, limits, strict=True):
         form, kind = (match.lastgroup or "").rsplit("_", 1)
         start, end = match.span()
         while fences and fences[0][1] <= start:
             fences.pop(0)
         fenced = bool(fences) and fences[0][0] <= start
-        tags.append(
-            _Tag(form, kind == "1", start, end, _quoted(text, start, end, following), fenced)
-        )
+        quoted = _quoted(text, start, end, limit)
+        tags.append(_Tag(form, kind == "1", start, end, quoted, fenced))
     return tags
 
 
-def _quoted(text: str, start: int, end: int, following: int) -> bool:
+def _quoted(text: str, start: int, end: int, limit: int) -> bool:
     before = text[start - 1 : start]
     if before not in _QUOTES or text[max(0, start - 3) : start] == "```":
         return False
-    return _QUOTES[before] in text[end : min(end + _QUOTED, following)].split("\n", 1)[0]
+    return _QUOTES[before] in text[end : min(end + _QUOTED, limit)].split("\n", 1)[0]
 
 
 def _within_sentence(before: str, after: str) -> bool:
