@@ -90,7 +90,8 @@ class _Tag(NamedTuple):
     start: int
     end: int
     quoted: bool
-    fenced: bool
+    fence: int | None
+    """Where the code block begins that it stands in."""
 
 
 def without_thoughts(raw: str) -> Spoken:
@@ -104,20 +105,23 @@ def without_thoughts(raw: str) -> Spoken:
     text = _headers_as_tags(raw)
     tags = _tags(text)
     # A fence that a thought leaves open pairs with one in the reply, and seems to hold the tag.
-    closable = {tag.form for tag in tags if tag.closes and not (tag.quoted or tag.fenced)}
+    closable = {tag.form for tag in tags if tag.closes and not tag.quoted and tag.fence is None}
     spoken = ""
     position = 0
     opened: _Tag | None = None
+    broken: int | None = None
     for tag in tags:
-        counts = not (tag.quoted or tag.fenced)
+        fenced = tag.fence is not None and tag.fence != broken
+        counts = not (tag.quoted or fenced)
         if opened is None and counts and not tag.closes:
             spoken, opened = _joined(spoken, text[position : tag.start]), tag
         elif opened is None and counts and tag.form != "harmony":
             # Closed but never opened: the template has opened it in the prompt.
             spoken, position = "", tag.end
         elif opened is not None and tag.closes and tag.form == opened.form:
-            if tag.quoted or (tag.fenced and tag.form in closable):
+            if tag.quoted or (fenced and tag.form in closable):
                 continue
+            broken = tag.fence
             if text[opened.end : tag.start].strip().lower() in _BETWEEN_NAMES:
                 spoken += text[opened.start : tag.end]
             position, opened = tag.end, None
@@ -160,9 +164,9 @@ def _tags(text: str) -> list[_Tag]:
         start, end = match.span()
         while fences and fences[0][1] <= start:
             fences.pop(0)
-        fenced = bool(fences) and fences[0][0] <= start
+        fence = fences[0][0] if fences and fences[0][0] <= start else None
         quoted = _quoted(text, start, end, limit)
-        tags.append(_Tag(form, kind == "1", start, end, quoted, fenced))
+        tags.append(_Tag(form, kind == "1", start, end, quoted, fence))
     return tags
 
 
@@ -192,4 +196,7 @@ def _joined(before: str, after: str) -> str:
 def _finished(text: str, cut_off: bool) -> Spoken:
     text = _MARKERS.sub("", text)
     wrapped = _WRAPPED.match(text)
-    return Spoken((wrapped["text"] if wrapped else text).strip(), cut_off)
+    text = (wrapped["text"] if wrapped else text).strip()
+    if any(begins.match(text) for begins, _ in _HEADERS):
+        return without_thoughts(text)  # what a tag stood before: it begins the text now
+    return Spoken(text, cut_off)
