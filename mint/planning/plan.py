@@ -78,6 +78,8 @@ class Assumptions:
     reply_tokens: float | None = None
     rows: int | None = None
     scale: dict[str, float] | None = None
+    start_s: float | None = None
+    """Of a measured run, until its first step was over."""
 
 
 def make_plan(config: DictConfig, mint: MintConfig, given: Assumptions) -> Plan:
@@ -123,7 +125,7 @@ def plan_of(
             speed = Speed(None if run.cpu else given.gpu, given.cores, given.scale or {})
             step = step_items(run, model, lengths, sums, graders, speed)
         if step and sums.steps is not None:
-            stages = run_items(run, model, lengths, sums.steps, step, None)
+            stages = run_items(run, model, lengths, sums.steps, step, given.start_s)
     return Plan(
         run=run,
         model=model,

@@ -304,16 +304,25 @@ def test_tokens_are_counted_with_the_models_own_tokenizer(chat_tokenizer: Path) 
     assert (counts, how) == ([7, 6], "estimated from their characters")
 
 
+def times(step: float, generation: float, tokens: float) -> dict[str, float]:
+    names = ("time/step_s", "time/generate_s", "reply/response_tokens/mean")
+    return dict(zip(names, (step, generation, tokens), strict=True))
+
+
 def test_rates_are_read_from_metrics() -> None:
     rows = [
-        {"time/step_s": 30.0, "time/generate_s": 20.0, "reply/response_tokens/mean": 50.0},
-        {"time/step_s": 9.0, "time/generate_s": 5.0, "reply/response_tokens/mean": 42.0},
-        {"time/step_s": 11.0, "time/generate_s": 7.0, "reply/response_tokens/mean": 44.0},
+        {"step": 1, **times(30.0, 20.0, 50.0)},
+        {"step": 2, **times(9.0, 5.0, 42.0)},
+        {"step": 3, **times(40.0, 25.0, 60.0)},
+        {"step": 4, **times(11.0, 7.0, 44.0)},
     ]
-    found = measured.read_measured(rows)
+    found = measured.read_measured(rows, {0, 2})
     assert found is not None
     assert (found.step, found.seconds["generation"], found.reply_tokens) == (10.0, 6.0, 43.0)
-    assert measured.read_measured(rows[:1]) is None
+    warm = measured.read_measured(rows, {0})
+    assert warm is not None
+    assert warm.step == 11.0, "the first step after resuming would count"
+    assert measured.read_measured(rows[:1], {0}) is None
 
 
 def test_the_command_plans_without_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
@@ -362,11 +371,17 @@ def test_a_run_corrects_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "metrics.jsonl").write_text(
         "".join(json.dumps({"step": step, **row}) + "\n" for step in (1, 2, 3))
     )
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"start_s": {"ray": 30.0, "rollout": 41.5}, "attempts": [{"from_step": 0}]})
+    )
     arguments = ["+recipe=mint_tiny", f"run={tmp_path}", "rows=2000", "json=true"]
     assert command.main(arguments) == 0
-    parts = {item["name"]: item["value"] for item in json.loads(capsys.readouterr().out)["step_s"]}
+    plan = json.loads(capsys.readouterr().out)
+    parts = {item["name"]: item["value"] for item in plan["step_s"]}
+    stages = {item["name"]: item["value"] for item in plan["run_s"]}
+    assert stages["start"] == 71.5
     assert parts["generation"] == pytest.approx(40.0, rel=0.05)
     assert parts["update"] == pytest.approx(20.0, rel=0.1)
     (tmp_path / "metrics.jsonl").write_text("")
     assert command.main(arguments) == 2
-    assert "has no two steps with times" in capsys.readouterr().err
+    assert "has no two steps of one start with times" in capsys.readouterr().err
