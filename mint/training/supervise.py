@@ -35,7 +35,7 @@ class Limits:
     """In one phase of the start (`mint.verl.phases`); short phases have less."""
     step_s: float
     """Between steps, and from the last step to the end."""
-    exit_s: float = 60.0
+    exit_s: float = 30.0
     """From an error report to the end of the process."""
 
 
@@ -109,7 +109,8 @@ def _report(watch: _Watch) -> None:
 
 def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
     log = f"(log: {run.log_path})"
-    first = first_error(session.output())
+    # What libraries say of a full disk is rarely that it is full.
+    full, first = _full_disk(run), first_error(session.output())
     if run.error_path.exists() and run.error_path.stat().st_size:
         report = read_json(run.error_path)
         message = f"{report['message']} {log}"
@@ -117,10 +118,12 @@ def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
             return GraderError(message)
         if report["kind"] in ("ConfigError", "DataError"):
             return ConfigError(message)
-        if first and first not in message and report["kind"] != "TrainingError":
+        if full and full not in message:
+            message = f"{full}; {message}"
+        elif first and first not in message and report["kind"] != "TrainingError":
             message = f"{report['message']}; first error in the log: {first} {log}"
         return TrainingError(message)
-    cause = first or _full_disk(run) or "no error in the log"
+    cause = full or first or "no error in the log"
     if stuck:
         return TrainingError(f"training stopped because {stuck}; first error: {cause} {log}")
     status = session.exit_status()
@@ -128,6 +131,6 @@ def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
 
 
 def _full_disk(run: RunDir) -> str:
-    """A full disk also swallows the log that would say so."""
+    """That the disk is full; "" when it is not."""
     free = shutil.disk_usage(run.path).free
     return f"{os.strerror(errno.ENOSPC)}: {run.path}" if free < _FULL_BYTES else ""

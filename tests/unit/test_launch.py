@@ -110,7 +110,7 @@ def test_an_attempt_starts_resumes_or_leaves_alone(tmp_path: Path) -> None:
     resumed = [*asked, "mint.run.resume=true"]
     assert next_overrides(asked, 2) == resumed, "begins again at step 0 in its folder"
     resume_manifest(begun, resumed, from_step=0, config_diff={})
-    with pytest.raises(ConfigError, match="2 attempts at .*run ended without a checkpoint"):
+    with pytest.raises(ConfigError, match=r"2 attempts at .*run ended without a checkpoint"):
         next_overrides(asked, 2)
     assert next_overrides(asked, 3) == resumed
     save(begun, 4)
