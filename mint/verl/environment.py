@@ -10,8 +10,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from mint.policy.vllm_switches import vllm_switches
 from mint.rundir.directory import RunDir
-from mint.serving.command import vllm_switches
 from mint.verl.cluster import is_local
 
 _KV_CACHE_GIB = "1"  # ample for the sequences a CPU can decode; vLLM's default is half the memory
