@@ -32,9 +32,9 @@ class Limits:
     """When a silent run counts as stuck, in seconds."""
 
     start_s: float
-    """In one phase of the start (`mint.verl.phases`); short phases have less."""
+    """In the longest phase of the start; others have a share of it (`mint.verl.phases`)."""
     step_s: float
-    """Between steps, and from the last step to the end."""
+    """In a part of the first step, between steps, and from the last step to the end."""
     exit_s: float = 30.0
     """From an error report to the end of the process."""
 
@@ -90,7 +90,9 @@ def _follow(watch: _Watch) -> str:
         if watch.steps:
             if now - watch.last_progress > watch.limits.step_s:
                 return f"no step finished for {watch.limits.step_s:.0f} s"
-        elif stuck := watch.start.stuck(now - watch.last_progress, watch.limits.start_s):
+        elif stuck := watch.start.stuck(
+            now - watch.last_progress, watch.limits.start_s, watch.limits.step_s
+        ):
             return stuck
     _report(watch)
     return ""
