@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from tokenizers import pre_tokenizers
+from transformers import AutoTokenizer
 
 from mint import plan as command
 from mint.config import compose, recipes
@@ -22,7 +27,7 @@ from mint.planning.fits import Limits, problems
 from mint.planning.hardware import gpu_named, gpu_of_machine
 from mint.planning.host import host_items
 from mint.planning.items import peak, total
-from mint.planning.lengths import Lengths, count_tokens
+from mint.planning.lengths import Lengths, count_tokens, lengths_of
 from mint.planning.models import ModelShape, from_config, shape_of, tiny_shape
 from mint.planning.plan import Assumptions, Plan, calibrated, plan_of
 from mint.planning.settings import RunSettings, settings_of
@@ -302,6 +307,38 @@ def test_tokens_are_counted_with_the_models_own_tokenizer(chat_tokenizer: Path) 
     assert counts[0] > 0
     counts, how = count_tokens(prompts, "nobody/nothing", {})
     assert (counts, how) == ([7, 6], "estimated from their characters")
+
+
+@pytest.fixture
+def word_tokenizer(tmp_path: Path, chat_tokenizer: Path) -> Path:
+    """As `chat_tokenizer`, with a token a word."""
+    tokenizer = AutoTokenizer.from_pretrained(chat_tokenizer)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save_pretrained(tmp_path / "words")
+    shutil.copy(chat_tokenizer / "config.json", tmp_path / "words")
+    return tmp_path / "words"
+
+
+def test_what_is_counted_and_fits_is_not_filtered_again(
+    tmp_path: Path, word_tokenizer: Path
+) -> None:
+    run = settings("+recipe=mint_tiny", "data.max_prompt_length=30")
+    short, long = ([{"role": "user", "content": "well " * n}] for n in (2, 60))
+    train, held_out = tmp_path / "train.parquet", tmp_path / "val.parquet"
+
+    def lengths(model: str) -> Lengths:
+        return lengths_of(train, held_out, model, run, {})
+
+    assert lengths(str(word_tokenizer)).rows is None
+    pq.write_table(pa.table({"prompt": [short] * 3}), train)
+    assert not lengths(str(word_tokenizer)).all_fit, "the held-out ones are not there"
+    pq.write_table(pa.table({"prompt": [short] * 2}), held_out)
+    found = lengths(str(word_tokenizer))
+    assert (found.rows, found.kept, found.held_out, found.all_fit) == (3, 3, 2, True)
+    assert not lengths("nobody/nothing").all_fit, "estimated"
+    pq.write_table(pa.table({"prompt": [short, long]}), held_out)
+    found = lengths(str(word_tokenizer))
+    assert (found.kept, found.held_out, found.all_fit) == (3, 2, False)
 
 
 def times(step: float, generation: float, tokens: float) -> dict[str, float]:
