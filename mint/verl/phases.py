@@ -30,16 +30,16 @@ class Phase(NamedTuple):
 
 
 PHASES = {
-    "python": Phase("verl imported", 1 / 4),
-    "ray": Phase("Ray up", 1 / 4),
-    "queue": Phase("transfer queue up", 1 / 4),
+    "python": Phase("verl imported", 1 / 3),
+    "ray": Phase("Ray up", 1 / 3),
+    "queue": Phase("transfer queue up", 1 / 3),
     "data": Phase("prompts read and filtered", 1 / 3),
     "workers": Phase("workers up", 1 / 3, "create worker group"),
     "model": Phase("policy and reference loaded", 1, "actor and ref model engine initialized"),
     "graders": Phase("graders loaded", 1 / 3, "reward loop manager initialized"),
     "rollout": Phase("vLLM up", 1, "checkpoint engine manager initialized"),
     "checkpoint": Phase("checkpoint looked for and loaded", 2 / 3),
-    "weights": Phase("weights pushed to vLLM", 1 / 4),
+    "weights": Phase("weights pushed to vLLM", 1 / 3),
     "generation": Phase("first replies generated and graded", None),
     "step": Phase("first step done", None),
 }

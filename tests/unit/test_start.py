@@ -74,8 +74,8 @@ def test_each_phase_has_the_time_again(run: RunDir) -> None:
     note(run, "python")
     note(run, "ray")
     start.report()
-    assert start.stuck(224, 900, 3600) == ""
-    assert "225 s (waiting for: transfer queue up)" in start.stuck(226, 900, 3600)
+    assert start.stuck(299, 900, 3600) == ""
+    assert "300 s (waiting for: transfer queue up)" in start.stuck(301, 900, 3600)
     note(run, "queue")
     start.report()
     assert "300 s (waiting for: prompts read" in start.stuck(301, 900, 3600)
