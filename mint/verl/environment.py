@@ -26,6 +26,8 @@ def training_environment(config: DictConfig) -> dict[str, str]:
     switches |= {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",
+        # Ray makes its workers 15 nicer than itself: whatever else computes here would starve them.
+        "RAY_worker_niceness": "0",
         "TENSORBOARD_DIR": str(run.tensorboard_path),
         "WANDB_DIR": str(run.path),
     }
