@@ -38,6 +38,8 @@ class Report(NamedTuple):
 
     facts: list[str]
     notes: list[str]
+    prompts_fit: bool = False
+    """All prompts were counted and fit, so that nothing is left to filter."""
 
 
 def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = frozenset()) -> Report:
@@ -64,7 +66,14 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     return Report(
         render.text(plan, str(config.actor_rollout_ref.model.path)),
         list(_notes(config, mint, facts, machine, plan)),
+        plan.lengths.all_fit and not _other_tokenizer(config),
     )
+
+
+def _other_tokenizer(config: DictConfig) -> bool:
+    """Whether verl counts with another tokenizer or template than the model's own."""
+    model = config.actor_rollout_ref.model
+    return bool(model.get("tokenizer_path") or model.get("custom_chat_template"))
 
 
 def check_batches(config: DictConfig) -> None:
@@ -180,7 +189,15 @@ def check_template(config: DictConfig) -> None:
 def check_prompts(config: DictConfig, lengths: Lengths) -> None:
     """Enough prompts are left by the length filter for a batch."""
     needed = int(config.data.train_batch_size)
-    if lengths.kept is None or lengths.rows is None or lengths.kept >= needed:
+    if lengths.kept is None or lengths.rows is None:
+        return
+    if lengths.kept < lengths.rows and not config.data.filter_overlong_prompts:
+        raise ConfigError(
+            f"{lengths.rows - lengths.kept} of {lengths.rows} prompts of {config.data.train_files} "
+            f"are longer than data.max_prompt_length={config.data.max_prompt_length} and would be "
+            "cut from the left, their instructions first; set data.filter_overlong_prompts=true"
+        )
+    if lengths.kept >= needed:
         return
     raise ConfigError(
         f"{lengths.kept} of {lengths.rows} prompts of {config.data.train_files} fit into "
