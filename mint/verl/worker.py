@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_json
-from mint.verl.cluster import fill_ray_arguments
+from mint.verl.cluster import fill_ray_arguments, not_let_in
 from mint.verl.environment import training_environment
 from mint.verl.phases import note
 from rewards.errors import ConfigError, MintError
@@ -66,6 +66,10 @@ def _train(config: DictConfig, run: RunDir) -> None:
     note(run, "python")
     try:
         run_ppo(config, task_runner_class=RunnerHere())
+    except ConnectionError as error:
+        if ray.is_initialized():
+            raise
+        raise not_let_in(config, str(error)) from error
     finally:
         ray.shutdown()
 

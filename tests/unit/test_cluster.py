@@ -8,7 +8,7 @@ import pytest
 
 from mint.config import compose, recipes
 from mint.training.ray_arguments import check_ray_arguments, ignored_address
-from mint.verl.cluster import fill_ray_arguments
+from mint.verl.cluster import fill_ray_arguments, not_let_in
 from mint.verl.environment import training_environment
 from rewards.errors import ConfigError
 
@@ -39,6 +39,15 @@ def test_ray_is_started_locally_whatever_is_there() -> None:
     assert arguments["address"] == "local"
     assert arguments["num_cpus"] == 64
     assert "WANDB_MODE" not in arguments["runtime_env"]["env_vars"], "inherited anyway"
+
+
+def test_a_cluster_that_lets_nobody_in_is_one_line() -> None:
+    config = composed("ray_kwargs.ray_init.address=10.0.0.1:6379")
+    said = "Failed to connect to Ray cluster at 10.0.0.1:6379"
+    assert str(not_let_in(config, said)) == (
+        f"{said} (ray_kwargs.ray_init.address=10.0.0.1:6379): it is down, or it wants a token: "
+        "then set RAY_AUTH_MODE=token here, see docs/cluster.md"
+    )
 
 
 def test_a_cluster_is_not_asked_for_what_it_has_decided() -> None:
