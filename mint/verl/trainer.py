@@ -37,9 +37,6 @@ from mint.verl.validation import TrainingValidation, ValidationReply
 from mint.verl.wire import KEY, GradedReply, unpack, unpack_columns
 from rewards.errors import GraderError
 
-NOTHING_CAME = "no materializable trajectories"
-"""What verl's replay buffer says then (tests/contract checks it)."""
-
 
 class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
     """PPOTrainerSync whose rewards, metrics and samples are mint's."""
@@ -74,18 +71,14 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         buffer.poll_interval = self._mint.run.poll_interval_s
         return buffer
 
-    def step(self, metrics: dict[str, Any], timing_raw: dict[str, float]) -> Any:
-        try:
-            return super().step(metrics, timing_raw)
-        except RuntimeError as error:
-            if NOTHING_CAME not in str(error):
-                raise
+    def _balance_batch(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+        if not batch.keys:
             prompts, replies = self._asked
-            # As an error of no kind of mint's: the supervisor adds the log's first one.
-            raise RuntimeError(
+            raise GraderError(
                 f"step {self.global_steps}: none of {prompts} x {replies} replies came back: every "
-                "rollout or its reward worker raised or died"
-            ) from error
+                "rollout or its reward worker raised or died, the log has the traceback"
+            )
+        return super()._balance_batch(batch, *args, **kwargs)
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         started = time.perf_counter()
