@@ -18,7 +18,7 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
-from mint.verl import token_entropy  # noqa: F401  (registers its loss)
+from mint.verl import policy_loss, token_entropy  # noqa: F401  (they register their losses)
 from mint.verl.packed_attention import ATTENTION
 
 
@@ -100,6 +100,8 @@ class CpuFSDPEngineWithLMHead(FSDPEngineWithLMHead):
             log_probs = -cross_entropy(logits, output_args.labels_R, reduction="none")
             result = {"log_probs": whole(log_probs)}
             if tu.get_non_tensor_data(data=micro_batch, key="calculate_entropy", default=False):
-                log_all = logits.log_softmax(-1)
-                result["entropy"] = whole(-(log_all.exp() * log_all).sum(-1))
+                learnt = tu.get_non_tensor_data(micro_batch, "entropy_is_learnt", default=False)
+                with torch.set_grad_enabled(learnt and torch.is_grad_enabled()):
+                    log_all = logits.log_softmax(-1)
+                    result["entropy"] = whole(-(log_all.exp() * log_all).sum(-1))
         return result

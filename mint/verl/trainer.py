@@ -28,6 +28,7 @@ from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import Asked, StepReward, step_rewards
 from mint.verl.masks import advantage_groups, without_gradient
 from mint.verl.phases import NotedStart
+from mint.verl.policy_loss import settle_agreement
 from mint.verl.requests import SavesOnRequest
 from mint.verl.samples import quarantine_rows, sample_rows
 from mint.verl.step_metrics import LOGGED_TWICE, translate
@@ -58,6 +59,7 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
             int(config.data.train_batch_size), int(config.actor_rollout_ref.rollout.n)
         )
         self._trains = True
+        self._graded: list[GradedReply] = []
         if self._validates:
             use_validation_keys(config, self._mint, self._run)
         super().__init__(config)
@@ -93,13 +95,23 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         )
         append_json_lines(self._run.quarantine_path, quarantine_rows(self.global_steps, rows, uids))
         self._check_graders(rows, result)
-        entropy = metrics.get("actor/entropy")
-        metrics.update(self._validation.look(self.global_steps, rows, entropy))
+        self._graded = rows
         return super()._compute_advantage(batch, metrics)
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        # Without a single token to learn from verl would divide by their number, 0.
-        return super()._update_actor(batch, metrics=metrics) if self._trains else batch
+        if not self._trains:  # verl would divide by the number of tokens to learn from, 0
+            return batch
+        # Where the loss does not use it, the engine can keep the entropy out of its graph.
+        actor = self.config.actor_rollout_ref.actor
+        batch.extra_info["entropy_is_learnt"] = actor.entropy_coeff != 0
+        return super()._update_actor(batch, metrics=metrics)
+
+    def _step_once(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        batch = super()._step_once(metrics, *args, **kwargs)
+        settle_agreement(metrics)  # measured within the update
+        entropy = metrics.get("actor/entropy")
+        metrics.update(self._validation.look(self.global_steps, self._graded, entropy))
+        return batch
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()

@@ -52,7 +52,7 @@ def manager(score: Any) -> Any:
     made = SignalRewardManager.__new__(SignalRewardManager)
     made.tokenizer = Words()
     made._mint, made._max_tokens = mint_config(config()), 4
-    made._batcher = MicroBatcher(score, max_batch=4, max_wait_s=0.0)
+    made._batcher = MicroBatcher(score, max_batch=4)
     return made
 
 
