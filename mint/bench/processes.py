@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -73,12 +73,12 @@ class ProcessorTime:
             for process in psutil.Process(os.getpid()).children(recursive=True):
                 with suppress(psutil.Error), process.oneshot():
                     times = process.cpu_times()
-                    title = kind_of(" ".join(process.cmdline()) or process.name())
+                    kind = kind_of(" ".join(process.cmdline()) or process.name())
                     key = (process.pid, process.create_time())
-                    self._seconds[key] = (title, times.user + times.system)
+                    self._seconds[key] = (kind, times.user + times.system)
 
     def _by_kind(self) -> Mapping[str, float]:
-        total: Counter[str] = Counter()
+        total: dict[str, float] = defaultdict(float)
         for kind, seconds in self._seconds.values():
             total[kind] += seconds
         return total

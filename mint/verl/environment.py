@@ -40,5 +40,6 @@ def training_environment(config: DictConfig) -> dict[str, str]:
             # Else vLLM's CPU platform gives every engine a worker process of its own, whatever
             # distributed_executor_backend says.
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "TQ_NUM_THREADS": "1",  # TransferQueue copies kilobytes; its eight would spin
         }
     return switches

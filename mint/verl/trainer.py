@@ -15,6 +15,7 @@ import torch
 import transfer_queue as tq
 from omegaconf import open_dict
 from tensordict import TensorDict
+from verl.trainer.ppo.v1 import AgentLoopManagerTQ
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
@@ -72,6 +73,16 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         buffer = super()._build_replay_buffer()
         buffer.poll_interval = self._mint.run.poll_interval_s
         return buffer
+
+    def on_init_end(self) -> None:
+        # Its workers import for seconds; the first weights are pushed meanwhile.
+        self.agent_loop_manager = AgentLoopManagerTQ.create(
+            config=self.config,
+            llm_client=self.get_llm_client(),
+            teacher_client=self.get_teacher_client(),
+            reward_loop_worker_handles=self.get_reward_handles(),
+        )
+        super().on_init_end()
 
     def _balance_batch(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
         if not batch.keys:
