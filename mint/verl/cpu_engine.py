@@ -100,8 +100,6 @@ class CpuFSDPEngineWithLMHead(FSDPEngineWithLMHead):
             log_probs = -cross_entropy(logits, output_args.labels_R, reduction="none")
             result = {"log_probs": whole(log_probs)}
             if tu.get_non_tensor_data(data=micro_batch, key="calculate_entropy", default=False):
-                learnt = tu.get_non_tensor_data(micro_batch, "entropy_is_learnt", default=False)
-                with torch.set_grad_enabled(learnt and torch.is_grad_enabled()):
-                    log_all = logits.log_softmax(-1)
-                    result["entropy"] = whole(-(log_all.exp() * log_all).sum(-1))
+                log_all = logits.log_softmax(-1)
+                result["entropy"] = whole(-(log_all.exp() * log_all).sum(-1))
         return result

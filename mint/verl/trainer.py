@@ -110,12 +110,8 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         return super()._compute_advantage(batch, metrics)
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        if not self._trains:  # verl would divide by the number of tokens to learn from, 0
-            return batch
-        # Where the loss does not use it, the engine can keep the entropy out of its graph.
-        actor = self.config.actor_rollout_ref.actor
-        batch.extra_info["entropy_is_learnt"] = actor.entropy_coeff != 0
-        return super()._update_actor(batch, metrics=metrics)
+        # Without a single token to learn from verl would divide by their number, 0.
+        return super()._update_actor(batch, metrics=metrics) if self._trains else batch
 
     def _step_once(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         batch = super()._step_once(metrics, *args, **kwargs)
