@@ -342,7 +342,7 @@ def test_steps_of_the_other_process_are_read(
     lines = "\n".join(json.dumps(trl_row(number, 10.0 * number)) for number in (1, 2, 3))
     (tmp_path / "rows").write_text(lines + "\n")
     python = fake_python(tmp_path / "python", f"cat {tmp_path / 'rows'}")
-    figures = trl.measure({"steps": 3}, python, tmp_path)
+    figures = trl.figures([trl.run({"steps": 3}, python, tmp_path)])
     assert [f.step.median for f in figures] == [25.0, 25.0]
     assert "step   3/3  30.0 s  reward 0.500  tokens 50" in capsys.readouterr().out
     assert json.loads((tmp_path / "trl-float32.json").read_text())["precision"] == "float32"
@@ -351,7 +351,7 @@ def test_steps_of_the_other_process_are_read(
 def test_a_failed_run_is_one_line_with_its_log(tmp_path: Path) -> None:
     python = fake_python(tmp_path / "python", "echo 'MemoryError: full' >&2; exit 3")
     with pytest.raises(trl.TrlError, match=r"status 3: MemoryError: full \(log: .*bfloat16.log\)"):
-        trl.measure({"steps": 3}, python, tmp_path)
+        trl.run({"steps": 3}, python, tmp_path)
 
 
 def test_requirements_are_pinned_like_the_cpu_set(root: Path) -> None:
