@@ -146,3 +146,37 @@ def test_padding_rows_and_equal_probabilities_are_no_nan() -> None:
 
 def test_preflight_knows_its_name() -> None:
     assert NAME == LOSS
+
+
+@pytest.mark.parametrize("old_pass", [False, True])
+def test_the_collapse_alarm_sees_the_entropy_of_this_steps_update(
+    monkeypatch: pytest.MonkeyPatch, old_pass: bool
+) -> None:
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    from mint.verl.trainer import MintTrainer
+
+    seen: list[Any] = []
+
+    class Validation:
+        def look(self, *given: Any) -> dict[str, float]:
+            seen.append(given)
+            return {"collapse/entropy": 1.0}
+
+    def once(_: Any, metrics: dict[str, Any], *_rest: Any) -> str:
+        made._graded = ["a reply of this step"]  # as _compute_advantage does
+        metrics |= collected(Batch(), [slice(0, 6)]) | {"actor/entropy_loss": 1.25}
+        if old_pass:
+            metrics["training/rollout_actor_probs_pearson_corr"] = 0.75
+            metrics["actor/entropy"] = 1.5
+        return "batch"
+
+    monkeypatch.setattr(PPOTrainerSync, "_step_once", once)
+    made = MintTrainer.__new__(MintTrainer)
+    made._validation, made._graded, made.global_steps = Validation(), ["an older one"], 7
+    metrics: dict[str, Any] = {}
+    assert made._step_once(metrics, {}, 8) == "batch"
+    assert seen == [(7, ["a reply of this step"], 1.5 if old_pass else 1.25)]
+    assert metrics["collapse/entropy"] == 1.0
+    pearson = metrics["training/rollout_actor_probs_pearson_corr"]
+    assert (pearson == 0.75) is old_pass

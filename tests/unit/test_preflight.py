@@ -20,6 +20,7 @@ from mint.machine.limits import Memory
 from mint.planning import given
 from mint.policy.model_files import is_local, model_facts
 from mint.training import machine_checks, preflight
+from mint.training.on_policy import check_on_policy
 from rewards.errors import ConfigError
 
 RECOMPUTE = "algorithm.rollout_correction.bypass_mode=false"
@@ -137,6 +138,15 @@ def test_bad_configurations_are_refused(
         check(config(model, data, *overrides))
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_every_recipe_says_where_its_old_log_probabilities_come_from(root: Path) -> None:
+    recipes.register(recipes.find_recipes())
+    files = (root / "recipes").glob("*.yaml")
+    whole = [file.stem for file in files if not file.read_text().startswith("# layer")]
+    assert len(whole) >= 10
+    for name in whole:
+        check_on_policy(compose.compose_config([f"+recipe={name}"]))
 
 
 @pytest.mark.parametrize(
