@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 
 from mint.evaluation.options import HELD_OUT, EvaluateSettings
+from mint.evaluation.protocols import eq_bench
 from mint.evaluation.protocols.held_out import evaluate_run, format_results
 from mint.evaluation.second import read_canary_rows
 from mint.evaluation.session import run_session
-from mint.evaluation.subjects import sessions
+from mint.evaluation.subjects import ask_eq_bench, sessions
 from mint.rundir.directory import RunDir
 from mint.shell import cli
 from rewards.canaries import format_canaries
@@ -24,7 +25,10 @@ def main(settings: EvaluateSettings) -> int:
     if HELD_OUT in protocols:
         print(format_results(evaluate_run(str(settings.run), settings.which)))
         print(format_canaries(read_canary_rows(RunDir.open(str(settings.run)).evaluation_path)))
-    asked = [name for name in protocols if name != HELD_OUT]
+    if eq_bench.NAME in protocols:
+        for output, text in ask_eq_bench(settings):
+            print(f"== {output}\n\n{text}", flush=True)
+    asked = [name for name in protocols if name not in (HELD_OUT, eq_bench.NAME)]
     if not asked:
         return 0
     closed = False

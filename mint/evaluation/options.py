@@ -15,6 +15,8 @@ from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerC
 from rewards.errors import ConfigError
 
 PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
+SEPARATE = ("eq_bench",)
+"""Protocols that all does not stand for: they need files of their own."""
 HELD_OUT = "held_out"
 """A run's own evaluation: its held-out turns, several samples each, before against after."""
 _DEFAULT_PROTOCOL = {
@@ -47,8 +49,8 @@ class EvaluateSettings:
     replies: str | None = None
     """JSON lines of ready replies with conversation_id, turn and reply."""
     protocol: str = ""
-    """lend_an_ear, free_running, baselines, probes, several of them with commas, or all. Default:
-    held_out for a run, lend_an_ear for replies, else all."""
+    """lend_an_ear, free_running, baselines, probes, several of them with commas, or all; or
+    eq_bench. Default: held_out for a run, lend_an_ear for replies, else all."""
     output: str | None = None
     """Folder for results and journals; of a run RUN/evaluation/{before,after} unless set."""
     data: str | None = None
@@ -96,6 +98,11 @@ class EvaluateSettings:
     """Replies that verbalized sampling lists."""
     candidate_tokens: int | None = None
     """Longest list in tokens; null: twice max_new_tokens."""
+    questions: str | None = None
+    """Question file of eq_bench: eq_bench_v2_questions_171.json of its repository."""
+    results: str | None = None
+    """A published result file of eq_bench, whose raw answers are parsed and scored anew: no model
+    is asked."""
     gate: bool = False
     """End with status 3 when the safety probes exceed their limits."""
     safety: SafetyLimits = field(default_factory=SafetyLimits)
@@ -152,13 +159,28 @@ class EvaluateSettings:
     @property
     def protocols(self) -> tuple[str, ...]:
         """The protocols to run, in order. Raises ConfigError for an unknown one."""
+        if self.results is not None:
+            return self._of_results()
         chosen = self.protocol or _DEFAULT_PROTOCOL[self.subject]
-        allowed = (HELD_OUT, *PROTOCOLS) if self.subject == "run" else PROTOCOLS
+        allowed: tuple[str, ...] = (*PROTOCOLS, *SEPARATE)
+        if self.subject == "run":
+            allowed = (HELD_OUT, *allowed)
         names = PROTOCOLS if chosen == "all" else _chosen("protocol", chosen, allowed)
+        if "eq_bench" in names and self.questions is None:
+            raise ConfigError("protocol=eq_bench needs questions=FILE")
         for name in names:
-            if self.subject == "replies" and name in ("free_running", "baselines"):
+            if self.subject == "replies" and name in ("free_running", "baselines", *SEPARATE):
                 raise ConfigError(f"ready replies cannot be evaluated by {name}: it must ask")
         return names
+
+    def _of_results(self) -> tuple[str, ...]:
+        given = [name for name in SUBJECTS if getattr(self, name) is not None]
+        if self.protocol != "eq_bench" or self.questions is None or self.output is None or given:
+            raise ConfigError(
+                "results=FILE needs protocol=eq_bench, questions=FILE and output=DIR, and no model"
+                + (f"; got {given[0]}={getattr(self, given[0])}" if given else "")
+            )
+        return ("eq_bench",)
 
     @property
     def chosen_conditions(self) -> tuple[str, ...]:
