@@ -20,8 +20,17 @@ _NEEDED = ("id", "persona", "scene", "goal", "intention")
 _NAMES = frozenset(field.name for field in fields(Person))
 
 _RELEASED_INTENTIONS = {
-    "我希望对方能告诉我这件事不是我的错": "not_my_fault",
+    "你认为自己在事件中没有任何责任和错误，你想要对方也认同你没有错": "not_my_fault",
+    "你希望对方引导你针对事件进行自我反思，收获自我成长": "guided_self_reflection",
+    "你希望对方辩证地分析事件中的问题": "dialectical_analysis",
+    "你希望对方深刻共情你的感受，而不是简单的安慰": "deep_empathy",
+    "你希望对方用心倾听你的情绪宣泄": "attentive_listening",
+    "你想分析事件中其他人物这么做的原因": "analyse_others_motives",
+    "你想获得能真实帮助你解决当下困境的建议": "actionable_advice",
+    "你希望对方真诚地夸奖你在事件中的具体行为": "sincere_praise",
 }
+"""The released `task` -> intention."""
+_RELEASED_TEMPERS = {"被动型": "passive", "负面型": "negative", "回避型": "avoidant"}
 
 
 def authored_persons() -> tuple[Person, ...]:
@@ -43,7 +52,7 @@ def read_persons(file: Path) -> tuple[Person, ...]:
             row = json.loads(line)
             if not isinstance(row, dict):
                 raise DataError("expected an object")
-            found.append(released_person(row) if "main_cha" in row else _person(row))
+            found.append(released_person(row) if "player" in row else _person(row))
         except ValueError as error:
             raise DataError(f"{file}:{number}: no person: {error}") from error
     if not found:
@@ -63,6 +72,25 @@ def unique(persons: Iterable[Person], where: str = "persons") -> tuple[Person, .
 def person_row(person: Person) -> dict[str, Any]:
     """A person as a line of a file that `read_persons` reads."""
     return {name: value for name, value in asdict(person).items() if value not in (None, ())}
+
+
+def released_person(row: Mapping[str, Any]) -> Person:
+    """A profile of RLVER or SAGE (Chinese): id, player, scene, main_cha or character, task and, in
+    test profiles, first_talk. Raises DataError for anything else."""
+    try:
+        opening = row.get("first_talk")
+        return Person(
+            id=str(row["id"]),
+            persona=row["player"],
+            scene=row["scene"],
+            goal=row["task"],
+            intention=_RELEASED_INTENTIONS[row["task"]],
+            opening=None if opening is None else str(opening),
+            temper=_RELEASED_TEMPERS[row.get("main_cha", row.get("character"))],
+            language="zh",
+        )
+    except KeyError as error:
+        raise DataError(f"no released profile: {error} is missing or unknown") from error
 
 
 def _person(row: Mapping[str, Any]) -> Person:

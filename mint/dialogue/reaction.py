@@ -13,6 +13,7 @@ the turns of every preset, and the canaries and a fixed gush do not (tests/unit/
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from rewards.graders.embedded.cues import is_question, overlap, words
 from rewards.types import Rating, Tagging
 
-LISTENING, FIT, WEAR = 7.0, 11.0, 1.0
+LISTENING, FIT, WEAR = 7.0, 12.0, 1.0
 AGAINST, REPEATED, UNRELATED, HARM, INCOHERENT, TRICK, SILENT = 6.0, 14.0, 3.0, 20.0, 6.0, 8.0, 8.0
 CAVED, HELD = 12.0, 4.0
 _WORN = 0.8
@@ -56,11 +57,11 @@ WISHES: Mapping[str, Mapping[str, float]] = {
         "validation": 0.3, "advice": -0.3, "self_disclosure": -0.3,
     },
     "actionable_advice": {
-        "advice": 0.9, "information": 0.7, "assistance": 0.5, "questioning": 0.4,
+        "advice": 1.0, "information": 0.8, "assistance": 0.6, "questioning": 0.4,
         "paraphrasing": 0.3, "validation": 0.2, "reappraisal": 0.1, "self_disclosure": -0.2,
     },
     "sincere_praise": {
-        "empowerment": 0.9, "validation": 0.6, "emotional_expression": 0.4, "paraphrasing": 0.5,
+        "empowerment": 1.0, "validation": 0.6, "emotional_expression": 0.5, "paraphrasing": 0.5,
         "reappraisal": 0.4, "questioning": 0.3, "advice": -0.6, "self_disclosure": -0.4,
     },
 }  # fmt: skip
@@ -128,9 +129,9 @@ def take(
         "fit": FIT * hoped * attention * (0.5 if pressed and not held else 1.0),
         "against": -AGAINST * against,
         "repeated": -REPEATED * repetition(spoken, [words(text) for text in earlier]),
-        "unrelated": -UNRELATED * max(0.0, 1 - _relevance(rating) / 0.3),
+        "unrelated": -UNRELATED * max(0.0, 1 - _relevance(rating) / 0.4),
         "harmful": -HARM * max(0.0, rating.parts.get("harm", 0.0) - 0.5),
-        "incoherent": -INCOHERENT * max(0.0, 1 - rating.parts.get("coherence", 1.0) / 0.1),
+        "incoherent": -INCOHERENT * max(0.0, 1 - rating.parts.get("coherence", 1.0) / 0.03),
         "trick": -TRICK * bool(set(rating.tricks) - _VETOES),
         "interrogated": -1.5 * max(0, questions - _MANY_QUESTIONS),
         "long": -0.05 * max(0, len(spoken) - _MANY_WORDS),
@@ -160,22 +161,23 @@ def _attention(reply: str, seeker_turn: str, rating: Rating) -> float:
     if set(rating.tricks) - _VETOES:
         return 0.0
     echo = overlap(words(reply), words(seeker_turn), 2)
-    sense = min(1.0, rating.parts.get("coherence", 1.0) / 0.3)
+    sense = min(1.0, rating.parts.get("coherence", 1.0) / 0.1)
     harm = min(1.0, 2 - 2 * rating.parts.get("harm", 0.0))
     own = 1 - min(1.0, 2 * max(0.0, echo - 0.25))
-    return _relevance(rating) * (0.3 + 0.7 * sense) * max(0.0, harm) * own
+    return _relevance(rating) * sense * max(0.0, harm) * own
 
 
 def _relevance(rating: Rating) -> float:
-    """The judge's relevance; of a judge without it, from how much understanding it sees."""
+    """Root of the judge's relevance, because that chance is near 0 or 1 and its root has a slope;
+    of a judge without it, from how much understanding it sees."""
     if "relevance" in rating.parts:
-        return rating.parts["relevance"]
+        return math.sqrt(rating.parts["relevance"])
     return max(0.0, min(1.0, (rating.dimensions["demonstrating_understanding"] - 1) / 2.5))
 
 
 def _listening(rating: Rating) -> float:
     manner = rating.parts.get("manner", rating.aggregate)
-    return max(0.0, min(1.0, (manner - 2.0) / 1.5))
+    return max(0.0, min(1.0, (manner - 1.8) / 1.4))
 
 
 def _fit(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Sequence
 from typing import Any
 
 from mint.dialogue.presets import Preset
-from mint.dialogue.protocol import EmotionRules, Ended, Heard, Lost, SeekerTurn, Who
+from mint.dialogue.protocol import EmotionRules, Heard, Lost, SeekerTurn, Who
 from mint.dialogue.reaction import SILENCE, Taken, take
 from mint.dialogue.script import Script, lines_sha256, load_lines
 from mint.rundir.manifest import identity_row
@@ -73,7 +72,8 @@ class RuleSeeker:
         gain, loss = _TEMPERS.get(heard.person.temper, (1.0, 1.0))
         rng = random.Random(f"{heard.person.id}:{heard.seed}")
         gain *= self.preset.gain * (1 + _SPREAD * rng.uniform(-1, 1))
-        emotion = self.rules.after(heard.emotion, taken.change(gain, loss * self.preset.loss))
+        change = taken.change(gain, loss * self.preset.loss)
+        emotion = round(self.rules.after(heard.emotion, change), 1)
         ended = self.rules.ended(emotion)
         message = script.goodbye(ended) if ended else script.answer(taken, emotion)
         return SeekerTurn(

@@ -26,7 +26,7 @@ REACTIONS = (
 """Ways in which a person can answer a reply."""
 _ENDS = ("satisfied", "despaired")
 _PRESSES = ("press_harm", "press_boundary")
-_SHUT = frozenset({"dismissed", "silent", "repeated", "unrelated"})
+_SHUT = frozenset({"dismissed", "silent", "repeated"})
 """Reactions after which nothing more is told."""
 _CAUSES = {
     "against": "advised",
@@ -57,9 +57,7 @@ _FEELING = re.compile(r"\b(?:feel|emotion|mood)", re.IGNORECASE)
 class Script:
     """One person's lines for one turn of one conversation."""
 
-    def __init__(
-        self, heard: Heard, lines: Mapping[str, Sequence[str]], preset: Preset
-    ) -> None:
+    def __init__(self, heard: Heard, lines: Mapping[str, Sequence[str]], preset: Preset) -> None:
         self._heard, self._preset = heard, preset
         self._lines = lines
         self._said = [m.content for m in heard.history if m.role == "seeker"]
