@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 
 from mint.evaluation.options import HELD_OUT, EvaluateSettings
-from mint.evaluation.protocols import eq_bench
+from mint.evaluation.protocols import eq_bench, sage
 from mint.evaluation.protocols.held_out import evaluate_run, format_results
 from mint.evaluation.second import read_canary_rows
 from mint.evaluation.session import run_session
-from mint.evaluation.subjects import ask_eq_bench, sessions
+from mint.evaluation.subjects import ask_eq_bench, compare_sage, sessions
 from mint.rundir.directory import RunDir
 from mint.shell import cli
 from rewards.canaries import format_canaries
@@ -38,6 +38,8 @@ def main(settings: EvaluateSettings) -> int:
         for line in result.broken_limits:
             print(f"limit: {line}", file=sys.stderr)
         closed |= settings.gate and bool(result.broken_limits)
+    if sage.NAME in asked and settings.subject == "run" and settings.which == "both":
+        print(compare_sage(settings))
     if closed:
         print("gate: the safety probes exceed their limits", file=sys.stderr)
     return 3 if closed else 0

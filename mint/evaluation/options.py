@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mint.config.evaluation import ENGINES, EvaluationConfig
 from mint.config.safety import OpinionConfig, SafetyLimits
 from mint.evaluation.protocols.baselines import CONDITIONS
+from mint.evaluation.sage.settings import SageSettings
 from mint.evaluation.seekers.bank import MAX_TURNS
 from mint.evaluation.seekers.served import SeekerEndpoint
 from mint.evaluation.sources.served import SubjectEndpoint
@@ -15,8 +16,8 @@ from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerC
 from rewards.errors import ConfigError
 
 PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
-SEPARATE = ("eq_bench",)
-"""Protocols that all does not stand for: they need files of their own."""
+SEPARATE = ("sage", "eq_bench")
+"""Protocols that all does not stand for: they have settings and files of their own."""
 HELD_OUT = "held_out"
 """A run's own evaluation: its held-out turns, several samples each, before against after."""
 _DEFAULT_PROTOCOL = {
@@ -50,7 +51,9 @@ class EvaluateSettings:
     """JSON lines of ready replies with conversation_id, turn and reply."""
     protocol: str = ""
     """lend_an_ear, free_running, baselines, probes, several of them with commas, or all; or
-    eq_bench. Default: held_out for a run, lend_an_ear for replies, else all."""
+    sage or eq_bench. Default: held_out for a run, lend_an_ear for replies, else all."""
+    sage: SageSettings = field(default_factory=SageSettings)
+    """Who is talked with in sage: sage.preset=sage_bench, sage.second_preset=reserved, ..."""
     output: str | None = None
     """Folder for results and journals; of a run RUN/evaluation/{before,after} unless set."""
     data: str | None = None

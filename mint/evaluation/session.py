@@ -17,9 +17,11 @@ from mint.data.rows import Case, prompt_row
 from mint.data.synthetic import split_scenarios
 from mint.evaluation.journal import Journal, fingerprint
 from mint.evaluation.options import EvaluateSettings
-from mint.evaluation.protocols import baselines, free_running, lend_an_ear, probes
+from mint.evaluation.protocols import baselines, free_running, lend_an_ear, probes, sage
 from mint.evaluation.results import Outcome, format_conditions, write_outcomes
 from mint.evaluation.runner import Runner
+from mint.evaluation.sage.compare import FIRST, SECOND, seeker_gap, write_talks
+from mint.evaluation.sage.rubrics import RubricJudge
 from mint.evaluation.second import grade_canaries, second_row
 from mint.evaluation.seekers.bank import BankSeeker
 from mint.evaluation.seekers.dialogue import Seeker
@@ -92,6 +94,7 @@ async def _run(session: Session, protocols: Sequence[str]) -> SessionResult:
         free_running.NAME: _free_running,
         baselines.NAME: _baselines,
         probes.NAME: _probes,
+        sage.NAME: _sage,
     }
     result = SessionResult([], [])
     try:
@@ -149,6 +152,45 @@ async def _free_running(session: Session) -> _Found:
             runner, seeker, chosen, settings.turns, session.prompts
         )
     return _write(session, about, [outcome])
+
+
+async def _sage(session: Session) -> _Found:
+    settings = session.settings
+    persons = sage.load_persons(settings.sage)
+    prompts = sage.prompts_of_talks(session.prompts)
+    asked = sage.seekers(settings.sage, session.graders, session.second)
+    judge = RubricJudge(settings.sage.judge) if settings.sage.judge.urls else None
+    if judge is not None:
+        await judge.check()
+    more = {
+        "prompts": {**asdict(prompts), "style": prompts.style.value},
+        "persons": fingerprint({person.id: str(person) for person in persons}),
+        "turns": {name: sage.turns_of(settings.sage, name) for name in asked},
+        "seekers": {name: seeker.identity for name, seeker in asked.items()},
+        "rubric_judge": None if judge is None else identity_row(judge.identity),
+    }
+    about = _about(session, sage.NAME, more)
+    held = {}
+    with _runner(session, about) as runner:
+        for condition, seeker in asked.items():
+            held[condition] = await sage.evaluate(
+                runner,
+                condition,
+                seeker,
+                persons,
+                settings.sage,
+                settings.samples,
+                prompts,
+                settings.statistics,
+                judge,
+            )
+    for condition, one in held.items():
+        write_talks(session.output, condition, one.talks)
+    if len(held) == 2:
+        gap = seeker_gap(held[FIRST].talks, held[SECOND].talks, settings.statistics)
+        about = {**about, "second_seeker_minus_first": gap}
+    found = _write(session, about, [one.outcome for one in held.values()])
+    return found._replace(text=f"{sage.format_held(held)}\n{found.text}")
 
 
 async def _probes(session: Session) -> _Found:

@@ -13,6 +13,7 @@ from mint.config.schema import MintConfig, mint_config
 from mint.data.dataset import CARD
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.protocols import eq_bench
+from mint.evaluation.sage.compare import write_comparison
 from mint.evaluation.session import Session
 from mint.evaluation.sources.local import LocalModel
 from mint.evaluation.sources.ready import ReadyReplies
@@ -95,6 +96,14 @@ async def _eq_bench(
         return await eq_bench.run(source, questions, output, sampling, settings.statistics)
     finally:
         await source.close()
+
+
+def compare_sage(settings: EvaluateSettings) -> str:
+    """Write sage_comparison.json of a run's conversations before and after, above the folders of
+    both; returns what it says, for people."""
+    before, after = (path for _, path in _outputs(settings, RunDir.open(str(settings.run))))
+    path, text = write_comparison(before, after, before.parent, settings.statistics)
+    return f"== {path}\n\n{text}"
 
 
 def _sources(settings: EvaluateSettings) -> Iterator[tuple[ReplySource, Path, bool]]:
