@@ -195,6 +195,16 @@ def test_several_runs_and_iterations(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("heading", ["Revised scores:", "Revised Scores:", "**REVISED SCORES:**"])
+def test_a_run_that_revises_is_recognised(tmp_path, heading):
+    better = BOTH.replace("Angry: 8", "Angry: 0", 1).replace("Revised scores:", heading)
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({"raw_results": {"1": {"raw_inference": {"1": better}}}}))
+    [run] = score_file(path, read_questions(write_questions(tmp_path)), FEW)
+    assert run.result.score == run.result.revised == 100.0
+    assert run.result.first_pass == pytest.approx(100 - 10 * 0.7477 * 8)
+
+
 def test_a_question_named_twice_counts_once(tmp_path):
     answers = f'{{"1": {json.dumps(BOTH)}, "1": {json.dumps(RIGHT)}, "2": {json.dumps(BOTH)}}}'
     path = tmp_path / "r.json"

@@ -12,6 +12,8 @@ import pytest
 
 from mint import reproduce
 from mint.config.evaluation import EvaluationConfig
+from mint.dialogue.persons import released_person
+from mint.dialogue.protocol import INTENTIONS
 from mint.evaluation.statistics.multiple_tests import sign_test
 from mint.reproduction.sage.measure import curve, estimates, turns_to_success
 from mint.reproduction.sage.page import render
@@ -145,8 +147,9 @@ def test_curves_and_intentions_of_released_files(results, released):
     assert own.curve.talking[-1] == sum(len(e) == 10 for e in lists)
     by = defaultdict(list)
     for row in rows:
-        by[row["task"]].append(row["emo_point"])
-    assert len(by) == 8
+        by[released_person(row).intention].append(row["emo_point"])
+    assert set(by) == set(INTENTIONS)
+    assert set(own.characters) == {"passive", "negative", "avoidant"}
     for name, finals in by.items():
         assert own.intentions[name]["score"].mean == pytest.approx(fmean(finals))
     assert own.turns_to_success == tuple(sorted(len(e) - 1 for e in lists if e[-1] >= 100))

@@ -115,8 +115,8 @@ def score_answer(
 
 
 def revises(texts: Sequence[str]) -> bool:
-    """Whether a run revises its answers: most hold the second heading."""
-    return 2 * sum("Revised scores:" in text for text in texts) > len(texts)
+    """Whether a run revises its answers: most hold the second heading, in any case."""
+    return 2 * sum("revised scores:" in text.lower() for text in texts) > len(texts)
 
 
 def summarise(

@@ -16,6 +16,7 @@ from mint.pages.html import (
     more,
     number,
     section,
+    spaced,
     table,
     text,
 )
@@ -130,7 +131,9 @@ def _curves(results: SageResults) -> str:
         chart = line_chart(
             range(longest), series, axis, "Mean emotion by turn.", along="seeker's turn"
         )
-        drawn.append(figure("Emotion by turn", chart, "Turn 0 is the opening line."))
+        # A single line has no legend.
+        title = "Emotion by turn" if len(group) > 1 else f"Emotion by turn: {series[0].name}"
+        drawn.append(figure(title, chart, "Turn 0 is the opening line."))
     lead = (
         "A dialogue that has ended keeps its last emotion, so that a curve does not rise because "
         "the unhappy have left."
@@ -156,7 +159,7 @@ def _groups(results: SageResults) -> str:
         _heat(results, "intention", "Score by hidden intention"),
         _heat(results, "character", "Score by character"),
     ]
-    lead = "Mean final emotion of the dialogues of each kind, in the words of the files."
+    lead = "Mean final emotion of the dialogues of each kind."
     return section("groups", "Which seekers", grid(drawn), lead)
 
 
@@ -172,7 +175,7 @@ def _heat(results: SageResults, kind: str, title: str) -> str:
     ]
     chart = heat_map(
         [name_of(results, one) for one in results.models.values()],
-        columns,
+        [spaced(name) for name in columns],
         [[(value or 0.0) / 100.0 for value in row] for row in means],
         [["–" if value is None else number(value, 0) for value in row] for row in means],
         f"{title}.",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mint.dialogue.persons import released_person
 from rewards.errors import ConfigError, DataError
 
 PATTERN = "*_result.jsonl"
@@ -154,13 +155,24 @@ def _dialogue(state: _Lines, number: int, row: Mapping[str, Any]) -> SageDialogu
         first = state.profiles[profile]
         state.note(number, f"profile {profile} occurs in line {first} too; both count")
     state.profiles.setdefault(profile, number)
+    intention, character = _kind(row)
     return SageDialogue(
         profile=profile,
-        intention=_said(row, "task"),
-        character=_said(row, "character", "main_cha"),
+        intention=intention,
+        character=character,
         final=final,
         emotions=emotions,
     )
+
+
+def _kind(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Hidden intention and character: mint's names for those of released profiles, else as the
+    file has them."""
+    try:
+        person = released_person(row)
+    except (DataError, TypeError):
+        return _said(row, "task"), _said(row, "character", "main_cha")
+    return person.intention, person.temper
 
 
 def _emotions(row: Mapping[str, Any]) -> tuple[float | None, ...]:
