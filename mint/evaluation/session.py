@@ -165,7 +165,6 @@ async def _sage(session: Session) -> _Found:
     more = {
         "prompts": {**asdict(prompts), "style": prompts.style.value},
         "persons": fingerprint({person.id: str(person) for person in persons}),
-        "turns": {name: sage.turns_of(settings.sage, name) for name in asked},
         "seekers": {name: seeker.identity for name, seeker in asked.items()},
         "rubric_judge": None if judge is None else identity_row(judge.identity),
     }

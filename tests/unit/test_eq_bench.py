@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from loopback import Answer, chat
 
 from mint import evaluate
 from mint.config.evaluation import EvaluationConfig
@@ -355,3 +356,24 @@ def test_what_must_be_given(given, said):
 
 def test_all_protocols_are_those_without_files_of_their_own():
     assert "eq_bench" not in EvaluateSettings(model="m").protocols
+
+
+def test_the_command_asks_a_server_without_any_grader(tmp_path, serve, monkeypatch):
+    monkeypatch.setattr(
+        "mint.evaluation.subjects.ready_graders", lambda *_: pytest.fail("needs no grader")
+    )
+    server = serve(lambda _: Answer(chat(BOTH)))
+    arguments = [
+        f"endpoint={server.url}/v1",
+        "model=m",
+        "protocol=eq_bench",
+        f"questions={write_questions(tmp_path)}",
+        f"output={tmp_path}/out",
+        "resamples=100",
+    ]
+    assert evaluate.main(cli.parse(EvaluateSettings, arguments)) == 0
+    bodies = [seen.body for seen in server.posts()]
+    assert [body["temperature"] for body in bodies] == [0.01, 0.01]
+    assert [body["max_tokens"] for body in bodies] == [1000, 1000]
+    result = json.loads((tmp_path / "out" / "eq_bench.json").read_text())
+    assert (result["score"], result["subject"]["model"]) == (100.0, "m")

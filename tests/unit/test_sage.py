@@ -435,9 +435,8 @@ def command(monkeypatch, tmp_path):
             "protocol=sage",
             f"output={tmp_path}/out",
             f"sage.persons={file}",
-            "sage.turns=3",
             "resamples=200",
-            *arguments,
+            *(arguments if "sage.turns=1" in arguments else ("sage.turns=3", *arguments)),
         ]
         assert cli.run(EvaluateSettings, evaluate.main, given) == 0
         return json.loads((tmp_path / "out" / "sage.json").read_text())
@@ -451,7 +450,7 @@ def test_the_command_with_two_rule_seekers(command, tmp_path, capsys):
     assert found["seekers"]["sage"]["preset"] == "sage_bench"
     assert found["seekers"]["sage_second"]["preset"] == "challenging"
     assert found["sampling"]["temperature"] == 0.7
-    assert found["turns"] == {"sage": 3, "sage_second": 3}
+    assert [row["turns"] for row in found["conditions"].values()] == [3, 3]
     gap = found["second_seeker_minus_first"]["emotion_gain"]
     first, second = (compare.read_talks(tmp_path / "out", name) for name in ("sage", "sage_second"))
     rises = [sum(t.emotion - t.start for t in talks.values()) / 3 for talks in (first, second)]
@@ -461,6 +460,14 @@ def test_the_command_with_two_rule_seekers(command, tmp_path, capsys):
     assert row["metrics"]["self_stickiness"]["mean"] is not None
     assert "sage: 3 conversations, score" in capsys.readouterr().out
     assert command("sage.second_preset=challenging") == found
+
+
+def test_more_people_and_turns_may_be_asked_for_later(command):
+    few = command("sage.limit=2", "sage.turns=1")["conditions"]["sage"]
+    assert (few["counts"]["asked"], few["counts"]["conversations"]) == (2, 2)
+    more = command()["conditions"]["sage"]
+    assert (more["counts"]["conversations"], more["turns"]) == (3, 3)
+    assert more["counts"]["asked"] > 3
 
 
 def test_other_settings_need_another_folder(command, capsys, tmp_path):

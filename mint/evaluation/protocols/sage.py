@@ -49,12 +49,12 @@ class Held:
 
 
 def load_persons(settings: SageSettings) -> tuple[Person, ...]:
-    """Who is played. Raises ConfigError when nobody is."""
+    """Who can be played; `sage.limit` takes the first. Raises ConfigError when nobody can."""
     path = settings.persons
     persons = authored_persons() if path is None else read_persons(Path(path))
     if not persons:
         raise ConfigError("there is nobody to play: give sage.persons=FILE")
-    return persons[: settings.limit]
+    return persons
 
 
 def seekers(
@@ -98,7 +98,7 @@ async def evaluate(
     judge: RubricJudge | None,
 ) -> Held:
     """`samples` conversations with each person, graded and measured."""
-    asked = meetings(condition, persons, samples, statistics.seed)
+    asked = meetings(condition, persons[: settings.limit], samples, statistics.seed)
     turns = turns_of(settings, condition)
     task = runner.progress.add_task(f"{condition}: replies", total=turns * len(asked))
     talks = await hold(runner, seeker, asked, turns, system_prompt(prompts, ()), task)
@@ -106,6 +106,8 @@ async def evaluate(
     known = {person.id: person for person in persons}
     facts: dict[str, Any] = {
         "seeker": seeker.identity,
+        "turns": turns,
+        "samples": samples,
         "scores": {name: asdict(value) for name, value in scores(talks, statistics).items()},
         **groups(talks, known, statistics),
         "curve": curve(talks),
