@@ -28,6 +28,7 @@ from mint.evaluation.sage.lines import MEASURES, Line, fidelity, lines_of, read_
 from mint.evaluation.sage.rubrics import RubricJudge, capabilities, judge_all, read_verdict
 from mint.evaluation.sage.settings import RubricJudgeConfig, SageSettings
 from mint.evaluation.sources.requests import Sampling, SubjectError
+from mint.rundir.directory import RunDir
 from mint.shell import cli
 from rewards.build import Graders
 from rewards.errors import ConfigError
@@ -492,3 +493,49 @@ def test_the_prompt_of_a_conversation_counts_no_tactics():
     prompts = sage.prompts_of_talks(PromptConfig())
     assert prompts.style.value == "tactics"
     assert sage.prompts_of_talks(replace(prompts, style="plain")).style == "plain"
+
+
+def test_a_run_before_and_after_with_both_seekers(command, tmp_path, monkeypatch, capsys):
+    run = RunDir.create(tmp_path / "run")
+    for folder in (tmp_path / "start", run.model_path):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+    config = {
+        "mint": {"data": {"style": "plain", "train_file": "t", "val_file": "v"}},
+        "actor_rollout_ref": {"model": {"path": str(tmp_path / "start")}},
+        "data": {"val_files": str(tmp_path / "val.parquet")},
+    }
+    run.config_path.write_text(json.dumps(config))
+
+    def model(path, *_):
+        """Before training, nobody is asked anything."""
+        trained = Path(path) == run.model_path
+        return Supporter(script if trained else lambda _, turn: f"You are fine {turn}.")
+
+    monkeypatch.setattr("mint.evaluation.subjects.LocalModel", model)
+    arguments = [
+        f"run={run.path}",
+        "which=both",
+        "protocol=sage",
+        f"sage.persons={tmp_path / 'persons.jsonl'}",
+        "sage.second_preset=challenging",
+        "sage.turns=3",
+        "resamples=200",
+    ]
+    assert cli.run(EvaluateSettings, evaluate.main, arguments) == 0
+    found = json.loads((run.evaluation_path / "sage_comparison.json").read_text())
+    assert (found["before"], found["after"]) == ("before", "after")
+    gains = {}
+    for condition in ("sage", "sage_second"):
+        before, after = (
+            compare.read_talks(run.evaluation_path / side, condition)
+            for side in ("before", "after")
+        )
+        gains[condition] = sum(after[key].emotion - before[key].emotion for key in before) / 3
+        row = found["conditions"][condition]
+        assert row["dialogues"]["emotion"]["difference"] == pytest.approx(gains[condition])
+        assert set(row["null"]) == {"before", "after"}
+    gap = found["gain_not_carried_over"]
+    assert (gap["seen"], gap["unseen"]) == pytest.approx(tuple(gains.values()))
+    assert gap["difference"]["mean"] == pytest.approx(gains["sage"] - gains["sage_second"])
+    assert "emotion gained with the first seeker" in capsys.readouterr().out
