@@ -156,7 +156,7 @@ async def _free_running(session: Session) -> _Found:
 
 async def _sage(session: Session) -> _Found:
     settings = session.settings
-    persons = sage.load_persons(settings.sage)
+    persons = sage.load_persons(settings.sage, session.data)
     prompts = sage.prompts_of_talks(session.prompts)
     asked = sage.seekers(settings.sage, session.graders, session.second)
     judge = RubricJudge(settings.sage.judge) if settings.sage.judge.urls else None

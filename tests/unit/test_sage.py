@@ -16,7 +16,17 @@ from rich.progress import Progress
 from mint import evaluate
 from mint.config.evaluation import EvaluationConfig
 from mint.data.prompts import PromptConfig
-from mint.dialogue.protocol import EmotionRules, Ended, Lost, Person, SeekerTurn, Who
+from mint.dialogue.people import split_people, write_people
+from mint.dialogue.persons import authored_persons
+from mint.dialogue.protocol import (
+    INTENTIONS,
+    EmotionRules,
+    Ended,
+    Lost,
+    Person,
+    SeekerTurn,
+    Who,
+)
 from mint.dialogue.record import TalkRecord, TurnRecord
 from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal
@@ -539,3 +549,26 @@ def test_a_run_before_and_after_with_both_seekers(command, tmp_path, monkeypatch
     assert (gap["seen"], gap["unseen"]) == pytest.approx(tuple(gains.values()))
     assert gap["difference"]["mean"] == pytest.approx(gains["sage"] - gains["sage_second"])
     assert "emotion gained with the first seeker" in capsys.readouterr().out
+
+
+def test_who_is_played(tmp_path):
+    shipped = sage.load_persons(SageSettings(), None)
+    assert len(shipped) == len(authored_persons()) >= 80
+    assert {person.intention for person in shipped[:8]} == set(INTENTIONS)
+    held_out = sage.load_persons(SageSettings(persons="val"), None)
+    training, rest = split_people(authored_persons())
+    assert {person.id for person in held_out} == {person.id for person in rest}
+    assert not {person.id for person in held_out} & {person.id for person in training}
+    write_people(tmp_path, {"train": PERSONS[:1], "val": PERSONS[1:]}, PromptConfig(), 1)
+    assert sage.load_persons(SageSettings(), tmp_path / "val.parquet") == PERSONS[1:]
+    rows = SageSettings(persons=str(tmp_path / "train.parquet"))
+    assert sage.load_persons(rows, None) == PERSONS[:1]
+    assert sage.load_persons(SageSettings(), tmp_path / "none.parquet") == shipped
+
+
+def test_released_profiles_can_be_played(upstream):
+    path = upstream.parent / "rlver" / "simulator_profile_withfirsttalk.jsonl"
+    persons = sage.load_persons(SageSettings(persons=str(path)), None)
+    assert len(persons) == 100
+    assert {person.language for person in persons} == {"zh"}
+    assert all(person.opening for person in persons)

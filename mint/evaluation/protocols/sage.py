@@ -6,6 +6,7 @@ person; each reply is tagged and rated too. Unlike SAGE's released code, the las
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.data.cases import Case, TurnTags
 from mint.data.prompts import system_prompt
 from mint.data.rows import PromptRow, prompt_row
+from mint.dialogue.people import person_of_row, read_people_rows, split_people
 from mint.dialogue.persons import authored_persons, read_persons
 from mint.dialogue.presets import get_preset
 from mint.dialogue.protocol import Person, Seeker
@@ -33,7 +35,7 @@ from mint.evaluation.sage.measures import curve, faults, groups, scores, tactic_
 from mint.evaluation.sage.rubrics import RubricJudge, judge_all
 from mint.evaluation.sage.settings import SageSettings
 from rewards.build import Graders
-from rewards.errors import ConfigError
+from rewards.errors import DataError
 from rewards.protocols import EmpathyJudge
 from rewards.types import Message, Status
 
@@ -48,13 +50,39 @@ class Held:
     talks: Talks
 
 
-def load_persons(settings: SageSettings) -> tuple[Person, ...]:
-    """Who can be played; `sage.limit` takes the first. Raises ConfigError when nobody can."""
-    path = settings.persons
-    persons = authored_persons() if path is None else read_persons(Path(path))
-    if not persons:
-        raise ConfigError("there is nobody to play: give sage.persons=FILE")
-    return persons
+def load_persons(settings: SageSettings, data: Path | None) -> tuple[Person, ...]:
+    """Who can be played, intentions in turn, so that `sage.limit` takes of all.
+
+    `data`: rows that may hold the people a run has held out. Raises ConfigError, DataError.
+    """
+    named = settings.persons
+    if named == "all":
+        persons = authored_persons()
+    elif named == "val":
+        persons = split_people(authored_persons())[1]
+    elif named is not None:
+        persons = _of_rows(named) if named.endswith(".parquet") else read_persons(Path(named))
+    else:
+        persons = _held_out(data) or authored_persons()
+    place: Counter[str] = Counter()
+    order = {}
+    for person in persons:
+        order[person.id] = place[person.intention]
+        place[person.intention] += 1
+    return tuple(sorted(persons, key=lambda person: order[person.id]))
+
+
+def _held_out(data: Path | None) -> tuple[Person, ...]:
+    if data is None or data.suffix != ".parquet" or not data.is_file():
+        return ()
+    try:
+        return _of_rows(data)
+    except DataError:
+        return ()  # rows of single replies
+
+
+def _of_rows(path: str | Path) -> tuple[Person, ...]:
+    return tuple(person_of_row(row["extra_info"]) for row in read_people_rows(path))
 
 
 def seekers(

@@ -28,8 +28,9 @@ class SageSettings:
     """Disposition of a second seeker, whom the model was not trained with: the same people are
     played by both, and the gap is reported. Rated by the second judge where there is one."""
     persons: str | None = None
-    """JSON lines file of people: mint's, or released profiles of RLVER or SAGE; null: those that
-    ship with mint."""
+    """all (the people that ship with mint), val (the fifth of them that is held out from training),
+    or a file: JSON lines of mint's people or of RLVER's or SAGE's released profiles, or rows of
+    people (Parquet). null: the held-out people of a run that has them, else all."""
     limit: int | None = None
     """Only the first so many people."""
     turns: int | None = None
