@@ -1,4 +1,4 @@
-"""How a seeker is disposed: where its emotion starts and ends, how easily it moves, what it tells."""
+"""How a seeker is disposed: where its emotion starts and ends, how it moves, what it tells."""
 
 from __future__ import annotations
 

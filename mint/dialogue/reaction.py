@@ -8,7 +8,7 @@ what was said, makes sense and is no copy. A reply that would do anywhere theref
 one that was said before loses, and a move that each reply makes wears off. All parts are graded,
 so that a policy has a slope to climb. The constants are this project's own: RLVER and SAGE leave
 the number to a language model. They are set so that replies written with care reach the top within
-the turns of every preset, and the canaries and a fixed gush do not (tests/unit/test_rule_seeker.py).
+the turns of every preset, and canaries and a fixed gush do not (tests/unit/test_rule_seeker.py).
 """
 
 from __future__ import annotations
