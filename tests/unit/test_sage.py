@@ -313,7 +313,9 @@ def test_the_gain_that_does_not_carry_over():
 
 def test_lost_conversations_have_no_score():
     lost = Lost(Who.SEEKER, "open", "empty", "")
-    found = measures.scores({"ada/0": talk("ada", lost=lost)}, FEW)
+    alone = {"ada/0": talk("ada", lost=lost)}
+    assert measures.curve(alone) == {"emotion": [], "talking": []}
+    found = measures.scores(alone, FEW)
     assert found["score"].mean is None
     assert found["lost"].mean == 1
 
@@ -572,3 +574,26 @@ def test_released_profiles_can_be_played(upstream):
     assert len(persons) == 100
     assert {person.language for person in persons} == {"zh"}
     assert all(person.opening for person in persons)
+
+
+def test_a_served_seeker_is_the_second_one(command, serve):
+    turn = {"content": "c", "target": "t", "activity": "a", "analyse": "better", "change": 7}
+    said = iter(range(1000))
+
+    def answer(seen):
+        asks_change = "change" in json.dumps(seen.body["response_format"])
+        line = {"thinking": "t", "response": f"Rain {next(said)} fell."}
+        return Answer(chat(json.dumps(turn if asks_change else line)))
+
+    server = serve(answer)
+    found = command(f"sage.second_served.urls=[{server.url}]", "sage.second_served.model=player")
+    assert found["seekers"]["sage"]["kind"] == "rule"
+    second = found["seekers"]["sage_second"]
+    assert (second["kind"], second["model"], second["preset"]) == (
+        "served",
+        "player",
+        "sage_bench",
+    )
+    row = found["conditions"]["sage_second"]
+    assert row["scores"]["score"]["mean"] == pytest.approx(40 + 3 * 7)
+    assert row["scores"]["lost"]["mean"] == 0

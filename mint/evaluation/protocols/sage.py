@@ -14,6 +14,7 @@ from typing import Any
 
 from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, PromptStyle
+from mint.config.seeker import SeekerEndpoint
 from mint.data.cases import Case, TurnTags
 from mint.data.prompts import system_prompt
 from mint.data.rows import PromptRow, prompt_row
@@ -23,6 +24,7 @@ from mint.dialogue.presets import get_preset
 from mint.dialogue.protocol import Person, Seeker
 from mint.dialogue.record import TalkRecord
 from mint.dialogue.rule import RuleSeeker
+from mint.dialogue.served import ServedSeeker
 from mint.evaluation.generation import Generation
 from mint.evaluation.metrics.talks import Talks
 from mint.evaluation.records import EvaluatedReply
@@ -36,7 +38,7 @@ from mint.evaluation.sage.rubrics import RubricJudge, judge_all
 from mint.evaluation.sage.settings import SageSettings
 from rewards.build import Graders
 from rewards.errors import DataError
-from rewards.protocols import EmpathyJudge
+from rewards.protocols import EmpathyJudge, TacticTagger
 from rewards.types import Message, Status
 
 NAME = FIRST
@@ -88,22 +90,31 @@ def _of_rows(path: str | Path) -> tuple[Person, ...]:
 def seekers(
     settings: SageSettings, graders: Graders, second: EmpathyJudge | None
 ) -> dict[str, Seeker]:
-    """Condition -> seeker. The second one is moved by the second judge, if there is one."""
-    found: dict[str, Seeker] = {
-        FIRST: RuleSeeker(get_preset(settings.preset), graders.tagger, graders.judge)
-    }
-    if settings.second_preset is not None:
-        found[SECOND] = RuleSeeker(
-            get_preset(settings.second_preset), graders.tagger, second or graders.judge
+    """Condition -> seeker. A second rule seeker is moved by the second judge, if there is one.
+
+    Raises ConfigError for a server without a model.
+    """
+    found = {FIRST: _seeker(settings.preset, settings.served, graders.tagger, graders.judge)}
+    if settings.second is not None:
+        found[SECOND] = _seeker(
+            settings.second, settings.second_served, graders.tagger, second or graders.judge
         )
     return found
+
+
+def _seeker(
+    preset: str, served: SeekerEndpoint, tagger: TacticTagger, judge: EmpathyJudge
+) -> Seeker:
+    if served.urls:
+        return ServedSeeker(get_preset(preset), served)
+    return RuleSeeker(get_preset(preset), tagger, judge)
 
 
 def turns_of(settings: SageSettings, condition: str) -> int:
     """Longest conversation of a condition, in replies."""
     if settings.turns is not None:
         return settings.turns
-    name = settings.preset if condition == FIRST else settings.second_preset
+    name = settings.preset if condition == FIRST else settings.second
     return get_preset(str(name)).max_turns
 
 

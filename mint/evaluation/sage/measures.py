@@ -66,7 +66,9 @@ def curve(talks: Talks) -> dict[str, list[float]]:
     """emotion: mean before the first reply and after each; who has ended keeps the last one.
     talking: conversations that have this reply."""
     heard = list(usable(talks).values())
-    longest = max((len(talk.turns) for talk in heard), default=0)
+    if not heard:
+        return {"emotion": [], "talking": []}
+    longest = max(len(talk.turns) for talk in heard)
     means, talking = [], []
     for turn in range(longest + 1):
         means.append(fmean(_after(talk, turn) for talk in heard))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from mint.config.seeker import SeekerEndpoint
 from mint.dialogue.presets import get_preset
 from rewards.errors import ConfigError
 from rewards.serving.settings import ServedJudgeConfig
@@ -24,9 +25,15 @@ class SageSettings:
 
     preset: str = "sage_bench"
     """Disposition of the seeker: sage_bench, rlver_train, challenging, reserved or pressing."""
+    served: SeekerEndpoint = field(default_factory=SeekerEndpoint)
+    """A model that plays the people: sage.served.urls=[http://127.0.0.1:8000]
+    sage.served.model=NAME; without urls the rule seeker does, offline."""
     second_preset: str | None = None
     """Disposition of a second seeker, whom the model was not trained with: the same people are
-    played by both, and the gap is reported. Rated by the second judge where there is one."""
+    played by both, and the gap is reported. A second rule seeker is moved by the second judge,
+    where there is one."""
+    second_served: SeekerEndpoint = field(default_factory=SeekerEndpoint)
+    """A model that plays the second seeker; its preset is the first one's unless set."""
     persons: str | None = None
     """all (the people that ship with mint), val (the fifth of them that is held out from training),
     or a file: JSON lines of mint's people or of RLVER's or SAGE's released profiles, or rows of
@@ -46,7 +53,7 @@ class SageSettings:
         for name in ("preset", "second_preset"):
             if getattr(self, name) is not None:
                 get_preset(getattr(self, name))
-        if self.second_preset == self.preset:
+        if self.second_preset == self.preset and self.served == self.second_served:
             raise ConfigError(
                 f"sage.second_preset must differ from sage.preset, got {self.preset!r} for both"
             )
@@ -54,3 +61,10 @@ class SageSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"sage.{name} must be >= 1 or null, got {value}")
+
+    @property
+    def second(self) -> str | None:
+        """Preset of the second seeker; None without one."""
+        if self.second_served.urls:
+            return self.second_preset or self.preset
+        return self.second_preset
