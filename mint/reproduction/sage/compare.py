@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -152,8 +153,12 @@ def _common(a: Mapping[str, float], b: Mapping[str, float]) -> tuple[Floats, Flo
 
 
 def _resampled(values_P: Floats, settings: EvaluationConfig) -> Floats:
-    drawn_RP = resample_counts(len(values_P), settings.resamples, settings.seed)
+    drawn_RP = _counts(len(values_P), settings.resamples, settings.seed)
     return drawn_RP @ values_P / len(values_P)
+
+
+# Most pairs share all profiles.
+_counts = lru_cache(maxsize=4)(resample_counts)
 
 
 def _outcomes(finals_P: Floats) -> Floats:

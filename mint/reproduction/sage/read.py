@@ -76,7 +76,7 @@ class _Lines:
     path: Path
     found: list[SageDialogue] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: dict[bytes, int] = field(default_factory=dict)
     """Text of a line -> where it was first."""
     profiles: dict[str, int] = field(default_factory=dict)
 
@@ -127,7 +127,7 @@ def _read_line(state: _Lines, number: int, line: bytes) -> None:
     if not isinstance(row, Mapping):
         state.note(number, f"left out: a {type(row).__name__}, no object")
         return
-    text = json.dumps(row, sort_keys=True)
+    text = line.strip()
     if text in state.seen:
         state.note(number, f"left out: the same as line {state.seen[text]}")
         return
