@@ -34,7 +34,6 @@ from rewards.batching import MicroBatcher
 from rewards.text import visible_reply
 from rewards.types import Failure
 
-_WAIT_S = 0.05
 _PATIENT_S = 86_400.0
 """Servers have limits of their own; a model here answers one batch at a time, so that a reply may
 wait for all others."""
@@ -141,7 +140,9 @@ async def hold(
         replies = await asker.ask(requests, task)
         return [replies[request.key] for request in requests]
 
-    batches: Replies = MicroBatcher(answer, max_batch=max(1, len(asked)), max_wait_s=_WAIT_S)
+    # A server may be asked by all at the same time; a model here is by nature asked in turn.
+    many = max(1, len(asked))
+    batches: Replies = MicroBatcher(answer, max_batch=many, max_in_flight=many)
     rules = DialogueRules(
         max_turns=turns,
         turn_tokens=max(asker.sampling.max_new_tokens, 16),
