@@ -22,6 +22,8 @@ from mint.dialogue.persons import (
     split_persons,
 )
 from mint.dialogue.protocol import INTENTIONS
+from mint.persons import PersonsSettings, main
+from mint.shell import cli
 from mint.shell.paths import data_dir
 from rewards.errors import ConfigError, DataError
 from rewards.graders.embedded.cues import words
@@ -162,3 +164,20 @@ def test_result_files_of_sage_hold_the_same_profiles(upstream: Path, profiles: P
         row = json.loads(line)
         played = released_person(row)
         assert played == replace(test[played.id], opening=None)
+
+
+def test_the_command_splits_and_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "people"
+    assert cli.run(PersonsSettings, main, [f"output={out}"]) == 0
+    parts = [read_persons(out / f"{name}.jsonl") for name in ("train", "validation", "test")]
+    assert [len(part) for part in parts] == [56, 8, 16]
+    assert "personas of training in the other parts: 0" in capsys.readouterr().out
+    assert cli.run(PersonsSettings, main, [f"output={out}"]) != 0
+    assert "is not empty" in capsys.readouterr().err
+    train, test = out / "train.jsonl", out / "test.jsonl"
+    assert cli.run(PersonsSettings, main, [f"source={test}", f"against={test}"]) == 0
+    assert f"also in {test}: 16 of 16 personas" in capsys.readouterr().out
+    assert cli.run(PersonsSettings, main, [f"source={test}", f"against={train}"]) == 0
+    assert "0 of 16 personas, 0 scenes, 0 ids" in capsys.readouterr().out
+    assert cli.run(PersonsSettings, main, ["source=generated"]) == 0
+    assert "512 people of generated" in capsys.readouterr().out

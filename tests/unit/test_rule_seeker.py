@@ -64,7 +64,7 @@ def test_no_canary_and_no_gush_wins(preset: str) -> None:
         canaries.setdefault(canary.kind, []).append(canary.reply.text)
     assert len(canaries) == 20
     for number, (kind, lines) in enumerate({**canaries, "gush": [GUSH]}.items()):
-        people = [SOME[number % 8], SOME[(number + 3) % 8]]
+        people = [SOME[(number + TALKED.index(preset)) % 8]]
         for record in hold(lambda _, lines=lines: Repeating(lines), preset, people):
             assert record.emotion < get_preset(preset).rules.start, (kind, record)
             assert record.ended is not Ended.SATISFIED

@@ -273,9 +273,9 @@ def test_the_identity_names_model_and_prompts(played: Callable) -> None:
 def test_settings_are_checked_and_bound_in_time() -> None:
     endpoint = SeekerEndpoint(read_timeout_s=10, retries=2, backoff_s=1, backoff_cap_s=4)
     assert endpoint.longest_s == 33
-    with pytest.raises(ConfigError, match="mint.seeker.served.style must be one of json, headers"):
+    with pytest.raises(ConfigError, match=r"seeker\.served\.style must be one of json, headers"):
         SeekerEndpoint(style="xml")
-    with pytest.raises(ConfigError, match="mint.seeker.served.parse_retries must be >= 0"):
+    with pytest.raises(ConfigError, match=r"seeker\.served\.parse_retries must be >= 0"):
         SeekerEndpoint(parse_retries=-1)
     with pytest.raises(ConfigError, match="model"):
         ServedSeeker(get_preset("sage_bench"), SeekerEndpoint(urls=["http://127.0.0.1:1"]))
