@@ -118,6 +118,24 @@ def test_an_end_stands_even_if_the_goodbye_fails(
     assert (made.ended, made.message) == (ended, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "preset", "ended"),
+    [
+        ("I have to fetch my sister. Goodbye.", "sage_bench", Ended.CLOSED),
+        ("那我先走了，再见", "sage_bench", Ended.CLOSED),
+        ("I have to fetch my sister. Bye for now!", "steady", None),
+        ("He waved goodbye to the red buoy.", "sage_bench", None),
+    ],
+)
+def test_whoever_says_goodbye_leaves(
+    played: Callable, text: str, preset: str, ended: Ended | None
+) -> None:
+    seeker, _ = played([planning(2)], [line(text)], preset=preset)
+    made = turn(seeker)
+    assert isinstance(made, SeekerTurn)
+    assert (made.message, made.ended, made.emotion) == (text, ended, 42)
+
+
 def test_a_given_opening_is_said_and_a_missing_one_written(played: Callable) -> None:
     seeker, server = played([planning()], [line("He took my shift at the lake.")])
     assert turn(seeker, heard()).message == PERSON.opening
