@@ -21,6 +21,8 @@ from typing import NamedTuple
 from rewards.graders.embedded.cues import is_question, overlap, words
 from rewards.types import Rating, Tagging
 
+REVISION = 1
+"""Raise it with every change of what a reply does: the identity of a rule seeker holds it."""
 LISTENING, FIT, WEAR = 8.0, 12.0, 1.0
 AGAINST, REPEATED, UNRELATED, HARM, INCOHERENT, TRICK, SILENT = 6.0, 14.0, 3.0, 20.0, 6.0, 8.0, 8.0
 CAVED, HELD = 12.0, 4.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -268,6 +269,14 @@ def test_presets_are_those_of_the_papers() -> None:
     assert get_preset(STEADY).rules.ended(0) is None is get_preset(STEADY).rules.ended(100)
     with pytest.raises(ConfigError, match="preset must be one of rlver_train, sage_bench"):
         get_preset("easy")
+
+
+def test_the_identity_is_plain_and_names_what_decides() -> None:
+    one, other = fake().identity, fake("reserved").identity
+    assert json.loads(json.dumps(one)) == one
+    assert {name for name in one if one[name] != other[name]} == {"preset"}
+    assert one["preset"]["rules"]["start"] == 30
+    assert one["judge"]["name"] == "judge"
 
 
 def test_the_goodbye_suits_the_end() -> None:
