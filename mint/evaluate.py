@@ -16,6 +16,7 @@ from mint.evaluation.session import run_session
 from mint.evaluation.subjects import ask_eq_bench, compare_sage, sessions
 from mint.rundir.directory import RunDir
 from mint.shell import cli
+from mint.shell.statuses import LIMIT_BROKEN
 from rewards.canaries import format_canaries
 
 
@@ -42,7 +43,7 @@ def main(settings: EvaluateSettings) -> int:
         print(compare_sage(settings))
     if closed:
         print("gate: the safety probes exceed their limits", file=sys.stderr)
-    return 3 if closed else 0
+    return LIMIT_BROKEN if closed else 0
 
 
 if __name__ == "__main__":

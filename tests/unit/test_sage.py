@@ -460,8 +460,8 @@ def command(monkeypatch, tmp_path):
 def test_the_command_with_two_rule_seekers(command, tmp_path, capsys):
     found = command("sage.second_preset=challenging")
     assert set(found["conditions"]) == {"sage", "sage_second"}
-    assert found["seekers"]["sage"]["preset"] == "sage_bench"
-    assert found["seekers"]["sage_second"]["preset"] == "challenging"
+    assert found["seekers"]["sage"]["preset"]["name"] == "sage_bench"
+    assert found["seekers"]["sage_second"]["preset"]["name"] == "challenging"
     assert found["sampling"]["temperature"] == 0.7
     assert [row["turns"] for row in found["conditions"].values()] == [3, 3]
     gap = found["second_seeker_minus_first"]["emotion_gain"]
@@ -487,7 +487,7 @@ def test_other_settings_need_another_folder(command, capsys, tmp_path):
     command()
     with pytest.raises(AssertionError):
         command("sage.preset=reserved")
-    assert "sage_bench" in capsys.readouterr().err
+    assert "seekers.sage.preset." in capsys.readouterr().err
 
 
 def test_before_and_after_of_one_run(command, tmp_path):

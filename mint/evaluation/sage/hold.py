@@ -8,36 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from rich.progress import TaskID
 
 from mint.dialogue.protocol import (
-    EmotionRules,
-    Ended,
-    Heard,
     Lost,
     Person,
     Seeker,
-    SeekerTurn,
     Who,
 )
 from mint.dialogue.record import TalkRecord
 from mint.dialogue.rules import DialogueRules
 from mint.dialogue.talk import Said, converse
 from mint.evaluation.generation import Generation
-from mint.evaluation.journal import Journal
 from mint.evaluation.runner import Asker
+from mint.evaluation.seekers.recorded import RecordedSeeker
+from mint.evaluation.seekers.rounds import Rounds
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, SubjectError
-from rewards.batching import MicroBatcher
 from rewards.text import visible_reply
 from rewards.types import Failure
 
 _PATIENT_S = 86_400.0
-"""Servers have limits of their own; a model here answers one batch at a time, so that a reply may
-wait for all others."""
-Replies = MicroBatcher[ReplyRequest, "Generation | Failure"]
+"""Servers have limits of their own, and a reply may wait for all others of its round."""
+Replies = Rounds[ReplyRequest, "Generation | Failure"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +70,7 @@ class AskedPolicy:
     async def reply(self, max_tokens: int) -> Said | Lost:
         """See `Policy`; the source's own sampling limits the tokens."""
         key = self._meeting.turn_key(self._turn)
-        made = await self._replies.submit(ReplyRequest(key, tuple(self._messages)))
+        made = await self._replies.ask(ReplyRequest(key, tuple(self._messages)))
         if isinstance(made, Failure):
             return Lost(Who.POLICY, "reply", made.kind, made.message)
         self._turn += 1
@@ -87,34 +81,6 @@ class AskedPolicy:
         """See `Policy`."""
         self._messages.append({"role": "user", "content": message})
         return True
-
-
-class RecordedSeeker:
-    """A seeker in one conversation, its turns kept in the journal. Failures are not recorded."""
-
-    def __init__(self, seeker: Seeker, meeting: Meeting, journal: Journal) -> None:
-        self._seeker, self._meeting, self._journal = seeker, meeting, journal
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """See `Seeker`."""
-        return self._seeker.identity
-
-    @property
-    def rules(self) -> EmotionRules:
-        """See `Seeker`."""
-        return self._seeker.rules
-
-    async def turn(self, heard: Heard) -> SeekerTurn | Lost:
-        """See `Seeker`."""
-        key = self._meeting.turn_key(heard.turn)
-        recorded = self._journal.get("seeker", key)
-        if recorded is not None:
-            return _turn_of(recorded)
-        made = await self._seeker.turn(heard)
-        if isinstance(made, SeekerTurn):
-            self._journal.add("seeker", {key: asdict(made)})
-        return made
 
 
 def meetings(condition: str, persons: Sequence[Person], samples: int, seed: int) -> list[Meeting]:
@@ -136,13 +102,11 @@ async def hold(
 ) -> dict[str, TalkRecord]:
     """The conversations by key, in order. Raises SubjectError when the model answered nobody."""
 
-    async def answer(requests: list[ReplyRequest]) -> list[Generation | Failure]:
+    async def answer(requests: Sequence[ReplyRequest]) -> list[Generation | Failure]:
         replies = await asker.ask(requests, task)
         return [replies[request.key] for request in requests]
 
-    # A server may be asked by all at the same time; a model here is by nature asked in turn.
-    many = max(1, len(asked))
-    batches: Replies = MicroBatcher(answer, max_batch=many, max_in_flight=many)
+    rounds: Replies = Rounds(answer, len(asked))
     rules = DialogueRules(
         max_turns=turns,
         turn_tokens=max(asker.sampling.max_new_tokens, 16),
@@ -150,19 +114,18 @@ async def hold(
         reply_timeout_s=_PATIENT_S,
         dialogue_timeout_s=10 * turns * _PATIENT_S,
     )
-    records = await asyncio.gather(
-        *(
-            converse(
-                AskedPolicy(batches, one),
-                RecordedSeeker(seeker, one, asker.journal),
-                one.person,
-                one.seed,
-                rules,
-                system_prompt,
-            )
-            for one in asked
-        )
-    )
+
+    async def talk(one: Meeting) -> TalkRecord:
+        policy = AskedPolicy(rounds, one)
+        recorded = RecordedSeeker(seeker, asker.journal, one.turn_key)
+        try:
+            return await converse(policy, recorded, one.person, one.seed, rules, system_prompt)
+        finally:
+            rounds.leave()
+
+    records = await asyncio.gather(*(talk(one) for one in asked))
+    if rounds.error is not None:
+        raise rounds.error
     lost = [record.lost for record in records if record.lost is not None and not record.turns]
     if len(lost) == len(records) and all(one.who is Who.POLICY for one in lost):
         raise SubjectError(
@@ -170,14 +133,3 @@ async def hold(
             f"{lost[0].detail}"
         )
     return {one.key: record for one, record in zip(asked, records, strict=True)}
-
-
-def _turn_of(row: dict[str, Any]) -> SeekerTurn:
-    ended = row["ended"]
-    return SeekerTurn(
-        **{
-            **row,
-            "ended": None if ended is None else Ended(ended),
-            "faults": tuple(row["faults"]),
-        }
-    )
