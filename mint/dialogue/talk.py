@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mint.dialogue.protocol import Ended, Heard, Lost, Person, Seeker, SeekerTurn, Who
 from mint.dialogue.record import TalkRecord, TurnRecord, identity_key
-from mint.dialogue.rules import DialogueRules
+from mint.config.dialogue import DialogueRules
 from rewards.text import visible_reply
 from rewards.types import Message
 

@@ -1,0 +1,16 @@
+"""The seeker that the configuration asks for."""
+
+from __future__ import annotations
+
+from mint.config.dialogue import SeekerConfig
+from mint.dialogue.protocol import Seeker
+from rewards.build import call_factory
+from rewards.errors import ConfigError
+
+
+def build_seeker(config: SeekerConfig) -> Seeker:
+    """The configured seeker. Raises ConfigError."""
+    if config.factory is None:
+        raise ConfigError(f"mint.seeker.kind={config.kind} cannot be built")
+    made: Seeker = call_factory("seeker", config.factory)
+    return made
