@@ -46,125 +46,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
-from rewards.credit import BASELINES, Floats, leave_one_out, returns_to_go, scaled
+from rewards.credit import Floats, leave_one_out, returns_to_go, scaled
 from rewards.diversity import kl_divergence
-from rewards.errors import ConfigError
 from rewards.formula import FEWEST_SCORED, RewardWeights, group_rewards, raw_reward
 from rewards.tactics import TACTIC_INDEX
+from rewards.talks import (
+    TOP_EMOTION,
+    DialogueWeights,
+    GroupCredit,
+    Talk,
+    TalkCredit,
+)
 from rewards.types import Failure, Signals, Status
-
-CREDITS = ("terminal", "return", "immediate", "mixed")
-SCALES = ("std", "none")
-TOP_EMOTION = 100.0
-UNFIT = ("self_disclosure",)
-"""Moves that are new but not fit for a program: it has no life of its own to tell of."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DialogueWeights:
-    """What a conversation is rewarded for and which turn gets the credit."""
-
-    credit: str = "return"
-    """terminal (RLVER), return, immediate or mixed (MICA): how the emotion reaches turns."""
-    baseline: str = "all"
-    """all: a sibling that is over counts 0; talking: compare with those who still talk."""
-    scale: str = "std"
-    """std: each term in units of its deviation in the group, as in GRPO; none."""
-    emotion: float = 1.0
-    """Weight of the person's emotion, >= 0."""
-    reply: float = 0.0
-    """Weight of MINT's reward of the turns (`mint.reward` says of what), >= 0."""
-    broken_penalty: float = 1.0
-    """Taken off a turn that breaks the format or a veto, >= 0; 1 is what an emotion of 100 pays."""
-    novelty_needs_emotion: bool = True
-    """Novelty counts only in turns after which the emotion is not lower."""
-    unfit: tuple[str, ...] = UNFIT
-    """Tactics that never count as novel."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "unfit", tuple(self.unfit))
-        for name, allowed in (("credit", CREDITS), ("baseline", BASELINES), ("scale", SCALES)):
-            value = getattr(self, name)
-            _require(value in allowed, name, f"be one of {', '.join(allowed)}", value)
-        for name in ("emotion", "reply", "broken_penalty"):
-            value = getattr(self, name)
-            _require(0 <= value < math.inf, name, "be >= 0 and finite", value)
-        _require(self.emotion + self.reply > 0, "emotion/reply", "not both be 0", 0)
-        for tactic in self.unfit:
-            _require(tactic in TACTIC_INDEX, "unfit", "name tactics", tactic)
-
-
-RLVER = DialogueWeights(credit="terminal")
-MINT = DialogueWeights(emotion=0.0, reply=1.0, novelty_needs_emotion=False, unfit=())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Turn:
-    """One reply of the policy in a dialogue and what became of it."""
-
-    emotion: float
-    """Of the person after the reply, in [0, 100]."""
-    signals: Signals | None = None
-    """The graded reply; None where `reply` is 0 and nothing was graded."""
-    format_ok: bool = True
-    """Whether it has the think block it must have; True where none is asked for."""
-    vetoes: tuple[str, ...] = ()
-    """Why the turn must not be rewarded ("harmful", ...)."""
-
-    @property
-    def broken(self) -> bool:
-        """Whether it broke the format or a veto."""
-        return not self.format_ok or bool(self.vetoes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Talk:
-    """One dialogue of a group."""
-
-    start: float
-    """The person's emotion before the first reply, in [0, 100]."""
-    turns: tuple[Turn, ...]
-    lost: Failure | None = None
-    """Why the dialogue has no result; None: it has one."""
-
-
-class TalkCredit(NamedTuple):
-    """What one dialogue teaches, a number a turn; empty tuples where it is left out."""
-
-    rewards_T: tuple[float, ...]
-    """r_t, for a critic."""
-    advantages_T: tuple[float, ...]
-    """A_t; 0s for a group that is judged by a critic."""
-    emotion_T: tuple[float, ...]
-    """E_t."""
-    reply_T: tuple[float, ...]
-    """M_t; 0s where `reply` is 0."""
-    withheld_T: tuple[str, ...]
-    """Why novelty was withheld or cut ("emotion", "unfit", "broken"), else ""."""
-    left_out: Failure | None
-    """Why it teaches nothing; None: it is trained on."""
-
-
-class GroupCredit(NamedTuple):
-    """Credit of one group, dialogues in their order."""
-
-    talks: tuple[TalkCredit, ...]
-    lost: bool
-    """Too few dialogues have a result: nobody is trained on."""
-    flat: bool
-    """No turn is better or worse than another."""
-    num_missing: int
-    """Dialogues that were asked for and never came back."""
-
-    @property
-    def trained_G(self) -> tuple[bool, ...]:
-        """Whether a dialogue may get a gradient of any kind."""
-        return tuple(talk.left_out is None for talk in self.talks)
 
 
 def group_credit(
@@ -181,9 +78,168 @@ def group_credit(
     many siblings there should be; None: those given. Raises ValueError for an emotion outside [0,
     100], missing signals, or more dialogues than asked for.
     """
-    raise NotImplementedError
+    weights, reply = weights or DialogueWeights(), reply or RewardWeights()
+    size = len(talks_G) if asked is None else asked
+    if len(talks_G) > size:
+        raise ValueError(f"a group of {size} siblings has {len(talks_G)} dialogues")
+    reasons = [_left_out(talk, weights) for talk in talks_G]
+    usable = [talk for talk, reason in zip(talks_G, reasons, strict=True) if reason is None]
+    needed = (
+        1 if critic else max(math.ceil(round(reply.min_scored_fraction * size, 9)), FEWEST_SCORED)
+    )
+    lost = len(usable) < needed
+    if lost:
+        few = Failure("group_lost", f"{len(usable)} of {size} dialogues usable, {needed} needed")
+        reasons = [reason or few for reason in reasons]
+        usable = []
+    credits = iter(_credits(usable, weights, reply, critic) if usable else ())
+    talks = tuple(next(credits) if r is None else _nothing(r) for r in reasons)
+    advantages = [a for talk in talks for a in talk.advantages_T]
+    return GroupCredit(
+        talks=talks,
+        lost=lost,
+        flat=all(abs(a) <= reply.flat_range for a in advantages),
+        num_missing=size - len(talks_G),
+    )
 
 
-def _require(condition: bool, name: str, rule: str, got: object) -> None:
-    if not condition:
-        raise ConfigError(f"mint.credit.{name} must {rule}, got {got}")
+def emotion_rewards(talk: Talk, credit: str) -> list[float]:
+    """E_t of each turn: e_T / 100 on the last one with credit terminal, else the changes / 100."""
+    emotions = [talk.start, *(turn.emotion for turn in talk.turns)]
+    for emotion in emotions:
+        if not 0 <= emotion <= TOP_EMOTION:
+            raise ValueError(f"an emotion must be in [0, {TOP_EMOTION:g}], got {emotion}")
+    if credit == "terminal":
+        return [0.0] * (len(talk.turns) - 1) + [emotions[-1] / TOP_EMOTION]
+    return [float(change) / TOP_EMOTION for change in np.diff(emotions)]
+
+
+def own_signals(talk: Talk, weights: DialogueWeights) -> tuple[list[Signals], list[str]]:
+    """The turns' signals with novelty against the policy's own previous turn, and why a turn's was
+    withheld or cut ("emotion", "unfit", "broken") or "". A turn that said nothing is skipped as
+    the previous one. Raises ValueError for a turn without signals."""
+    signals_T, withheld_T = [], []
+    previous: tuple[float, ...] | None = None
+    before = talk.start
+    for number, turn in enumerate(talk.turns, start=1):
+        if turn.signals is None:
+            raise ValueError(f"turn {number} has no signals, and mint.credit.reply needs them")
+        counts = _fit(turn.signals.counts, weights.unfit)
+        fell = weights.novelty_needs_emotion and turn.emotion < before
+        withheld = "broken" if turn.broken else "emotion" if fell else ""
+        if turn.signals.status is Status.OK:
+            kl = 0.0 if withheld else kl_divergence(previous, counts)
+            signals_T.append(replace(turn.signals, kl=kl))
+        else:
+            signals_T.append(turn.signals)
+        unfit = sum(counts) < sum(turn.signals.counts)
+        withheld_T.append(withheld or ("unfit" if unfit else ""))
+        before = turn.emotion
+        previous = counts if sum(counts) else previous
+    return signals_T, withheld_T
+
+
+def _credits(
+    talks: Sequence[Talk], weights: DialogueWeights, reply: RewardWeights, critic: bool
+) -> list[TalkCredit]:
+    emotion_GT = _rows([emotion_rewards(talk, weights.credit) for talk in talks])
+    broken_GT = _rows([[float(turn.broken) for turn in talk.turns] for talk in talks])
+    reply_GT, withheld = np.where(np.isnan(emotion_GT), np.nan, 0.0), None
+    if weights.reply > 0:
+        own = [own_signals(talk, weights) for talk in talks]
+        withheld = [reasons for _, reasons in own]
+        reply_GT = _reply_rewards([signals for signals, _ in own], reply, critic)
+    lengths_G1 = np.array([[len(talk.turns)] for talk in talks])
+    gains_GT = weights.emotion * emotion_GT + weights.reply * reply_GT / lengths_G1
+    rewards_GT = _gated(gains_GT, broken_GT) - weights.broken_penalty * broken_GT
+    advantages_GT = np.zeros_like(emotion_GT)
+    if not critic:
+        gains_GT = weights.emotion * _emotion_credit(emotion_GT, weights)
+        gains_GT += weights.reply * _against(reply_GT, "talking", weights)
+        penalty_GT = weights.broken_penalty * leave_one_out(broken_GT, "all")
+        advantages_GT = _gated(gains_GT, broken_GT) - penalty_GT
+    return [
+        TalkCredit(
+            rewards_T=_numbers(rewards_GT[g]),
+            advantages_T=_numbers(advantages_GT[g]),
+            emotion_T=_numbers(emotion_GT[g]),
+            reply_T=_numbers(reply_GT[g]),
+            withheld_T=tuple(withheld[g]) if withheld else ("",) * len(talk.turns),
+            left_out=None,
+        )
+        for g, talk in enumerate(talks)
+    ]
+
+
+def _emotion_credit(emotion_GT: Floats, weights: DialogueWeights) -> Floats:
+    """A(E) of the module docstring, [G, T]."""
+    returns_GT = returns_to_go(emotion_GT)
+    if weights.credit == "terminal":
+        whole_G1 = _against(returns_GT[:, :1], "all", weights)
+        return np.where(np.isnan(emotion_GT), np.nan, whole_G1)
+    if weights.credit == "return":
+        return _against(returns_GT, weights.baseline, weights)
+    if weights.credit == "immediate":
+        return _against(emotion_GT, weights.baseline, weights)
+    each = [scaled(values, weights.baseline) for values in (returns_GT, emotion_GT)]
+    return 0.5 * each[0] + 0.5 * each[1]
+
+
+def _against(values_GT: Floats, baseline: str, weights: DialogueWeights) -> Floats:
+    compare = scaled if weights.scale == "std" else leave_one_out
+    return compare(values_GT, baseline)
+
+
+def _reply_rewards(
+    signals: Sequence[Sequence[Signals]], reply: RewardWeights, critic: bool
+) -> Floats:
+    """M_t of each turn, [G, T]: against the siblings at that turn, or with fixed scales."""
+    if critic:
+        return _rows([[raw_reward(s, reply) or 0.0 for s in turns] for turns in signals])
+    reward_GT = _rows([[0.0] * len(turns) for turns in signals])
+    for t in range(reward_GT.shape[1]):
+        talking = [g for g, turns in enumerate(signals) if t < len(turns)]
+        reward_GT[talking, t] = group_rewards([signals[g][t] for g in talking], reply).scores
+    return reward_GT
+
+
+def _gated(gains_GT: Floats, broken_GT: Floats) -> Floats:
+    return np.where(broken_GT > 0, np.minimum(gains_GT, 0.0), gains_GT)
+
+
+def _left_out(talk: Talk, weights: DialogueWeights) -> Failure | None:
+    if talk.lost is not None:
+        return talk.lost
+    if not talk.turns:
+        return Failure("no_turn", "the policy never replied")
+    for number, turn in enumerate(talk.turns, start=1):
+        signals = turn.signals
+        if weights.reply > 0 and signals is not None and signals.status is Status.FAILED:
+            return Failure("not_graded", f"turn {number}: {signals.reason}")
+    return None
+
+
+def _nothing(reason: Failure) -> TalkCredit:
+    return TalkCredit((), (), (), (), (), reason)
+
+
+def _fit(counts: Sequence[float], unfit: Sequence[str]) -> tuple[float, ...]:
+    out = {TACTIC_INDEX[name] for name in unfit}
+    return tuple(0.0 if i in out else float(count) for i, count in enumerate(counts))
+
+
+def _numbers(row_T: Floats) -> tuple[float, ...]:
+    """A row without what stands after its end."""
+    return tuple(row_T[~np.isnan(row_T)].tolist())
+
+
+def _rows(values: Sequence[Sequence[float]]) -> Floats:
+    """[G, T] of rows of different lengths, NaN after their end."""
+    rows = np.full((len(values), max(map(len, values))), np.nan)
+    for row, numbers in zip(rows, values, strict=True):
+        row[: len(numbers)] = numbers
+    return rows
+
+
+RLVER = DialogueWeights(credit="terminal")
+MINT = DialogueWeights(emotion=0.0, reply=1.0, novelty_needs_emotion=False, unfit=())

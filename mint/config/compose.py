@@ -34,10 +34,15 @@ OPEN_NODES = (
     "actor_rollout_ref.actor.optim.override_optimizer_config",
     "actor_rollout_ref.actor.fsdp_config.mixed_precision",
     "actor_rollout_ref.ref.fsdp_config.mixed_precision",
+    "critic.model.override_config",
+    "critic.optim.override_optimizer_config",
     "data.apply_chat_template_kwargs",
     "mint.validation.choose",
     "ray_kwargs.ray_init",
 )
+
+# Keys that verl reads and its own configuration does not list.
+UNLISTED_KEYS = ("critic.ppo_infer_max_token_len_per_gpu",)
 
 # Keys verl 0.9.1 accepts and ignores, with what to use instead (verl issues 6710, 7331 and source).
 DEAD_KEYS = {
@@ -50,6 +55,19 @@ DEAD_KEYS = {
     "actor_rollout_ref.actor.use_prefix_grouper": "nothing: the engine never reads it",
     "algorithm.filter_groups.max_num_gen_batches": "algorithm.filter_groups."
     "max_inflight_gen_batches",
+    **dict.fromkeys(
+        (
+            "critic.ppo_max_token_len_per_gpu",
+            "critic.forward_max_token_len_per_gpu",
+            "critic.ppo_micro_batch_size",
+            "critic.ppo_micro_batch_size_per_gpu",
+            "critic.forward_micro_batch_size",
+            "critic.forward_micro_batch_size_per_gpu",
+            "critic.use_dynamic_bsz",
+        ),
+        "critic.ppo_infer_max_token_len_per_gpu",
+    ),
+    "critic.model.external_lib": "nothing: the critic's process never imports it",
     "trainer.v1.sampler.sampler_kwargs.poll_interval": "mint.run.poll_interval_s",
 }
 
@@ -254,7 +272,9 @@ def _with_parents(keys: Iterable[str]) -> set[str]:
 
 
 def _is_open(key: str) -> bool:
-    return any(key == node or key.startswith(node + ".") for node in OPEN_NODES)
+    return key in UNLISTED_KEYS or any(
+        key == node or key.startswith(node + ".") for node in OPEN_NODES
+    )
 
 
 def _source(key: str, overrides: Sequence[str]) -> str:

@@ -70,7 +70,7 @@ def check_batches(config: DictConfig) -> None:
     prompts, n = int(config.data.train_batch_size), int(config.actor_rollout_ref.rollout.n)
     mini = int(config.actor_rollout_ref.actor.ppo_mini_batch_size)
     ranks = int(config.trainer.n_gpus_per_node) * int(config.trainer.nnodes)
-    if n < 2:
+    if n < 2 and str(config.algorithm.adv_estimator) != "gae":
         raise ConfigError(
             f"actor_rollout_ref.rollout.n must be >= 2 (a group needs siblings), got {n}"
         )

@@ -23,6 +23,7 @@ from mint.rundir.directory import RunDir
 from mint.shell.files import append_json_lines
 from mint.shell.processes import TrainingError
 from mint.verl.checkpoint import prune_checkpoints
+from mint.verl.critic import WithCritic
 from mint.verl.failure_watch import FailureWatch
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import Asked, StepReward, step_rewards
@@ -38,7 +39,7 @@ from mint.verl.wire import KEY, GradedReply, unpack, unpack_columns
 from rewards.errors import GraderError
 
 
-class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
+class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, WithCritic, PPOTrainerSync):
     """PPOTrainerSync whose rewards, metrics and samples are mint's."""
 
     def __init__(self, config: Any) -> None:
