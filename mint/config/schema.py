@@ -18,8 +18,8 @@ from mint.config.rules import POSITIVE, SHARE, check, one_of
 from mint.config.validation import CollapseConfig, ValidationConfig
 from mint.shell.cli import make_writable
 from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerConfig
-from rewards.dialogue import DialogueWeights
 from rewards.formula import RewardWeights
+from rewards.talks import DialogueWeights
 
 TASKS = ("replies", "dialogues")
 
@@ -51,7 +51,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         prompt_style("mint.data.style", self.style)
-        rules = {"source": one_of("prepared", "synthetic", "persons"), "num_conversations": POSITIVE}
+        rules = {
+            "source": one_of("prepared", "synthetic", "persons"),
+            "num_conversations": POSITIVE,
+        }
         check(self, rules, "mint.data.")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from mint.config.dialogue import SeekerConfig
 from mint.dialogue.protocol import Seeker
 from rewards.build import call_factory
@@ -12,5 +14,4 @@ def build_seeker(config: SeekerConfig) -> Seeker:
     """The configured seeker. Raises ConfigError."""
     if config.factory is None:
         raise ConfigError(f"mint.seeker.kind={config.kind} cannot be built")
-    made: Seeker = call_factory("seeker", config.factory)
-    return made
+    return cast(Seeker, call_factory("seeker", config.factory))

@@ -76,7 +76,7 @@ def person_of_row(info: Mapping[str, Any]) -> Person:
     """The person of a row's `extra_info`. Raises DataError when it is none."""
     try:
         fields = json.loads(info["person"])
-        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        lists: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
         return Person(**lists)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"no person in a row of dialogues: {error!r:.200}") from error
@@ -118,3 +118,13 @@ def read_people_rows(path: str | Path) -> list[dict[str, Any]]:
     if not rows:
         raise DataError(f"{path} has no people to talk with: mint.task=dialogues needs them")
     return rows
+
+
+def load_people() -> tuple[Person, ...]:
+    """The people that ship with mint."""
+    raise NotImplementedError
+
+
+def split_people(people: Sequence[Person]) -> tuple[tuple[Person, ...], tuple[Person, ...]]:
+    """People to train with and people held out."""
+    raise NotImplementedError

@@ -29,7 +29,7 @@ from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
 from mint.shell.signals import Signalled, on_signal
 from mint.shell.statuses import COLLAPSED, SAVED
-from mint.training import material, preflight
+from mint.training import dialogues, material, preflight
 from mint.training.graphs import fill_graph_sizes
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
 from mint.training.ray_arguments import check_ray_arguments, ignored_address
@@ -194,7 +194,8 @@ def prepare_validation(
 ) -> None:
     """Write the prompts of the validations and say what they will be."""
     held_out = str(config.data.val_files)
-    turns, probes = write_prompts(
+    write = dialogues.write_prompts if mint.task == "dialogues" else write_prompts
+    turns, probes = write(
         run_dir.prompts_path,
         held_out,
         mint.validation,
@@ -202,8 +203,8 @@ def prepare_validation(
         graders.tagger,
     )
     say(
-        f"validating every {mint.validation.every_steps} steps on {turns} held-out turns and "
-        f"{probes} safety probes"
+        f"validating every {mint.validation.every_steps} steps on {turns} held-out "
+        f"{'people' if mint.task == 'dialogues' else 'turns'} and {probes} safety probes"
     )
     if not probes:
         say("note: mint.validation.probes_per_category=0, so safety does not limit the choice")
@@ -273,6 +274,8 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     """verl keys that follow from mint's."""
     with open_dict(config):
         fill_graph_sizes(config)
+        if mint.task == "dialogues":
+            dialogues.fill_keys(config)
         config.trainer.resume_mode = "disable"
         if mint.run.resume and (newest := newest_checkpoint(RunDir(Path(mint.run.dir)))):
             # By name: verl's own choice (auto) starts from scratch when it finds nothing.

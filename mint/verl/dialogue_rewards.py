@@ -60,7 +60,9 @@ class DialogueRewardManager(SignalRewardManager):
         try:
             scored, seconds = await self._talks.submit(requests)
         except Exception as error:
-            told = str(error) if isinstance(error, GraderError) else f"{type(error).__name__}: {error}"
+            told = (
+                str(error) if isinstance(error, GraderError) else f"{type(error).__name__}: {error}"
+            )
             failures = {"grader": Failure("exception", told)}
             scored, seconds = [(r, failed_signals(r, failures)) for r in requests], 0.0
         return tuple(

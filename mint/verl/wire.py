@@ -99,7 +99,10 @@ def unpack_columns(columns: Mapping[str, Sequence[Any]]) -> list[GradedReply]:
 def columns_to_rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """One mapping a row; verl's own column `reward` is left out."""
     own = [name for name in columns if name != "reward"]
-    return [dict(zip(own, row, strict=True)) for row in zip(*(columns[name] for name in own), strict=True)]
+    return [
+        dict(zip(own, row, strict=True))
+        for row in zip(*(columns[name] for name in own), strict=True)
+    ]
 
 
 def _wired(value: float | None) -> float:
