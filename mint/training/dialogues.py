@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import MintConfig
 from mint.config.validation import ValidationConfig
 from mint.dialogue.people import SOURCE, read_people_rows, write_rows
-from mint.validation.prompts import chosen_probes, probe_rows
+from mint.validation import prompts
 from rewards.errors import ConfigError
 from rewards.protocols import TacticTagger
 
@@ -26,6 +26,8 @@ _MESSAGE_TOKENS, _FRAME_TOKENS = 60, 10
 
 def fill_keys(config: DictConfig) -> None:
     """verl's keys that follow from the task."""
+    if config.mint.task != "dialogues":
+        return
     loops = resources.files("mint.verl") / "agent_loops.yaml"
     config.actor_rollout_ref.rollout.agent.agent_loop_config_path = str(loops)
 
@@ -64,17 +66,22 @@ def notes(config: DictConfig, mint: MintConfig) -> Iterator[str]:
         )
 
 
+def prompt_writer(task: str) -> Callable[..., tuple[int, int]]:
+    """What writes the validation file of a task."""
+    return write_prompts if task == "dialogues" else prompts.write_prompts
+
+
 def write_prompts(
     path: Path,
     held_out: str | Path,
     settings: ValidationConfig,
-    prompts: PromptConfig,
+    style: PromptConfig,
     tagger: TacticTagger,
 ) -> tuple[int, int]:
     """Write the validation file; returns how many people and probes it has."""
     people = read_people_rows(held_out)[: settings.max_conversations]
-    items = chosen_probes(settings.probes_per_category)
-    probes = probe_rows(path.with_name("probes.journal.jsonl"), items, prompts, tagger)
+    items = prompts.chosen_probes(settings.probes_per_category)
+    probes = prompts.probe_rows(path.with_name("probes.journal.jsonl"), items, style, tagger)
     write_rows(path, [*people, *({**row, "agent_name": _SINGLE} for row in probes)])
     return len(people), len(probes)
 

@@ -35,7 +35,6 @@ from mint.training.lines import alarms_on, format_alarms, format_step, format_va
 from mint.training.ray_arguments import check_ray_arguments, ignored_address
 from mint.training.resuming import Changes, check_inputs, check_run_dir, go_on, is_trained
 from mint.training.supervise import Limits, supervise
-from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl import requests
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, resumable_step
@@ -194,8 +193,7 @@ def prepare_validation(
 ) -> None:
     """Write the prompts of the validations and say what they will be."""
     held_out = str(config.data.val_files)
-    write = dialogues.write_prompts if mint.task == "dialogues" else write_prompts
-    turns, probes = write(
+    turns, probes = dialogues.prompt_writer(mint.task)(
         run_dir.prompts_path,
         held_out,
         mint.validation,
@@ -203,8 +201,8 @@ def prepare_validation(
         graders.tagger,
     )
     say(
-        f"validating every {mint.validation.every_steps} steps on {turns} held-out "
-        f"{'people' if mint.task == 'dialogues' else 'turns'} and {probes} safety probes"
+        f"validating every {mint.validation.every_steps} steps on {turns} held-out prompts and "
+        f"{probes} safety probes"
     )
     if not probes:
         say("note: mint.validation.probes_per_category=0, so safety does not limit the choice")
@@ -274,8 +272,7 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     """verl keys that follow from mint's."""
     with open_dict(config):
         fill_graph_sizes(config)
-        if mint.task == "dialogues":
-            dialogues.fill_keys(config)
+        dialogues.fill_keys(config)
         config.trainer.resume_mode = "disable"
         if mint.run.resume and (newest := newest_checkpoint(RunDir(Path(mint.run.dir)))):
             # By name: verl's own choice (auto) starts from scratch when it finds nothing.
