@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mint.config.schema import MintConfig, mint_config
 from mint.evaluation.subjects import prompts_of_run
+from mint.policy.chat_template import keep_history
 from mint.policy.model_files import model_fingerprint
 from mint.reporting.run import write_report
 from mint.rundir.directory import RunDir
@@ -220,6 +221,8 @@ def export(mint: MintConfig, run_dir: RunDir) -> int:
     if stopped is not None:
         say(f"training ended early: {stopped.reason}")
     export_model(run_dir, choice.step)
+    if mint.task == "dialogues":
+        keep_history(run_dir.model_path, enable_thinking=mint.data.enable_thinking)
     step = choice.step if choice.step is not None else max(checkpoints(run_dir))
     if choice.warning:
         say(f"WARNING: {choice.warning}")

@@ -16,14 +16,14 @@ from verl import DataProto
 
 from mint.config.validation import PROBE_SOURCE
 from mint.dialogue.record import TalkRecord
+from mint.dialogue.replies import requests_of
 from mint.verl.dialogue_wire import DIALOGUE, GradedDialogue, pack_dialogue
 from mint.verl.reward_manager import SignalRewardManager, graded_reply
 from mint.verl.wire import KEY, GradedReply, unpack
 from rewards.batching import MicroBatcher
 from rewards.errors import GraderError
 from rewards.scorer import ScoringRequest, failed_signals
-from rewards.tactics import NUM_TACTICS
-from rewards.types import Failure, Message, Signals
+from rewards.types import Failure, Signals
 
 Graded = list[tuple[ScoringRequest, Signals]]
 
@@ -78,24 +78,3 @@ class DialogueRewardManager(SignalRewardManager):
         graded = [self._scorer.in_order(talk, [next(signals) for _ in talk]) for talk in talks]
         share = (time.perf_counter() - started) / len(talks)
         return [(own, share) for own in graded]
-
-
-def requests_of(record: TalkRecord) -> list[ScoringRequest]:
-    """The replies of a dialogue, oldest first, each with what was said before it."""
-    said: list[Message] = [] if record.opening is None else [Message("seeker", record.opening)]
-    requests = []
-    for turn in record.turns:
-        requests.append(
-            ScoringRequest(
-                raw_reply=turn.raw,
-                history=tuple(said),
-                previous_counts=(0.0,) * NUM_TACTICS,
-                history_tactics=(),
-                num_tokens=turn.tokens,
-                truncated=not turn.complete,
-            )
-        )
-        said.append(Message("supporter", turn.visible))
-        if turn.message is not None:
-            said.append(Message("seeker", turn.message))
-    return requests
