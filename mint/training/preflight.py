@@ -26,6 +26,7 @@ from mint.planning.settings import has_critic
 from mint.policy.model_files import ModelFacts, is_local, model_facts, model_folder
 from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
+from mint.training import dialogues
 from mint.training.machine_checks import check_bucket, check_machine
 from mint.training.material import DATA, POLICY
 from mint.training.trainer_keys import check_trainer_keys
@@ -47,6 +48,8 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     """
     check_trainer_keys(config, mint)
     check_batches(config)
+    if mint.task == "dialogues":
+        dialogues.check(config, mint)
     check_validation(config.trainer, mint.validation)
     check_engine_arguments(config)
     path, facts = str(config.actor_rollout_ref.model.path), None
@@ -206,6 +209,8 @@ def _notes(
         yield f"untested version: {miss.words()}"
     for cluster in machine.clusters:
         yield f"a Ray cluster of {cluster.user} runs on this machine (process {cluster.pid})"
+    if mint.task == "dialogues":
+        yield from dialogues.notes(config, mint)
     length = length_note(data_card(config), mint.reward.length_target_tokens)
     if length is not None:
         yield length

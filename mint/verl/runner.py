@@ -1,4 +1,4 @@
-"""The Ray task runner that builds `MintTrainer` inside the cluster."""
+"""The Ray task runner that builds the trainer inside the cluster."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MintTaskRunner:
         from verl.trainer.ppo.v1 import AgentLoopManagerTQ
         from verl.utils.logging_utils import configure_verl_logging
 
-        from mint.verl.trainer import MintTrainer
+        trainer_class = trainer_of(str(config.mint.task))
 
         configure_verl_logging()
         config.transfer_queue.enable = True
@@ -42,7 +42,7 @@ class MintTaskRunner:
         note(run, "queue")
         trainer, done = None, False
         try:
-            trainer = MintTrainer(config=config)
+            trainer = trainer_class(config=config)
             trainer.init()
             manager = AgentLoopManagerTQ.create(
                 config=config,
@@ -56,6 +56,17 @@ class MintTaskRunner:
             if trainer is not None and hasattr(trainer, "logger"):
                 trainer.logger.finish(exit_code=0 if done else 1)
             tq.close()
+
+
+def trainer_of(task: str) -> Any:
+    """The trainer's class for `mint.task`."""
+    if task == "dialogues":
+        from mint.verl.dialogue_trainer import DialogueTrainer
+
+        return DialogueTrainer
+    from mint.verl.reply_trainer import ReplyTrainer
+
+    return ReplyTrainer
 
 
 def require_free_cluster() -> None:

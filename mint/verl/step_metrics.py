@@ -60,6 +60,8 @@ _OWN = (
     "tactics_per_reply/",
     "time/",
     "collapse/",
+    "dialogue/",
+    "seeker/",
     "val/",
 )
 
@@ -84,6 +86,7 @@ def translate(metrics: Mapping[str, Any]) -> dict[str, float]:
     for name, number in (
         ("throughput/tokens_per_s", metrics.get("perf/total_num_tokens")),
         ("throughput/replies_per_s", mine.get("reply/num")),
+        ("throughput/dialogues_per_s", mine.get("dialogue/num")),
     ):
         if number is not None and seconds > 0:
             mine[name] = float(number) / seconds

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mint.config.schema import MintConfig
@@ -45,6 +46,8 @@ from rewards.types import HIGHEST_RATING, LOWEST_RATING, Message, Signals, Statu
 
 _AS_IS = ("reason", "num_tokens", "truncated", "label_leak", *COMPONENTS[1:])
 """Fields of `Signals` that `EvaluatedReply` has too."""
+
+NO_TALKS: Mapping[str, float] = MappingProxyType({})
 
 
 class ValidationReply(NamedTuple):
@@ -102,15 +105,20 @@ class TrainingValidation:
         return {**figures, **{f"{ALARM}{n}": float(n in names) for n in KEYS.values()}}
 
     def validate(
-        self, step: int, replies: Sequence[ValidationReply], missing: int, last_step: int
+        self,
+        step: int,
+        replies: Sequence[ValidationReply],
+        missing: int,
+        last_step: int,
+        talks: Mapping[str, float] = NO_TALKS,
     ) -> dict[str, float]:
         """Measure, record and decide after a validation; returns its metrics as val/<name>.
 
-        `missing` replies were asked for and never came.
+        `missing` replies were asked for and never came. `talks`: what was measured of dialogues.
         """
         turns = [reply for reply in replies if reply.source != PROBE_SOURCE]
         rows = self._with_second([evaluated(turn.graded, self._mint.reward) for turn in turns])
-        metrics = measure(rows, missing, self._mint.evaluation)
+        metrics = {**measure(rows, missing, self._mint.evaluation), **talks}
         metrics[POLICY_ENTROPY] = self._entropy
         self._keep_replies(step, turns, rows)
         start = self._start(step)
