@@ -10,6 +10,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from mint.config.schema import MintConfig
 from mint.dialogue.curriculum import Allocation, Outcome
+from mint.dialogue.people import person_of_row
 
 
 class AllocationSampler(Sampler[int]):

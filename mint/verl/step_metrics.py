@@ -62,6 +62,7 @@ _OWN = (
     "collapse/",
     "dialogue/",
     "seeker/",
+    "people/",
     "val/",
 )
 
