@@ -152,7 +152,7 @@ def _credits(
     lengths_G1 = np.array([[len(talk.turns)] for talk in talks])
     gains_GT = weights.emotion * emotion_GT + weights.reply * reply_GT / lengths_G1
     rewards_GT = _gated(gains_GT, broken_GT) - weights.broken_penalty * broken_GT
-    advantages_GT = np.zeros_like(emotion_GT)
+    advantages_GT = 0.0 * emotion_GT  # NaN where a dialogue is over
     if not critic:
         gains_GT = weights.emotion * _emotion_credit(emotion_GT, weights)
         gains_GT += weights.reply * _against(reply_GT, "talking", weights)

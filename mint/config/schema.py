@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mint.config.curriculum import CurriculumConfig
 from mint.config.dialogue import DialogueRules, SeekerConfig
 from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, prompt_style
@@ -159,6 +160,7 @@ class MintConfig:
     seeker: SeekerConfig = field(default_factory=SeekerConfig)
     dialogue: DialogueRules = field(default_factory=DialogueRules)
     credit: DialogueWeights = field(default_factory=DialogueWeights)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import MintConfig
 from mint.config.validation import ValidationConfig
 from mint.dialogue.people import SOURCE, read_people_rows, write_rows
+from mint.planning.settings import has_critic
 from mint.validation import prompts
 from rewards.errors import ConfigError
 from rewards.protocols import TacticTagger
@@ -45,6 +46,7 @@ def check(config: DictConfig, mint: MintConfig) -> None:
     estimator = str(config.algorithm.adv_estimator)
     if estimator not in ("grpo", "gae"):
         raise ConfigError(f"algorithm.adv_estimator={estimator}: dialogues know grpo and gae")
+    _check_critic(config, mint)
     room, reply = int(config.data.max_response_length), mint.dialogue.turn_tokens
     if room <= reply:
         raise ConfigError(
@@ -53,8 +55,29 @@ def check(config: DictConfig, mint: MintConfig) -> None:
         )
 
 
+def _check_critic(config: DictConfig, mint: MintConfig) -> None:
+    """A critic sees rewards of turns alone: what compares siblings is for groups."""
+    if not has_critic(config):
+        return
+    if mint.credit.credit not in ("terminal", "return"):
+        raise ConfigError(
+            f"mint.credit.credit={mint.credit.credit} compares siblings, which a critic does not "
+            "(algorithm.adv_estimator=gae); use terminal or return"
+        )
+    if str(config.algorithm.adv_estimator) != "gae":
+        raise ConfigError(
+            "critic.enable=true: only algorithm.adv_estimator=gae reads a critic in a run of "
+            "dialogues"
+        )
+
+
 def notes(config: DictConfig, mint: MintConfig) -> Iterator[str]:
     """What is worth knowing before a run of dialogues."""
+    if has_critic(config) and float(config.algorithm.gamma) * float(config.algorithm.lam) < 0.999:
+        yield (
+            f"algorithm.gamma={config.algorithm.gamma} and lam={config.algorithm.lam} forget by the "
+            "token: of what a later turn earns little reaches an earlier one; use 1 and 1"
+        )
     rules, room = mint.dialogue, int(config.data.max_response_length)
     message = _MESSAGE_TOKENS + _FRAME_TOKENS
     needed = rules.max_turns * rules.turn_tokens + (rules.max_turns - 1) * message

@@ -292,6 +292,7 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
                 if grader.served.get(key):
                     # Reward workers and later evaluations may run in another folder.
                     grader.served[key] = str(Path(grader.served[key]).expanduser().resolve())
-        path = Path(str(config.actor_rollout_ref.model.path)).expanduser()
-        if path.is_dir():
-            config.actor_rollout_ref.model.path = str(path.resolve())
+        for model in (config.actor_rollout_ref.model, config.critic.model):
+            path = Path(str(model.path)).expanduser()
+            if path.is_dir():
+                model.path = str(path.resolve())

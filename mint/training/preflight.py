@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mint.config.prompts import PromptConfig, length_note
 from mint.config.schema import MintConfig
@@ -22,6 +22,7 @@ from mint.machine.packages import CPU, GPU, mismatches, package_version
 from mint.planning import render
 from mint.planning.lengths import Lengths
 from mint.planning.plan import Plan
+from mint.planning.settings import has_critic
 from mint.policy.model_files import ModelFacts, is_local, model_facts, model_folder
 from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
@@ -55,6 +56,8 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     if POLICY not in missing:
         facts = model_facts(path)
         model_folder("actor_rollout_ref.model.path", path)
+        if has_critic(config):
+            check_critic(config)
     if DATA not in missing:
         check_data(config, mint)
     machine = read_machine()
@@ -101,6 +104,22 @@ def check_batches(config: DictConfig) -> None:
         raise ConfigError(
             f"actor_rollout_ref.rollout.max_model_len={longest} is shorter than "
             f"data.max_prompt_length + data.max_response_length = {total}"
+        )
+
+
+def check_critic(config: DictConfig) -> None:
+    """The critic's model is there, and it can hold the sequences of a batch."""
+    path = str(config.critic.model.path)
+    if str(config.actor_rollout_ref.model.path) != path:
+        model_folder("critic.model.path", path)
+        model_facts(path)
+    total = int(config.data.max_prompt_length) + int(config.data.max_response_length)
+    key = "critic.ppo_infer_max_token_len_per_gpu"
+    most = OmegaConf.select(config, key)
+    if most is not None and int(most) < total:
+        raise ConfigError(
+            f"{key} must hold one whole sequence: got {most}, data.max_prompt_length + "
+            f"data.max_response_length = {total}"
         )
 
 

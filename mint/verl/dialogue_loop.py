@@ -12,6 +12,7 @@ import functools
 import json
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutp
 from mint.config.dialogue import DialogueRules
 from mint.config.schema import MintConfig, mint_config
 from mint.dialogue.build import build_seeker
+from mint.dialogue.curriculum import preset_at
 from mint.dialogue.people import person_of_row
 from mint.dialogue.protocol import Lost, Person, Seeker, Who
 from mint.dialogue.record import TalkRecord
@@ -28,7 +30,7 @@ from mint.dialogue.talk import converse
 from mint.verl.dialogue_wire import DIALOGUE, SPANS
 from mint.verl.token_policy import Room, TokenPolicy
 
-_NODES = ("seeker", "dialogue", "encoder", "tagger", "judge")
+_NODES = ("seeker", "curriculum", "dialogue", "encoder", "tagger", "judge")
 """Nodes of mint's configuration that a dialogue depends on."""
 
 
@@ -58,12 +60,12 @@ class DialogueLoop(AgentLoopBase):
         info, step = row["extra_info"], int(row["global_steps"])
         person = person_of_row(info)
         seed = talk_seed(info, step)
+        # Held-out people are always met by the seeker that the run measures with.
+        seeker = shared.seeker(person.id, step if info["split"] == "train" else None)
         try:
-            record = await converse(
-                policy, shared.seeker, person, seed, rules, _system(row["raw_prompt"])
-            )
+            record = await converse(policy, seeker, person, seed, rules, _system(row["raw_prompt"]))
         except Exception as error:
-            record = _broken(person, seed, shared.seeker, error)
+            record = _broken(person, seed, seeker, error)
         return as_output(policy, record, step)
 
 
@@ -103,7 +105,18 @@ class _Shared:
 
     def __init__(self, mint: MintConfig) -> None:
         self.rules: DialogueRules = mint.dialogue
-        self.seeker: Seeker = build_seeker(mint.seeker)
+        self._config = mint.seeker
+        self._stages = mint.curriculum.stages
+        self._seekers: dict[str, Seeker] = {}
+
+    def seeker(self, person: str, step: int | None) -> Seeker:
+        """Who plays the person in a step; None: in a validation."""
+        preset = self._config.preset
+        if step is not None:
+            preset = preset_at(self._stages, step, person, preset)
+        if preset not in self._seekers:
+            self._seekers[preset] = build_seeker(replace(self._config, preset=preset))
+        return self._seekers[preset]
 
 
 @functools.lru_cache(maxsize=1)

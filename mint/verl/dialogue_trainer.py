@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mint.dialogue.curriculum import Outcome
 from mint.shell.files import append_json_lines
 from mint.verl import batch as queue
+from mint.verl.allocation import AllocatesPeople
 from mint.verl.dialogue_samples import lost_rows, talk_samples
 from mint.verl.dialogue_step import DialogueStep, dialogue_step, talk_metrics
 from mint.verl.dialogue_wire import (
@@ -31,7 +33,7 @@ Spans = dict[int, list[tuple[int, int, float]]]
 _WORDS = Words("dialogues", "were lost", "Mend what lost them")
 
 
-class DialogueTrainer(MintTrainer):
+class DialogueTrainer(AllocatesPeople, MintTrainer):
     """`MintTrainer` of mint.task=dialogues."""
 
     unit = "dialogues"
@@ -56,6 +58,9 @@ class DialogueTrainer(MintTrainer):
         metrics.update(step.metrics)
         self._write(batch, step, [extra[SPANS] for extra in extras], positions)
         self._note(rows, uids, step)
+        heard = [row.record for row in rows if row.record is not None and row.record.lost is None]
+        outcomes = [Outcome(record.person, record.emotion) for record in heard]
+        metrics.update(self._note_outcomes(outcomes))
         turns = [(turn, uid) for row, uid in zip(rows, uids, strict=True) for turn in row.turns]
         self._note_replies([turn for turn, _ in turns], [uid for _, uid in turns], metrics)
         reasons = [c.left_out.message for c in step.credits if c.left_out is not None]

@@ -166,7 +166,8 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, WithCritic, PPOT
         result = super()._compute_metrics(batch, metrics, *args, **kwargs)
         mine = translate(metrics)
         if self.config.trainer.device == "cpu":  # verl guesses the peak of a processor
-            mine.pop("throughput/mfu", None)
+            for name in ("throughput/mfu", "throughput/critic_mfu"):
+                mine.pop(name, None)
         mine |= self._updates.look(mine.get("policy/grad_norm"))
         self._run.append_metrics(self.global_steps, mine)
         for name in LOGGED_TWICE:
