@@ -289,7 +289,7 @@ class Extras(Queue):
             return found
         extras = [self.rows[key].get("extra_fields", {}) for key in keys]
         return {
-            **{name: found[name] for name in names if name in found.keys()},
+            **{name: found[name] for name in names if name in set(found.keys())},
             "extra_fields": extras,
         }
 
