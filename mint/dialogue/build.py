@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from mint.config.dialogue import SeekerConfig
+from mint.dialogue.presets import get_preset
 from mint.dialogue.protocol import Seeker
-from rewards.build import call_factory
+from mint.dialogue.rule import RuleSeeker
+from rewards.build import Graders, call_factory
 from rewards.errors import ConfigError
 
 
-def build_seeker(config: SeekerConfig) -> Seeker:
-    """The configured seeker. Raises ConfigError."""
-    if config.factory is None:
-        raise ConfigError(f"mint.seeker.kind={config.kind} cannot be built")
-    return cast(Seeker, call_factory("seeker", config.factory))
+def build_seeker(config: SeekerConfig, graders: Callable[[], Graders]) -> Seeker:
+    """The configured seeker; `graders` are asked for where it listens with them. Raises
+    ConfigError."""
+    if config.kind == "custom":
+        return cast(Seeker, call_factory("seeker", config.factory))
+    preset = get_preset(config.preset)
+    if config.kind == "rule":
+        made = graders()
+        return RuleSeeker(preset, made.tagger, made.judge)
+    raise ConfigError(f"mint.seeker.kind={config.kind} cannot be built")

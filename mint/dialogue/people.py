@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from rewards.errors import ConfigError, DataError
 
 SOURCE = "dialogue"
 """`data_source` of a row that starts a dialogue."""
+_HELD_OUT = 0.2
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _TEXTS = ("split", "person", "conversation_id", "history", "history_tactics", "scenario")
 SCHEMA = pa.schema(
@@ -120,11 +122,15 @@ def read_people_rows(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def load_people() -> tuple[Person, ...]:
-    """The people that ship with mint."""
-    raise NotImplementedError
-
-
 def split_people(people: Sequence[Person]) -> tuple[tuple[Person, ...], tuple[Person, ...]]:
-    """People to train with and people held out."""
-    raise NotImplementedError
+    """People to train with and people held out: of each intention a fifth, one at least, by the
+    hash of their ids, so that further people move nobody."""
+    held_out: set[str] = set()
+    for intention in sorted({person.intention for person in people}):
+        names = [person.id for person in people if person.intention == intention]
+        names.sort(key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+        held_out.update(names[: max(1, round(_HELD_OUT * len(names)))])
+    return (
+        tuple(person for person in people if person.id not in held_out),
+        tuple(person for person in people if person.id in held_out),
+    )

@@ -10,7 +10,8 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import MintConfig
 from mint.data.dataset import TRAIN, VAL
 from mint.data.synthetic import build_demo_data
-from mint.dialogue.people import load_people, split_people, write_people
+from mint.dialogue.people import split_people, write_people
+from mint.dialogue.persons import authored_persons
 from mint.shell.console import say
 from mint.shell.guard import run_guarded
 from mint.shell.processes import TrainingError, python_module
@@ -52,7 +53,7 @@ def build_people(mint: MintConfig) -> None:
         compact=mint.data.compact,
         max_tokens_hint=mint.dialogue.turn_tokens,
     )
-    train, held_out = split_people(load_people())
+    train, held_out = split_people(authored_persons())
     say(f"writing {len(train)} people to talk with and {len(held_out)} held out: {mint.data.dir}")
     splits = {TRAIN: train, VAL: held_out}
     write_people(Path(mint.data.dir), splits, prompts, mint.data.seed)

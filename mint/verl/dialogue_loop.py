@@ -29,6 +29,7 @@ from mint.dialogue.record import TalkRecord
 from mint.dialogue.talk import converse
 from mint.verl.dialogue_wire import DIALOGUE, SPANS
 from mint.verl.token_policy import Room, TokenPolicy
+from rewards.build import build_graders
 
 _NODES = ("seeker", "curriculum", "dialogue", "encoder", "tagger", "judge")
 """Nodes of mint's configuration that a dialogue depends on."""
@@ -106,6 +107,9 @@ class _Shared:
     def __init__(self, mint: MintConfig) -> None:
         self.rules: DialogueRules = mint.dialogue
         self._config = mint.seeker
+        self._graders = functools.cache(
+            lambda: build_graders(mint.encoder, mint.tagger, mint.judge)
+        )
         self._stages = mint.curriculum.stages
         self._seekers: dict[str, Seeker] = {}
 
@@ -115,7 +119,9 @@ class _Shared:
         if step is not None:
             preset = preset_at(self._stages, step, person, preset)
         if preset not in self._seekers:
-            self._seekers[preset] = build_seeker(replace(self._config, preset=preset))
+            self._seekers[preset] = build_seeker(
+                replace(self._config, preset=preset), self._graders
+            )
         return self._seekers[preset]
 
 

@@ -74,7 +74,7 @@ def hold_talks(
     settings = GenerationConfig(**{**given, "samples_per_prompt": 1}, enable_thinking=thinking)
     people = read_people_rows(rows_path)[: mint.evaluation.max_prompts]
     asked = [Asked(row, n) for row in people for n in range(mint.evaluation.samples_per_prompt)]
-    seeker = build_seeker(mint.seeker)
+    seeker = build_seeker(mint.seeker, lambda: graders)
     context = int(config.data.max_prompt_length) + int(config.data.max_response_length)
     with open_generator(model_path, settings) as generator:
         template = keeping_template(generator.tokenizer, enable_thinking=thinking)
