@@ -73,8 +73,8 @@ def notes(config: DictConfig, mint: MintConfig) -> Iterator[str]:
     """What is worth knowing before a run of dialogues."""
     if has_critic(config) and float(config.algorithm.gamma) * float(config.algorithm.lam) < 0.999:
         yield (
-            f"algorithm.gamma={config.algorithm.gamma} and lam={config.algorithm.lam} forget by the "
-            "token: of what a later turn earns little reaches an earlier one; use 1 and 1"
+            f"algorithm.gamma={config.algorithm.gamma} and lam={config.algorithm.lam} forget by "
+            "the token: of what a later turn earns little reaches an earlier one; use 1 and 1"
         )
     rules, room = mint.dialogue, int(config.data.max_response_length)
     message = _MESSAGE_TOKENS + _FRAME_TOKENS

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from tensordict import TensorDict
 from transformers import AutoModelForTokenClassification
+from verl.models.transformers.monkey_patch import apply_monkey_patch
 from verl.utils.fsdp_utils import get_init_weight_context_manager
 from verl.utils.torch_dtypes import PrecisionType
 from verl.workers.engine.base import EngineRegistry
@@ -49,6 +50,8 @@ class _ZeroHead:
     model_config: Any
     engine_config: Any
     device_mesh: Any
+    use_remove_padding: bool
+    ulysses_sequence_parallel_size: int
 
     def _build_module(self) -> torch.nn.Module:
         config = self.model_config.hf_config
@@ -58,6 +61,11 @@ class _ZeroHead:
         dtype = PrecisionType.to_dtype(self.engine_config.model_dtype or "fp32")
         with begin():
             model = value_model(self.model_config.local_path, config, dtype)
+        apply_monkey_patch(
+            model=model,
+            use_remove_padding=self.use_remove_padding,
+            ulysses_sp_size=self.ulysses_sequence_parallel_size,
+        )
         model.to(dtype)
         if self.model_config.enable_gradient_checkpointing:
             options = {"use_reentrant": False}
