@@ -31,7 +31,7 @@ from mint.verl.dialogue_wire import DIALOGUE, SPANS
 from mint.verl.token_policy import Room, TokenPolicy
 from rewards.build import build_graders
 
-_NODES = ("seeker", "curriculum", "dialogue", "encoder", "tagger", "judge")
+_NODES = ("data", "seeker", "curriculum", "dialogue", "encoder", "tagger", "judge")
 """Nodes of mint's configuration that a dialogue depends on."""
 
 
