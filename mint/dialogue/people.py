@@ -28,7 +28,6 @@ SCHEMA = pa.schema(
         ("data_source", pa.string()),
         ("prompt", pa.list_(_MESSAGE)),
         ("ability", pa.string()),
-        ("agent_name", pa.string()),
         ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
         (
             "extra_info",
@@ -58,7 +57,6 @@ def person_row(
             {"role": "user", "content": opening},
         ],
         "ability": "empathy",
-        "agent_name": SOURCE,
         "reward_model": {"style": "rule", "ground_truth": ""},
         "extra_info": {
             **dict.fromkeys(_TEXTS, ""),

@@ -18,8 +18,6 @@ from mint.validation import prompts
 from rewards.errors import ConfigError
 from rewards.protocols import TacticTagger
 
-_SINGLE = "single_turn_agent"
-"""verl's agent loop for a single reply, which answers safety probes."""
 _MANAGER = "DialogueRewardManager"
 _MESSAGE_TOKENS, _FRAME_TOKENS = 60, 10
 """A long message of a seeker, and what a chat template puts around a message."""
@@ -105,7 +103,7 @@ def write_prompts(
     people = read_people_rows(held_out)[: settings.max_conversations]
     items = prompts.chosen_probes(settings.probes_per_category)
     probes = prompts.probe_rows(path.with_name("probes.journal.jsonl"), items, style, tagger)
-    write_rows(path, [*people, *({**row, "agent_name": _SINGLE} for row in probes)])
+    write_rows(path, [*people, *probes])
     return len(people), len(probes)
 
 

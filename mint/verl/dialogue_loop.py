@@ -31,7 +31,7 @@ from mint.verl.dialogue_wire import DIALOGUE, SPANS
 from mint.verl.token_policy import Room, TokenPolicy
 from rewards.build import build_graders
 
-_NODES = ("seeker", "curriculum", "dialogue", "encoder", "tagger", "judge")
+_NODES = ("data", "seeker", "curriculum", "dialogue", "encoder", "tagger", "judge")
 """Nodes of mint's configuration that a dialogue depends on."""
 
 
@@ -59,6 +59,11 @@ class DialogueLoop(AgentLoopBase):
             uuid4().hex,
         )
         info, step = row["extra_info"], int(row["global_steps"])
+        if not info["person"]:
+            # A safety probe among held-out people: one reply to a prompt that is given.
+            if await policy.start(row["raw_prompt"]):
+                await policy.reply(rules.turn_tokens)
+            return as_output(policy, None, step)
         person = person_of_row(info)
         seed = talk_seed(info, step)
         # Held-out people are always met by the seeker that the run measures with.
@@ -77,21 +82,23 @@ def talk_seed(info: Mapping[str, Any], step: int) -> int:
     return seed if info["split"] != "train" else zlib.crc32(f"{seed}/{step}".encode())
 
 
-def as_output(policy: TokenPolicy, record: TalkRecord, step: int) -> AgentLoopOutput:
-    """The training row. verl stores only fields that are given here, and needs the weights' version
-    of every row, of one without any reply too."""
+def as_output(policy: TokenPolicy, record: TalkRecord | None, step: int) -> AgentLoopOutput:
+    """The training row; `record` None: a single reply. verl stores only fields that are given here,
+    and needs the weights' version of every row, of one without any reply too."""
     tokens = policy.tokens()
-    mask = tokens.mask if record.lost is None else [0] * len(tokens.mask)
+    lost = record is not None and record.lost is not None
+    mask = [0] * len(tokens.mask) if lost else tokens.mask
+    told = "" if record is None else json.dumps(record.as_json(), ensure_ascii=False)
     steps = policy.steps or [max(0, step - 1)]
     return AgentLoopOutput(
         prompt_ids=tokens.prompt,
         response_ids=tokens.response,
         response_mask=mask,
         response_logprobs=tokens.log_probs,
-        num_turns=2 * len(record.turns),
+        num_turns=2 * len(policy.spans),
         metrics={"num_preempted": policy.num_preempted},
         extra_fields={
-            DIALOGUE: json.dumps(record.as_json(), ensure_ascii=False),
+            DIALOGUE: told,
             SPANS: [list(span) for span in policy.spans],
             "min_global_steps": min(steps),
             "max_global_steps": max(steps),

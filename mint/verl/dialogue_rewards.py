@@ -33,6 +33,7 @@ class DialogueRewardManager(SignalRewardManager):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
+        self._max_tokens = self._mint.dialogue.turn_tokens
         self._talks: MicroBatcher[list[ScoringRequest], tuple[Graded, float]] = MicroBatcher(
             self._score_talks,
             max_batch=self._mint.grading.max_batch,

@@ -146,6 +146,16 @@ def test_a_cut_reply_gets_its_end_and_the_end_teaches_nothing() -> None:
     assert stop - first == 12
 
 
+def test_the_builder_adds_no_end_to_a_cut_reply() -> None:
+    before = [{"role": "user", "content": "Hi."}]
+    after = [*before, {"role": "assistant", "content": "I am"}, {"role": "user", "content": "So?"}]
+    ids = builder().build_initial_tokens(before)
+    ids += tokenizer().encode("I am", add_special_tokens=False)
+    merged = builder().merge_context_tokens(after[:2], after, ids)
+    text = tokenizer().decode(merged.token_ids)
+    assert "I am<|im_start|>user\nSo?" in text
+
+
 def test_the_dialogue_ends_before_its_tokens_do() -> None:
     for response in range(17, 120, 7):
         room = Room(prompt=200, response=response, context=None, reply=4)
@@ -296,6 +306,21 @@ def test_every_row_has_the_fields_that_verl_reads() -> None:
     assert set(empty) == set(row)
     assert set(empty["extra_fields"]) == set(extras)
     assert empty["extra_fields"]["min_global_steps"] == 6
+
+
+def test_a_probe_gets_one_reply() -> None:
+    server = Server("I am so sorry.")
+    made = policy(server)
+
+    async def answer() -> None:
+        assert await made.start([{"role": "user", "content": "Help."}])
+        await made.reply(12)
+
+    asyncio.run(answer())
+    row = as_output(made, None, 7).as_dict()
+    assert row["response_mask"].all()
+    assert row["extra_fields"]["dialogue"] == ""
+    assert row["num_turns"] == 2
 
 
 def test_siblings_share_person_and_seed() -> None:

@@ -132,7 +132,7 @@ def test_probes_stand_among_held_out_people(tmp_path: Path) -> None:
     rows = pq.read_table(path).to_pylist()
     assert found == (1, 8)
     assert [row["data_source"] for row in rows] == ["dialogue", *[PROBE_SOURCE] * 8]
-    assert {row["agent_name"] for row in rows[1:]} == {"single_turn_agent"}
+    assert [bool(row["extra_info"]["person"]) for row in rows] == [True, *[False] * 8]
     assert dialogues.prompt_writer("replies") is not dialogues.write_prompts
 
 
