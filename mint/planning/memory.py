@@ -7,6 +7,8 @@ checkpointing keeps are within 5 % of the peaks measured there.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mint.machine.limits import GIB
 from mint.planning.items import Item, Moment, billions, kept
 from mint.planning.models import ModelShape
@@ -51,6 +53,9 @@ def gpu_moments(run: RunSettings, model: ModelShape, total_gib: float) -> tuple[
     if run.critic:
         waiting = kept(None if run.critic_offloaded else critic_item(run, model, 12))
         moments = [Moment(m.name, (*m.items, *waiting)) for m in moments]
+        # It has no logits, and its gradients meet after every micro-batch.
+        own = replace(run, no_sync=False, fused_logits=True, lora_rank=0)
+        backward = kept(*_copies(own, model, backward=True), *_backward(own, model))
         training = (critic_item(run, model, 16), *backward)
         moments.append(Moment("critic update", (*resting, *kept(engine), *training, *rest)))
     return tuple(moments)
