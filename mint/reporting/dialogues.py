@@ -43,7 +43,9 @@ def dialogue_curves_section(data: ReportData) -> str:
     """The dialogues of training, step by step; "" for a run on replies."""
     if not data.has("dialogue/num"):
         return ""
-    drawn = [curve.draw(data.steps, data.table(curve.keys)) for curve in CURVES["dialogues"]]
+    practice = [curve for curve in CURVES["practice"] if data.has(*curve.keys)]
+    curves = [*CURVES["dialogues"], *practice]
+    drawn = [curve.draw(data.steps, data.table(curve.keys)) for curve in curves]
     return section("dialogue-curves", "Dialogues during training", grid(drawn))
 
 

@@ -85,6 +85,27 @@ RUNS = {
         "mint.grading.max_failed_fraction=0.6",
         "mint.grading.max_lost_fraction=0.9",
     ),
+    # PPO: one dialogue a person, people by success, harder seekers from the second step on.
+    "critic": (
+        "critic",
+        "+recipe=rlver_tiny_ppo",
+        "data.train_batch_size=6",
+        "mint.data.source=prepared",
+        "mint.run.evaluate=false",
+        "mint.grading.max_failed_fraction=0.9",
+        "mint.grading.max_lost_fraction=1",
+        "mint.seeker.kind=custom",
+        "mint.seeker.factory=fake_seekers:FaultySeeker",
+        "mint.curriculum.people=success",
+        "mint.curriculum.success_emotion=40",
+        "trainer.total_training_steps=2",
+        "trainer.save_freq=2",
+    ),
+    "critic_resumed": (
+        "critic",
+        "mint.run.resume=true",
+        "trainer.total_training_steps=3",
+    ),
     # Replies are lost, and a weight beyond 32-bit numbers makes every gradient no number.
     "broken": (
         "broken",
@@ -152,6 +173,18 @@ def stopped(trainings: TrainingQueue, resumed: Trained) -> Trained:
 def talked(trainings: TrainingQueue) -> Trained:
     """Two steps of dialogues with faults of the seeker, validated, with evaluation."""
     return ended(trainings.result("talked"))
+
+
+@pytest.fixture(scope="session")
+def critic(trainings: TrainingQueue) -> Trained:
+    """Two steps of PPO on dialogues with faults of the seeker."""
+    return ended(trainings.result("critic"))
+
+
+@pytest.fixture(scope="session")
+def critic_resumed(trainings: TrainingQueue, critic: Trained) -> Trained:
+    """The same run continued by one step."""
+    return ended(trainings.result("critic_resumed"))
 
 
 @pytest.fixture(scope="session")

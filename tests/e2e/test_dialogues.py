@@ -1,4 +1,4 @@
-"""A real GRPO run on dialogues: VERL, Ray and vLLM on the CPU, with a seeker that fails at times."""
+"""Real runs on dialogues, GRPO and PPO: VERL, Ray and vLLM on the CPU; a seeker that fails."""
 
 from __future__ import annotations
 
@@ -94,3 +94,29 @@ def test_the_served_history_is_the_trained_history(talked: Trained) -> None:
 
     said = tokenizer.encode("b<|im_end|>", add_special_tokens=False)
     assert ids(second)[: len(ids(first)) + len(said)] == ids(first) + said
+
+
+def test_a_critic_learns_the_values_of_turns(critic: Trained) -> None:
+    rows = critic.run.read_metrics()
+    assert [row["step"] for row in rows] == [1, 2]
+    assert rows[0]["value/mean"] == 0  # its head starts at 0
+    assert rows[1]["value/mean"] != 0
+    for row in rows:
+        assert row["policy/log_prob_pearson"] >= 0.99
+        assert row["dialogue/num"] == 6
+        assert row["value/loss"] > 0
+        assert row["value/grad_norm"] > 0
+        assert row["value/return_mean"] > 0  # e_T / 100 reaches the tokens of the policy
+        assert row["time/update_critic_s"] > 0
+        assert row["policy/grad_norm"] > 0
+        assert 0 <= row["people/met_frac"] <= 1
+    saved = critic.run.path / "checkpoints/global_step_2"
+    assert (saved / "critic/model_world_size_1_rank_0.pt").is_file()
+    assert (saved / "critic/optim_world_size_1_rank_0.pt").is_file()
+
+
+def test_a_run_with_a_critic_goes_on(critic_resumed: Trained) -> None:
+    rows = critic_resumed.run.read_metrics()
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert rows[2]["value/mean"] != 0  # the critic of before
+    assert rows[2]["people/met_frac"] >= rows[1]["people/met_frac"]  # and what was known of people
