@@ -66,8 +66,8 @@ def run(tmp_path: Path) -> RunDir:
         name: asdict(value) for name, value in talk_differences(*sides.values(), SETTINGS).items()
     }
     write_json(made.comparison_path, {**read_json_if_there(made.comparison_path), **rows})
-    for step in (1, 2):
-        row = {"dialogue/num": 32, "dialogue/emotion/mean": 40.0 + step, "dialogue/lost_frac": 0.25}
+    for step in (demo_run.NUM_STEPS + 1, demo_run.NUM_STEPS + 2):
+        row = {"dialogue/num": 32, "dialogue/emotion/mean": 40.0, "dialogue/lost_frac": 0.25}
         made.append_metrics(step, row)
     made.samples_path.unlink()
     sample = {"step": 1, "uid": "a", "reward": 0.6, "dialogue": talk("p9", 60).as_json()}
