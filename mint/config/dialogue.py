@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from mint.config.rules import POSITIVE, at_least, check, one_of
+from mint.config.seeker import SeekerEndpoint
 from rewards.errors import ConfigError
-from rewards.serving.settings import EndpointConfig
 from rewards.text import visible_reply
 from rewards.types import Status
 
 THINKING = ("none", "keep", "drop")
 SEEKERS = ("rule", "served", "custom")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeekerServer(EndpointConfig):
-    """The server of the model that plays the seeker; a turn cannot wait as long as a grade."""
-
-    where: ClassVar[str] = "mint.seeker.served"
-    concurrency: int = 64
-    """Requests in flight at most; a conversation that waits for the policy holds none of them."""
-    read_timeout_s: float = 15.0
-    """Longest wait for a whole answer, seconds."""
-    retries: int = 2
-    """Further attempts after a transport error, 429 or 5xx."""
-    backoff_cap_s: float = 4.0
-    """Longest wait between attempts, seconds."""
-
-    @property
-    def longest_s(self) -> float:
-        """Longest time that one request may take with all its attempts, seconds."""
-        waits = sum(min(self.backoff_cap_s, self.backoff_s * 2**n) for n in range(self.retries))
-        return (self.retries + 1) * self.read_timeout_s + waits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +24,7 @@ class SeekerConfig:
     """Emotion rules and manner of the seeker, see docs/dialogues.md."""
     factory: str | None = None
     """package.module:callable that takes no argument and returns a Seeker."""
-    served: SeekerServer = field(default_factory=SeekerServer)
+    served: SeekerEndpoint = field(default_factory=SeekerEndpoint)
 
     def __post_init__(self) -> None:
         check(self, {"kind": one_of(*SEEKERS)}, "mint.seeker.")

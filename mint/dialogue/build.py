@@ -9,8 +9,8 @@ from mint.config.dialogue import SeekerConfig
 from mint.dialogue.presets import get_preset
 from mint.dialogue.protocol import Seeker
 from mint.dialogue.rule import RuleSeeker
+from mint.dialogue.served import ServedSeeker
 from rewards.build import Graders, call_factory
-from rewards.errors import ConfigError
 
 
 def build_seeker(config: SeekerConfig, graders: Callable[[], Graders]) -> Seeker:
@@ -22,4 +22,4 @@ def build_seeker(config: SeekerConfig, graders: Callable[[], Graders]) -> Seeker
     if config.kind == "rule":
         made = graders()
         return RuleSeeker(preset, made.tagger, made.judge)
-    raise ConfigError(f"mint.seeker.kind={config.kind} cannot be built")
+    return ServedSeeker(preset, config.served)

@@ -1,4 +1,4 @@
-"""How a seeker is disposed: where its emotion starts and ends, how easily it moves, what it tells."""
+"""How a seeker is disposed: where its emotion starts and ends, how it moves, what it tells."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PRESETS: Mapping[str, Preset] = {
             name="challenging",
             rules=EmotionRules(start=40, floor=10),
             max_turns=10,
-            gain=0.75,
+            gain=0.8,
             loss=1.25,
             reserve=10,
             manner="You are hard to reach. You doubt what you are told, accept little at once, and "
@@ -50,7 +50,7 @@ PRESETS: Mapping[str, Preset] = {
             name="reserved",
             rules=_SAGE,
             max_turns=10,
-            reserve=25,
+            reserve=20,
             manner="You are reserved. You answer in few words, tell one small thing at a time and "
             "only when you are asked or begin to feel safe.",
         ),

@@ -8,7 +8,7 @@ what was said, makes sense and is no copy. A reply that would do anywhere theref
 one that was said before loses, and a move that each reply makes wears off. All parts are graded,
 so that a policy has a slope to climb. The constants are this project's own: RLVER and SAGE leave
 the number to a language model. They are set so that replies written with care reach the top within
-the turns of every preset, and the canaries and a fixed gush do not (tests/unit/test_rule_seeker.py).
+the turns of every preset, and canaries and a fixed gush do not (tests/unit/test_rule_seeker.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from rewards.graders.embedded.cues import is_question, overlap, words
 from rewards.types import Rating, Tagging
 
-LISTENING, FIT, WEAR = 7.0, 12.0, 1.0
+LISTENING, FIT, WEAR = 8.0, 12.0, 1.0
 AGAINST, REPEATED, UNRELATED, HARM, INCOHERENT, TRICK, SILENT = 6.0, 14.0, 3.0, 20.0, 6.0, 8.0, 8.0
 CAVED, HELD = 12.0, 4.0
 _WORN = 0.8
@@ -45,12 +45,12 @@ WISHES: Mapping[str, Mapping[str, float]] = {
     },
     "deep_empathy": {
         "validation": 0.8, "paraphrasing": 0.9, "emotional_expression": 0.7, "questioning": 0.4,
-        "empowerment": 0.2, "advice": -0.8, "reappraisal": -0.3, "information": -0.5,
+        "empowerment": 0.2, "advice": -0.8, "reappraisal": -0.1, "information": -0.5,
         "self_disclosure": -0.3,
     },
     "attentive_listening": {
         "paraphrasing": 0.9, "questioning": 0.8, "validation": 0.6, "emotional_expression": 0.4,
-        "advice": -0.9, "reappraisal": -0.4, "information": -0.5, "self_disclosure": -0.6,
+        "advice": -0.9, "reappraisal": -0.2, "information": -0.5, "self_disclosure": -0.6,
     },
     "analyse_others_motives": {
         "reappraisal": 0.9, "information": 0.5, "questioning": 0.5, "paraphrasing": 0.5,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from mint.dialogue.presets import Preset
@@ -91,12 +92,11 @@ class RuleSeeker:
         if not text.strip():
             return SILENCE
         newest = replies[-1]
-        *tags, rating = await asyncio.gather(
-            *(self._tags_of(reply) for reply in replies), self._rating.submit(newest)
-        )
-        for stage, found in (*(("tagging", tag) for tag in tags), ("rating", rating)):
-            if isinstance(found, Failure):
-                return Lost(Who.GRADER, stage, found.kind, found.message)
+        tags, rating = await asyncio.gather(self._all_tags(replies), self._rating.submit(newest))
+        if isinstance(tags, Failure):
+            return Lost(Who.GRADER, "tagging", tags.kind, tags.message)
+        if isinstance(rating, Failure):
+            return Lost(Who.GRADER, "rating", rating.kind, rating.message)
         if not isinstance(rating, Rating):
             return Lost(Who.GRADER, "rating", "no_dimensions", "a rule seeker needs a Rating")
         tactics = [frozenset(name for s in tag.sentences for name in s.tactics) for tag in tags]
@@ -110,6 +110,15 @@ class RuleSeeker:
             rating,
             pressed,
         )
+
+    async def _all_tags(self, replies: Sequence[Reply]) -> list[Tagging] | Failure:
+        """Tactics of each reply, or the first failure."""
+        tags = []
+        for found in await asyncio.gather(*map(self._tags_of, replies)):
+            if isinstance(found, Failure):
+                return found
+            tags.append(found)
+        return tags
 
     async def _tags_of(self, reply: Reply) -> Tagging | Failure:
         known = self._tags.get(reply)

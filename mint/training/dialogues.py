@@ -150,7 +150,10 @@ def _check_limits(mint: MintConfig) -> None:
         ("mint.run.step_timeout_s", mint.run.step_timeout_s),
     ]
     if mint.seeker.kind == "served":
-        chain.insert(0, ("two requests of mint.seeker.served", 2 * mint.seeker.served.longest_s))
+        served = mint.seeker.served
+        asked = 2 * (1 + served.parse_retries)
+        told = f"{asked} requests of mint.seeker.served"
+        chain.insert(0, (told, asked * served.longest_s))
     if any(first[1] >= second[1] for first, second in pairwise(chain)):
         told = " < ".join(f"{name} ({seconds:g} s)" for name, seconds in chain)
         raise ConfigError(f"limits must nest: {told} does not hold")

@@ -32,5 +32,11 @@ def training_environment(config: DictConfig) -> dict[str, str]:
     if is_local(config):
         switches["RAY_ADDRESS"] = ""  # another cluster's: nothing of this run may join it
     if cpu:
-        switches |= {"VERL_PLATFORM": "cpu", "VLLM_CPU_KVCACHE_SPACE": _KV_CACHE_GIB}
+        switches |= {
+            "VERL_PLATFORM": "cpu",
+            "VLLM_CPU_KVCACHE_SPACE": _KV_CACHE_GIB,
+            # oneDNN compiles its products for every number of packed tokens anew and keeps 1,024 of
+            # them: hundreds of megabytes that are never used again.
+            "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+        }
     return switches

@@ -98,7 +98,7 @@ def test_the_recipe_passes_its_checks() -> None:
         (["mint.run.step_timeout_s=100"], r"dialogue_timeout_s \(120 s\) < .* \(100 s\) does not"),
         (
             ["mint.seeker.kind=served"],
-            r"two requests of mint.seeker.served \(\d+ s\) < mint.dialogue.seeker_timeout_s",
+            r"4 requests of mint.seeker.served \(\d+ s\) < mint.dialogue.seeker_timeout_s",
         ),
     ],
 )
@@ -109,7 +109,7 @@ def test_what_cannot_work_is_one_line(overrides: list[str], message: str) -> Non
 
 
 def test_limits_that_nest_are_accepted() -> None:
-    limits = ("seeker_timeout_s=100", "dialogue_timeout_s=900")
+    limits = ("seeker_timeout_s=150", "dialogue_timeout_s=900")
     wide = [f"mint.dialogue.{limit}" for limit in limits]
     assert checked("mint.seeker.kind=served", *wide, "mint.run.step_timeout_s=1000") == []
 
