@@ -6,11 +6,12 @@ import asyncio
 import random
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from mint.dialogue.presets import Preset
 from mint.dialogue.protocol import EmotionRules, Heard, Lost, SeekerTurn, Who
-from mint.dialogue.reaction import SILENCE, Taken, take
+from mint.dialogue.reaction import REVISION, SILENCE, Taken, take
 from mint.dialogue.script import Script, lines_sha256, load_lines
 from mint.rundir.manifest import identity_row
 from rewards.batching import MicroBatcher
@@ -46,10 +47,11 @@ class RuleSeeker:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Kind, preset, lines and graders."""
+        """Kind, preset, revision of the reaction, lines and graders."""
         return {
             "kind": "rule",
-            "preset": self.preset.name,
+            "preset": asdict(self.preset),
+            "reaction": REVISION,
             "lines": lines_sha256(),
             "tagger": identity_row(self._tagger.identity),
             "judge": identity_row(self._judge.identity),

@@ -110,6 +110,8 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
     for note in ready.report.notes:
         say(f"note: {note}")
     _fill_verl_keys(config, mint)
+    if ready.report.prompts_fit:  # verl would count all of them again
+        config.data.filter_overlong_prompts = False
     run_dir = RunDir(Path(mint.run.dir)) if mint.run.resume else RunDir.create(mint.run.dir)
     with run_dir.claimed():
         trained = mint.run.resume and is_trained(config, run_dir, changes)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from mint.policy.vllm_switches import vllm_switches
 from mint.rundir.directory import RunDir
-from mint.serving.command import vllm_switches
 from mint.verl.cluster import is_local
 
 _KV_CACHE_GIB = "1"  # ample for the sequences a CPU can decode; vLLM's default is half the memory
@@ -26,6 +26,8 @@ def training_environment(config: DictConfig) -> dict[str, str]:
     switches |= {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",
+        # Ray makes its workers 15 nicer than itself: whatever else computes here would starve them.
+        "RAY_worker_niceness": "0",
         "TENSORBOARD_DIR": str(run.tensorboard_path),
         "WANDB_DIR": str(run.path),
     }

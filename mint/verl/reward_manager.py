@@ -19,6 +19,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE
+from mint.policy.replies import decode_reply
 from mint.rundir.quarantine import turn_request
 from mint.verl.wire import KEY, GradedReply, pack
 from rewards.batching import MicroBatcher
@@ -26,7 +27,6 @@ from rewards.build import EncoderConfig, build_graders
 from rewards.errors import GraderError
 from rewards.formula import raw_reward
 from rewards.scorer import ReplyScorer, ScoringRequest, failed_signals
-from rewards.text import with_opened_thought
 from rewards.types import Failure, Rating, Signals, Status
 
 _PROMPT_END = 16
@@ -90,11 +90,11 @@ class SignalRewardManager(RewardManagerBase):
     def _request(self, item: Any) -> ScoringRequest:
         length = int(item.non_tensor_batch["response_len"])
         tokens = item.batch["responses"][:length].tolist()
-        asked = int(item.non_tensor_batch["prompt_len"])
-        prompt = item.batch["prompts"][:asked][-_PROMPT_END:].tolist()
-        raw = with_opened_thought(
-            self.tokenizer.decode(prompt), self.tokenizer.decode(tokens, skip_special_tokens=True)
-        )
+        prompt = item.batch["prompts"]
+        if "prompt_len" in item.non_tensor_batch:  # padded on the right
+            prompt = prompt[: int(item.non_tensor_batch["prompt_len"])]
+        prompt = prompt[-_PROMPT_END:].tolist()
+        raw = decode_reply(self.tokenizer, self.tokenizer.decode(prompt), tokens)
         return turn_request(
             item.non_tensor_batch["extra_info"],
             raw,

@@ -34,6 +34,7 @@ def filled(config: Any, **environment: str) -> dict[str, Any]:
 def test_ray_is_started_locally_whatever_is_there() -> None:
     config = composed()
     assert training_environment(config)["RAY_ADDRESS"] == ""
+    assert training_environment(config)["RAY_worker_niceness"] == "0", "as nice as the run"
     arguments = filled(config, RAY_ADDRESS="10.0.0.1:6379", WANDB_MODE="offline")
     assert arguments["address"] == "local"
     assert arguments["num_cpus"] == 64

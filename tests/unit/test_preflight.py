@@ -18,6 +18,7 @@ from mint.machine.facts import Disk, Machine, read_machine
 from mint.machine.gpus import Gpu
 from mint.machine.limits import Memory
 from mint.planning import given
+from mint.planning.lengths import Lengths
 from mint.policy.model_files import is_local, model_facts
 from mint.training import machine_checks, preflight
 from rewards.errors import ConfigError
@@ -70,6 +71,16 @@ def config(model: Path, data: Path, *overrides: str) -> DictConfig:
 
 def check(built: DictConfig) -> preflight.Report:
     return preflight.check(built, mint_config(built))
+
+
+def test_long_prompts_are_never_cut(model: Path, data: Path) -> None:
+    built = config(model, data)
+    lengths = Lengths(16, 15, 9.0, 300, 40.0, "")
+    preflight.check_prompts(built, lengths)
+    built.data.filter_overlong_prompts = False  # as in config.yaml of a run whose prompts all fit
+    preflight.check_prompts(built, lengths._replace(kept=16))
+    with pytest.raises(ConfigError, match=r"1 of 16 prompts .* are longer than .*=256 and would"):
+        preflight.check_prompts(built, lengths)
 
 
 def test_good_configuration_passes_and_reports(model: Path, data: Path) -> None:
