@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from mint.config.dialogue import DialogueRules
 from mint.dialogue.protocol import Ended, Heard, Lost, Person, Seeker, SeekerTurn, Who
 from mint.dialogue.record import TalkRecord, TurnRecord, identity_key
-from mint.dialogue.rules import DialogueRules
 from rewards.text import visible_reply
 from rewards.types import Message
 

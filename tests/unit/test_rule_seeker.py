@@ -10,6 +10,7 @@ from functools import cache
 
 import pytest
 from fake_graders import FakeJudge, FakeTagger
+from mint.dialogue.rules import DialogueRules
 from supporters import WRITTEN, Attentive, Repeating
 
 from mint.dialogue.persons import authored_persons
@@ -18,7 +19,6 @@ from mint.dialogue.protocol import INTENTIONS, Ended, Heard, Lost, Person, Seeke
 from mint.dialogue.reaction import WISHES, repetition, take
 from mint.dialogue.record import TalkRecord
 from mint.dialogue.rule import RuleSeeker
-from mint.dialogue.rules import DialogueRules
 from mint.dialogue.script import MAX_TURNS, Script, load_lines
 from mint.dialogue.talk import converse
 from mint.shell.paths import data_dir

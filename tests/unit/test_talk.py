@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mint.config.dialogue import DialogueRules
 from mint.dialogue.protocol import (
     EmotionRules,
     Ended,
@@ -20,7 +21,6 @@ from mint.dialogue.protocol import (
     Who,
 )
 from mint.dialogue.record import TalkRecord
-from mint.dialogue.rules import DialogueRules
 from mint.dialogue.talk import Said, converse
 from rewards.errors import ConfigError, DataError
 from rewards.types import Message

@@ -1,15 +1,35 @@
-"""How long a conversation may get, in turns, tokens and seconds."""
+"""Settings of conversations: who is talked with (`mint.seeker`) and how long (`mint.dialogue`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mint.config.rules import POSITIVE, at_least, check, one_of
+from mint.config.seeker import SeekerEndpoint
 from rewards.errors import ConfigError
 from rewards.text import visible_reply
 from rewards.types import Status
 
 THINKING = ("none", "keep", "drop")
+SEEKERS = ("rule", "served", "custom")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeekerConfig:
+    """Who the policy talks with."""
+
+    kind: str = "rule"
+    """rule (offline), served (a model behind `served`), or custom with `factory`."""
+    preset: str = "rlver_train"
+    """Emotion rules and manner of the seeker, see docs/dialogues.md."""
+    factory: str | None = None
+    """package.module:callable that takes no argument and returns a Seeker."""
+    served: SeekerEndpoint = field(default_factory=SeekerEndpoint)
+
+    def __post_init__(self) -> None:
+        check(self, {"kind": one_of(*SEEKERS)}, "mint.seeker.")
+        if (self.kind == "custom") != (self.factory is not None):
+            raise ConfigError("mint.seeker.factory belongs to mint.seeker.kind=custom")
 
 
 @dataclass(frozen=True, kw_only=True)
