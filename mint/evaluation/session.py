@@ -22,9 +22,10 @@ from mint.dialogue.served import ServedSeeker
 from mint.evaluation.journal import Journal, fingerprint
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.protocols import baselines, free_running, lend_an_ear, probes, sage
+from mint.evaluation.protocols.talks import write_talks
 from mint.evaluation.results import Outcome, format_conditions, write_outcomes
 from mint.evaluation.runner import Runner
-from mint.evaluation.sage.compare import FIRST, SECOND, seeker_gap, write_talks
+from mint.evaluation.sage.compare import FIRST, SECOND, seeker_gap
 from mint.evaluation.sage.rubrics import RubricJudge
 from mint.evaluation.second import grade_canaries, second_row
 from mint.evaluation.sources.requests import ReplySource, Sampling

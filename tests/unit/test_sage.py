@@ -32,6 +32,7 @@ from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.protocols import sage
+from mint.evaluation.protocols.talks import read_talks
 from mint.evaluation.runner import Runner
 from mint.evaluation.sage import compare, measures
 from mint.evaluation.sage.lines import MEASURES, Line, fidelity, lines_of, read_conversations
@@ -465,7 +466,7 @@ def test_the_command_with_two_rule_seekers(command, tmp_path, capsys):
     assert found["sampling"]["temperature"] == 0.7
     assert [row["turns"] for row in found["conditions"].values()] == [3, 3]
     gap = found["second_seeker_minus_first"]["emotion_gain"]
-    first, second = (compare.read_talks(tmp_path / "out", name) for name in ("sage", "sage_second"))
+    first, second = (read_talks(tmp_path / "out", name) for name in ("sage", "sage_second"))
     rises = [sum(t.emotion - t.start for t in talks.values()) / 3 for talks in (first, second)]
     assert gap["difference"] == pytest.approx(rises[1] - rises[0])
     row = found["conditions"]["sage"]
@@ -540,8 +541,7 @@ def test_a_run_before_and_after_with_both_seekers(command, tmp_path, monkeypatch
     gains = {}
     for condition in ("sage", "sage_second"):
         before, after = (
-            compare.read_talks(run.evaluation_path / side, condition)
-            for side in ("before", "after")
+            read_talks(run.evaluation_path / side, condition) for side in ("before", "after")
         )
         gains[condition] = sum(after[key].emotion - before[key].emotion for key in before) / 3
         row = found["conditions"][condition]

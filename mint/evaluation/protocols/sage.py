@@ -12,19 +12,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mint.config.dialogue import SeekerConfig
 from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.seeker import SeekerEndpoint
 from mint.data.cases import Case, TurnTags
 from mint.data.prompts import system_prompt
 from mint.data.rows import PromptRow, prompt_row
+from mint.dialogue.build import build_seeker
 from mint.dialogue.people import person_of_row, read_people_rows, split_people
 from mint.dialogue.persons import authored_persons, read_persons
 from mint.dialogue.presets import get_preset
 from mint.dialogue.protocol import Person, Seeker
 from mint.dialogue.record import TalkRecord
-from mint.dialogue.rule import RuleSeeker
-from mint.dialogue.served import ServedSeeker
 from mint.evaluation.generation import Generation
 from mint.evaluation.metrics.talks import Talks
 from mint.evaluation.records import EvaluatedReply
@@ -38,7 +38,7 @@ from mint.evaluation.sage.rubrics import RubricJudge, judge_all
 from mint.evaluation.sage.settings import SageSettings
 from rewards.build import Graders
 from rewards.errors import DataError
-from rewards.protocols import EmpathyJudge, TacticTagger
+from rewards.protocols import EmpathyJudge
 from rewards.types import Message, Status
 
 NAME = FIRST
@@ -94,20 +94,16 @@ def seekers(
 
     Raises ConfigError for a server without a model.
     """
-    found = {FIRST: _seeker(settings.preset, settings.served, graders.tagger, graders.judge)}
+    found = {FIRST: _seeker(settings.preset, settings.served, graders)}
     if settings.second is not None:
-        found[SECOND] = _seeker(
-            settings.second, settings.second_served, graders.tagger, second or graders.judge
-        )
+        others = graders if second is None else graders._replace(judge=second)
+        found[SECOND] = _seeker(settings.second, settings.second_served, others)
     return found
 
 
-def _seeker(
-    preset: str, served: SeekerEndpoint, tagger: TacticTagger, judge: EmpathyJudge
-) -> Seeker:
-    if served.urls:
-        return ServedSeeker(get_preset(preset), served)
-    return RuleSeeker(get_preset(preset), tagger, judge)
+def _seeker(preset: str, served: SeekerEndpoint, graders: Graders) -> Seeker:
+    kind = "served" if served.urls else "rule"
+    return build_seeker(SeekerConfig(kind=kind, preset=preset, served=served), lambda: graders)
 
 
 def turns_of(settings: SageSettings, condition: str) -> int:

@@ -12,29 +12,13 @@ from mint.config.evaluation import EvaluationConfig
 from mint.dialogue.record import TalkRecord
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence_null
 from mint.evaluation.metrics.talks import Talks, talk_differences, usable
+from mint.evaluation.protocols.talks import read_talks
 from mint.evaluation.records import read_replies, replies_path
 from mint.evaluation.statistics.estimates import clustered_mean
-from mint.shell.files import read_json_lines, write_json, write_json_lines
+from mint.shell.files import write_json
 
 FIRST, SECOND = "sage", "sage_second"
 """Conditions: the seeker of sage.preset, and that of sage.second_preset."""
-
-
-def talks_path(directory: Path, condition: str) -> Path:
-    """Where the conversations of a condition are."""
-    return directory / f"{condition}_dialogues.jsonl"
-
-
-def write_talks(directory: Path, condition: str, talks: Talks) -> None:
-    """Write <condition>_dialogues.jsonl, one conversation a line."""
-    rows = ({"key": key, "dialogue": talk.as_json()} for key, talk in talks.items())
-    write_json_lines(talks_path(directory, condition), rows)
-
-
-def read_talks(directory: Path, condition: str) -> dict[str, TalkRecord]:
-    """The conversations by key; {} when there are none. Raises DataError for a broken file."""
-    rows = read_json_lines(talks_path(directory, condition))
-    return {row["key"]: TalkRecord.from_json(row["dialogue"]) for row in rows}
 
 
 def seeker_gap(first: Talks, second: Talks, settings: EvaluationConfig) -> dict[str, Any]:

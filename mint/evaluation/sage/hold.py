@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rich.progress import TaskID
 
+from mint.config.dialogue import DialogueRules
 from mint.dialogue.protocol import (
     Lost,
     Person,
@@ -19,7 +20,6 @@ from mint.dialogue.protocol import (
     Who,
 )
 from mint.dialogue.record import TalkRecord
-from mint.dialogue.rules import DialogueRules
 from mint.dialogue.talk import Said, converse
 from mint.evaluation.generation import Generation
 from mint.evaluation.runner import Asker
