@@ -216,7 +216,7 @@ def build_second_judge(config: SecondJudgeConfig) -> EmpathyJudge | None:
         return LexicalJudge(config.weights)
     if config.kind == "language_model":
         return load_language_model(config.path, config.weights)
-    made = _call_factory("second_judge", config.factory)
+    made = call_factory("second_judge", config.factory)
     if not isinstance(made, EmpathyJudge):
         raise ConfigError(f"mint.second_judge.factory {config.factory} made {made!r:.60}: no judge")
     return made
@@ -270,7 +270,7 @@ def _build(
     _check_factory(part, kind, factory)
     if kind == "embedded":
         return embedded(get_encoder(), config.weights)
-    return served[kind](config.served) if kind in served else _call_factory(part, factory)
+    return served[kind](config.served) if kind in served else call_factory(part, factory)
 
 
 def _check_factory(part: str, kind: str, factory: str | None) -> None:
@@ -280,7 +280,7 @@ def _check_factory(part: str, kind: str, factory: str | None) -> None:
         raise ConfigError(f"mint.{part}.factory is set, but mint.{part}.kind is {kind}, not custom")
 
 
-def _call_factory(part: str, factory: str | None) -> object:
+def call_factory(part: str, factory: str | None) -> object:
     module_name, sep, attribute = (factory or "").partition(":")
     if not (module_name and sep and attribute):
         raise ConfigError(

@@ -17,6 +17,7 @@ from rewards.errors import GraderError
 from rewards.formula import SURPRISALS
 from rewards.protocols import EmpathyJudge, TacticTagger
 from rewards.shaping import leaks_labels
+from rewards.tactics import NUM_TACTICS
 from rewards.text import split_sentences, visible_reply
 from rewards.types import (
     HIGHEST_RATING,
@@ -104,6 +105,27 @@ class ReplyScorer:
             else self._signals(request, seen.text, *next(grades))
             for request, seen in zip(requests, visible, strict=True)
         ]
+
+    def in_order(
+        self, requests: Sequence[ScoringRequest], signals: Sequence[Signals]
+    ) -> list[tuple[ScoringRequest, Signals]]:
+        """The replies of one dialogue, oldest first, each measured against those before it.
+
+        `signals`: what `score` said of `requests`, whose earlier turns were not tagged yet.
+        """
+        done: list[tuple[ScoringRequest, Signals]] = []
+        counts: tuple[float, ...] = (0.0,) * NUM_TACTICS
+        tactics: tuple[tuple[tuple[str, ...], ...], ...] = ()
+        for request, signal in zip(requests, signals, strict=True):
+            own = request._replace(previous_counts=counts, history_tactics=tactics)
+            tagging, rating = signal.tagging, signal.rating
+            if tagging is not None and rating is not None:
+                text = visible_reply(request.raw_reply).text
+                signal = self._signals(own, text, tagging, rating)
+            counts = signal.counts or (0.0,) * NUM_TACTICS
+            tactics = (*tactics, tuple(s.tactics for s in tagging.sentences) if tagging else ())
+            done.append((own, signal))
+        return done
 
     async def _grade(
         self, replies: list[Reply]

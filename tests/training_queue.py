@@ -37,7 +37,7 @@ class Trained(NamedTuple):
 
 
 class TrainingQueue:
-    """`python -m mint.train +recipe=mint_tiny ...` for each run added, in this order."""
+    """`python -m mint.train +recipe=RECIPE ...` for each run added, in this order."""
 
     def __init__(self, folder: Path) -> None:
         """Runs start in `folder`, where the tiny policy and its data are."""
@@ -58,7 +58,8 @@ class TrainingQueue:
         *overrides: str,
         held: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Queue a run; `held` is entered while it works."""
+        """Queue a run of mint_tiny, unless the first override names a recipe; `held` is entered
+        while it works."""
         self._runs[name] = self._pool.submit(
             self._train, name, self.path(directory), overrides, held or nullcontext()
         )
@@ -82,14 +83,15 @@ class TrainingQueue:
         overrides: tuple[str, ...],
         held: AbstractContextManager[object],
     ) -> Trained:
-        paths = [str(E2E), *filter(None, [os.environ.get("PYTHONPATH")])]
+        recipe = () if overrides[0].startswith("+recipe=") else ("+recipe=mint_tiny",)
+        paths = [str(E2E), str(E2E.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         with held:
             if self._given_up:
                 raise CancelledError
             self._process = process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "mint.train", "+recipe=mint_tiny"),
-                    *(f"mint.run.dir={path}", *overrides),
+                    *(sys.executable, "-m", "mint.train", *recipe),
+                    *(*overrides, f"mint.run.dir={path}"),
                 ],
                 cwd=self._folder,
                 stdout=subprocess.PIPE,

@@ -55,6 +55,9 @@ FREE = (
     "actor_rollout_ref.ref.log_prob_max_token_len_per_gpu",
     *(f"actor_rollout_ref.{part}.fsdp_config.{key}" for part in ("actor", "ref") for key in _FSDP),
     *(f"actor_rollout_ref.rollout.{key}" for key in _ENGINE),
+    *(f"critic.fsdp.{key}" for key in _FSDP),
+    "critic.ppo_infer_max_token_len_per_gpu",
+    "critic.model.enable_gradient_checkpointing",
     "actor_rollout_ref.model.enable_gradient_checkpointing",
     "actor_rollout_ref.model.enable_activation_offload",
 )

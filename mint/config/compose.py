@@ -21,46 +21,18 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from mint.config.verl_keys import (
+    DEAD_KEYS,
+    FIXED_KEYS,
+    FOLLOWING_KEYS,
+    OPEN_NODES,
+    UNLISTED_KEYS,
+)
 from mint.shell.cli import expanded, nearest
 from rewards.errors import ConfigError
 
 CONFIG_MODULE = "mint.config"
 CONFIG_NAME = "train"
-
-# Nodes whose keys belong to another library and are passed on to it unread.
-OPEN_NODES = (
-    "actor_rollout_ref.rollout.engine_kwargs.vllm",
-    "actor_rollout_ref.model.override_config.model_config",
-    "actor_rollout_ref.actor.optim.override_optimizer_config",
-    "actor_rollout_ref.actor.fsdp_config.mixed_precision",
-    "actor_rollout_ref.ref.fsdp_config.mixed_precision",
-    "data.apply_chat_template_kwargs",
-    "mint.validation.choose",
-    "ray_kwargs.ray_init",
-)
-
-# Keys verl 0.9.1 accepts and ignores, with what to use instead (verl issues 6710, 7331 and source).
-DEAD_KEYS = {
-    "custom_reward_function": "reward.custom_reward_function, or mint.tagger / mint.judge",
-    "reward_model": "reward.reward_model",
-    "sandbox_fusion": "reward.sandbox_fusion",
-    "data.truncation": "data.filter_overlong_prompts",
-    "actor_rollout_ref.actor.use_torch_compile": "actor_rollout_ref.actor.fsdp_config."
-    "use_torch_compile",
-    "actor_rollout_ref.actor.use_prefix_grouper": "nothing: the engine never reads it",
-    "algorithm.filter_groups.max_num_gen_batches": "algorithm.filter_groups."
-    "max_inflight_gen_batches",
-    "trainer.v1.sampler.sampler_kwargs.poll_interval": "mint.run.poll_interval_s",
-}
-
-# Keys that verl reads and mint needs as they are, with the reason.
-FIXED_KEYS = {
-    "trainer.v1.trainer_mode": "group rewards need verl's synchronous mode",
-    "trainer.use_v1": "mint's trainer is a V1 trainer",
-}
-
-# Keys of verl that follow from mint's, which set more than verl.
-FOLLOWING_KEYS = {"data.apply_chat_template_kwargs.enable_thinking": "mint.data.enable_thinking"}
 
 
 def verl_config_dir() -> Path:
@@ -266,7 +238,9 @@ def _with_parents(keys: Iterable[str]) -> set[str]:
 
 
 def _is_open(key: str) -> bool:
-    return any(key == node or key.startswith(node + ".") for node in OPEN_NODES)
+    return key in UNLISTED_KEYS or any(
+        key == node or key.startswith(node + ".") for node in OPEN_NODES
+    )
 
 
 def _source(key: str, overrides: Sequence[str]) -> str:

@@ -19,12 +19,7 @@ This file is generated from `mint/config/schema.py` by `python -m mint.config.do
 
 def render() -> str:
     """The whole page."""
-    parts = [_INTRO]
-    for field in dataclasses.fields(MintConfig):
-        owner = field.default_factory
-        assert isinstance(owner, type)
-        parts += _sections(f"mint.{field.name}", owner)
-    return "".join(parts)
+    return "".join([_INTRO, *_sections("mint", MintConfig)])
 
 
 def _sections(key: str, owner: type) -> list[str]:

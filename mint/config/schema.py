@@ -11,6 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mint.config.curriculum import CurriculumConfig
+from mint.config.dialogue import DialogueRules, SeekerConfig
 from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, prompt_style
 from mint.config.rules import POSITIVE, SHARE, check, one_of
@@ -18,6 +20,9 @@ from mint.config.validation import CollapseConfig, ValidationConfig
 from mint.shell.cli import make_writable
 from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerConfig
 from rewards.formula import RewardWeights
+from rewards.talks import DialogueWeights
+
+TASKS = ("replies", "dialogues")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +31,7 @@ class DataConfig:
 
     source: str = "prepared"
     """prepared: `dir` was written by `python -m mint.prepare`. synthetic: built on demand from the
-    shipped scenarios and sentence banks."""
+    shipped scenarios and sentence banks. persons: the people whom dialogues are held with."""
     dir: str = "data/built/mint"
     """Folder with train.parquet, val.parquet and card.json."""
     train_file: str = "${mint.data.dir}/train.parquet"
@@ -47,7 +52,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         prompt_style("mint.data.style", self.style)
-        rules = {"source": one_of("prepared", "synthetic"), "num_conversations": POSITIVE}
+        rules = {
+            "source": one_of("prepared", "synthetic", "persons"),
+            "num_conversations": POSITIVE,
+        }
         check(self, rules, "mint.data.")
 
 
@@ -135,6 +143,8 @@ class RunConfig:
 class MintConfig:
     """Everything under `mint`."""
 
+    task: str = "replies"
+    """replies: single replies to given histories. dialogues: whole conversations with a seeker."""
     reward: RewardWeights = field(default_factory=RewardWeights)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     tagger: TaggerConfig = field(default_factory=TaggerConfig)
@@ -146,7 +156,14 @@ class MintConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     collapse: CollapseConfig = field(default_factory=CollapseConfig)
+    seeker: SeekerConfig = field(default_factory=SeekerConfig)
+    dialogue: DialogueRules = field(default_factory=DialogueRules)
+    credit: DialogueWeights = field(default_factory=DialogueWeights)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        check(self, {"task": one_of(*TASKS)}, "mint.")
 
 
 _MOVED = (("evaluation", "enable_thinking", "data"),)

@@ -141,6 +141,8 @@ class SeekerTurn:
     reason: str
     """Why it changed, for people who read records."""
     ended: Ended | None = None
+    faults: tuple[str, ...] = ()
+    """Why lines of the seeker were refused and asked again for this turn, each a short class."""
 
 
 class Seeker(Protocol):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from mint.config.evaluation import ENGINES, EvaluationConfig
 from mint.config.safety import OpinionConfig, SafetyLimits
+from mint.config.seeker import SeekerEndpoint
+from mint.dialogue.script import MAX_TURNS
 from mint.evaluation.protocols.baselines import CONDITIONS
-from mint.evaluation.seekers.bank import MAX_TURNS
-from mint.evaluation.seekers.served import SeekerEndpoint
+from mint.evaluation.sage.settings import SageSettings
 from mint.evaluation.sources.served import SubjectEndpoint
 from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerConfig
 from rewards.errors import ConfigError
 
 PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
+SEPARATE = ("sage", "eq_bench")
+"""Protocols that all does not stand for: they have settings and files of their own."""
 HELD_OUT = "held_out"
 """A run's own evaluation: its held-out turns, several samples each, before against after."""
 _DEFAULT_PROTOCOL = {
@@ -24,6 +28,13 @@ _DEFAULT_PROTOCOL = {
     "replies": "lend_an_ear",
 }
 SUBJECTS = tuple(_DEFAULT_PROTOCOL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayedBy(SeekerEndpoint):
+    """The server of the model that plays the seeker."""
+
+    where: ClassVar[str] = "seeker_endpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +58,10 @@ class EvaluateSettings:
     replies: str | None = None
     """JSON lines of ready replies with conversation_id, turn and reply."""
     protocol: str = ""
-    """lend_an_ear, free_running, baselines, probes, several of them with commas, or all. Default:
-    held_out for a run, lend_an_ear for replies, else all."""
+    """lend_an_ear, free_running, baselines, probes, several of them with commas, or all; or
+    sage or eq_bench. Default: held_out for a run, lend_an_ear for replies, else all."""
+    sage: SageSettings = field(default_factory=SageSettings)
+    """Who is talked with in sage: sage.preset=sage_bench, sage.second_preset=reserved, ..."""
     output: str | None = None
     """Folder for results and journals; of a run RUN/evaluation/{before,after} unless set."""
     data: str | None = None
@@ -84,18 +97,21 @@ class EvaluateSettings:
     """Free-running dialogues."""
     scenarios: str = "val"
     """Who the model talks to: val (scenarios that the demo holds out) or all."""
-    seeker: str = "bank"
-    """bank (scripted, offline) or served (an LLM plays the scenario)."""
-    seeker_endpoint: SeekerEndpoint = field(default_factory=SeekerEndpoint)
+    seeker: str = "rule"
+    """rule (offline; listens with the graders) or served (an LLM plays the scenario)."""
+    seeker_endpoint: PlayedBy = field(default_factory=PlayedBy)
     """Server of the served seeker: seeker_endpoint.urls=[...], seeker_endpoint.model=..."""
-    seeker_temperature: float = 0.7
-    """Temperature of the served seeker."""
     conditions: str = "all"
     """Baselines: plain, tactics, tactics_history and the same with verbalized_ before them."""
     candidates: int = 5
     """Replies that verbalized sampling lists."""
     candidate_tokens: int | None = None
     """Longest list in tokens; null: twice max_new_tokens."""
+    questions: str | None = None
+    """Question file of eq_bench: eq_bench_v2_questions_171.json of its repository."""
+    results: str | None = None
+    """A published result file of eq_bench, whose raw answers are parsed and scored anew: no model
+    is asked."""
     gate: bool = False
     """End with status 3 when the safety probes exceed their limits."""
     safety: SafetyLimits = field(default_factory=SafetyLimits)
@@ -126,7 +142,7 @@ class EvaluateSettings:
             "batch_size": (self.batch_size >= 1, ">= 1"),
             "temperature": (self.temperature >= 0, ">= 0"),
             "engine": (self.engine in ENGINES, ", ".join(ENGINES)),
-            "seeker": (self.seeker in ("bank", "served"), "bank or served"),
+            "seeker": (self.seeker in ("rule", "served"), "rule or served"),
             "scenarios": (self.scenarios in ("val", "all"), "val or all"),
         }
         for name, (holds, rule) in limits.items():
@@ -152,13 +168,28 @@ class EvaluateSettings:
     @property
     def protocols(self) -> tuple[str, ...]:
         """The protocols to run, in order. Raises ConfigError for an unknown one."""
+        if self.results is not None:
+            return self._of_results()
         chosen = self.protocol or _DEFAULT_PROTOCOL[self.subject]
-        allowed = (HELD_OUT, *PROTOCOLS) if self.subject == "run" else PROTOCOLS
+        allowed: tuple[str, ...] = (*PROTOCOLS, *SEPARATE)
+        if self.subject == "run":
+            allowed = (HELD_OUT, *allowed)
         names = PROTOCOLS if chosen == "all" else _chosen("protocol", chosen, allowed)
+        if "eq_bench" in names and self.questions is None:
+            raise ConfigError("protocol=eq_bench needs questions=FILE")
         for name in names:
-            if self.subject == "replies" and name in ("free_running", "baselines"):
+            if self.subject == "replies" and name in ("free_running", "baselines", *SEPARATE):
                 raise ConfigError(f"ready replies cannot be evaluated by {name}: it must ask")
         return names
+
+    def _of_results(self) -> tuple[str, ...]:
+        given = [name for name in SUBJECTS if getattr(self, name) is not None]
+        if self.protocol != "eq_bench" or self.questions is None or self.output is None or given:
+            raise ConfigError(
+                "results=FILE needs protocol=eq_bench, questions=FILE and output=DIR, and no model"
+                + (f"; got {given[0]}={getattr(self, given[0])}" if given else "")
+            )
+        return ("eq_bench",)
 
     @property
     def chosen_conditions(self) -> tuple[str, ...]:

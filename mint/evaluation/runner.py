@@ -37,26 +37,27 @@ class ToGrade(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class Runner:
-    """The means of one protocol's evaluation."""
+class Asker:
+    """The means to ask a model."""
 
     source: ReplySource
-    scorer: ReplyScorer
-    weights: RewardWeights
     sampling: Sampling
     journal: Journal
     progress: Progress
-    second: EmpathyJudge | None = None
-    """Rates beside the scorer's judge."""
 
     async def answer(
         self, requests: Sequence[ReplyRequest], task: TaskID
     ) -> dict[ReplyKey, Generation | Failure]:
-        """Replies by key, in the order of the requests. Failures are not recorded, so a later run
-        asks for them again.
+        """As `ask`; raises SubjectError when nothing was answered at all."""
+        replies = await self.ask(requests, task)
+        _check_alive(replies)
+        return replies
 
-        Raises SubjectError when nothing was answered at all.
-        """
+    async def ask(
+        self, requests: Sequence[ReplyRequest], task: TaskID
+    ) -> dict[ReplyKey, Generation | Failure]:
+        """Replies by key, in the order of the requests. Failures are not recorded, so a later run
+        asks for them again."""
         done: dict[ReplyKey, Generation | Failure] = {}
         for request in requests:
             recorded = self.journal.get("reply", request.key)
@@ -70,9 +71,18 @@ class Runner:
             if isinstance(reply, Generation):
                 self.journal.add("reply", {key: reply._asdict()})
             self.progress.advance(task)
-        _check_alive(done)
         # In the order of the requests, whatever came first.
         return {request.key: done[request.key] for request in requests}
+
+
+@dataclass(kw_only=True)
+class Runner(Asker):
+    """The means of one protocol's evaluation with grades."""
+
+    scorer: ReplyScorer
+    weights: RewardWeights
+    second: EmpathyJudge | None = None
+    """Rates beside the scorer's judge."""
 
     async def grade(self, replies: Sequence[ToGrade], task: TaskID) -> list[EvaluatedReply]:
         """The replies with their grades, in order; one a grader failed on is not recorded."""

@@ -15,15 +15,19 @@ from mint.data.cases import read_cases
 from mint.data.prompts import PromptConfig
 from mint.data.rows import Case, prompt_row
 from mint.data.synthetic import split_scenarios
+from mint.dialogue.presets import STEADY, get_preset
+from mint.dialogue.protocol import Seeker
+from mint.dialogue.rule import RuleSeeker
+from mint.dialogue.served import ServedSeeker
 from mint.evaluation.journal import Journal, fingerprint
 from mint.evaluation.options import EvaluateSettings
-from mint.evaluation.protocols import baselines, free_running, lend_an_ear, probes
+from mint.evaluation.protocols import baselines, free_running, lend_an_ear, probes, sage
+from mint.evaluation.protocols.talks import write_talks
 from mint.evaluation.results import Outcome, format_conditions, write_outcomes
 from mint.evaluation.runner import Runner
+from mint.evaluation.sage.compare import FIRST, SECOND, seeker_gap
+from mint.evaluation.sage.rubrics import RubricJudge
 from mint.evaluation.second import grade_canaries, second_row
-from mint.evaluation.seekers.bank import BankSeeker
-from mint.evaluation.seekers.dialogue import Seeker
-from mint.evaluation.seekers.served import ServedSeeker
 from mint.evaluation.sources.requests import ReplySource, Sampling
 from mint.evaluation.tagging import tag_missing
 from mint.rundir.manifest import identity_row, identity_rows
@@ -92,6 +96,7 @@ async def _run(session: Session, protocols: Sequence[str]) -> SessionResult:
         free_running.NAME: _free_running,
         baselines.NAME: _baselines,
         probes.NAME: _probes,
+        sage.NAME: _sage,
     }
     result = SessionResult([], [])
     try:
@@ -136,7 +141,7 @@ async def _free_running(session: Session) -> _Found:
     if settings.scenarios == "val":
         people = tuple(split_scenarios(banks.scenarios)[1])
     chosen = free_running.choose_scenarios(people, settings.dialogues, settings.seed)
-    seeker = _seeker(settings)
+    seeker = _seeker(session)
     more = {
         **_prompt_facts(session),
         "scenarios": settings.scenarios,
@@ -146,9 +151,47 @@ async def _free_running(session: Session) -> _Found:
     about = _about(session, free_running.NAME, more)
     with _runner(session, about) as runner:
         outcome = await free_running.evaluate(
-            runner, seeker, chosen, settings.turns, session.prompts
+            runner, seeker, chosen, settings.turns, session.prompts, settings.seed
         )
     return _write(session, about, [outcome])
+
+
+async def _sage(session: Session) -> _Found:
+    settings = session.settings
+    persons = sage.load_persons(settings.sage, session.data)
+    prompts = sage.prompts_of_talks(session.prompts)
+    asked = sage.seekers(settings.sage, session.graders, session.second)
+    judge = RubricJudge(settings.sage.judge) if settings.sage.judge.urls else None
+    if judge is not None:
+        await judge.check()
+    more = {
+        "prompts": {**asdict(prompts), "style": prompts.style.value},
+        "persons": fingerprint({person.id: str(person) for person in persons}),
+        "seekers": {name: seeker.identity for name, seeker in asked.items()},
+        "rubric_judge": None if judge is None else identity_row(judge.identity),
+    }
+    about = _about(session, sage.NAME, more)
+    held = {}
+    with _runner(session, about) as runner:
+        for condition, seeker in asked.items():
+            held[condition] = await sage.evaluate(
+                runner,
+                condition,
+                seeker,
+                persons,
+                settings.sage,
+                settings.samples,
+                prompts,
+                settings.statistics,
+                judge,
+            )
+    for condition, one in held.items():
+        write_talks(session.output, condition, one.talks)
+    if len(held) == 2:
+        gap = seeker_gap(held[FIRST].talks, held[SECOND].talks, settings.statistics)
+        about = {**about, "second_seeker_minus_first": gap}
+    found = _write(session, about, [one.outcome for one in held.values()])
+    return found._replace(text=f"{sage.format_held(held)}\n{found.text}")
 
 
 async def _probes(session: Session) -> _Found:
@@ -217,7 +260,7 @@ def _prompt_facts(session: Session) -> dict[str, Any]:
     return {"prompts": {**asdict(session.prompts), "style": session.prompts.style.value}}
 
 
-def _seeker(settings: EvaluateSettings) -> Seeker:
-    if settings.seeker == "bank":
-        return BankSeeker(settings.seed)
-    return ServedSeeker(settings.seeker_endpoint, settings.seed, settings.seeker_temperature)
+def _seeker(session: Session) -> Seeker:
+    if session.settings.seeker == "rule":
+        return RuleSeeker(get_preset(STEADY), session.graders.tagger, session.graders.judge)
+    return ServedSeeker(get_preset(STEADY), session.settings.seeker_endpoint)

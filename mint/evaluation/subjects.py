@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from mint.config.prompts import PromptConfig, PromptStyle, prompt_style, prompts
 from mint.config.schema import MintConfig, mint_config
 from mint.data.dataset import CARD
 from mint.evaluation.options import EvaluateSettings
+from mint.evaluation.protocols import eq_bench
+from mint.evaluation.sage.compare import write_comparison
 from mint.evaluation.session import Session
 from mint.evaluation.sources.local import LocalModel
 from mint.evaluation.sources.ready import ReadyReplies
@@ -32,6 +35,8 @@ from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
 from rewards.protocols import EmpathyJudge
 
+NEEDS_OUTPUT = "output=DIR is needed: the folder for results and journals"
+
 
 class _Defaults(NamedTuple):
     """What a subject brings along."""
@@ -50,7 +55,7 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
         yield from _run_sessions(settings)
         return
     if settings.output is None:
-        raise ConfigError("output=DIR is needed: the folder for results and journals")
+        raise ConfigError(NEEDS_OUTPUT)
     graders = ready_graders(settings.encoder, settings.tagger, settings.judge)
     defaults = _Defaults(
         prompts=prompts_of(settings.data, PromptConfig()),
@@ -60,12 +65,75 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
     yield _session(settings, _source(settings), graders, defaults, Path(settings.output))
 
 
+def ask_eq_bench(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
+    """EQ-Bench of each subject, or of a result file: (folder, score for people). Needs no grader.
+
+    Raises ConfigError.
+    """
+    questions = Path(str(settings.questions))
+    if settings.results is not None:
+        output = Path(str(settings.output))
+        yield (
+            output,
+            eq_bench.rescore(questions, Path(settings.results), output, settings.statistics),
+        )
+        return
+    for source, output, thinking in _sources(settings):
+        yield output, asyncio.run(_eq_bench(settings, source, questions, output, thinking))
+
+
+async def _eq_bench(
+    settings: EvaluateSettings, source: ReplySource, questions: Path, output: Path, thinking: bool
+) -> str:
+    sampling = Sampling(
+        temperature=eq_bench.TEMPERATURE,
+        top_p=1.0,
+        max_new_tokens=settings.max_new_tokens or eq_bench.MAX_TOKENS,
+        thinking=thinking if settings.thinking is None else settings.thinking,
+        seed=settings.seed,
+    )
+    try:
+        return await eq_bench.run(source, questions, output, sampling, settings.statistics)
+    finally:
+        await source.close()
+
+
+def compare_sage(settings: EvaluateSettings) -> str:
+    """Write sage_comparison.json of a run's conversations before and after, above the folders of
+    both; returns what it says, for people."""
+    before, after = (path for _, path in _outputs(settings, RunDir.open(str(settings.run))))
+    path, text = write_comparison(before, after, before.parent, settings.statistics)
+    return f"== {path}\n\n{text}"
+
+
+def _sources(settings: EvaluateSettings) -> Iterator[tuple[ReplySource, Path, bool]]:
+    """(model, folder, whether it thinks) of each subject."""
+    if settings.subject != "run":
+        if settings.output is None:
+            raise ConfigError(NEEDS_OUTPUT)
+        yield _source(settings), Path(settings.output), False
+        return
+    run = RunDir.open(str(settings.run))
+    config = run.read_config()
+    thinking = mint_config(config).data.enable_thinking
+    for label, output in _outputs(settings, run):
+        path = model_path(run, config, label)
+        yield LocalModel(path, settings.batch_size, settings.engine), output, thinking
+
+
+def _outputs(settings: EvaluateSettings, run: RunDir) -> list[tuple[str, Path]]:
+    """(before or after, folder of its results) of a run."""
+    labels = labels_of(settings.which)
+    base = run.evaluation_path if settings.output is None else Path(settings.output)
+    apart = settings.output is None or len(labels) > 1
+    return [(label, base / label if apart else base) for label in labels]
+
+
 def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
     run = RunDir.open(str(settings.run))
     config = run.read_config()
     mint = mint_config(config)
-    labels = labels_of(settings.which)
-    paths = {label: model_path(run, config, label) for label in labels}
+    paths = {label: model_path(run, config, label) for label in labels_of(settings.which)}
     graders = ready_graders(
         _chosen(settings.encoder, EncoderConfig(), mint.encoder),
         _chosen(settings.tagger, TaggerConfig(), mint.tagger),
@@ -82,9 +150,7 @@ def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
             _chosen(settings.second_judge, SecondJudgeConfig(), mint.second_judge)
         ),
     )
-    base = run.evaluation_path if settings.output is None else Path(settings.output)
-    for label in labels:
-        output = base / label if settings.output is None or len(labels) > 1 else base
+    for label, output in _outputs(settings, run):
         source = LocalModel(paths[label], settings.batch_size, settings.engine)
         yield _session(settings, source, graders, defaults, output)
 

@@ -1,4 +1,4 @@
-"""Charts over training steps: lines, and stacked bars."""
+"""Charts over training steps or turns: lines, and stacked bars."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ def line_chart(
     axis: Axis,
     description: str,
     height: float = HEIGHT,
+    along: str = "training step",
 ) -> str:
-    """Lines over training steps with a point for every step that can be hovered.
+    """Lines over training steps, or what else `along` says, with a point for every step that can
+    be hovered.
 
     `description` is the text alternative without numbers; those are added.
     """
@@ -43,9 +45,10 @@ def line_chart(
     known = [v for s in series for v in s.values if v is not None]
     if not known:
         return missing("No values were logged.")
-    frame = _Frame(axis, axis.ticks(known), (steps[0], steps[-1]), height)
+    frame = _Frame(axis, axis.ticks(known), (steps[0], steps[-1]), height, along)
     parts = [frame.axes(steps), *(_line(frame, steps, one) for one in series)]
-    summary = " ".join([description, *(_describe(steps, s, axis.digits) for s in series)])
+    told = (_describe(steps, s, axis.digits, frame.step) for s in series)
+    summary = " ".join([description, *told])
     keys = legend([(f"line {s.style}", s.name) for s in series]) if len(series) > 1 else ""
     return keys + svg.drawing(parts, height, summary)
 
@@ -85,9 +88,15 @@ class _Frame:
     """Scales and axes of a chart over steps."""
 
     def __init__(
-        self, axis: Axis, ticks: Sequence[float], ends: tuple[float, float], height: float
+        self,
+        axis: Axis,
+        ticks: Sequence[float],
+        ends: tuple[float, float],
+        height: float,
+        along: str = "training step",
     ) -> None:
-        self.axis, self.ticks = axis, ticks
+        self.axis, self.ticks, self.along = axis, ticks, along
+        self.step = along.split()[-1]
         self.bottom = height - svg.BOTTOM
         self.x = Scale(*ends, svg.left_of(svg.tick_labels(ticks)), svg.WIDTH - svg.RIGHT)
         self.y = Scale(ticks[0], ticks[-1], self.bottom, svg.TOP)
@@ -106,7 +115,7 @@ class _Frame:
             svg.vertical_axis(self.y, self.ticks, self.axis.title, right)
             + svg.line("base", left, bottom, right, bottom)
             + marks
-            + svg.axis_title((left + right) / 2, bottom, "training step")
+            + svg.axis_title((left + right) / 2, bottom, self.along)
         )
 
 
@@ -119,7 +128,7 @@ def _line(frame: _Frame, steps: Sequence[int], one: Series) -> str:
             continue
         x, y = frame.x(step), frame.y(value)
         shape.append(f"{pen}{x:.1f} {y:.1f}")
-        title = f"step {step}, {one.name}: {number(value, frame.axis.digits + 1)}"
+        title = f"{frame.step} {step}, {one.name}: {number(value, frame.axis.digits + 1)}"
         points.append(svg.circle(f"point {one.style}", x, y, radius, title))
         pen = "L"
     return f'<path class="line {one.style}" d="{"".join(shape)}"/>{"".join(points)}'
@@ -135,7 +144,7 @@ def _thin(steps: Sequence[int], series: Sequence[Series]) -> tuple[Sequence[int]
     ]
 
 
-def _describe(steps: Sequence[int], one: Series, digits: int) -> str:
+def _describe(steps: Sequence[int], one: Series, digits: int, step: str) -> str:
     known = [(v, s) for s, v in zip(steps, one.values, strict=True) if v is not None]
     if not known:
         return f"{one.name}: no values."
@@ -144,7 +153,7 @@ def _describe(steps: Sequence[int], one: Series, digits: int) -> str:
         number(v, digits) for v in (values[0], values[-1], min(values), max(values))
     )
     return (
-        f"{one.name}: {start} at step {known[0][1]}, {end} at step {known[-1][1]}, "
+        f"{one.name}: {start} at {step} {known[0][1]}, {end} at {step} {known[-1][1]}, "
         f"lowest {least}, highest {most}."
     )
 

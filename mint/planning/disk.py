@@ -13,12 +13,14 @@ _LOGS_GIB = 1.0
 
 
 def checkpoint_bytes(run: RunSettings, model: ModelShape) -> float:
-    """One checkpoint: weights and Adam in the actor's precision, and a model folder if asked."""
+    """One checkpoint: weights and Adam in the actor's precision, a critic's, and a model folder if
+    asked."""
     count, learned = model.parameters, trained(run, model)
     state = 4 if run.lora_rank else run.actor_bytes
     weights = run.actor_bytes * count + (4 * learned if run.lora_rank else 0)
     adam = 2 * state * learned if run.saves_optimizer else 0
-    return float(weights + adam + (2 * count if run.saves_hf else 0))
+    critic = 12 * count if run.critic else 0
+    return float(weights + adam + critic + (2 * count if run.saves_hf else 0))
 
 
 def disk_items(run: RunSettings, model: ModelShape, steps: int | None) -> tuple[Item, ...]:

@@ -37,6 +37,7 @@ def _cpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
             f"4 B x {billions(count)} + 12 B x {billions(learned)} trained: gradients and Adam",
         ),
         Item("reference", reference * count / GIB, f"{reference} B x {billions(count)}"),
+        Item("critic", 16 * count / GIB, f"16 B x {billions(count)}") if run.critic else None,
         Item("rollout", 2 * count * ranks / GIB, f"2 B x {billions(count)} x {ranks} ranks"),
         Item(
             "logits",
@@ -69,6 +70,9 @@ def _gpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
             reference / GIB,
             f"{run.reference_bytes} B x {billions(count)}: FSDP2 keeps it here, pinned",
         ),
+        Item("critic", 12 * count * part / GIB, f"offloaded: 12 B x {billions(count)}")
+        if run.critic and run.critic_offloaded
+        else None,
         Item(
             "loading",
             run.actor_bytes * count / GIB,

@@ -13,6 +13,8 @@ KEYS = {
     step_time.GENERATION: "time/generate_s",
     step_time.OLD: "time/old_log_prob_s",
     step_time.REFERENCE: "time/ref_s",
+    step_time.VALUES: "time/values_s",
+    step_time.CRITIC: "time/update_critic_s",
     step_time.UPDATE: "time/update_s",
     step_time.PUSH: "time/push_s",
 }

@@ -7,6 +7,8 @@ checkpointing keeps are within 5 % of the peaks measured there.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mint.machine.limits import GIB
 from mint.planning.items import Item, Moment, billions, kept
 from mint.planning.models import ModelShape
@@ -48,7 +50,22 @@ def gpu_moments(run: RunSettings, model: ModelShape, total_gib: float) -> tuple[
     backward = kept(*_copies(run, model, backward=True), *_backward(run, model))
     moments.append(Moment("backward pass", (*held, *backward, *rest)))
     moments.append(Moment("optimizer step", (*held, *kept(_temporary(run, model)), *rest)))
+    if run.critic:
+        waiting = kept(None if run.critic_offloaded else critic_item(run, model, 12))
+        moments = [Moment(m.name, (*m.items, *waiting)) for m in moments]
+        # It has no logits, and its gradients meet after every micro-batch.
+        own = replace(run, no_sync=False, fused_logits=True, lora_rank=0)
+        backward = kept(*_copies(own, model, backward=True), *_backward(own, model))
+        training = (critic_item(run, model, 16), *backward)
+        moments.append(Moment("critic update", (*resting, *kept(engine), *training, *rest)))
     return tuple(moments)
+
+
+def critic_item(run: RunSettings, model: ModelShape, each: int) -> Item:
+    """A critic of the policy's shape on one rank, `each` bytes a parameter: weights and Adam 12,
+    with gradients 16 (verl trains it in float32)."""
+    words = f"{each} B x {billions(model.parameters)} / {run.ranks} ranks"
+    return Item("critic", each * model.parameters / run.ranks / GIB, words)
 
 
 def trained(run: RunSettings, model: ModelShape) -> int:

@@ -47,6 +47,9 @@ class RunSettings:
     checkpointing: bool
     fused_logits: bool
     reference: bool
+    critic: bool
+    critic_offloaded: bool
+    """Whether its weights and Adam wait on the host."""
     old_pass: bool
     update_tokens: int
     old_tokens: int
@@ -154,6 +157,10 @@ def settings_of(config: DictConfig, mint: MintConfig) -> RunSettings:
         checkpointing=bool(model.enable_gradient_checkpointing),
         fused_logits=bool(model.use_fused_kernels),
         reference=bool(actor.use_kl_loss or config.algorithm.use_kl_in_reward),
+        critic=has_critic(config),
+        critic_offloaded=bool(
+            at("critic.fsdp.param_offload") and at("critic.fsdp.optimizer_offload")
+        ),
         old_pass=not at("algorithm.rollout_correction.bypass_mode"),
         update_tokens=_limit(actor, "ppo_", actor.use_dynamic_bsz, whole),
         old_tokens=_limit(rollout, "log_prob_", rollout.log_prob_use_dynamic_bsz, whole),
@@ -184,6 +191,12 @@ def settings_of(config: DictConfig, mint: MintConfig) -> RunSettings:
         evaluation_samples=mint.evaluation.samples_per_prompt,
         evaluation_tokens=int(mint.evaluation.max_new_tokens),
     )
+
+
+def has_critic(config: DictConfig) -> bool:
+    """Whether a critic is trained (verl's `need_critic`)."""
+    asked = OmegaConf.select(config, "critic.enable")
+    return str(config.algorithm.adv_estimator) == "gae" if asked is None else bool(asked)
 
 
 def _limit(node: Any, prefix: str, dynamic: bool, whole: int) -> int:

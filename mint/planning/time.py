@@ -19,10 +19,12 @@ from mint.planning.memory import layer_bytes
 from mint.planning.models import ModelShape
 from mint.planning.settings import RunSettings
 
-GENERATION, OLD, REFERENCE, UPDATE, PUSH = (
+GENERATION, OLD, REFERENCE, VALUES, CRITIC, UPDATE, PUSH = (
     "generation",
     "old log-probabilities",
     "reference",
+    "values",
+    "critic update",
     "update",
     "weight push",
 )
@@ -123,6 +125,7 @@ def _gpu(
             f"{run.reference_bytes} B x {billions(model.parameters)} from the host "
             f"({brought:.1f} s)",
         ),
+        *_critic(run, forward, (4 if run.checkpointing else 3) * forward),
         Item(
             UPDATE,
             run.passes * times * forward,
@@ -142,6 +145,16 @@ def _gpu(
         ),
         Item("other", _GPU_OTHER_S, "rewards, advantages, dispatch (estimate)"),
     ]
+
+
+def _critic(run: RunSettings, forward: float, update: float) -> tuple[Item, ...]:
+    """A critic of the policy's size: a pass for the values and its update."""
+    if not run.critic:
+        return ()
+    return (
+        Item(VALUES, forward, "a forward pass of the critic"),
+        Item(CRITIC, run.passes * update, "as the policy's, all weights"),
+    )
 
 
 def _gpu_generation(
@@ -206,6 +219,7 @@ def _cpu(
             f"{forward / 1e9:,.0f} GFLOP {per_core} / {_CPU_FORWARD_BYTES / 1e9:.2f} GB/s, {cores} "
             "cores",
         ),
+        *_critic(run, passed, update),
         Item(
             UPDATE,
             run.passes * update,

@@ -11,7 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mint.evaluation.grader_error import cards_of
+from mint.evaluation.metrics.talks import Talks
 from mint.evaluation.people import People, Reference, read_people
+from mint.evaluation.protocols.talks import read_talks
 from mint.evaluation.records import EvaluatedReply, read_replies, replies_path
 from mint.evaluation.second import read_canary_rows
 from mint.rundir.directory import RunDir
@@ -48,6 +50,9 @@ class ReportData:
     """People's figures beside this run's."""
     canaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """evaluation/canaries.json: judge -> what it makes of the bad replies."""
+    before_talks: Talks = field(default_factory=dict)
+    """Dialogues with held-out people before training, by person and draw."""
+    after_talks: Talks = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     """File -> broken last lines that were left out."""
 
@@ -111,6 +116,8 @@ def load(run: RunDir, people: People | None = None) -> ReportData:
         validations=tuple(read_validations(run)),
         best=read_json_if_there(run.best_path),
         canaries=read_canary_rows(run.evaluation_path),
+        before_talks=read_talks(run.evaluation_path, "before"),
+        after_talks=read_talks(run.evaluation_path, "after"),
         left_out=run.left_out(),
         people=(people or read_people()).beside({} if manifest is None else manifest["graders"]),
     )

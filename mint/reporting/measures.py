@@ -34,6 +34,8 @@ _TEXTS = texts.read("mint.reporting", "measures.yaml")
 MEASURES = {name: Measure(**said) for name, said in _TEXTS["held_out"].items()}
 OWN_MEASURES = {name: Measure(**said) for name, said in _TEXTS["own_sequence"].items()}
 """Of a model's replies beside its own last replies."""
+TALK_MEASURES = {name: Measure(**said) for name, said in _TEXTS["dialogues"].items()}
+"""Of whole dialogues (`mint.evaluation.metrics.talks`)."""
 RATING_PARTS = (*PARTS, HELD_DOWN, *(f"{HELD_DOWN}/{name}" for name in VETOES))
 GROUPS: dict[str, tuple[str, ...]] = {
     "Outcome": (

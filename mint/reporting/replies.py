@@ -42,6 +42,8 @@ def samples_section(data: ReportData) -> str:
     title = "Best and worst training replies"
     if not data.samples:
         return section("samples", title, missing("No training replies were kept (samples.jsonl)."))
+    if all("dialogue" in row for row in data.samples):
+        return ""
     steps = sorted({int(row["step"]) for row in data.samples})
     names = [name for name in COMPONENTS if data.setting(f"mint.reward.{name}") != 0]
     blocks = []

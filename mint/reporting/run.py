@@ -8,6 +8,7 @@ from mint.evaluation.people import People
 from mint.pages import page
 from mint.reporting import (
     canaries,
+    dialogues,
     explorer,
     facts,
     outcome,
@@ -22,6 +23,7 @@ from mint.shell.files import write_text_atomic
 
 _LINKS = {
     "outcome": "What changed",
+    "dialogues": "Dialogues",
     "measures": "Measures",
     "ratings": "Ratings",
     "reward": "Reward",
@@ -31,6 +33,8 @@ _LINKS = {
     "replies": "Replies",
     "all-replies": "All replies",
     "samples": "Training replies",
+    "dialogue-curves": "Dialogues in training",
+    "dialogue-samples": "Training dialogues",
     "canaries": "Canaries",
     "time": "Time",
     "graders": "Graders",
@@ -38,9 +42,11 @@ _LINKS = {
     "notes": "Trust",
 }
 _SECTIONS = (
+    dialogues.dialogues_section,
     outcome.outcome_section,
     outcome.measures_section,
     ratings.ratings_section,
+    dialogues.dialogue_curves_section,
     training.reward_section,
     training.health_section,
     validation.validation_section,
@@ -49,6 +55,7 @@ _SECTIONS = (
     replies.pairs_section,
     explorer.explorer_section,
     replies.samples_section,
+    dialogues.dialogue_samples_section,
     canaries.canaries_section,
     training.time_section,
     facts.graders_section,

@@ -8,5 +8,6 @@ surface    repetition of wording beside repetition of tactics
 experts    how well the judge agrees with the experts
 published  what the paper says (published.yaml) against what is observed
 results    all of these in turn
+sage/      SAGE's leaderboard from its released dialogues, apart from all of the above
 report/    what is written: metrics.json, tables (CSV, Markdown, LaTeX) and one HTML page
 """

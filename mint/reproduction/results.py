@@ -70,7 +70,7 @@ def reproduce(settings: ReproduceSettings, step: Step) -> Results:
 
     Raises ConfigError or DataError, with file and row, for files that are not as released.
     """
-    upstream = Path(settings.upstream)
+    upstream = Path(str(settings.upstream))
     if not upstream.is_dir():
         raise ConfigError(f"upstream={settings.upstream} is not a folder")
     published = load()

@@ -9,17 +9,22 @@ from rewards.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class ReproduceSettings:
-    """Rebuild the published tables of MINT from its repository's released files, check each cell,
-    and measure what the tables do not show.
+    """Rebuild published tables from released files, check each value, and measure what the tables
+    do not show: those of MINT from its repository (upstream=PATH), or SAGE's leaderboard from its
+    dialogues (sage=PATH).
 
-    Writes metrics.json, tables (CSV, Markdown, LaTeX) and report.html to `output`. Every folder
-    of evaluation/outputs with tagged replies is a system; put your own there to compare it.
+    Of upstream, writes metrics.json, tables (CSV, Markdown, LaTeX) and report.html to `output`.
+    Every folder of evaluation/outputs with tagged replies is a system; put your own there to
+    compare it. Of sage, writes sage.json and report.html.
     """
 
-    upstream: str
-    """Checkout of the official repository, or a part of it."""
     output: str
     """Where results go; files of an earlier call are replaced."""
+    upstream: str | None = None
+    """Checkout of the official repository, or a part of it."""
+    sage: str | None = None
+    """Folder of SAGE's released *_result.jsonl files, also in folders below it, one a simulator.
+    Of the keys below it takes resamples, confidence and seed."""
     reference: str = "gold"
     """Folder of the people whose turns the fixed histories hold."""
     skip: list[str] = field(default_factory=list)
@@ -55,3 +60,5 @@ class ReproduceSettings:
         for name, (holds, rule) in limits.items():
             if not holds:
                 raise ConfigError(f"{name} must be {rule}, got {getattr(self, name)}")
+        if (self.upstream is None) == (self.sage is None):
+            raise ConfigError("give exactly one of upstream=PATH and sage=PATH")

@@ -21,6 +21,7 @@ def cut_after(run: RunDir, step: int) -> dict[str, int]:
         run.metrics_path,
         run.samples_path,
         run.quarantine_path,
+        run.lost_path,
         run.regraded_path,
         run.validations_path,
     ):

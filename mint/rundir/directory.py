@@ -3,8 +3,9 @@
     RUN/config.yaml           resolved configuration
     RUN/manifest.json         versions, revision, seeds, data hashes, graders, command, status
     RUN/metrics.jsonl         one JSON object a step
-    RUN/samples.jsonl         best and worst replies of training
+    RUN/samples.jsonl         best and worst replies, or dialogues, of training
     RUN/quarantine.jsonl      replies that could not be graded, with all that grading again needs
+    RUN/lost_dialogues.jsonl  dialogues that have no result, and who lost them
     RUN/evaluation/           before.json, after.json, *_replies.jsonl, comparison.json
     RUN/validation.jsonl      one JSON object a validation; RUN/validation/ has prompts and replies
     RUN/best.json             the best validated step and why; RUN/stopped.json: why it ended early
@@ -65,6 +66,7 @@ class RunDir:
     metrics_path = _Inside("metrics.jsonl")
     samples_path = _Inside("samples.jsonl")
     quarantine_path = _Inside("quarantine.jsonl")
+    lost_path = _Inside("lost_dialogues.jsonl")
     regraded_path = _Inside("regraded.jsonl")
     evaluation_path = _Inside("evaluation")
     before_path = _Inside("evaluation/before.json")

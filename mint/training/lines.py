@@ -9,15 +9,25 @@ from mint.validation.choice import Validation
 from mint.validation.collapse import ALARM, KEYS
 from mint.verl.updates import SKIPPED
 
+EMOTION = "dialogue/emotion/mean"
+
 
 def format_step(row: Mapping[str, Any], total_steps: int, elapsed_s: float) -> str:
     """A step's metrics on one line; a number that does not exist is shown as "-"."""
     step = int(row["step"])
     of = f"/{total_steps}" if total_steps else ""
+    first = [f"reward {_number(row, 'reward/raw/mean', '.3f')}"]
+    if "dialogue/num" in row:
+        first = [
+            f"emotion {_number(row, 'dialogue/emotion/mean', '.1f')}",
+            f"success {_number(row, 'dialogue/satisfied_frac', '.0%')}",
+            f"failure {_number(row, 'dialogue/despaired_frac', '.0%')}",
+            f"turns {_number(row, 'dialogue/turns/mean', '.1f')}",
+        ]
     parts = [
         f"step {step:>3}{of}",
         f"{_number(row, 'time/step_s', '.1f')} s",
-        f"reward {_number(row, 'reward/raw/mean', '.3f')}",
+        *first,
         f"empathy {_number(row, 'reward/quality/mean', '.3f')}",
         f"novelty {_number(row, 'reward/kl/mean', '.2f')}",
         f"tactics {_number(row, 'tactics_per_reply/mean', '.1f')}",
@@ -27,6 +37,8 @@ def format_step(row: Mapping[str, Any], total_steps: int, elapsed_s: float) -> s
     ]
     if failed := row.get("grader/num_failed"):
         parts.append(f"NOT GRADED {failed:.0f}")
+    if lost := row.get("dialogue/lost_frac"):
+        parts.append(f"LOST {lost:.0%}")
     parts.append(f"elapsed {int(elapsed_s // 60)}:{int(elapsed_s % 60):02d}")
     return "  ".join(parts)
 
@@ -37,6 +49,7 @@ def format_validation(validation: Validation, best_step: int | None) -> list[str
     parts = [
         f"validation at step {validation.step}:",
         f"score {_number({'score': validation.score}, 'score', '.3f')}",
+        *([f"emotion {_number(metrics, EMOTION, '.1f')}"] if EMOTION in metrics else []),
         f"empathy {_number(metrics, 'empathy', '.2f')}",
         f"lift {_number(metrics, 'lift', '.2f')}",
         f"own repetition {_number(metrics, 'self_stickiness', '.2f')}",

@@ -6,8 +6,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import MintConfig
+from mint.data.dataset import TRAIN, VAL
 from mint.data.synthetic import build_demo_data
+from mint.dialogue.people import split_people, write_people
+from mint.dialogue.persons import authored_persons
 from mint.shell.console import say
 from mint.shell.guard import run_guarded
 from mint.shell.processes import TrainingError, python_module
@@ -18,8 +22,9 @@ DATA, POLICY = "data", "policy"
 def missing(config: DictConfig, mint: MintConfig) -> dict[str, str]:
     """DATA and POLICY, those that the run has to build first -> in words."""
     found = {}
-    if mint.data.source == "synthetic" and not Path(mint.data.train_file).is_file():
-        found[DATA] = f"the generated data in {mint.data.dir}"
+    built = {"synthetic": "generated data", "persons": "people to talk with"}
+    if mint.data.source in built and not Path(mint.data.train_file).is_file():
+        found[DATA] = f"the {built[mint.data.source]} in {mint.data.dir}"
     # Only the recipe's own path is built: a mistyped model path must be an error.
     own = str(config.actor_rollout_ref.model.path) == mint.policy.path
     there = (Path(mint.policy.path) / "config.json").is_file()
@@ -31,12 +36,27 @@ def missing(config: DictConfig, mint: MintConfig) -> dict[str, str]:
 def build(config: DictConfig, mint: MintConfig) -> None:
     """Build what is missing. Raises TrainingError when the policy cannot be built."""
     wanted = missing(config, mint)
-    if DATA in wanted:
+    if DATA in wanted and mint.data.source == "persons":
+        build_people(mint)
+    elif DATA in wanted:
         say(f"generating {mint.data.num_conversations} conversations in {mint.data.dir}")
         build_demo_data(mint.data.dir, mint.data.num_conversations, mint.data.seed)
     if POLICY in wanted:
         say(f"building {wanted[POLICY]} (about two minutes on two cores)")
         in_own_process("mint.tiny", f"output={mint.policy.path}", f"seed={mint.policy.seed}")
+
+
+def build_people(mint: MintConfig) -> None:
+    """Write the shipped people to talk with, some held out."""
+    prompts = PromptConfig(
+        style=PromptStyle(mint.data.style),
+        compact=mint.data.compact,
+        max_tokens_hint=mint.dialogue.turn_tokens,
+    )
+    train, held_out = split_people(authored_persons())
+    say(f"writing {len(train)} people to talk with and {len(held_out)} held out: {mint.data.dir}")
+    splits = {TRAIN: train, VAL: held_out}
+    write_people(Path(mint.data.dir), splits, prompts, mint.data.seed)
 
 
 def in_own_process(module: str, *arguments: str) -> None:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mint.config.schema import MintConfig, mint_config
 from mint.evaluation.subjects import prompts_of_run
+from mint.policy.chat_template import keep_history
 from mint.policy.model_files import model_fingerprint
 from mint.reporting.run import write_report
 from mint.rundir.directory import RunDir
@@ -29,13 +30,12 @@ from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
 from mint.shell.signals import Signalled, on_signal
 from mint.shell.statuses import COLLAPSED, SAVED
-from mint.training import material, preflight
+from mint.training import dialogues, material, preflight
 from mint.training.graphs import fill_graph_sizes
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
 from mint.training.ray_arguments import check_ray_arguments, ignored_address
 from mint.training.resuming import Changes, check_inputs, check_run_dir, go_on, is_trained
 from mint.training.supervise import Limits, supervise
-from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl import requests
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, resumable_step
@@ -196,7 +196,7 @@ def prepare_validation(
 ) -> None:
     """Write the prompts of the validations and say what they will be."""
     held_out = str(config.data.val_files)
-    turns, probes = write_prompts(
+    turns, probes = dialogues.prompt_writer(mint.task)(
         run_dir.prompts_path,
         held_out,
         mint.validation,
@@ -204,7 +204,7 @@ def prepare_validation(
         graders.tagger,
     )
     say(
-        f"validating every {mint.validation.every_steps} steps on {turns} held-out turns and "
+        f"validating every {mint.validation.every_steps} steps on {turns} held-out prompts and "
         f"{probes} safety probes"
     )
     if not probes:
@@ -223,6 +223,8 @@ def export(mint: MintConfig, run_dir: RunDir) -> int:
     if stopped is not None:
         say(f"training ended early: {stopped.reason}")
     export_model(run_dir, choice.step)
+    if mint.task == "dialogues":
+        keep_history(run_dir.model_path, enable_thinking=mint.data.enable_thinking)
     step = choice.step if choice.step is not None else max(checkpoints(run_dir))
     if choice.warning:
         say(f"WARNING: {choice.warning}")
@@ -292,6 +294,7 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
                 if grader.served.get(key):
                     # Reward workers and later evaluations may run in another folder.
                     grader.served[key] = str(Path(grader.served[key]).expanduser().resolve())
-        path = Path(str(config.actor_rollout_ref.model.path)).expanduser()
-        if path.is_dir():
-            config.actor_rollout_ref.model.path = str(path.resolve())
+        for model in (config.actor_rollout_ref.model, config.critic.model):
+            path = Path(str(model.path)).expanduser()
+            if path.is_dir():
+                model.path = str(path.resolve())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mint.config.prompts import PromptConfig, length_note
 from mint.config.schema import MintConfig
@@ -22,10 +22,12 @@ from mint.machine.packages import CPU, GPU, mismatches, package_version
 from mint.planning import render
 from mint.planning.lengths import Lengths
 from mint.planning.plan import Plan
+from mint.planning.settings import has_critic
 from mint.policy.chat import refuses_system
 from mint.policy.model_files import ModelFacts, is_local, local_files, model_facts, model_folder
 from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
+from mint.training import dialogues
 from mint.training.machine_checks import check_bucket, check_machine
 from mint.training.material import DATA, POLICY
 from mint.training.on_policy import check_on_policy
@@ -50,6 +52,8 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     """
     check_trainer_keys(config, mint)
     check_batches(config)
+    if mint.task == "dialogues":
+        dialogues.check(config, mint)
     check_on_policy(config)
     check_validation(config.trainer, mint.validation)
     check_engine_arguments(config)
@@ -57,6 +61,8 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     if POLICY not in missing:
         facts = model_facts(path)
         model_folder("actor_rollout_ref.model.path", path)
+        if has_critic(config):
+            check_critic(config)
         check_template(config)
     if DATA not in missing:
         check_data(config, mint)
@@ -83,7 +89,7 @@ def check_batches(config: DictConfig) -> None:
     prompts, n = int(config.data.train_batch_size), int(config.actor_rollout_ref.rollout.n)
     mini = int(config.actor_rollout_ref.actor.ppo_mini_batch_size)
     ranks = int(config.trainer.n_gpus_per_node) * int(config.trainer.nnodes)
-    if n < 2:
+    if n < 2 and str(config.algorithm.adv_estimator) != "gae":
         raise ConfigError(
             f"actor_rollout_ref.rollout.n must be >= 2 (a group needs siblings), got {n}"
         )
@@ -111,6 +117,22 @@ def check_batches(config: DictConfig) -> None:
         raise ConfigError(
             f"actor_rollout_ref.rollout.max_model_len={longest} is shorter than "
             f"data.max_prompt_length + data.max_response_length = {total}"
+        )
+
+
+def check_critic(config: DictConfig) -> None:
+    """The critic's model is there, and it can hold the sequences of a batch."""
+    path = str(config.critic.model.path)
+    if str(config.actor_rollout_ref.model.path) != path:
+        model_folder("critic.model.path", path)
+        model_facts(path)
+    total = int(config.data.max_prompt_length) + int(config.data.max_response_length)
+    key = "critic.ppo_infer_max_token_len_per_gpu"
+    most = OmegaConf.select(config, key)
+    if most is not None and int(most) < total:
+        raise ConfigError(
+            f"{key} must hold one whole sequence: got {most}, data.max_prompt_length + "
+            f"data.max_response_length = {total}"
         )
 
 
@@ -227,6 +249,8 @@ def _notes(
         yield f"untested version: {miss.words()}"
     for cluster in machine.clusters:
         yield f"a Ray cluster of {cluster.user} runs on this machine (process {cluster.pid})"
+    if mint.task == "dialogues":
+        yield from dialogues.notes(config, mint)
     length = length_note(data_card(config), mint.reward.length_target_tokens)
     if length is not None:
         yield length

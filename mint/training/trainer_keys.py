@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from mint.config.rules import POSITIVE, Rule, at_least, or_null
+from mint.config.rules import PART, POSITIVE, SHARE, Rule, at_least, or_null
 from mint.config.schema import MintConfig
 from mint.shell.cli import nearest
 from rewards.errors import ConfigError
@@ -33,6 +33,9 @@ _RULES = {
     "actor_rollout_ref.actor.ppo_mini_batch_size": _COUNT,
     "actor_rollout_ref.actor.optim.lr": POSITIVE,
     "actor_rollout_ref.actor.kl_loss_coef": at_least(0),
+    "algorithm.gamma": PART,
+    "algorithm.lam": SHARE,
+    "critic.optim.lr": POSITIVE,
 }
 
 

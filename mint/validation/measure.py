@@ -40,6 +40,14 @@ OWN_SEQUENCE = (
     "set_entropy",
     "effective_tactics",
 )
+TALKS = (
+    "dialogue/emotion/mean",
+    "dialogue/satisfied_frac",
+    "dialogue/despaired_frac",
+    "dialogue/turns/mean",
+    "dialogue/lost_frac",
+)
+"""Of validations with mint.task=dialogues (`mint.verl.dialogue_step.talk_metrics`)."""
 METRICS: tuple[str, ...] = (
     *MEANS,
     WITH_SILENCE,
@@ -53,6 +61,7 @@ METRICS: tuple[str, ...] = (
     POLICY_ENTROPY,
     LEARNT,
     LOGIT_GAIN,
+    *TALKS,
 )
 """What a validation measures and `mint.validation.choose` may name; val/<name> in
 metrics.jsonl."""

@@ -53,7 +53,7 @@ def write_prompts(
     """
     rows = held_out_rows(held_out, settings.max_conversations)
     items = chosen_probes(settings.probes_per_category)
-    probes = _probe_rows(path.with_name("probes.journal.jsonl"), items, prompts, tagger)
+    probes = probe_rows(path.with_name("probes.journal.jsonl"), items, prompts, tagger)
     table = pa.Table.from_pylist([*rows, *probes], schema=SCHEMA)
     with replacing(path) as temporary:
         pq.write_table(table, temporary)
@@ -70,9 +70,10 @@ def held_out_rows(path: str | Path, conversations: int | None) -> list[dict[str,
     return [row for row in rows if row["extra_info"]["conversation_id"] in kept]
 
 
-def _probe_rows(
+def probe_rows(
     journal: Path, items: Sequence[ProbeItem], prompts: PromptConfig, tagger: TacticTagger
 ) -> list[dict[str, Any]]:
+    """Parquet rows of safety probes; tags of their earlier turns are kept in `journal`."""
     if not items:
         return []
     journal.parent.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,9 @@ def training_environment(config: DictConfig) -> dict[str, str]:
         switches |= {
             "VERL_PLATFORM": "cpu",
             "VLLM_CPU_KVCACHE_SPACE": _KV_CACHE_GIB,
+            # oneDNN compiles its products for every number of packed tokens anew and keeps 1,024 of
+            # them: hundreds of megabytes that are never used again.
+            "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
             # Else vLLM's CPU platform gives every engine a worker process of its own, whatever
             # distributed_executor_backend says.
             "VLLM_ENABLE_V1_MULTIPROCESSING": "0",

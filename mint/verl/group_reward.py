@@ -92,9 +92,7 @@ def step_rewards(
         metrics={
             **_reward_metrics(rows, breakdowns, weights),
             **_group_metrics(results, vanished),
-            **_reply_metrics(rows, num_missing),
-            **_grader_metrics(rows, num_missing, failures),
-            **_rating_metrics(rows),
+            **reply_metrics(rows, num_missing, failures),
         },
     )
 
@@ -103,19 +101,17 @@ def _reward_metrics(
     rows: Sequence[GradedReply], breakdowns: Sequence[RewardBreakdown], weights: RewardWeights
 ) -> dict[str, float]:
     metrics = {
-        **_spread("reward/score", [b.score for b in breakdowns]),
-        **_spread("reward/raw", [raw_reward(row.signals, weights) for row in rows]),
-        "reward/length_scale/mean": _mean([b.length_scale for b in breakdowns]),
-        "reward/label_leak/frac": _mean([row.signals.label_leak for row in rows]),
+        **spread("reward/score", [b.score for b in breakdowns]),
+        **spread("reward/raw", [raw_reward(row.signals, weights) for row in rows]),
+        "reward/length_scale/mean": mean([b.length_scale for b in breakdowns]),
+        "reward/label_leak/frac": mean([row.signals.label_leak for row in rows]),
     }
     for name in COMPONENTS:
         values = [getattr(b, name) for b in breakdowns]
         if getattr(weights, name) == 0 and not any(value is not None for value in values):
             continue  # not computed
-        metrics |= _spread(f"reward/{name}", values)
-        metrics[f"reward/{name}_norm/mean"] = _mean(
-            [getattr(b, f"{name}_norm") for b in breakdowns]
-        )
+        metrics |= spread(f"reward/{name}", values)
+        metrics[f"reward/{name}_norm/mean"] = mean([getattr(b, f"{name}_norm") for b in breakdowns])
     return metrics
 
 
@@ -125,11 +121,22 @@ def _group_metrics(results: Sequence[GroupReward], num_missing: int) -> dict[str
     return {
         "group/num": float(len(results) - num_missing),
         "group/num_missing": float(num_missing),
-        "group/frac_flat": _mean([r.flat for r in results]),
-        "group/frac_partial": _mean([r.partial for r in results]),
-        "group/frac_lost": _mean([r.lost for r in results]),
+        "group/frac_flat": mean([r.flat for r in results]),
+        "group/frac_partial": mean([r.partial for r in results]),
+        "group/frac_lost": mean([r.lost for r in results]),
         "group/size/min": float(min((len(r.replies) for r in results), default=0)),
-        **{f"group/frac_flat_{name}": _mean(each) for name, each in flat.items()},
+        **{f"group/frac_flat_{name}": mean(each) for name, each in flat.items()},
+    }
+
+
+def reply_metrics(
+    rows: Sequence[GradedReply], num_missing: int, failures: Counter[str]
+) -> dict[str, float]:
+    """What is worth counting about graded replies, whatever they are rewarded for."""
+    return {
+        **_reply_metrics(rows, num_missing),
+        **_grader_metrics(rows, num_missing, failures),
+        **_rating_metrics(rows),
     }
 
 
@@ -139,15 +146,15 @@ def _reply_metrics(rows: Sequence[GradedReply], num_missing: int) -> dict[str, f
     metrics = {
         "reply/num": float(len(rows)),
         "reply/num_missing": float(num_missing),
-        "reply/truncated_frac": _mean([row.signals.truncated for row in rows]),
-        "reply/empty_frac": _mean([s is Status.EMPTY for s in status]),
-        "reply/truncated_think_frac": _mean([s is Status.TRUNCATED_THINK for s in status]),
-        "reply/num_tokens/mean": _mean([row.signals.num_tokens for row in rows]),
-        "tactics_per_reply/mean": _mean([sum(c > 0 for c in s.counts) for s in graded]),
+        "reply/truncated_frac": mean([row.signals.truncated for row in rows]),
+        "reply/empty_frac": mean([s is Status.EMPTY for s in status]),
+        "reply/truncated_think_frac": mean([s is Status.TRUNCATED_THINK for s in status]),
+        "reply/num_tokens/mean": mean([row.signals.num_tokens for row in rows]),
+        "tactics_per_reply/mean": mean([sum(c > 0 for c in s.counts) for s in graded]),
         "time/grade_busy_s": float(sum(row.grade_s for row in rows)),
     }
     for index, name in enumerate(TACTIC_NAMES):
-        metrics[f"tactic/{name}/frac"] = _mean([s.counts[index] > 0 for s in graded])
+        metrics[f"tactic/{name}/frac"] = mean([s.counts[index] > 0 for s in graded])
     return metrics
 
 
@@ -165,7 +172,7 @@ def _grader_metrics(
         # Only where replies are graded more than once: a spread of one grading is no number.
         spreads = [getattr(row, f"{grader}_repeat_std") for row in rows]
         if any(spread is not None for spread in spreads):
-            metrics[f"grader/{grader}_repeat_std"] = _mean(spreads)
+            metrics[f"grader/{grader}_repeat_std"] = mean(spreads)
     return metrics | {f"grader/failed/{kind}": float(n) for kind, n in failures.items() if n}
 
 
@@ -173,7 +180,7 @@ def _rating_metrics(rows: Sequence[GradedReply]) -> dict[str, float]:
     """Means of the parts that the judge gives, and how many of its ratings something held down."""
     names = [name for name in PARTS if any(name in (row.parts or {}) for row in rows)]
     metrics = {
-        f"grader/part/{name}/mean": _mean([(row.parts or {}).get(name) for row in rows])
+        f"grader/part/{name}/mean": mean([(row.parts or {}).get(name) for row in rows])
         for name in names
     }
     found = held_down(rows)
@@ -189,12 +196,12 @@ def failure_kinds(rows: Sequence[GradedReply]) -> Counter[str]:
     return Counter(f.kind for row in rows for f in row.signals.failures.values())
 
 
-def _spread(name: str, values: Sequence[float | None]) -> dict[str, float]:
+def spread(name: str, values: Sequence[float | None]) -> dict[str, float]:
     """Mean and standard deviation under their keys."""
-    return {f"{name}/mean": _mean(values), f"{name}/std": _mean(values, np.std)}
+    return {f"{name}/mean": mean(values), f"{name}/std": mean(values, np.std)}
 
 
-def _mean(values: Sequence[float | None], summary: Callable[[list[float]], Any] = np.mean) -> float:
+def mean(values: Sequence[float | None], summary: Callable[[list[float]], Any] = np.mean) -> float:
     """Mean of the values that exist; NaN when none does."""
     known = [value for value in values if value is not None]
     return float(summary(known)) if known else float("nan")

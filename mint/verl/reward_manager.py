@@ -131,14 +131,22 @@ def _answer(score: float | None, graded: GradedReply) -> dict[str, Any]:
 
 
 def _graded(request: ScoringRequest, signals: Signals, info: Any, seconds: float) -> GradedReply:
+    place = str(info["conversation_id"]), int(info["turn"])
+    return graded_reply(request, signals, *place, seconds)
+
+
+def graded_reply(
+    request: ScoringRequest, signals: Signals, conversation_id: str, turn: int, seconds: float
+) -> GradedReply:
+    """What travels of a graded reply; `seconds`: its share of the time that grading took."""
     tagging, rating = signals.tagging, signals.rating
     sentences = tagging.sentences if tagging else ()
     return GradedReply(
         signals=signals,
         reply=request.raw_reply,
         seeker=request.history[-1].content if request.history else "",
-        conversation_id=str(info["conversation_id"]),
-        turn=int(info["turn"]),
+        conversation_id=conversation_id,
+        turn=turn,
         previous_counts=request.previous_counts,
         sentences=tuple(s.text for s in sentences),
         tactics=tuple(s.tactics for s in sentences),

@@ -1,4 +1,4 @@
-"""The Ray task runner that builds `MintTrainer` inside the cluster."""
+"""The Ray task runner that builds the trainer inside the cluster."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ class MintTaskRunner:
             queue = starting.submit(tq.init, config.transfer_queue)
             from verl.utils.logging_utils import configure_verl_logging
 
-            from mint.verl.trainer import MintTrainer
-
+            trainer_class = trainer_of(str(config.mint.task))
             queue.result()
         configure_verl_logging()
         note(run, "queue")
         trainer, done = None, False
         try:
-            trainer = MintTrainer(config=config)
+            trainer = trainer_class(config=config)
             trainer.init()
             trainer.fit(trainer.agent_loop_manager)
             done = True
@@ -54,6 +53,17 @@ class MintTaskRunner:
             if trainer is not None and hasattr(trainer, "logger"):
                 trainer.logger.finish(exit_code=0 if done else 1)
             tq.close()
+
+
+def trainer_of(task: str) -> Any:
+    """The trainer's class for `mint.task`."""
+    if task == "dialogues":
+        from mint.verl.dialogue_trainer import DialogueTrainer
+
+        return DialogueTrainer
+    from mint.verl.reply_trainer import ReplyTrainer
+
+    return ReplyTrainer
 
 
 def require_free_cluster() -> None:

@@ -36,6 +36,21 @@ _VERL_KEYS = {
     "throughput/mfu": "perf/mfu/actor",
     "train/epoch": "training/epoch",
 }
+_CRITIC_KEYS = {
+    "time/values_s": "timing_s/values",
+    "time/update_critic_s": "timing_s/update_critic",
+    "value/mean": "critic/values/mean",
+    "value/min": "critic/values/min",
+    "value/max": "critic/values/max",
+    "value/return_mean": "critic/returns/mean",
+    "value/loss": "critic/vf_loss",
+    "value/explained_var": "critic/vf_explained_var",
+    "value/clip_frac": "critic/vf_clipfrac",
+    "value/grad_norm": "critic/grad_norm",
+    "value/lr": "critic/lr",
+    "throughput/critic_mfu": "perf/mfu/critic",
+}
+"""The same for a run with a critic; some of these keys verl has for any run."""
 _OWN = (
     "reward/",
     "group/",
@@ -45,12 +60,16 @@ _OWN = (
     "tactics_per_reply/",
     "time/",
     "collapse/",
+    "dialogue/",
+    "seeker/",
+    "people/",
     "val/",
 )
 
 
 LOGGED_TWICE = (
     *_VERL_KEYS.values(),
+    *_CRITIC_KEYS.values(),
     "perf/time_per_step",
     "critic/score/mean",
     "actor/entropy_loss",
@@ -61,13 +80,15 @@ LOGGED_TWICE = (
 def translate(metrics: Mapping[str, Any]) -> dict[str, float]:
     """The metrics of one step under mint's names."""
     mine = {key: float(value) for key, value in metrics.items() if key.startswith(_OWN)}
-    for name, source in _VERL_KEYS.items():
+    with_critic = "critic/vf_explained_var" in metrics
+    for name, source in (_VERL_KEYS | (_CRITIC_KEYS if with_critic else {})).items():
         if source in metrics:
             mine[name] = float(metrics[source])
     seconds = mine.get("time/step_s", 0.0)
     for name, number in (
         ("throughput/tokens_per_s", metrics.get("perf/total_num_tokens")),
         ("throughput/replies_per_s", mine.get("reply/num")),
+        ("throughput/dialogues_per_s", mine.get("dialogue/num")),
     ):
         if number is not None and seconds > 0:
             mine[name] = float(number) / seconds

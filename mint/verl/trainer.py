@@ -1,52 +1,51 @@
-"""MintTrainer: verl's synchronous V1 trainer with rewards computed over whole groups.
+"""MintTrainer: verl's synchronous V1 trainer with mint's rewards, metrics, samples and checkpoints.
 
-The only file that touches TransferQueue. verl scores each rollout on its own; the MINT formula
-needs siblings side by side, so this subclass reads the signals of the sampled batch back, applies
-`rewards.formula` per uid and overwrites `rm_scores` before verl computes advantages.
+verl scores each rollout on its own; mint's rewards need siblings side by side. Before verl computes
+advantages a subclass reads the signals of the sampled batch back and writes rewards: of single
+replies in `reply_trainer`, of dialogues in `dialogue_trainer`.
 """
 
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-import transfer_queue as tq
 from omegaconf import open_dict
-from tensordict import TensorDict
 from verl.trainer.ppo.v1 import AgentLoopManagerTQ
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
-from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from mint.config.schema import MintConfig, mint_config
 from mint.rundir.directory import RunDir
 from mint.shell.files import append_json_lines
 from mint.shell.processes import TrainingError
 from mint.verl.checkpoint import prune_checkpoints
-from mint.verl.failure_watch import FailureWatch
+from mint.verl.critic import WithCritic
 from mint.verl.grader_health import GraderHealth
-from mint.verl.group_reward import Asked, StepReward, step_rewards
-from mint.verl.masks import advantage_groups, without_gradient
+from mint.verl.group_reward import Asked
 from mint.verl.phases import NotedStart
 from mint.verl.policy_loss import settle_agreement
 from mint.verl.requests import SavesOnRequest
-from mint.verl.samples import quarantine_rows, sample_rows
+from mint.verl.samples import quarantine_rows
 from mint.verl.step_metrics import LOGGED_TWICE, translate
 from mint.verl.step_record import KeepsStepMetrics
 from mint.verl.updates import UpdateWatch
-from mint.verl.validation import TrainingValidation, ValidationReply
-from mint.verl.wire import KEY, GradedReply, unpack, unpack_columns
+from mint.verl.validation import TrainingValidation
+from mint.verl.wire import GradedReply
 from rewards.errors import GraderError
 
 
-class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
+class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, WithCritic, PPOTrainerSync):
     """PPOTrainerSync whose rewards, metrics and samples are mint's."""
+
+    unit = "replies"
+    """What a step asks for, in words."""
 
     def __init__(self, config: Any) -> None:
         self._mint: MintConfig = mint_config(config)
         self._run = RunDir(Path(self._mint.run.dir))
-        self._watch = FailureWatch(self._mint.grading, str(self._run.quarantine_path))
         self._updates = UpdateWatch(self._mint.run.max_skipped_updates)
         self._health = GraderHealth(self._mint)
         self._validation = TrainingValidation(self._mint, self._run)
@@ -88,26 +87,44 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         if not batch.keys:
             prompts, replies = self._asked
             raise GraderError(
-                f"step {self.global_steps}: none of {prompts} x {replies} replies came back: every "
-                "rollout or its reward worker raised or died, the log has the traceback"
+                f"step {self.global_steps}: none of {prompts} x {replies} {self.unit} came back: "
+                "every rollout or its reward worker raised or died, the log has the traceback"
             )
         return super()._balance_batch(batch, *args, **kwargs)
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         started = time.perf_counter()
-        rows, uids, positions = self._read_signals(batch)
-        result = step_rewards(rows, uids, self._mint.reward, self._asked)
-        metrics.update(result.metrics)
-        self._write_scores(batch, result, uids, positions)
+        self._reward(batch, metrics)
         metrics["time/group_reward_s"] = time.perf_counter() - started
-        metrics.update(self._health.metrics())
-        self._run.append_samples(
-            sample_rows(self.global_steps, rows, uids, result, self._mint.run.samples_per_step)
-        )
-        append_json_lines(self._run.quarantine_path, quarantine_rows(self.global_steps, rows, uids))
-        self._check_graders(rows, result)
-        self._graded = rows
         return super()._compute_advantage(batch, metrics)
+
+    @abstractmethod
+    def _reward(self, batch: Any, metrics: dict[str, Any]) -> None:
+        """Write the rewards of the batch and what belongs in the run directory about it; set
+        `_trains`. Raises GraderError when too much of it failed."""
+
+    @abstractmethod
+    def _validated(
+        self,
+        sources: Sequence[str],
+        uids: Sequence[str],
+        columns: Mapping[str, Sequence[Any]],
+        missing: int,
+    ) -> dict[str, float]:
+        """Metrics of a validation pass, a row each in the first three; records it."""
+
+    def _note_replies(
+        self, rows: Sequence[GradedReply], uids: Sequence[str], metrics: dict[str, Any]
+    ) -> None:
+        """What all graded replies of a step are looked at for, whatever they are rewarded for."""
+        metrics.update(self._health.metrics())
+        append_json_lines(self._run.quarantine_path, quarantine_rows(self.global_steps, rows, uids))
+        self._graded = list(rows)
+
+    def _end_if_problem(self, problem: str, metrics: dict[str, float]) -> None:
+        if problem:
+            self._run.append_metrics(self.global_steps, {**metrics, **self._health.metrics()})
+            raise GraderError(problem)
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         # Without a single token to learn from verl would divide by their number, 0.
@@ -147,15 +164,9 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         sample_turns: list[int],
         expected_acc_counts: dict[tuple[str, str], int] | None = None,
     ) -> dict[str, float]:
-        graded = unpack_columns(reward_extra_infos_dict)
-        replies = [
-            ValidationReply(str(source), str(uid), row)
-            for source, uid, row in zip(data_sources, sample_uids, graded, strict=True)
-        ]
-        asked = sum(expected_acc_counts.values()) if expected_acc_counts else len(replies)
-        metrics = self._validation.validate(
-            self.global_steps, replies, asked - len(replies), self.total_training_steps
-        )
+        rows = len(sample_uids)
+        asked = sum(expected_acc_counts.values()) if expected_acc_counts else rows
+        metrics = self._validated(data_sources, sample_uids, reward_extra_infos_dict, asked - rows)
         self._prune()
         self._end_if_stopped()
         return metrics
@@ -174,7 +185,8 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         result = super()._compute_metrics(batch, metrics, *args, **kwargs)
         mine = translate(metrics)
         if self.config.trainer.device == "cpu":  # verl guesses the peak of a processor
-            mine.pop("throughput/mfu", None)
+            for name in ("throughput/mfu", "throughput/critic_mfu"):
+                mine.pop(name, None)
         mine |= self._updates.look(mine.get("policy/grad_norm"))
         self._run.append_metrics(self.global_steps, mine)
         for name in LOGGED_TWICE:
@@ -183,61 +195,6 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         if problem := self._updates.problem(self.global_steps):
             raise TrainingError(problem)
         return result
-
-    def _read_signals(self, batch: Any) -> tuple[list[GradedReply], list[str], list[int]]:
-        """Graded replies, their group ids and their row numbers, without verl's padding rows."""
-        fields = ["uid", "extra_fields"]
-        data = tq.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=fields
-        )
-        uids, extras = list(data["uid"]), list(data["extra_fields"])
-        positions = [i for i, tag in enumerate(batch.tags) if not tag.get("is_padding")]
-        rows = [unpack(extras[i][KEY]) for i in positions]
-        return rows, [str(uids[i]) for i in positions], positions
-
-    def _write_scores(
-        self, batch: Any, result: StepReward, uids: list[str], positions: list[int]
-    ) -> None:
-        """The rewards, and where some rows must not be learnt from, masks that leave them out."""
-        trained = [True] * len(batch)  # padding rows are masked by verl
-        groups = [""] * len(batch)
-        score_of: dict[int, float] = {}
-        own = advantage_groups(uids, result.trained)
-        for position, score, keep, group in zip(
-            positions, result.scores, result.trained, own, strict=True
-        ):
-            trained[position], groups[position] = keep, group
-            score_of[position] = score if keep else 0.0
-        rewards = []
-        for position, tag in enumerate(batch.tags):
-            row = torch.zeros(int(tag["response_len"]), dtype=torch.float32)
-            row[-1] = score_of.get(position, 0.0)
-            rewards.append(row)
-        fields = {"rm_scores": torch.nested.as_nested_tensor(rewards, layout=torch.jagged)}
-        self._trains = any(result.trained)
-        if self._trains and not all(trained):
-            fields |= self._left_out(batch, trained, groups)
-        tq.kv_batch_put(
-            keys=batch.keys,
-            partition_id=batch.partition_id,
-            fields=TensorDict(fields, batch_size=len(batch)),
-        )
-
-    def _left_out(self, batch: Any, trained: list[bool], groups: list[str]) -> dict[str, Any]:
-        data = tq.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"]
-        )
-        mask = without_gradient(data["response_mask"], trained)
-        uids = list_of_dict_to_tensordict([{"uid": group} for group in groups]).get("uid")
-        return {"response_mask": mask, "loss_mask": mask.clone(), "uid": uids}
-
-    def _check_graders(self, rows: list[GradedReply], result: StepReward) -> None:
-        problem = self._watch.problem(self.global_steps, rows, result)
-        if problem:
-            self._run.append_metrics(
-                self.global_steps, {**result.metrics, **self._health.metrics()}
-            )
-            raise GraderError(problem)
 
 
 def use_validation_keys(config: Any, mint: MintConfig, run: RunDir) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mint.config.schema import MintConfig
@@ -46,6 +47,8 @@ from rewards.types import HIGHEST_RATING, LOWEST_RATING, Message, Signals, Statu
 _AS_IS = ("reason", "num_tokens", "truncated", "label_leak", *COMPONENTS[1:])
 """Fields of `Signals` that `EvaluatedReply` has too."""
 
+NO_TALKS: Mapping[str, float] = MappingProxyType({})
+
 
 class ValidationReply(NamedTuple):
     """One reply of verl's validation pass."""
@@ -54,6 +57,8 @@ class ValidationReply(NamedTuple):
     """Its row's data_source."""
     uid: str
     graded: GradedReply
+    history: tuple[Message, ...] = ()
+    """What was said before it, in a dialogue; () where the file of prompts says it."""
 
 
 class TrainingValidation:
@@ -102,15 +107,22 @@ class TrainingValidation:
         return {**figures, **{f"{ALARM}{n}": float(n in names) for n in KEYS.values()}}
 
     def validate(
-        self, step: int, replies: Sequence[ValidationReply], missing: int, last_step: int
+        self,
+        step: int,
+        replies: Sequence[ValidationReply],
+        missing: int,
+        last_step: int,
+        talks: Mapping[str, float] = NO_TALKS,
     ) -> dict[str, float]:
         """Measure, record and decide after a validation; returns its metrics as val/<name>.
 
-        `missing` replies were asked for and never came.
+        `missing` replies were asked for and never came. `talks`: what was measured of dialogues.
         """
         turns = [reply for reply in replies if reply.source != PROBE_SOURCE]
-        rows = self._with_second([evaluated(turn.graded, self._mint.reward) for turn in turns])
-        metrics = measure(rows, missing, self._mint.evaluation)
+        rows = self._with_second(
+            turns, [evaluated(turn.graded, self._mint.reward) for turn in turns]
+        )
+        metrics = {**measure(rows, missing, self._mint.evaluation), **talks}
         metrics[POLICY_ENTROPY] = self._entropy
         self._keep_replies(step, turns, rows)
         start = self._start(step)
@@ -149,15 +161,18 @@ class TrainingValidation:
         write_json_lines(self._run.validated_path(step, "probes"), rows)
         return assess(step, {**metrics, **probes.metrics}, probes.broken_safety, settings)
 
-    def _with_second(self, rows: Sequence[EvaluatedReply]) -> list[EvaluatedReply]:
+    def _with_second(
+        self, turns: Sequence[ValidationReply], rows: Sequence[EvaluatedReply]
+    ) -> list[EvaluatedReply]:
         """The replies as the second judge rates them too, in their whole conversations where the
         run's file of prompts has them, else after the seeker's last message."""
         if self._second is None:
             return list(rows)
-        known = self._histories
         histories = [
-            known.get((row.conversation_id, row.turn)) or (Message("seeker", row.seeker),)
-            for row in rows
+            turn.history
+            or self._histories.get((row.conversation_id, row.turn))
+            or (Message("seeker", row.seeker),)
+            for turn, row in zip(turns, rows, strict=True)
         ]
         return asyncio.run(with_second(self._second, histories, rows))
 

@@ -90,12 +90,19 @@ def unpack(wire: Mapping[str, Any]) -> GradedReply:
 def unpack_columns(columns: Mapping[str, Sequence[Any]]) -> list[GradedReply]:
     """Replies of verl's validation pass, which keeps a list for each key of `pack`.
 
-    verl's own column `reward` is left out. A reply that lacks a key, because its grading never
-    came back, raises KeyError: mint's manager answers for every reply.
+    A reply that lacks a key, because its grading never came back, raises KeyError: mint's manager
+    answers for every reply.
     """
+    return [unpack(row) for row in columns_to_rows(columns)]
+
+
+def columns_to_rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """One mapping a row; verl's own column `reward` is left out."""
     own = [name for name in columns if name != "reward"]
-    rows = zip(*(columns[name] for name in own), strict=True)
-    return [unpack(dict(zip(own, row, strict=True))) for row in rows]
+    return [
+        dict(zip(own, row, strict=True))
+        for row in zip(*(columns[name] for name in own), strict=True)
+    ]
 
 
 def _wired(value: float | None) -> float:

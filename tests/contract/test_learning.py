@@ -213,8 +213,9 @@ def test_the_trainer_and_verl_agree_on_what_is_learnt(monkeypatch: pytest.Monkey
     two are missing (a lone one is left in its group), one row is verl's padding."""
     from verl.trainer.ppo.v1 import trainer_base
 
-    from mint.verl import trainer as mint_trainer
+    from mint.verl import batch as mint_queue
     from mint.verl.group_reward import Asked, step_rewards
+    from mint.verl.reply_trainer import ReplyTrainer
     from mint.verl.wire import GradedReply
 
     fixed: Any = ("", "", "c", 0, (0.0,) * 10, (), (), {}, 0.0)
@@ -236,11 +237,11 @@ def test_the_trainer_and_verl_agree_on_what_is_learnt(monkeypatch: pytest.Monkey
         for key, n in zip(keys, lengths, strict=True)
     }
     queue = Queue(rows)
-    for module in (mint_trainer, trainer_base):
+    for module in (mint_queue, trainer_base):
         monkeypatch.setattr(module.tq, "kv_batch_get", queue.kv_batch_get)
         monkeypatch.setattr(module.tq, "kv_batch_put", queue.kv_batch_put)
     batch = Batch(keys, lengths)
-    made = mint_trainer.MintTrainer.__new__(mint_trainer.MintTrainer)
+    made = ReplyTrainer.__new__(ReplyTrainer)
     made.config = config("algorithm.rollout_correction=null")
     result = step_rewards(graded_rows, uids, WEIGHTS, Asked(prompts=2, replies=4))
     assert result.trained == (True, False, True, False)
@@ -270,10 +271,145 @@ def test_a_step_without_any_reply_is_told_as_such() -> None:
     from types import SimpleNamespace
 
     from mint.verl.group_reward import Asked
-    from mint.verl.trainer import MintTrainer
+    from mint.verl.reply_trainer import ReplyTrainer
     from rewards.errors import GraderError
 
-    made = MintTrainer.__new__(MintTrainer)
+    made = ReplyTrainer.__new__(ReplyTrainer)
     made._asked, made.global_steps = Asked(24, 8), 3
     with pytest.raises(GraderError, match="step 3: none of 24 x 8 replies came back"):
         made._balance_batch(SimpleNamespace(keys=[]), metrics={})
+
+
+class Extras(Queue):
+    """The same queue, whose rows carry extra fields."""
+
+    def kv_batch_get(self, keys: list[str], partition_id: str, select_fields: list[str]) -> Any:
+        names = [name for name in select_fields if name != "extra_fields"]
+        found = super().kv_batch_get(keys, partition_id, names)
+        if "extra_fields" not in select_fields:
+            return found
+        extras = [self.rows[key].get("extra_fields", {}) for key in keys]
+        return {
+            **{name: found[name] for name in names if name in set(found.keys())},
+            "extra_fields": extras,
+        }
+
+
+def emotions(*values: float, lost: Any = None) -> Any:
+    """A graded dialogue whose person felt so after each reply."""
+    from mint.dialogue.protocol import Ended
+    from mint.dialogue.record import TalkRecord, TurnRecord
+    from mint.verl.dialogue_wire import GradedDialogue
+    from mint.verl.wire import GradedReply
+
+    fixed: Any = ("", "", "ada", 0, (0.0,) * 10, (), (), {}, 0.0)
+    turns = tuple(
+        TurnRecord(raw="x", visible="x", well_formed=True, tokens=2, complete=True, emotion=value)
+        for value in values
+    )
+    record = TalkRecord(
+        person="ada",
+        intention="deep_empathy",
+        seed=1,
+        seeker="s",
+        start=50.0,
+        opening="Hello.",
+        turns=turns,
+        ended=None if lost else Ended.TURNS,
+        lost=lost,
+    )
+    return GradedDialogue(record, tuple(GradedReply(graded(0.5), *fixed) for _ in values))
+
+
+@pytest.mark.parametrize("estimator", ["grpo", "gae"])
+def test_the_seekers_tokens_teach_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, estimator: str
+) -> None:
+    """From graded dialogues to verl's advantages and masks: turn rewards stand on the policy's
+    tokens, one dialogue is lost, one is missing, one row is verl's padding."""
+    from unittest.mock import Mock
+
+    from verl.trainer.ppo.v1 import trainer_base
+
+    from mint.config.schema import mint_config
+    from mint.dialogue.protocol import Lost, Who
+    from mint.rundir.directory import RunDir
+    from mint.verl import batch as mint_queue
+    from mint.verl.dialogue_trainer import DialogueTrainer
+    from mint.verl.dialogue_wire import SPANS, pack_dialogue
+    from mint.verl.failure_watch import FailureWatch
+    from mint.verl.group_reward import Asked
+    from mint.verl.wire import KEY
+
+    critic = estimator == "gae"
+    lost = Lost(Who.SEEKER, "analysis", "timeout", "")
+    talks = {
+        "a_0_0": (emotions(70, 60), [[0, 2], [4, 6]]),
+        "a_1_0": (emotions(50), [[0, 3]]),
+        "a_2_0": (emotions(90, lost=lost), [[0, 2]]),
+        "b_0_0": (emotions(60), [[0, 2]]),
+        "b_1_0": (emotions(80), [[0, 2]]),
+    }
+    rows: dict[str, dict[str, Any]] = {}
+    for key, (talk, spans) in talks.items():
+        n = spans[-1][1]
+        mask = torch.zeros(n, dtype=torch.int64)
+        for first, end in spans if talk.usable else []:
+            mask[first:end] = 1
+        extra = {KEY: pack_dialogue(talk), SPANS: spans}
+        rows[key] = {"uid": key[0], "response_mask": mask, "extra_fields": extra}
+    rows["pad1_0_0"] = {"uid": "pad1", "response_mask": torch.zeros(1, dtype=torch.int64)}
+    for row in rows.values():
+        n = len(row["response_mask"])
+        row |= {"loss_mask": row["response_mask"].clone(), "rm_scores": torch.full((n,), 7.0)}
+        row |= {"old_log_probs": torch.zeros(n), "values": torch.zeros(n)}
+    queue = Extras(rows)
+    for module in (mint_queue, trainer_base):
+        monkeypatch.setattr(module.tq, "kv_batch_get", queue.kv_batch_get)
+        monkeypatch.setattr(module.tq, "kv_batch_put", queue.kv_batch_put)
+    batch = Batch(list(rows), [len(row["response_mask"]) for row in rows.values()])
+    batch.tags[-1]["is_padding"] = True
+
+    made = DialogueTrainer.__new__(DialogueTrainer)
+    made.config = config(
+        "algorithm.rollout_correction=null",
+        f"algorithm.adv_estimator={estimator}",
+        "algorithm.gamma=1.0",
+        "algorithm.lam=1.0",
+        "mint.credit.scale=none",
+        "mint.grading.max_failed_fraction=0.9",
+        "mint.grading.max_window_failed_fraction=1.0",
+    )
+    made._mint = mint_config(made.config)
+    made._run = RunDir(tmp_path)
+    made._asked, made.global_steps, made.use_critic = Asked(2, 3), 4, critic
+    made._advantages = {}
+    made._watch = FailureWatch(made._mint.grading, "x")
+    made._health = Mock(metrics=dict)
+    made._validation = Mock(look=lambda *given: {})
+    metrics: dict[str, Any] = {}
+    made._compute_advantage(batch, metrics)
+    found = {key: [round(x, 4) for x in row["advantages"].tolist()] for key, row in rows.items()}
+    scores = {key: [round(x, 4) for x in row["rm_scores"].tolist()] for key, row in rows.items()}
+    masks = {key: row["response_mask"].tolist() for key, row in rows.items()}
+    assert scores["a_0_0"] == [0, 0.2, 0, 0, 0, -0.1], "on the last token of each turn"
+    assert scores["a_1_0"] == [0, 0, 0]
+    assert not any(scores["a_2_0"] + scores["pad1_0_0"])
+    for key in ("a_2_0", "pad1_0_0"):
+        assert not any(masks[key] + rows[key]["loss_mask"].tolist())
+    assert masks["a_0_0"] == [1, 1, 0, 0, 1, 1]
+    assert made._trains
+    assert metrics["dialogue/num_missing"] == 1
+    assert metrics["dialogue/lost_frac"] == pytest.approx(2 / 6)
+    assert len((tmp_path / "lost_dialogues.jsonl").read_text().splitlines()) == 1
+    own = [a * m for a, m in zip(found["a_0_0"], masks["a_0_0"], strict=True)]
+    assert own[0] == own[1]
+    assert own[4] == own[5]
+    assert own[0] != own[4], "credit by turn"
+    if not critic:
+        # Return to go 0.1 and -0.1, less the sibling's: 0, and 0 because it is over by then.
+        assert found["a_0_0"] == [0.1, 0.1, 0, 0, -0.1, -0.1]
+        assert found["a_1_0"] == [-0.1] * 3
+        assert found["b_0_0"] == [-0.2] * 2
+        assert found["b_1_0"] == [0.2] * 2
+        assert not any(found["a_2_0"] + found["pad1_0_0"])

@@ -68,6 +68,44 @@ RUNS = {
         "mint.tagger.kind=custom",
         "mint.tagger.factory=dead_grader:DeadTagger",
     ),
+    # Dialogues, of which the seeker loses about one in five.
+    "talked": (
+        "talked",
+        "+recipe=rlver_tiny",
+        "mint.data.source=prepared",
+        "mint.seeker.kind=custom",
+        "mint.seeker.factory=fake_seekers:FaultySeeker",
+        "trainer.total_training_steps=2",
+        "mint.validation.every_steps=1",
+        "mint.validation.max_conversations=3",
+        "mint.validation.probes_per_category=1",
+        "mint.validation.limits.max_truncated=null",
+        "mint.evaluation.resamples=200",
+        "mint.evaluation.samples_per_prompt=1",
+        "mint.grading.max_failed_fraction=0.6",
+        "mint.grading.max_lost_fraction=0.9",
+    ),
+    # PPO: one dialogue a person, people by success, harder seekers from the second step on.
+    "critic": (
+        "critic",
+        "+recipe=rlver_tiny_ppo",
+        "data.train_batch_size=6",
+        "mint.data.source=prepared",
+        "mint.run.evaluate=false",
+        "mint.grading.max_failed_fraction=0.9",
+        "mint.grading.max_lost_fraction=1",
+        "mint.seeker.kind=custom",
+        "mint.seeker.factory=fake_seekers:FaultySeeker",
+        "mint.curriculum.people=success",
+        "mint.curriculum.success_emotion=40",
+        "trainer.total_training_steps=2",
+        "trainer.save_freq=2",
+    ),
+    "critic_resumed": (
+        "critic",
+        "mint.run.resume=true",
+        "trainer.total_training_steps=3",
+    ),
     # Replies are lost, and a weight beyond 32-bit numbers makes every gradient no number.
     "broken": (
         "broken",
@@ -132,6 +170,24 @@ def stopped(trainings: TrainingQueue, resumed: Trained) -> Trained:
 
 
 @pytest.fixture(scope="session")
+def talked(trainings: TrainingQueue) -> Trained:
+    """Two steps of dialogues with faults of the seeker, validated, with evaluation."""
+    return ended(trainings.result("talked"))
+
+
+@pytest.fixture(scope="session")
+def critic(trainings: TrainingQueue) -> Trained:
+    """Two steps of PPO on dialogues with faults of the seeker."""
+    return ended(trainings.result("critic"))
+
+
+@pytest.fixture(scope="session")
+def critic_resumed(trainings: TrainingQueue, critic: Trained) -> Trained:
+    """The same run continued by one step."""
+    return ended(trainings.result("critic_resumed"))
+
+
+@pytest.fixture(scope="session")
 def dead(trainings: TrainingQueue) -> Trained:
     """A run none of whose replies can be graded."""
     return ended(trainings.result("dead"), status=1)
@@ -158,11 +214,22 @@ def ended(trained: Trained, status: int = 0) -> Trained:
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty folder with a briefly warm-started tiny policy and generated data."""
+    from fake_seekers import people
+
+    from mint.config.prompts import PromptConfig, PromptStyle
     from mint.data.synthetic import build_demo_data
+    from mint.dialogue.people import write_people
     from mint.policy.tiny import TinySettings, build_tiny
 
     folder = tmp_path_factory.mktemp("work")
     build_demo_data(folder / "outputs/tiny-data", 60, 0)
+    everybody = people(14)
+    write_people(
+        folder / "outputs/tiny-people",
+        {"train": everybody[6:], "val": everybody[:6]},
+        PromptConfig(style=PromptStyle.PLAIN, compact=True),
+        0,
+    )
     build_tiny(
         folder / "outputs/tiny-policy", TinySettings(reply_tokens=60_000, turn_tokens=40_000)
     )

@@ -72,6 +72,28 @@ def planned(
     return plan_of(settings(*overrides), model, lengths, Assumptions(**given))  # type: ignore[arg-type]
 
 
+def test_a_critic_takes_16_bytes_a_parameter_more() -> None:
+    plain = settings("+recipe=mint_4b")
+    critic = replace(plain, critic=True)
+    before = {m.name: m.total for m in memory.gpu_moments(plain, QWEN3_4B, 79.1)}
+    after = {m.name: m.total for m in memory.gpu_moments(critic, QWEN3_4B, 79.1)}
+    billion = QWEN3_4B.parameters / GIB
+    for name, gib in before.items():
+        assert after[name] - gib == pytest.approx(12 * billion)
+    update = memory.gpu_moments(critic, QWEN3_4B, 79.1)[-1]
+    assert {i.name: i.value for i in update.items}["critic"] == pytest.approx(16 * billion)
+    waiting = replace(critic, critic_offloaded=True)
+    assert memory.gpu_moments(waiting, QWEN3_4B, 79.1)[0].total == before["generation"]
+    assert checkpoint_bytes(critic, QWEN3_4B) - checkpoint_bytes(plain, QWEN3_4B) == pytest.approx(
+        12 * QWEN3_4B.parameters
+    )
+    tiny = settings("+recipe=mint_tiny")
+    more = total(host_items(replace(tiny, critic=True), TINY)) - total(host_items(tiny, TINY))
+    assert more == pytest.approx(16 * TINY.parameters / GIB)
+    assert settings("+recipe=mint_tiny", "algorithm.adv_estimator=gae").critic
+    assert not tiny.critic
+
+
 def test_parameters_are_counted_from_the_shape() -> None:
     assert QWEN3_4B is not None
     assert QWEN3_4B.parameters == 4_022_468_096

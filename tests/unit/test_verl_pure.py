@@ -227,6 +227,16 @@ def test_translation_renames_and_leaves_out_the_unmeasured() -> None:
     assert "time/update_s" not in mine
 
 
+def test_a_critics_numbers_are_told_only_where_there_is_one() -> None:
+    critic = {"critic/values/mean": 0.2, "critic/returns/mean": 0.3, "critic/vf_loss": 1.5}
+    assert "value/return_mean" not in translate(critic)
+    mine = translate({**critic, "critic/vf_explained_var": 0.25, "timing_s/values": 2.0})
+    assert mine["value/return_mean"] == 0.3
+    assert mine["value/loss"] == 1.5
+    assert mine["value/explained_var"] == 0.25
+    assert mine["time/values_s"] == 2.0
+
+
 def test_a_number_has_one_name_on_tensorboard() -> None:
     assert set(_VERL_KEYS.values()) < set(LOGGED_TWICE)
     assert not any(name in LOGGED_TWICE for name in translate(dict.fromkeys(LOGGED_TWICE, 1.0)))

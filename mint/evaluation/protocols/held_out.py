@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omegaconf import DictConfig
+
 from mint.config.evaluation import EvaluationConfig, GenerationConfig
 from mint.config.schema import mint_config
 from mint.data.dataset import read_rows
@@ -19,7 +21,10 @@ from mint.evaluation.generation import Prompt
 from mint.evaluation.grader_error import held_out_errors
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS
 from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.metrics.talks import MEASURES as TALK_MEASURES
+from mint.evaluation.metrics.talks import talk_differences, talk_estimates
 from mint.evaluation.people import read_people
+from mint.evaluation.protocols.talks import hold_talks, read_talks, write_talks
 from mint.evaluation.records import (
     EvaluatedReply,
     read_replies,
@@ -45,6 +50,7 @@ from rewards.types import Signals, Status
 
 _SCORING_BATCH = 256
 _SHOWN = (
+    *TALK_MEASURES,
     "composite",
     "empathy",
     "second_empathy",
@@ -87,19 +93,18 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
         **asdict(mint.evaluation), enable_thinking=mint.data.enable_thinking
     )
     models = {label: model_path(run, config, label) for label in labels}
-    results = [
-        evaluate_model(
-            models[label],
-            rows_path(config, mint),
-            graders=graders,
-            weights=mint.reward,
-            settings=settings,
-            label=label,
-            out_dir=run.evaluation_path,
-            second=second,
-        )
-        for label in labels
-    ]
+    more: dict[str, Any] = {"graders": graders, "out_dir": run.evaluation_path, "second": second}
+    rows = rows_path(config, mint)
+    if mint.task == "dialogues":
+        results = [
+            evaluate_talker(path, rows, config, label=label, **more)
+            for label, path in models.items()
+        ]
+    else:
+        results = [
+            evaluate_model(path, rows, weights=mint.reward, settings=settings, label=label, **more)
+            for label, path in models.items()
+        ]
     grade_canaries(graders, second, run.evaluation_path)
     differences = write_comparison(run.evaluation_path, mint.evaluation) or {}
     warning = learnt_the_judge(differences, mint.second_judge.max_gap_gain)
@@ -156,6 +161,44 @@ def evaluate_model(
     return result
 
 
+def evaluate_talker(
+    model_path: str | Path,
+    rows_path: str | Path,
+    config: DictConfig,
+    *,
+    graders: Graders,
+    label: str,
+    out_dir: Path,
+    second: EmpathyJudge | None = None,
+) -> EvaluationResult:
+    """Hold, grade and summarise one model's dialogues with the people of a Parquet file.
+
+    Writes what `evaluate_model` writes, and OUT_DIR/<label>_dialogues.jsonl.
+    """
+    mint = mint_config(config)
+    held = hold_talks(model_path, rows_path, config, mint, graders, second)
+    write_talks(out_dir, label, held.talks)
+    metrics = {
+        **talk_estimates(held.talks, mint.evaluation),
+        **summarise(held.replies, mint.evaluation),
+    }
+    result = EvaluationResult(label, held.replies, metrics, identity_rows(graders))
+    about = {
+        "model": str(model_path),
+        "graders": result.graders,
+        "second_judge": second_row(second),
+        "seeker": held.seeker,
+        "num_dialogues": len(held.talks),
+        "settings": {
+            **asdict(mint.evaluation),
+            "reward": asdict(mint.reward),
+            "dialogue": asdict(mint.dialogue),
+        },
+    }
+    _write_result(out_dir, result, about)
+    return result
+
+
 async def _score(
     scorer: ReplyScorer,
     items: Sequence[ToGrade],
@@ -188,7 +231,9 @@ def write_comparison(
     if not all(path.exists() for path in paths):
         return None
     before, after = (read_replies(path) for path in paths)
-    differences = compare(before, after, settings)
+    talks = [read_talks(evaluation_dir, label) for label in LABELS]
+    differences = talk_differences(talks[0], talks[1], settings)
+    differences |= compare(before, after, settings)
     rows = {name: asdict(value) for name, value in differences.items()}
     write_json(evaluation_dir / "comparison.json", {"intervals_are_over": ONE_RUN, **rows})
     return differences
@@ -204,6 +249,8 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
         if warning := few_clusters(len(clusters_of(result.replies))):
             lines.append(f"  {warning}")
         for name in _SHOWN:
+            if name not in result.metrics:
+                continue  # Of dialogues.
             metric = result.metrics[name]
             if metric.mean is None and name in (*PARTS, HELD_DOWN):
                 continue  # Not every judge has parts.

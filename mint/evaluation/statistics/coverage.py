@@ -14,6 +14,10 @@ RELEASED = (
     "the released conversations, one trained model each: not the spread between training runs, nor "
     "the error of the judge and of the taggers"
 )
+RELEASED_DIALOGUES = (
+    "seeker profiles, one dialogue with one simulator each: not the spread between dialogues of "
+    "one profile, nor between simulators"
+)
 RUNS = (
     "training runs that differ in the seed alone, on the same held-out conversations: not other "
     "conversations, nor the error of the graders"

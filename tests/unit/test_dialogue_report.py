@@ -1,0 +1,119 @@
+"""The run page of a run on dialogues."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import demo_run
+import pytest
+
+from mint.config.evaluation import EvaluationConfig
+from mint.dialogue.protocol import Ended, Lost, Who
+from mint.dialogue.record import TalkRecord, TurnRecord
+from mint.evaluation.metrics.talks import talk_differences, talk_estimates
+from mint.evaluation.protocols.talks import read_talks, write_talks
+from mint.reporting.data import load
+from mint.reporting.run import render
+from mint.rundir.directory import RunDir
+from mint.shell.files import append_json_lines, read_json_if_there, write_json
+from mint.training.lines import format_step
+
+SETTINGS = EvaluationConfig(resamples=200)
+
+
+def talk(person: str, emotion: float, lost: bool = False) -> TalkRecord:
+    turn = TurnRecord(
+        raw="I see <b>.",
+        visible="I see <b>.",
+        well_formed=True,
+        tokens=4,
+        complete=True,
+        emotion=emotion,
+        change=emotion - 30,
+        reason="heard",
+        message="Hm.",
+    )
+    return TalkRecord(
+        person=person,
+        intention="deep_empathy",
+        seed=1,
+        seeker="x",
+        start=30.0,
+        opening="It hurts.",
+        turns=(turn,),
+        ended=None if lost else Ended.SATISFIED if emotion == 100 else Ended.TURNS,
+        lost=Lost(Who.SEEKER, "hear", "timeout", "") if lost else None,
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """The demo's run directory with dialogues on top."""
+    made = demo_run.make_run(tmp_path / "run")
+    sides = {
+        "before": {f"p{n}/0": talk(f"p{n}", 20.0 + n) for n in range(6)},
+        "after": {f"p{n}/0": talk(f"p{n}", 60.0 + n) for n in range(5)}
+        | {"p5/0": talk("p5", 50, lost=True)},
+    }
+    for label, talks in sides.items():
+        write_talks(made.evaluation_path, label, talks)
+        file = made.evaluation_path / f"{label}.json"
+        summary = read_json_if_there(file)
+        more = {name: asdict(value) for name, value in talk_estimates(talks, SETTINGS).items()}
+        write_json(file, {**summary, "metrics": {**summary["metrics"], **more}})
+    rows = {
+        name: asdict(value) for name, value in talk_differences(*sides.values(), SETTINGS).items()
+    }
+    write_json(made.comparison_path, {**read_json_if_there(made.comparison_path), **rows})
+    for step in (demo_run.NUM_STEPS + 1, demo_run.NUM_STEPS + 2):
+        row = {"dialogue/num": 32, "dialogue/emotion/mean": 40.0, "dialogue/lost_frac": 0.25}
+        made.append_metrics(step, row)
+    made.samples_path.unlink()
+    sample = {"step": 1, "uid": "a", "reward": 0.6, "dialogue": talk("p9", 60).as_json()}
+    append_json_lines(made.samples_path, [{**sample, "rank": r} for r in ("best", "worst")])
+    return made
+
+
+def test_the_page_says_how_people_felt(run: RunDir) -> None:
+    data = load(run)
+    assert data.held_out("emotion") == (22.0, 62.0), "of those with a result on both sides"
+    page = render(data)
+    assert '<section id="dialogues"' in page
+    assert "6 dialogues with 6 held-out people" in page
+    assert "Emotion at the end" in page
+    assert "+40.0" in page
+    assert "p1, hopes for deep empathy" in page
+    assert "I see &lt;b&gt;." in page
+    assert '<section id="dialogue-curves"' in page
+    assert '<section id="dialogue-samples"' in page
+    assert "Best: reward 0.60" in page
+    assert "Best and worst training replies" not in page
+    assert "Intervals rest on 6 independent people" in page
+
+
+def test_a_run_on_replies_has_no_such_sections(tmp_path: Path) -> None:
+    page = render(load(demo_run.make_run(tmp_path / "run")))
+    assert 'id="dialogue' not in page
+
+
+def test_dialogues_are_kept_whole(run: RunDir) -> None:
+    talks = read_talks(run.evaluation_path, "after")
+    assert talks["p5/0"] == talk("p5", 50, lost=True)
+    assert read_talks(run.evaluation_path, "never") == {}
+
+
+def test_the_line_of_a_step_says_how_dialogues_went() -> None:
+    row = {
+        "step": 3,
+        "dialogue/num": 32,
+        "dialogue/emotion/mean": 41.26,
+        "dialogue/satisfied_frac": 0.125,
+        "dialogue/despaired_frac": 0.0,
+        "dialogue/turns/mean": 5.5,
+        "dialogue/lost_frac": 0.25,
+    }
+    line = format_step(row, 10, 61.0)
+    assert "emotion 41.3  success 12%  failure 0%  turns 5.5" in line
+    assert "LOST 25%" in line
+    assert "reward" not in line
