@@ -11,7 +11,14 @@ from mint.data.auditing.files import audit_files
 from mint.data.auditing.findings import KINDS
 from mint.data.auditing.render import as_json, left_out, markdown
 from mint.shell import cli
-from mint.shell.files import write_json, write_json_lines, write_text_atomic
+from mint.shell.files import (
+    check_can_write,
+    check_output_file,
+    write_json,
+    write_json_lines,
+    write_text_atomic,
+)
+from mint.shell.statuses import LIMIT_BROKEN
 from rewards.errors import ConfigError
 
 
@@ -19,9 +26,10 @@ from rewards.errors import ConfigError
 class AuditConfig:
     """Finds duplicates, leaks into the evaluation, content that is no support, personal data.
 
-    Reads conversations (JSON), prepared rows (Parquet) and the official files. Exit status 0; 1
+    Reads conversations (JSON), prepared rows (Parquet) and the official files. Exit status 0; 3
     when a kind of `fail_on` was found. Kinds: unusable, duplicate_prompt, loose_duplicate,
-    near_duplicate, evaluation_overlap, shared_passage, few_shot, code, jailbreak, role_play, task,
+    near_duplicate, evaluation_overlap, shared_passage, few_shot, control_tokens, code,
+    jailbreak, role_play, task,
     language, personal_data, degenerate.
     """
 
@@ -35,6 +43,8 @@ class AuditConfig:
     """Folder for audit.json and audit.md; null prints only."""
     exclude: str | None = None
     """File to write for `python -m mint.prepare exclude=FILE`: what `leave_out` found, as JSONL."""
+    overwrite: bool = False
+    """Replace the file that `exclude` names."""
     leave_out: list[str] = field(
         default_factory=lambda: [
             "duplicate_prompt",
@@ -47,7 +57,7 @@ class AuditConfig:
     )
     """Kinds that go into `exclude`; of duplicates the first copy stays."""
     fail_on: list[str] = field(default_factory=list)
-    """Kinds that end the command with status 1 when found."""
+    """Kinds that end the command with status 3 when found."""
     near: float = 0.8
     """Jaccard similarity of word trigrams from which prompts are near duplicates, in (0, 1]."""
 
@@ -63,6 +73,10 @@ class AuditConfig:
 def main(config: AuditConfig) -> int:
     """Exit status of the command."""
     source = Path(config.input)
+    if config.output is not None:
+        check_can_write(Path(config.output), "output")
+    if config.exclude is not None:
+        check_output_file(config.exclude, "exclude", overwrite=config.overwrite)
     result, facts = audit_files(source, config.evaluation, config.few_shots, config.near)
     said = page = markdown(result, source.name)
     if config.output is not None:
@@ -76,7 +90,7 @@ def main(config: AuditConfig) -> int:
     failed = [f"{kind} ({len(result.of(kind))})" for kind in config.fail_on if result.of(kind)]
     if failed:
         print(f"found: {', '.join(failed)}", file=sys.stderr)
-    return int(bool(failed))
+    return LIMIT_BROKEN if failed else 0
 
 
 if __name__ == "__main__":

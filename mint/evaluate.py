@@ -15,6 +15,7 @@ from mint.evaluation.session import run_session
 from mint.evaluation.subjects import sessions
 from mint.rundir.directory import RunDir
 from mint.shell import cli
+from mint.shell.statuses import LIMIT_BROKEN
 from rewards.canaries import format_canaries
 
 
@@ -36,7 +37,7 @@ def main(settings: EvaluateSettings) -> int:
         closed |= settings.gate and bool(result.broken_limits)
     if closed:
         print("gate: the safety probes exceed their limits", file=sys.stderr)
-    return 3 if closed else 0
+    return LIMIT_BROKEN if closed else 0
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ class JudgeFilterConfig(FilterSettings):
     rating of a reply down that copies, repeats, interrogates or talks to the judge. Roles are
     seeker and supporter (user and assistant do as well), ratings run from 1 to 5. An id,
     conversation_id or turn of a line is repeated in its answer. A line that cannot be used is
-    answered {"error": "..."} and the rest go on. Exit status 0 when all of the input was read.
+    answered {"error": "..."} and the rest go on. Exit status 0 when all of the input was read, 1
+    when none of it could be used.
     """
 
 

@@ -6,11 +6,11 @@ import asyncio
 import sys
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 
 from mint.config.evaluation import EvaluationConfig
 from mint.data.cases import read_cases
 from mint.shell import cli
+from mint.shell.files import check_output_file
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig, ready_graders
 
 
@@ -47,10 +47,10 @@ def main(settings: PeopleSettings) -> None:
     from mint.evaluation.people import SHIPPED, write_people
     from mint.evaluation.protocols.people import measure_people
 
+    output = check_output_file(settings.output or str(resources.files("mint.evaluation") / SHIPPED))
     graders = ready_graders(settings.encoder, settings.tagger, settings.judge)
     statistics = EvaluationConfig(resamples=settings.resamples, seed=settings.seed)
     people = asyncio.run(measure_people(cases, graders, statistics, settings.source))
-    output = Path(settings.output or str(resources.files("mint.evaluation") / SHIPPED))
     write_people(output, people)
     print(f"{people.replies} replies of {people.conversations} conversations")
     for name, figure in people.figures.items():

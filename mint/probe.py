@@ -16,7 +16,8 @@ from mint.safety.render import markdown, write_report
 from mint.safety.replies import items_text, read_replies
 from mint.safety.report import run_probes
 from mint.shell import cli
-from mint.shell.files import write_text_atomic
+from mint.shell.files import check_can_write, check_output_file, write_text_atomic
+from mint.shell.statuses import LIMIT_BROKEN
 from rewards.build import EncoderConfig, JudgeConfig, build_encoder, build_judge
 from rewards.errors import ConfigError
 from rewards.serving.settings import ServedJudgeConfig
@@ -30,7 +31,7 @@ class ProbeConfig:
     `list=FILE` writes the probes, a JSON object a line: {"id", "category", "subcategory",
     "messages"}; the messages end with the seeker and your model writes the next one. `replies=FILE`
     reads {"id", "reply"} a line and prints the result by category. A probe without a reply, or with
-    an empty one, is not gradable and never passed. Exit status 1 when `gate` is set and a limit is
+    an empty one, is not gradable and never passed. Exit status 3 when `gate` is set and a limit is
     broken.
     """
 
@@ -40,10 +41,12 @@ class ProbeConfig:
     """JSONL of replies."""
     output: str | None = None
     """Folder for probes.json and probes.md; null prints only."""
+    overwrite: bool = False
+    """Replace the file that `list` names."""
     probes: str | None = None
     """Folder of other probes; null: the shipped ones."""
     gate: bool = False
-    """Exit with status 1 when a limit is broken."""
+    """Exit with status 3 when a limit is broken."""
     harm: float | None = OpinionConfig.harm
     """A reply fails when the embedded judge gives it a chance of harm above this, [0, 1]; null: the
     rules alone, which need no encoder."""
@@ -62,9 +65,11 @@ def main(config: ProbeConfig) -> int:
         raise ConfigError("give either list=FILE or replies=FILE")
     items = load_probes(None if config.probes is None else Path(config.probes))
     if config.list is not None:
-        _write_items(items, config.list)
+        _write_items(items, config.list, config.overwrite)
         return 0
     assert config.replies is not None
+    if config.output is not None:
+        check_can_write(Path(config.output), "output")
     replies = read_replies(Path(config.replies))
     report = run_probes(items, replies, _opinions(config, items, replies))
     broken = broken_limits(report, config.limits)
@@ -73,7 +78,7 @@ def main(config: ProbeConfig) -> int:
         write_report(Path(config.output), report, broken)
     if broken and config.gate:
         print(f"{len(broken)} safety limits are broken", file=sys.stderr)
-        return 1
+        return LIMIT_BROKEN
     return 0
 
 
@@ -87,11 +92,11 @@ def _opinions(
     return asyncio.run(ask_opinions(items, replies, asked, judge))
 
 
-def _write_items(items: Sequence[ProbeItem], target: str) -> None:
+def _write_items(items: Sequence[ProbeItem], target: str, overwrite: bool) -> None:
     if target == "-":
         print(items_text(items), end="")
     else:
-        write_text_atomic(Path(target), items_text(items))
+        write_text_atomic(check_output_file(target, "list", overwrite=overwrite), items_text(items))
         print(f"{len(items)} probes written to {target}")
 
 

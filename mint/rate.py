@@ -12,7 +12,7 @@ from mint.evaluation.rating.pairs import contexts_of, make_pairs, rated_replies
 from mint.evaluation.rating.results import Agreement, agreement, format_agreement
 from mint.evaluation.rating.sheets import read_choices, write_sheets
 from mint.shell import cli
-from mint.shell.files import check_output, write_json
+from mint.shell.files import check_output, check_output_file, write_json
 from rewards.errors import ConfigError
 
 
@@ -101,6 +101,8 @@ def main(settings: ExportSettings | AgreementSettings) -> None:
     if isinstance(settings, ExportSettings):
         export(settings)
         return
+    if settings.output is not None:
+        check_output_file(settings.output)
     result = compute(settings)
     if settings.output is not None:
         write_json(Path(settings.output), result.as_json())

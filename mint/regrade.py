@@ -12,7 +12,7 @@ from mint.rundir.manifest import identities, require_same_graders
 from mint.rundir.quarantine import read_quarantine
 from mint.rundir.regrading import format_result, regrade
 from mint.shell import cli
-from mint.shell.files import write_json_lines
+from mint.shell.files import check_output_file, write_json_lines
 from rewards.build import ready_graders
 
 
@@ -39,12 +39,12 @@ class RegradeSettings:
 def main(settings: RegradeSettings) -> int:
     """Exit status of the command: 0 when every reply can be graded now, else 1."""
     run = RunDir.open(settings.run)
+    output = check_output_file(settings.output or run.regraded_path)
     rows = read_quarantine(Path(settings.quarantine or run.quarantine_path))
     mint = _moved(mint_config(run.read_config()), settings)
     graders = ready_graders(mint.encoder, mint.tagger, mint.judge)
     require_same_graders(run, identities(graders))
     done = regrade(rows, graders)
-    output = Path(settings.output or run.regraded_path)
     write_json_lines(output, [result.as_row(mint.reward) for result in done])
     print(format_result(done, output))
     return int(not all(result.works for result in done))

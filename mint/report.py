@@ -14,7 +14,7 @@ from mint.reporting.comparison.contestants import is_mixed, is_run, load_contest
 from mint.reporting.comparison.page import render_comparison
 from mint.reporting.run import write_report
 from mint.shell import cli
-from mint.shell.files import write_text_atomic
+from mint.shell.files import check_output_file, write_text_atomic
 from rewards.errors import ConfigError
 
 
@@ -31,6 +31,8 @@ class ReportSettings:
     """Run directories and evaluation folders, given without key: python -m mint.report A B."""
     run: str | None = None
     """Run directory, the same as a single one without key."""
+    overwrite: bool = False
+    """Replace the file that `output` names."""
     output: str | None = None
     """File of the comparison; comparison.html in the first folder unless set."""
     allow_mixed: bool = False
@@ -56,9 +58,10 @@ def write_comparison(settings: ReportSettings) -> Path:
 
     Raises ConfigError for a folder without evaluation and for different graders.
     """
+    output = Path(settings.output or Path(settings.runs[0]) / "comparison.html")
+    check_output_file(output, overwrite=settings.output is None or settings.overwrite)
     contestants = load_contestants(settings.runs, settings.allow_mixed)
     statistics = _statistics(settings)
-    output = settings.output or str(Path(settings.runs[0]) / "comparison.html")
     page = render_comparison(
         contestants,
         statistics,
@@ -66,8 +69,8 @@ def write_comparison(settings: ReportSettings) -> Path:
         settings.contrasts == "first",
         _people(settings),
     )
-    write_text_atomic(Path(output), page)
-    return Path(output)
+    write_text_atomic(output, page)
+    return output
 
 
 def _statistics(settings: ReportSettings) -> EvaluationConfig:

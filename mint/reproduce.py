@@ -12,6 +12,7 @@ from mint.reproduction.results import reproduce
 from mint.reproduction.settings import ReproduceSettings
 from mint.shell import cli
 from mint.shell.console import progress_bar, say
+from mint.shell.files import check_can_write
 from rewards.errors import ConfigError
 
 
@@ -21,6 +22,7 @@ def main(settings: ReproduceSettings) -> int:
     output = Path(settings.output)
     if output.exists() and not output.is_dir():
         raise ConfigError(f"output={settings.output} is a file; it must be a folder")
+    check_can_write(output, "output")
     with progress_bar(transient=True) as bar:
         task = bar.add_task("start", total=None)
 

@@ -25,7 +25,8 @@ class TagConfig(FilterSettings):
 
     `sentences` is optional; without it the reply is split. An id, conversation_id or turn of a line
     is repeated in its answer. A line that cannot be used is answered {"error": "..."} and the rest
-    go on. Exit status 0 when all of the input was read.
+    go on. Exit status 0 when all of the input was read, 1 when
+    none of it could be used.
     """
 
 

@@ -132,10 +132,11 @@ class ReplyScorer:
     ) -> tuple[list[Tagging | Failure], list[Judgement | Failure]]:
         if not replies:
             return [], []
-        return await asyncio.gather(
-            _checked("tagger", self._tagger.tag(replies), len(replies)),
-            _checked("judge", self._judge.rate(replies), len(replies)),
+        taggings, ratings = await asyncio.gather(
+            _checked("tagger", self._tagger.tag(replies), len(replies), (Tagging,)),
+            _checked("judge", self._judge.rate(replies), len(replies), (Rating, ScalarRating)),
         )
+        return taggings, ratings
 
     def _signals(
         self,
@@ -144,7 +145,6 @@ class ReplyScorer:
         tagging: Tagging | Failure,
         rating: Judgement | Failure,
     ) -> Signals:
-        rating = _usable(rating)
         if isinstance(tagging, Failure) or isinstance(rating, Failure):
             grades = {"tagger": tagging, "judge": rating}
             failures = {name: g for name, g in grades.items() if isinstance(g, Failure)}
@@ -176,15 +176,30 @@ class ReplyScorer:
 
 
 async def _checked(
-    grader: str, answers: Awaitable[Sequence[GradeT]], expected: int
-) -> list[GradeT]:
+    grader: str, answers: Awaitable[Sequence[Any]], expected: int, kinds: tuple[type, ...]
+) -> list[Any]:
+    """One grade of `kinds`, or Failure, for each reply; what is neither becomes a Failure."""
     try:
         grades = list(await answers)
     except Exception as error:
         raise GraderError(f"{grader} raised {type(error).__name__}: {error}") from error
     if len(grades) != expected:
         raise GraderError(f"{grader} answered {len(grades)} grades for {expected} replies")
-    return grades
+    return [_of_kind(grade, kinds) for grade in grades]
+
+
+def _of_kind(grade: Any, kinds: tuple[type, ...]) -> Any:
+    names = " or ".join(kind.__name__ for kind in kinds)
+    if not isinstance(grade, (*kinds, Failure)):
+        return Failure("off_schema", f"expected {names}, got {grade!r:.80}")
+    try:
+        if isinstance(grade, Tagging):
+            _ = grade.counts  # fails for tactics that are none, and for what is no sentence
+        elif isinstance(grade, Rating | ScalarRating):
+            return _usable(grade)
+    except Exception as error:
+        return Failure("off_schema", f"a {type(grade).__name__} that cannot be used: {error!r:.80}")
+    return grade
 
 
 def quality_of(rating: Judgement) -> float:

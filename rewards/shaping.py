@@ -13,6 +13,11 @@ _WORDS = (
 # decorated tactic word only counts at the start of a line or before a colon. The paper's code
 # counts it anywhere and thereby punishes ordinary words.
 # White space is bounded and stays within the line, so that degenerate replies cost linear time.
+_NAMES = (
+    r"information|assistance|advice|validation|emotional[ _]expression|paraphras(?:e|ing)"
+    r"|self[-_ ]disclosure|questioning|reappraisal|reframing|empowerment"
+)
+"""What the ten tactics are called; in prose after a colon other words mean what they say."""
 _GAP = r"[^\S\n]{0,8}"
 _LABEL = re.compile(
     rf"""
@@ -24,8 +29,11 @@ _LABEL = re.compile(
     | ^{_GAP}[\[(]{_GAP}(?:{_WORDS}){_GAP}[\])] # (validation) at line start
     | [\[(]{_GAP}(?:{_WORDS}){_GAP}[\])]{_GAP}$ # ... (validation) at line end
     | ^{_GAP}(?:\d{{1,3}}[.)]{_GAP})?(?:{_WORDS}){_GAP}: # Validation: ...
-    | \b(?:empath(?:y|ic)[ ]+)?tactics?[ ]+(?:used|counts?|so[ ]far|in[ ]this)\b
-    | \btactics{_GAP}:
+    | \bempath(?:y|ic)[ ]+tactics?[ ]+(?:used|counts?|so[ ]far|in[ ]this)\b
+    | \btactics?[ ]+(?:used|counts?|so[ ]far)\b[^.!?\n]{{0,20}}
+          \b(?:\d{{1,2}}|one|two|three|four|five|six|seven|eight|nine|ten)\b # The count is 3
+    | \btactics?(?:[ ]+(?:used|counts?|so[ ]far|in[ ]this[ ]\w{{1,12}}))?{_GAP}
+          [:=-][^.!?\n]{{0,60}}\b(?:{_NAMES})\b               # Tactics used: validation, ...
     """,
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )

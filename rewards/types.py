@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from rewards.errors import DataError
 from rewards.tactics import NUM_TACTICS, count_tactics
+from rewards.thoughts import without_thoughts
 
 Role = Literal["seeker", "supporter"]
 _ROLES: dict[str, Role] = {
@@ -43,14 +44,24 @@ class Message(NamedTuple):
 
     @classmethod
     def parse(cls, raw: object) -> Message:
-        """A message from {"role", "content"}; chat roles user/assistant are accepted as well."""
+        """A message from {"role", "content"}; chat roles user/assistant are accepted as well.
+
+        Thoughts that a log has kept in a supporter's message are left out: nobody read them.
+        Raises DataError.
+        """
         if not isinstance(raw, Mapping) or not {"role", "content"} <= set(raw):
             raise DataError(f"a message needs 'role' and 'content', got {raw!r:.80}")
         if not isinstance(raw["role"], str) or raw["role"] not in _ROLES:
             raise DataError(f"role must be one of {', '.join(_ROLES)}, got {raw['role']!r}")
         if not isinstance(raw["content"], str):
             raise DataError(f"content must be text, got {type(raw['content']).__name__}")
-        return cls(_ROLES[raw["role"]], raw["content"])
+        role, content = _ROLES[raw["role"]], raw["content"]
+        if role == "supporter":
+            spoken = without_thoughts(content).text
+            if content.strip() and not spoken:
+                raise DataError("content holds nothing but private thoughts")
+            content = content if spoken == content.strip() else spoken
+        return cls(role, content)
 
 
 class Failure(NamedTuple):

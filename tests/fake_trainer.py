@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     if what == "crash":
         what = "crash" if not resumed else "ok"
     if resumed:
-        assert (run / "checkpoints/global_step_1").is_dir()
+        assert (run / "manifest.json").is_file()
         config = yaml.safe_load((run / "config.yaml").read_text())
     else:
         assert not run.exists(), f"{run} is there already"

@@ -28,7 +28,7 @@ from mint.config.verl_keys import (
     OPEN_NODES,
     UNLISTED_KEYS,
 )
-from mint.shell.cli import nearest
+from mint.shell.cli import expanded, nearest
 from rewards.errors import ConfigError
 
 CONFIG_MODULE = "mint.config"
@@ -104,10 +104,18 @@ def swept_values(override: Override) -> list[str]:
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     """Hydra's view of the command line. ConfigError for what is not key=value."""
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise ConfigError(_first_line(error)) from error
+    parser = OverridesParser.create()
+    parsed = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        try:
+            parsed += parser.parse_overrides([f"{key}{equals}{expanded(value)}"])
+        except HydraException as error:
+            remedy = f"; quote the value: '{key}=\"{value}\"'" if value and key else ""
+            raise ConfigError(
+                f"{override!r} is not key=value: {_first_line(error)}{remedy}"
+            ) from error
+    return parsed
 
 
 def check_keys(config: DictConfig, known: Mapping[str, Any], overrides: Sequence[str]) -> None:
@@ -198,6 +206,10 @@ def _explain(error: Exception, overrides: Sequence[str], known: Iterable[str]) -
             if key not in valid:
                 return f"unknown key {key!r}{nearest(key, valid, 0.6)} ({_source(key, overrides)})"
     detail = _first_line(error.__cause__ or error)
+    if detail.endswith(":"):  # Hydra's heading; what is wrong stands in the next line
+        place = re.match(r"In '(?:recipe/)?([^']+)'", detail)
+        detail = (text.splitlines()[1:2] or [detail])[0]
+        detail += f" (in the recipe {place[1]})" if place else ""
     key_line = re.search(r"full_key: (\S+)", text + "\n" + cause)
     return f"{key_line.group(1)}: {detail}" if key_line else detail
 

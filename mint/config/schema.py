@@ -81,8 +81,6 @@ class GradingConfig:
 
     max_batch: int = 64
     """Replies graded in one call at most."""
-    max_wait_s: float = 0.05
-    """How long a finished reply waits for others to be graded with, seconds."""
     max_failed_fraction: float = 0.25
     """A step with a larger share of failed gradings ends the run, in [0, 1]."""
     max_lost_fraction: float = 0.5
@@ -120,10 +118,11 @@ class RunConfig:
     """What becomes RUN/model: best (the best validated step that keeps the limits; the last one
     without `mint.validation.every_steps`) or last."""
     start_timeout_s: float = 900.0
-    """The run is ended when a phase of its start (docs/run-directory.md) takes this many seconds;
-    phases with little to do may take a third of it."""
+    """The run is ended when loading the policy or starting vLLM takes this many seconds; other
+    phases of the start may take a share of it (docs/run-directory.md)."""
     step_timeout_s: float = 3600.0
-    """The run is ended when no step finishes for this many seconds."""
+    """The run is ended when no step finishes for this many seconds; of the first step, generation
+    and the rest may take as long each."""
     max_skipped_updates: int = 3
     """So many steps in a row whose gradient is not a finite number end the run (verl skips such
     updates)."""

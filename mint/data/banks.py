@@ -109,7 +109,7 @@ def slots_of(sentence: str) -> frozenset[str]:
 
 
 def _read_bank(path: Path, seen: dict[str, str]) -> tuple[str, ...]:
-    sentences = read_text(path).splitlines()
+    sentences = read_text(path).removesuffix("\n").split("\n")
     for number, sentence in enumerate(sentences, start=1):
         place = f"{path}:{number}"
         problem = _sentence_problem(sentence)

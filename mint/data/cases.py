@@ -21,6 +21,8 @@ from rewards.errors import ConfigError, DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.types import Message
 
+_LONGEST_FIELD = 1 << 30
+"""Characters of a cell; the csv module's own limit is below a long conversation."""
 _SPEAKERS = {"Seeker": "seeker", "Supporter": "supporter"}
 
 
@@ -142,12 +144,22 @@ def _record_tags(place: str, record: Mapping[str, Any]) -> TurnTags | None:
 
 def _read_table(path: Path) -> list[Case]:
     """Conversations of the official table: columns conversation_id, full_conversation."""
-    reader = csv.DictReader(io.StringIO(read_text(path, "conversation file ")))
+    csv.field_size_limit(_LONGEST_FIELD)
+    reader = csv.DictReader(io.StringIO(read_text(path, "conversation file "), newline=""))
     columns = set(reader.fieldnames or ())
     if not {"conversation_id", "full_conversation"} <= columns:
         raise DataError(f"{path}: needs the columns conversation_id and full_conversation")
     cases: list[Case] = []
+    seen: dict[str, int] = {}
     for number, row in enumerate(reader, start=1):
+        if not any(row[name] for name in reader.fieldnames or ()):
+            continue  # spreadsheets leave rows of empty cells at the end
+        first = seen.setdefault(row["conversation_id"], number)
+        if first != number:
+            raise DataError(
+                f"{path}: row {number}: conversation_id {row['conversation_id']!r:.60} occurs "
+                f"before, in row {first}"
+            )
         messages = _transcript(f"{path}: row {number}", row["full_conversation"] or "")
         cases += [
             Case(
@@ -165,7 +177,7 @@ def _read_table(path: Path) -> list[Case]:
 def _transcript(place: str, text: str) -> list[Message]:
     """Messages of a transcript with line prefixes "Seeker:" and "Supporter:"."""
     messages: list[Message] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         speaker, colon, said = line.partition(":")
         if colon and speaker.strip() in _SPEAKERS:
             role = Message.parse({"role": _SPEAKERS[speaker.strip()], "content": said.strip()})

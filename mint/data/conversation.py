@@ -181,16 +181,32 @@ def save_conversations(path: str | Path, conversations: Sequence[Conversation]) 
 
 
 def read_records(path: Path) -> list[Any]:
-    """The list in a JSON file, at least one record long. Raises as `load_conversations` does."""
+    """The list in a JSON file, or a record a line; at least one record.
+
+    Raises as `load_conversations` does.
+    """
     text = read_text(path, "conversation file ")
     if not text.strip():
         raise DataError(f"{path}: the file is empty; expected a JSON list of conversations")
-    records = parse_json(text, path)
+    records = _json_lines(text, path) if text.lstrip().startswith("{") else parse_json(text, path)
     if not isinstance(records, list):
         raise DataError(f"{path}: expected a JSON list of conversations, got {_kind(records)}")
     if not records:
         raise DataError(f"{path}: the list holds no conversation")
     return records
+
+
+def _json_lines(text: str, path: Path) -> list[Any]:
+    """A record a line. Raises DataError with file and line."""
+    try:
+        one = json.loads(text)
+    except ValueError:
+        # Not splitlines(), which also ends a line at characters inside texts.
+        lines = enumerate(text.split("\n"), start=1)
+        return [parse_json(line, path, number) for number, line in lines if line.strip()]
+    if isinstance(one, dict) and not {"conversation", "conversation_history"} & set(one):
+        raise DataError(f"{path}: expected a JSON list of conversations, got an object")
+    return [one]
 
 
 def _parse_turn(raw: object, position: int) -> Turn:
@@ -199,12 +215,21 @@ def _parse_turn(raw: object, position: int) -> Turn:
         message.content.encode()
         tactics = None
         if message.role == "supporter" and isinstance(raw, Mapping):
-            tactics = _parse_tactics(raw.get("sentence_tactics"))
+            tactics = _spoken(_parse_tactics(raw.get("sentence_tactics")), message, raw)
     except DataError as error:
         raise DataError(f"message {position}: {error}") from error
     except UnicodeEncodeError as error:
         raise DataError(f"message {position}: content holds half a surrogate pair") from error
     return Turn(message=message, sentence_tactics=tactics)
+
+
+def _spoken(
+    tactics: tuple[SentenceTactics, ...] | None, message: Message, raw: Mapping[str, Any]
+) -> tuple[SentenceTactics, ...] | None:
+    """The tags without those of thoughts that the file has in the message."""
+    if tactics is None or raw["content"] == message.content:
+        return tactics
+    return tuple(one for one in tactics if one.sentence in message.content)
 
 
 def _parse_tactics(raw: object) -> tuple[SentenceTactics, ...] | None:
@@ -257,6 +282,8 @@ def _text_field(record: Mapping[str, Any], name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise DataError(f"{name} must be text, got {_kind(value)}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise DataError(f"{name} holds half a surrogate pair")
     return value
 
 

@@ -10,6 +10,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -176,9 +177,20 @@ def read_rows(path: str | Path) -> list[PromptRow]:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from error
-    if not any(table.schema.equals(known) for known in (SCHEMA, _WITHOUT_SCENARIO)):
-        raise DataError(f"{path}: the columns are not those of `python -m mint.prepare`")
-    return [_read_row(path, index, row) for index, row in enumerate(table.to_pylist())]
+    rows = _in_schema(path, table).to_pylist()
+    return [_read_row(path, index, row) for index, row in enumerate(rows)]
+
+
+def _in_schema(path: Path, table: pa.Table) -> pa.Table:
+    """The table with the types that mint writes; pandas and others write some in other widths, add
+    an index, and order columns as they like. Raises DataError."""
+    for known in (SCHEMA, _WITHOUT_SCENARIO):
+        with suppress(KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+            return table.select(known.names).cast(known)
+    raise DataError(
+        f"{path}: the columns are not those of `python -m mint.prepare`: "
+        f"{', '.join(SCHEMA.names)}; it has {', '.join(table.column_names)}"
+    )
 
 
 def _write_files(

@@ -87,7 +87,7 @@ def read_exclusions(path: str | None, conversations: Sequence[Conversation]) -> 
     turns = {c.conversation_id: len(c.turns) // 2 for c in conversations}
     excluded = frozenset(
         _exclusion(line, f"{path}:{number}", turns)
-        for number, line in enumerate(read_text(Path(path), "exclude=").splitlines(), start=1)
+        for number, line in enumerate(read_text(Path(path), "exclude=").split("\n"), start=1)
         if line.strip()
     )
     if {name for name, turn in excluded if turn is None} >= set(turns):

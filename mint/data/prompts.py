@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mint.config.prompts import PromptConfig, PromptStyle
+from mint.data.control_tokens import neutralised
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES, TACTICS, count_tactics
 from rewards.types import Message
@@ -24,13 +25,15 @@ def chat_messages(
 ) -> list[dict[str, str]]:
     """System prompt and history as chat messages; the last one is the user's.
 
-    `history_tactics` has one entry for each supporter turn of `history`, oldest first.
+    Control tokens in their texts are letters here (`mint.data.control_tokens`). `history_tactics`
+    has one entry for each supporter turn of `history`, oldest first.
     """
     shown = history
     if config.max_history_turns is not None:
         shown = history[-(2 * config.max_history_turns - 1) :]
     system = {"role": "system", "content": system_prompt(config, history_tactics)}
-    return [system, *({"role": _CHAT_ROLES[m.role], "content": m.content} for m in shown)]
+    chat = ({"role": _CHAT_ROLES[m.role], "content": neutralised(m.content)} for m in shown)
+    return [system, *chat]
 
 
 def system_prompt(config: PromptConfig, history_tactics: Sequence[TurnTactics]) -> str:

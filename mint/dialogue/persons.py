@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from mint.data.banks import Scenario
 from mint.dialogue.protocol import INTENTIONS, Person
 from mint.shell.files import read_text
 from mint.shell.paths import data_dir
-from rewards.errors import DataError
+from rewards.errors import ConfigError, DataError
 
 TEMPERS = ("passive", "negative", "avoidant")
 _LISTS = ("raises", "lowers", "follow_ups", "feelings")
@@ -67,6 +71,84 @@ def unique(persons: Iterable[Person], where: str = "persons") -> tuple[Person, .
     if twice:
         raise DataError(f"{where}: the id {twice[0]!r} is used twice")
     return found
+
+
+def scenario_person(scenario: Scenario, intention: str | None = None, seed: int = 0) -> Person:
+    """The person of a shipped scenario, with a hidden intention (its own one by default) and one
+    of its openings."""
+    rng = random.Random(f"{scenario.id}:{intention}")
+    own = rng.choice(INTENTIONS)
+    wanted = intention or own
+    helps = json.loads((resources.files("mint.dialogue") / "helps.json").read_text("utf-8"))[wanted]
+    return Person(
+        id=scenario.id if intention is None else f"{scenario.id}:{intention}",
+        persona=f"{scenario.who}.",
+        scene=scenario.situation,
+        goal=f'To talk about what a listener would call "{scenario.event}".',
+        intention=wanted,
+        raises=tuple(helps["raises"]),
+        lowers=tuple(helps["lowers"]),
+        opening=scenario.openings[seed % len(scenario.openings)],
+        follow_ups=scenario.follow_ups,
+        feelings=scenario.feelings,
+        temper=rng.choice(TEMPERS),
+    )
+
+
+def generated_persons(scenarios: Sequence[Scenario]) -> tuple[Person, ...]:
+    """Every scenario with every hidden intention."""
+    return tuple(scenario_person(s, i, n) for s in scenarios for n, i in enumerate(INTENTIONS))
+
+
+def split_persons(
+    persons: Sequence[Person], shares: Mapping[str, float]
+) -> dict[str, tuple[Person, ...]]:
+    """Parts by name, in which no persona occurs twice over: everybody with one persona is in one
+    part. Decided by hashes of the personas and no seed; the shares are kept within each intention
+    (of a persona's first profile). Raises ConfigError unless they add up to 1.
+    """
+    if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-9:
+        raise ConfigError(f"shares must be > 0 and add up to 1, got {dict(shares)}")
+    first: dict[str, str] = {}
+    for person in persons:
+        first.setdefault(persona_key(person), person.intention)
+    part_of: dict[str, str] = {}
+    for intention in INTENTIONS:
+        keys = sorted(key for key, own in first.items() if own == intention)
+        start = 0.0
+        for name, share in shares.items():
+            end = start + share * len(keys)
+            part_of.update(dict.fromkeys(keys[round(start) : round(end)], name))
+            start = end
+    return {name: tuple(p for p in persons if part_of[persona_key(p)] == name) for name in shares}
+
+
+def persona_key(person: Person) -> str:
+    """Hash of a persona, white space aside."""
+    return hashlib.sha256(" ".join(person.persona.split()).encode()).hexdigest()
+
+
+class Overlap(NamedTuple):
+    """What one set of people shares with another."""
+
+    people: int
+    """In the second set."""
+    same_persona: int
+    """Of these, with a persona of the first set, word for word."""
+    same_scene: int
+    same_id: int
+
+
+def overlap(first: Sequence[Person], second: Sequence[Person]) -> Overlap:
+    """How far `second` was seen in `first`."""
+    personas, scenes = {persona_key(p) for p in first}, {" ".join(p.scene.split()) for p in first}
+    ids = {person.id for person in first}
+    return Overlap(
+        people=len(second),
+        same_persona=sum(persona_key(person) in personas for person in second),
+        same_scene=sum(" ".join(person.scene.split()) in scenes for person in second),
+        same_id=sum(person.id in ids for person in second),
+    )
 
 
 def person_row(person: Person) -> dict[str, Any]:

@@ -31,6 +31,9 @@ class Preset:
 
 _SAGE = EmotionRules(start=40, floor=10, max_change=10)
 
+STEADY = "steady"
+"""No emotion ends a conversation: for measures that need the same number of turns of all."""
+
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
@@ -54,6 +57,7 @@ PRESETS: Mapping[str, Preset] = {
             manner="You are reserved. You answer in few words, tell one small thing at a time and "
             "only when you are asked or begin to feel safe.",
         ),
+        Preset(name=STEADY, rules=EmotionRules(start=40, floor=-1, top=101), max_turns=30),
         Preset(
             name="pressing",
             rules=_SAGE,

@@ -21,6 +21,8 @@ from typing import NamedTuple
 from rewards.graders.embedded.cues import is_question, overlap, words
 from rewards.types import Rating, Tagging
 
+REVISION = 1
+"""Raise it with every change of what a reply does: the identity of a rule seeker holds it."""
 LISTENING, FIT, WEAR = 8.0, 12.0, 1.0
 AGAINST, REPEATED, UNRELATED, HARM, INCOHERENT, TRICK, SILENT = 6.0, 14.0, 3.0, 20.0, 6.0, 8.0, 8.0
 CAVED, HELD = 12.0, 4.0
@@ -119,16 +121,17 @@ def take(
     answers; `pressed`: whether that message asked for what should not be given.
     """
     tactics = frozenset(name for s in tagging.sentences for name in s.tactics)
-    attention = _attention(reply, seeker_turn, rating)
+    spoken = words(reply)
+    again = repetition(spoken, [words(text) for text in earlier])
+    attention = (1 - again) * _attention(reply, seeker_turn, rating)
     hoped, against = _fit(WISHES[intention], tactics, earlier_tactics, len(earlier) == 0)
     questions = sum(is_question(sentence.text) for sentence in tagging.sentences)
-    spoken = words(reply)
     held, caved = _pressed(reply) if pressed else (False, False)
     parts = {
         "listening": LISTENING * _listening(rating) * attention,
         "fit": FIT * hoped * attention * (0.5 if pressed and not held else 1.0),
         "against": -AGAINST * against,
-        "repeated": -REPEATED * repetition(spoken, [words(text) for text in earlier]),
+        "repeated": -REPEATED * again,
         "unrelated": -UNRELATED * max(0.0, 1 - _relevance(rating) / 0.4),
         "harmful": -HARM * max(0.0, rating.parts.get("harm", 0.0) - 0.5),
         "incoherent": -INCOHERENT * max(0.0, 1 - rating.parts.get("coherence", 1.0) / 0.03),

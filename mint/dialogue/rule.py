@@ -6,11 +6,12 @@ import asyncio
 import random
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from mint.dialogue.presets import Preset
 from mint.dialogue.protocol import EmotionRules, Heard, Lost, SeekerTurn, Who
-from mint.dialogue.reaction import SILENCE, Taken, take
+from mint.dialogue.reaction import REVISION, SILENCE, Taken, take
 from mint.dialogue.script import Script, lines_sha256, load_lines
 from mint.rundir.manifest import identity_row
 from rewards.batching import MicroBatcher
@@ -18,7 +19,7 @@ from rewards.protocols import EmpathyJudge, TacticTagger
 from rewards.text import split_sentences
 from rewards.types import Failure, Rating, Reply, Tagging
 
-_BATCH, _WAIT_S = 64, 0.01
+_BATCH = 64
 _REMEMBERED = 20_000
 """Tactics of replies kept in memory: an answer of the tagger, not state of a conversation."""
 _TEMPERS = {"passive": (1.0, 1.0), "negative": (1.0, 1.15), "avoidant": (0.93, 1.0)}
@@ -39,17 +40,16 @@ class RuleSeeker:
         self._tagger, self._judge = tagger, judge
         self._lines = load_lines()
         self._tags: OrderedDict[Reply, Tagging] = OrderedDict()
-        self._tagging: MicroBatcher[Reply, Tagging | Failure] = MicroBatcher(
-            self._tag, _BATCH, _WAIT_S
-        )
-        self._rating: MicroBatcher[Reply, object] = MicroBatcher(self._rate, _BATCH, _WAIT_S)
+        self._tagging: MicroBatcher[Reply, Tagging | Failure] = MicroBatcher(self._tag, _BATCH)
+        self._rating: MicroBatcher[Reply, object] = MicroBatcher(self._rate, _BATCH)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Kind, preset, lines and graders."""
+        """Kind, preset, revision of the reaction, lines and graders."""
         return {
             "kind": "rule",
-            "preset": self.preset.name,
+            "preset": asdict(self.preset),
+            "reaction": REVISION,
             "lines": lines_sha256(),
             "tagger": identity_row(self._tagger.identity),
             "judge": identity_row(self._judge.identity),

@@ -24,6 +24,8 @@ REACTIONS = (
     "held", "advised", "unrelated", "repeated", "dismissed", "silent", "caved",
 )  # fmt: skip
 """Ways in which a person can answer a reply."""
+MAX_TURNS = 30
+"""Replies that a rule seeker can answer without saying a line twice."""
 _ENDS = ("satisfied", "despaired")
 _PRESSES = ("press_harm", "press_boundary")
 _SHUT = frozenset({"dismissed", "silent", "repeated"})

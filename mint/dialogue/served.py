@@ -7,6 +7,7 @@ a few times, and then the turn is lost: never a number, never an empty line.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -15,8 +16,8 @@ from mint.config.seeker import SeekerEndpoint
 from mint.dialogue import asking
 from mint.dialogue.answers import Analysis, read_analysis, read_utterance
 from mint.dialogue.faults import fault
-from mint.dialogue.presets import Preset
-from mint.dialogue.protocol import EmotionRules, Heard, Lost, SeekerTurn, Who
+from mint.dialogue.presets import STEADY, Preset
+from mint.dialogue.protocol import EmotionRules, Ended, Heard, Lost, SeekerTurn, Who
 from rewards.serving.client import RETRIED, GraderClient
 from rewards.serving.formats import chat_request, read_chat
 from rewards.types import Failure
@@ -28,6 +29,12 @@ _LARGEST = 100.0
 """Largest change that can be meant where the rules set no limit."""
 _LINES = 2
 """Lines written for one turn at most: the first, and one more where it has a fault."""
+
+
+_GOODBYE = re.compile(
+    r"\b(?:good-?bye|bye)(?: for now| then|,? and thank you| bye)?\W*$|再见|拜拜", re.IGNORECASE
+)
+"""RLVER ends a talk when the person says goodbye."""
 
 
 class _Line(NamedTuple):
@@ -72,19 +79,21 @@ class ServedSeeker:
         if isinstance(analysis, Failure):
             return _lost("analysis", analysis)
         emotion = self.rules.after(heard.emotion, analysis.change)
-        ended = self.rules.ended(emotion)
+        ended: Ended | None = self.rules.ended(emotion)
         said = await self._say(heard, "utterance.txt", emotion, analysis)
         if isinstance(said, Lost) and ended is None:
             return said
         # Where it has ended, the outcome is known and only the goodbye may be missing.
-        goodbye = _Line(None, ()) if isinstance(said, Lost) else said
+        line = _Line(None, ()) if isinstance(said, Lost) else said
+        if ended is None and self.preset.name != STEADY and _GOODBYE.search(line.text or ""):
+            ended = Ended.CLOSED
         return SeekerTurn(
-            message=goodbye.text,
+            message=line.text,
             emotion=emotion,
             change=emotion - heard.emotion,
             reason=analysis.texts["analyse"],
             ended=ended,
-            faults=goodbye.faults,
+            faults=line.faults,
         )
 
     async def _open(self, heard: Heard) -> SeekerTurn | Lost:

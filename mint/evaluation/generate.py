@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 
@@ -22,6 +21,7 @@ from mint.config.evaluation import EvaluationConfig, GenerationConfig
 from mint.evaluation.batches import Load, model_size, plan_batches
 from mint.evaluation.generation import Generation, Prompt
 from mint.evaluation.generator import Generator, cannot_load, eos_ids
+from mint.machine.limits import GIB, read_memory
 from rewards.quiet import quiet_loading
 
 _MEMORY_SHARE = 0.8
@@ -81,7 +81,7 @@ class ReplyGenerator(Generator):
         if self.device == "cuda":
             torch.cuda.empty_cache()
             return int(_MEMORY_SHARE * torch.cuda.mem_get_info()[0])
-        return int(_MEMORY_SHARE * psutil.virtual_memory().available)
+        return int(_MEMORY_SHARE * read_memory().available_gib * GIB)
 
     @torch.inference_mode()
     def _sample(self, prompts: list[list[int]], keys: list[str]) -> list[list[int]]:

@@ -8,10 +8,10 @@ digits of its numbers.
 from __future__ import annotations
 
 import gc
-import importlib.util
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,12 @@ from transformers import GenerationConfig as ModelGenerationConfig
 from mint.config.evaluation import GenerationConfig
 from mint.evaluation.generation import Generation, Prompt
 from mint.evaluation.generator import Generator, cannot_load, eos_ids
+from mint.machine.limits import usable_cores
+from mint.policy.vllm_switches import CPU_KV_CACHE_GIB, vllm_switches
 from rewards.errors import ConfigError
 
 _GPU_SHARE = 0.85
 """Of a GPU's memory: the other 15 % are for its own context and the graphs it records."""
-_SWITCHES = {
-    "VLLM_NO_USAGE_STATS": "1",
-    # A line for each part of the start would bury what the evaluation says.
-    "VLLM_LOGGING_LEVEL": "WARNING",
-}
-_CPU_SWITCHES = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "TORCHDYNAMO_DISABLE": "1",
-}
 
 
 class VllmGenerator(Generator):
@@ -45,33 +37,31 @@ class VllmGenerator(Generator):
         """Raises ConfigError when the model cannot be loaded or vLLM does not start."""
         super().__init__(model_path, settings)
         on_gpu = torch.cuda.is_available()
-        for name, value in (_SWITCHES if on_gpu else {**_SWITCHES, **_CPU_SWITCHES}).items():
-            os.environ.setdefault(name, value)
-        if importlib.util.find_spec("flashinfer") is None:
-            os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
         try:
             own = ModelGenerationConfig.from_pretrained(model_path)
         except OSError:
             own = ModelGenerationConfig()
         self.eos_ids = eos_ids(own, self.tokenizer)
-        # Imported here: vLLM takes ten seconds and reads its switches.
-        from vllm import LLM
-
         try:
             config = AutoConfig.from_pretrained(model_path)
-            self._llm: Any = LLM(
-                model=str(model_path),
-                dtype="bfloat16" if on_gpu else "float32",
-                # The longest context of the model that fits.
-                max_model_len=-1 if on_gpu else None,
-                gpu_memory_utilization=_GPU_SHARE,
-                tensor_parallel_size=num_gpus(config, torch.cuda.device_count()) if on_gpu else 1,
-                enforce_eager=not on_gpu,
-                enable_prefix_caching=True,
-                generation_config="vllm",
-                load_format="safetensors",
-                seed=settings.seed,
-            )
+            with _switched(str(model_path), on_gpu):
+                # Imported here: vLLM takes ten seconds and reads its switches.
+                from vllm import LLM
+
+                gpus = num_gpus(config, torch.cuda.device_count()) if on_gpu else 1
+                self._llm: Any = LLM(
+                    model=str(model_path),
+                    dtype="bfloat16" if on_gpu else "float32",
+                    # The longest context of the model that fits.
+                    max_model_len=-1 if on_gpu else None,
+                    gpu_memory_utilization=_GPU_SHARE,
+                    tensor_parallel_size=gpus,
+                    enforce_eager=not on_gpu,
+                    enable_prefix_caching=True,
+                    generation_config="vllm",
+                    load_format="safetensors",
+                    seed=settings.seed,
+                )
         except (OSError, ValueError) as error:
             raise cannot_load(model_path, error) from error
         except RuntimeError as error:
@@ -130,6 +120,24 @@ class VllmGenerator(Generator):
             stop_token_ids=list(self.eos_ids),
             detokenize=False,
         )
+
+
+@contextmanager
+def _switched(model: str, on_gpu: bool) -> Iterator[None]:
+    """vLLM's switches in the environment while it starts, where the user has not set them: its
+    processes inherit them, later ones of other models do not."""
+    # A line for each part of the start would bury what the evaluation says.
+    switches = {"VLLM_LOGGING_LEVEL": "WARNING"}
+    switches |= vllm_switches(model, None if on_gpu else usable_cores())
+    if not on_gpu:
+        switches["VLLM_CPU_KVCACHE_SPACE"] = f"{CPU_KV_CACHE_GIB:g}"
+    added = {name: value for name, value in switches.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def num_gpus(config: Any, there: int) -> int:

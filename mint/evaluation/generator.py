@@ -13,9 +13,11 @@ from transformers import AutoTokenizer
 
 from mint.config.evaluation import GenerationConfig
 from mint.evaluation.generation import Generation, Prompt
-from mint.shell.console import progress_bar
+from mint.policy.chat import refuses_system, render_chat
+from mint.policy.replies import decode_reply
+from mint.shell.console import progress_bar, say
 from rewards.errors import ConfigError
-from rewards.text import visible_reply, with_opened_thought
+from rewards.text import visible_reply
 
 
 class Generator(ABC):
@@ -33,6 +35,8 @@ class Generator(ABC):
             raise cannot_load(model_path, error) from error
         if self.tokenizer.chat_template is None:
             raise ConfigError(f"the tokenizer of {model_path} has no chat template")
+        if refuses_system(self.tokenizer) is not None:
+            say(f"{model_path} takes no system message: it goes before the first user message")
 
     def __enter__(self) -> Self:
         return self
@@ -65,18 +69,14 @@ class Generator(ABC):
 
     def render(self, prompt: Prompt) -> str:
         """The prompt as text, by the tokenizer's chat template."""
-        return self.tokenizer.apply_chat_template(
-            list(prompt.messages),
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=self.settings.enable_thinking,
+        return render_chat(
+            self.tokenizer, prompt.messages, enable_thinking=self.settings.enable_thinking
         )
 
     def decode(self, prompt: str, tokens: Sequence[int]) -> Generation:
         """The reply to a rendered prompt; without an end token it was cut off."""
         end = next((i for i, token in enumerate(tokens) if token in self.eos_ids), None)
-        raw = self.tokenizer.decode(tokens[:end], skip_special_tokens=True)
-        raw = with_opened_thought(prompt, raw)
+        raw = decode_reply(self.tokenizer, prompt, tokens[:end])
         visible = visible_reply(raw).text
         count = len(self.tokenizer(visible, add_special_tokens=False)["input_ids"])
         return Generation(raw, count if visible else 0, end is None)

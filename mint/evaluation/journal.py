@@ -102,7 +102,7 @@ class Journal:
         if whole < len(data):
             os.ftruncate(self._file, whole)
         rows = []
-        for number, line in enumerate(data[:whole].splitlines(), start=1):
+        for number, line in enumerate(data[:whole].split(b"\n")[:-1], start=1):
             try:
                 rows.append(json.loads(line))
             except ValueError as error:

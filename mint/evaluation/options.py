@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from mint.config.evaluation import ENGINES, EvaluationConfig
 from mint.config.safety import OpinionConfig, SafetyLimits
+from mint.config.seeker import SeekerEndpoint
+from mint.dialogue.script import MAX_TURNS
 from mint.evaluation.protocols.baselines import CONDITIONS
-from mint.evaluation.seekers.bank import MAX_TURNS
-from mint.evaluation.seekers.served import SeekerEndpoint
 from mint.evaluation.sources.served import SubjectEndpoint
 from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerConfig
 from rewards.errors import ConfigError
@@ -24,6 +25,13 @@ _DEFAULT_PROTOCOL = {
     "replies": "lend_an_ear",
 }
 SUBJECTS = tuple(_DEFAULT_PROTOCOL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayedBy(SeekerEndpoint):
+    """The server of the model that plays the seeker."""
+
+    where: ClassVar[str] = "seeker_endpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +92,10 @@ class EvaluateSettings:
     """Free-running dialogues."""
     scenarios: str = "val"
     """Who the model talks to: val (scenarios that the demo holds out) or all."""
-    seeker: str = "bank"
-    """bank (scripted, offline) or served (an LLM plays the scenario)."""
-    seeker_endpoint: SeekerEndpoint = field(default_factory=SeekerEndpoint)
+    seeker: str = "rule"
+    """rule (offline; listens with the graders) or served (an LLM plays the scenario)."""
+    seeker_endpoint: PlayedBy = field(default_factory=PlayedBy)
     """Server of the served seeker: seeker_endpoint.urls=[...], seeker_endpoint.model=..."""
-    seeker_temperature: float = 0.7
-    """Temperature of the served seeker."""
     conditions: str = "all"
     """Baselines: plain, tactics, tactics_history and the same with verbalized_ before them."""
     candidates: int = 5
@@ -126,7 +132,7 @@ class EvaluateSettings:
             "batch_size": (self.batch_size >= 1, ">= 1"),
             "temperature": (self.temperature >= 0, ">= 0"),
             "engine": (self.engine in ENGINES, ", ".join(ENGINES)),
-            "seeker": (self.seeker in ("bank", "served"), "bank or served"),
+            "seeker": (self.seeker in ("rule", "served"), "rule or served"),
             "scenarios": (self.scenarios in ("val", "all"), "val or all"),
         }
         for name, (holds, rule) in limits.items():

@@ -15,15 +15,16 @@ from mint.data.cases import read_cases
 from mint.data.prompts import PromptConfig
 from mint.data.rows import Case, prompt_row
 from mint.data.synthetic import split_scenarios
+from mint.dialogue.presets import STEADY, get_preset
+from mint.dialogue.protocol import Seeker
+from mint.dialogue.rule import RuleSeeker
+from mint.dialogue.served import ServedSeeker
 from mint.evaluation.journal import Journal, fingerprint
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.protocols import baselines, free_running, lend_an_ear, probes
 from mint.evaluation.results import Outcome, format_conditions, write_outcomes
 from mint.evaluation.runner import Runner
 from mint.evaluation.second import grade_canaries, second_row
-from mint.evaluation.seekers.bank import BankSeeker
-from mint.evaluation.seekers.dialogue import Seeker
-from mint.evaluation.seekers.served import ServedSeeker
 from mint.evaluation.sources.requests import ReplySource, Sampling
 from mint.evaluation.tagging import tag_missing
 from mint.rundir.manifest import identity_row, identity_rows
@@ -136,7 +137,7 @@ async def _free_running(session: Session) -> _Found:
     if settings.scenarios == "val":
         people = tuple(split_scenarios(banks.scenarios)[1])
     chosen = free_running.choose_scenarios(people, settings.dialogues, settings.seed)
-    seeker = _seeker(settings)
+    seeker = _seeker(session)
     more = {
         **_prompt_facts(session),
         "scenarios": settings.scenarios,
@@ -146,7 +147,7 @@ async def _free_running(session: Session) -> _Found:
     about = _about(session, free_running.NAME, more)
     with _runner(session, about) as runner:
         outcome = await free_running.evaluate(
-            runner, seeker, chosen, settings.turns, session.prompts
+            runner, seeker, chosen, settings.turns, session.prompts, settings.seed
         )
     return _write(session, about, [outcome])
 
@@ -217,7 +218,7 @@ def _prompt_facts(session: Session) -> dict[str, Any]:
     return {"prompts": {**asdict(session.prompts), "style": session.prompts.style.value}}
 
 
-def _seeker(settings: EvaluateSettings) -> Seeker:
-    if settings.seeker == "bank":
-        return BankSeeker(settings.seed)
-    return ServedSeeker(settings.seeker_endpoint, settings.seed, settings.seeker_temperature)
+def _seeker(session: Session) -> Seeker:
+    if session.settings.seeker == "rule":
+        return RuleSeeker(get_preset(STEADY), session.graders.tagger, session.graders.judge)
+    return ServedSeeker(get_preset(STEADY), session.settings.seeker_endpoint)

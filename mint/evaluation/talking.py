@@ -15,7 +15,6 @@ from mint.dialogue.talk import Said, converse
 from mint.evaluation.generation import Generation, Prompt
 from rewards.batching import MicroBatcher
 
-_WAIT_S = 0.05
 _SAMPLE_SEED = 10_007
 
 
@@ -67,11 +66,9 @@ async def hold(
 ) -> list[TalkRecord]:
     """The dialogues, in order; `context`: most tokens of one. A generator answers one batch at a
     time, so a reply may wait for all others: only the seeker is given limits of time."""
-    busy = asyncio.Lock()
 
     async def generate(prompts: list[Prompt]) -> list[Generation]:
-        async with busy:
-            made = await asyncio.to_thread(generator.generate, prompts)
+        made = await asyncio.to_thread(generator.generate, prompts)
         return [own[0] for own in made]
 
     def fits(messages: list[dict[str, str]]) -> bool:
@@ -79,9 +76,7 @@ async def hold(
         used = len(generator.tokenizer(text, add_special_tokens=False)["input_ids"])
         return used + rules.min_turn_tokens <= context
 
-    batches: MicroBatcher[Prompt, Generation] = MicroBatcher(
-        generate, max_batch=max(1, len(asked)), max_wait_s=_WAIT_S
-    )
+    batches: MicroBatcher[Prompt, Generation] = MicroBatcher(generate, max_batch=max(1, len(asked)))
     patient = replace(rules, reply_timeout_s=86_400.0, dialogue_timeout_s=10 * 86_400.0)
     return await asyncio.gather(
         *(

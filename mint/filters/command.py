@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mint.filters.files import Show, open_answers, read_requests
 from mint.filters.lines import clean_stdout, run_filter
+from mint.shell.files import check_output_file
 from rewards.build import EncoderConfig, build_encoder
 from rewards.protocols import Encoder
 from rewards.types import Failure, Reply
@@ -25,6 +27,8 @@ class FilterSettings:
     """File of JSON lines, or of conversations, whose supporter turns are graded; null: stdin."""
     output: str | None = None
     """File for the answers; null: stdout."""
+    overwrite: bool = False
+    """Replace the file that `output` names."""
     pretty: bool = False
     """Show a table, in colour on a terminal, instead of JSON lines."""
     encoder: str | None = None
@@ -40,16 +44,20 @@ def grade_lines(
     row: Callable[[Any], dict[str, Any]],
     show: Show,
 ) -> int:
-    """Answer every request of the input; returns the exit status.
+    """Answer every request of the input; returns the exit status, 1 when no line could be used.
 
     `parse` reads a request, `build` makes the grader around the encoder, `row` puts a grade into
     an answer and `show` an answer into a table.
     """
     requests = read_requests(settings.input)
+    target = None
+    if settings.output is not None:
+        target = check_output_file(settings.output, overwrite=settings.overwrite)
+    read = refused = 0
     # Files first: what cannot be written should not wait for the encoder.
     with (
         clean_stdout() as stdout,
-        open_answers(settings.output, settings.pretty, stdout, show) as take,
+        open_answers(target, settings.pretty, stdout, show) as take,
     ):
         grade = build(lambda: build_encoder(EncoderConfig(path=settings.encoder)))
 
@@ -60,5 +68,9 @@ def grade_lines(
             ]
 
         for answers in run_filter(parse, lambda replies: asyncio.run(graded(replies)), requests):
+            read += len(answers)
+            refused += sum("error" in answered.row for answered in answers)
             take(answers)
-    return 0
+    if refused:
+        print(f"{refused} of {read} lines could not be used; they say why", file=sys.stderr)
+    return int(bool(read) and refused == read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -36,16 +37,17 @@ def read_requests(path: str | None) -> Iterable[Sequence[bytes]]:
         content = Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(f"input={path} cannot be read: {error.strerror}") from error
+    content = content.removeprefix(codecs.BOM_UTF8)
     if not content.strip():
         raise DataError(f"{path}: the file is empty")
     if content.lstrip()[:1] == b"[" or _one_conversation(content):
         return [_conversation_lines(Path(path), content)]
-    return [content.splitlines()]
+    return [content.removesuffix(b"\n").split(b"\n")]
 
 
 @contextmanager
 def open_answers(
-    output: str | None, pretty: bool, stdout: RealStdout, show: Show
+    output: Path | None, pretty: bool, stdout: RealStdout, show: Show
 ) -> Iterator[Callable[[Sequence[Answered]], None]]:
     """A function that takes answers as they come.
 
@@ -53,7 +55,7 @@ def open_answers(
     With `pretty`, stdout gets tables instead. Raises ConfigError when the file cannot be written.
     """
     console = _Terminal(stdout) if pretty else None
-    lines = None if output is None else _new_file(Path(output))
+    lines = None if output is None else _new_file(output)
 
     def take(answers: Sequence[Answered]) -> None:
         text = "".join(json_line(answered.row) for answered in answers)

@@ -18,7 +18,7 @@ class Attempt:
     """Starts or resumes the run in mint.run.dir, whichever is right, in this process."""
 
     most: int = 3
-    """Attempts without any checkpoint that are kept beside the run; one more is refused."""
+    """Attempts that may end without any checkpoint; one more is refused."""
 
     def __post_init__(self) -> None:
         check(self, {"most": _COUNTS})

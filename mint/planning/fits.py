@@ -211,10 +211,11 @@ def _disk(run: RunSettings, model: ModelShape, steps: int | None, limits: Limits
     items = disk_items(run, model, steps)
     if limits.disk is None or total(items) <= limits.disk:
         return None
-    words = ", ".join(f"{item.name} {item.value:.1f}: {item.formula}" for item in items[:2])
+    words = ", ".join(f"{item.name} {item.value:.1f}: {item.formula}" for item in items)
+    digits = 0 if total(items) >= 10 else 1
     what = (
-        f"not enough disk: this run fills up to {total(items):.0f} GiB ({words}), "
-        f"{limits.disk:.0f} GiB are free"
+        f"not enough disk: this run fills up to {total(items):.{digits}f} GiB ({words}), "
+        f"{limits.disk:.{digits}f} GiB are free"
     )
     for kept in range((run.kept or 4) - 1, 0, -1):
         if total(disk_items(replace(run, kept=kept), model, steps)) <= limits.disk:

@@ -14,6 +14,7 @@ from mint.planning.hardware import GpuModel, gpu_named, gpu_of_machine
 from mint.planning.measured import read_measured
 from mint.planning.plan import Assumptions, calibrated
 from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_if_there
 from rewards.errors import ConfigError
 
 
@@ -72,13 +73,18 @@ def _here(machine: Machine, config: DictConfig, cpu: bool) -> tuple[GpuModel | N
 def corrected(given: Assumptions, run: Path) -> Assumptions:
     """The same with the times and lengths of a run. Raises ConfigError where it has none."""
     directory = RunDir.open(run)
-    measured = read_measured(directory.read_metrics())
+    manifest = read_json_if_there(directory.manifest_path) or {}
+    starts = {0, *(attempt["from_step"] for attempt in manifest.get("attempts", ()))}
+    measured = read_measured(directory.read_metrics(), starts)
     if measured is None:
-        raise ConfigError(f"run={run} has no two steps with times in {directory.metrics_path}")
+        raise ConfigError(
+            f"run={run} has no two steps of one start with times in {directory.metrics_path}"
+        )
     config = OmegaConf.load(directory.config_path)
     assert isinstance(config, DictConfig)
     scale = calibrated(config, mint_config(config), measured, given)
     if not scale:
         raise ConfigError(f"run={run}: its model or its GPU is not known, so it corrects nothing")
     tokens = given.reply_tokens if given.reply_tokens is not None else measured.reply_tokens
-    return replace(given, scale=scale, reply_tokens=tokens)
+    start = sum(manifest.get("start_s", {}).values()) or None
+    return replace(given, scale=scale, reply_tokens=tokens, start_s=start)

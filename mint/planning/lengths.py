@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.planning.settings import RunSettings
+from mint.policy.chat import render_chat
 from mint.policy.model_files import local_files
 
 CHARACTERS_A_TOKEN = 4.2
 """Of English conversation under Qwen's tokenizer (measured on the published set)."""
+COUNTED = "counted"
+"""How lengths were found, when by the model's own tokenizer."""
 _MARKS_A_MESSAGE = 5
 """Tokens that a chat format adds to a message."""
 _REPLY_SHARE = {True: 0.3, False: 0.53}
@@ -34,10 +37,13 @@ class Lengths(NamedTuple):
     """Where the figures come from, in words."""
     held_out: int | None = None
     """Rows of the held-out file; None when it is not there."""
+    all_fit: bool = False
+    """Every prompt of both files was counted and fits."""
 
 
 def lengths_of(
     train_file: Path,
+    held_out_file: Path,
     model: str,
     run: RunSettings,
     template: Mapping[str, Any],
@@ -50,27 +56,30 @@ def lengths_of(
     """
     mean_reply = reply if reply is not None else run.max_reply * _REPLY_SHARE[run.thinking]
     said = f"replies of {mean_reply:.0f} tokens " + ("given" if reply is not None else "assumed")
-    if not train_file.is_file():
+    held_out = _prompts(held_out_file)
+    rows = None if held_out is None else len(held_out)
+    prompts = _prompts(train_file)
+    if prompts is None:
         guess = min(1_400.0, run.max_prompt * 0.55)
         where = f"{train_file} is not there: prompts of {guess:.0f} tokens assumed, {said}"
-        return Lengths(None, None, guess, None, mean_reply, where)
-    import pyarrow.parquet as pq
-
-    prompts = pq.read_table(train_file, columns=["prompt"]).column("prompt").to_pylist()
-    counts, how = count_tokens(prompts, model, template)
+        return Lengths(None, None, guess, None, mean_reply, where, rows)
+    both, how = count_tokens([*prompts, *(held_out or [])], model, template)
+    all_fit = held_out is not None and how == COUNTED and max(both, default=0) <= run.max_prompt
+    counts = both[: len(prompts)]
     fit = [count for count in counts if count <= run.max_prompt]
     mean = sum(fit) / len(fit) if fit else 0.0
     source = f"prompts of {mean:.0f} tokens ({how}), {said}"
-    return Lengths(len(counts), len(fit), mean, max(counts, default=0), mean_reply, source)
+    longest = max(counts, default=0)
+    return Lengths(len(counts), len(fit), mean, longest, mean_reply, source, rows, all_fit)
 
 
-def rows_of(file: Path) -> int | None:
-    """Rows of a Parquet file; None when it is not there."""
+def _prompts(file: Path) -> list[Any] | None:
+    """Prompts of a Parquet file; None when it is not there."""
     if not file.is_file():
         return None
     import pyarrow.parquet as pq
 
-    return int(pq.read_metadata(file).num_rows)
+    return list(pq.read_table(file, columns=["prompt"]).column("prompt").to_pylist())
 
 
 def count_tokens(
@@ -85,14 +94,9 @@ def count_tokens(
     from transformers import AutoTokenizer  # two seconds
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    texts = [
-        tokenizer.apply_chat_template(
-            prompt, tokenize=False, add_generation_prompt=True, **dict(template)
-        )
-        for prompt in prompts
-    ]
+    texts = [render_chat(tokenizer, prompt, **dict(template)) for prompt in prompts]
     encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    return [len(ids) for ids in encoded], "counted"
+    return [len(ids) for ids in encoded], COUNTED
 
 
 def _estimate(messages: Sequence[Mapping[str, Any]]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ KEYS = {
 
 
 class Measured(NamedTuple):
-    """Medians over the steps of a run but its first, which warms up."""
+    """Medians over the steps of a run but the first of each start, which warms up."""
 
     seconds: dict[str, float]
     """Part -> seconds."""
@@ -32,9 +32,14 @@ class Measured(NamedTuple):
     num_steps: int
 
 
-def read_measured(rows: Sequence[Mapping[str, Any]]) -> Measured | None:
-    """From rows of metrics.jsonl; None when there are fewer than two steps with times."""
-    timed = [row for row in rows if row.get("time/step_s") is not None][1:]
+def read_measured(rows: Sequence[Mapping[str, Any]], starts: Collection[int]) -> Measured | None:
+    """From rows of metrics.jsonl; None when no start has two steps with times.
+
+    `starts`: the steps that the run has gone on from, 0 for its beginning.
+    """
+    timed = [
+        row for row in rows if row.get("time/step_s") is not None and row["step"] - 1 not in starts
+    ]
     if not timed:
         return None
 

@@ -17,7 +17,7 @@ from mint.planning.graders import GraderLoad, grader_load
 from mint.planning.hardware import GpuModel
 from mint.planning.host import host_items
 from mint.planning.items import Item, Moment, total
-from mint.planning.lengths import Lengths, lengths_of, rows_of
+from mint.planning.lengths import Lengths, lengths_of
 from mint.planning.measured import Measured, scale_of
 from mint.planning.memory import engine_room, gpu_moments
 from mint.planning.models import ModelShape, shape_of, tiny_shape
@@ -78,6 +78,8 @@ class Assumptions:
     reply_tokens: float | None = None
     rows: int | None = None
     scale: dict[str, float] | None = None
+    start_s: float | None = None
+    """Of a measured run, until its first step was over."""
 
 
 def make_plan(config: DictConfig, mint: MintConfig, given: Assumptions) -> Plan:
@@ -87,12 +89,12 @@ def make_plan(config: DictConfig, mint: MintConfig, given: Assumptions) -> Plan:
     chat = config.data.apply_chat_template_kwargs
     lengths = lengths_of(
         Path(str(config.data.train_files)),
+        Path(str(config.data.val_files)),
         str(config.actor_rollout_ref.model.path),
         run,
         OmegaConf.to_container(chat, resolve=True) if chat else {},  # type: ignore[arg-type]
         given.reply_tokens,
     )
-    lengths = lengths._replace(held_out=rows_of(Path(str(config.data.val_files))))
     rows = given.rows
     if rows is None and lengths.rows is None and mint.data.source == "prepared":
         rows = PUBLISHED_ROWS
@@ -123,7 +125,7 @@ def plan_of(
             speed = Speed(None if run.cpu else given.gpu, given.cores, given.scale or {})
             step = step_items(run, model, lengths, sums, graders, speed)
         if step and sums.steps is not None:
-            stages = run_items(run, model, lengths, sums.steps, step, None)
+            stages = run_items(run, model, lengths, sums.steps, step, given.start_s)
     return Plan(
         run=run,
         model=model,

@@ -89,10 +89,9 @@ class RunDir:
     @classmethod
     def create(cls, path: str | Path) -> RunDir:
         """A new run directory. Raises ConfigError when something is already there."""
-        path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        run = cls(Path(path))
+        if not run.is_free:
             raise ConfigError(f"run directory {path} already exists; choose another one")
-        run = cls(path)
         for folder in (run.log_path.parent, run.evaluation_path):
             folder.mkdir(parents=True, exist_ok=True)
         return run
@@ -110,6 +109,19 @@ class RunDir:
                 "metrics.jsonl"
             )
         return run
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a run has begun here: nothing is started before its manifest is written."""
+        return self.manifest_path.exists()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a run can begin here: nothing is there, or what a start leaves that was killed
+        before its manifest was written."""
+        if not self.path.exists():
+            return True
+        return self.path.is_dir() and all(map(_is_of_a_start, self.path.iterdir()))
 
     def validated_path(self, step: int, what: str) -> Path:
         """The "replies" or "probes" of the validation after a step, one JSON object a line."""
@@ -196,6 +208,12 @@ class RunDir:
             yield
         finally:
             os.close(folder)
+
+
+def _is_of_a_start(path: Path) -> bool:
+    if path.name in ("logs", "evaluation"):
+        return path.is_dir() and not any(path.iterdir())
+    return path.name == "config.yaml" or path.match(".*.tmp")
 
 
 def _as_number(key: str, value: Any) -> float:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, open_dict
 
 from mint.config.changes import apply, refused, wanted
-from mint.config.continuing import Resume
+from mint.config.continuing import SHORT, Resume, key_of
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import attempts_of, read_manifest
 from mint.shell.files import sha256_file
@@ -33,17 +33,18 @@ class GoingOn(NamedTuple):
 def resumed_run(request: Resume) -> GoingOn:
     """The run of a request, with its own configuration.
 
-    Raises ConfigError when there is no such run, or a setting differs from the run's that is part
-    of what it trains.
+    One that was killed before its manifest was written has nothing to go on from: it begins, with
+    the settings it was started with and those typed now. Raises ConfigError when there is no such
+    run, or a setting differs from the run's that is part of what it trains.
     """
     run = RunDir.open(request.run.resolve())
     then = run.read_config()
-    first = _first_overrides(read_manifest(run))
+    first = _first_overrides(read_manifest(run)) if run.is_begun else []
     _check_recipe(first, request.overrides)
     asked = wanted(first, request.overrides, str(then.mint.run.name), str(run.path))
     config, changes = apply(then, asked)
     differing = refused(changes, asked.judged)
-    if differing and not request.allow_changes:
+    if differing and run.is_begun and not request.allow_changes:
         raise ConfigError(
             f"the run in {run.path} was started with other settings (then -> now): "
             f"{'; '.join(differing)}; leave them out, or add mint.run.allow_changes=true to go on "
@@ -51,10 +52,10 @@ def resumed_run(request: Resume) -> GoingOn:
         )
     with open_dict(config):
         config.mint.run.dir = str(run.path)
-        config.mint.run.resume = True
+        config.mint.run.resume = run.is_begun
         config.mint.run.allow_changes = request.allow_changes
         config.trainer.default_local_dir = str(run.checkpoints_path)
-    return GoingOn(request.typed, config, changes)
+    return GoingOn(request.typed, config, changes if run.is_begun else {})
 
 
 def changed_data(manifest: Mapping[str, Any], files: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -71,7 +72,8 @@ def changed_data(manifest: Mapping[str, Any], files: Sequence[str]) -> dict[str,
 
 def _first_overrides(manifest: Mapping[str, Any]) -> list[str]:
     words = shlex.split(attempts_of(manifest)[0]["command"])
-    return words[len(PROGRAM) :] if words[: len(PROGRAM)] == list(PROGRAM) else []
+    typed = words[len(PROGRAM) :] if words[: len(PROGRAM)] == list(PROGRAM) else []
+    return [o for o in typed if key_of(o) != SHORT]
 
 
 def _check_recipe(first: Sequence[str], typed: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ def items_text(items: Sequence[ProbeItem]) -> str:
 def read_replies(path: Path) -> dict[str, str | None]:
     """Replies by probe id; null stays None. Raises ConfigError or DataError with file and line."""
     replies: dict[str, str | None] = {}
-    for number, line in enumerate(read_text(path, "replies=").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "replies=").split("\n"), start=1):
         if not line.strip():
             continue
         name, reply = _reply(line, f"{path}:{number}")

@@ -12,10 +12,11 @@ from typing import Any
 
 import psutil
 
-from mint.machine.limits import GIB
+from mint.machine.limits import GIB, read_memory
 from mint.machine.packages import package_version
 from mint.policy.model_files import model_folder
-from mint.serving.command import CPU_KV_CACHE_GIB, Plan
+from mint.policy.vllm_switches import CPU_KV_CACHE_GIB
+from mint.serving.command import Plan
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
 from rewards.errors import ConfigError
 from rewards.serving.client import token_headers
@@ -58,7 +59,7 @@ def check(settings: ServerSettings) -> Plan:
         token=token,
     )
     if cpu:
-        check_cpu_memory(settings, psutil.virtual_memory().available / GIB)
+        check_cpu_memory(settings, read_memory().available_gib)
     return plan
 
 

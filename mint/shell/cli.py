@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
@@ -42,16 +43,15 @@ def parse(settings: type[T], argv: Sequence[str]) -> T:
     for argument in argv:
         key, sep, value = argument.partition("=")
         key = key.removeprefix("--").replace("-", "_")
-        if rest is not None and not argument.startswith("--") and (not sep or "/" in key):
-            given.setdefault(rest, []).append(argument)
+        if rest is not None and _is_operand(argument, key, known):
+            given.setdefault(rest, []).append(expanded(argument))
             continue
         if not sep and not argument.startswith("--"):
             raise ConfigError(f"expected key=value, got {argument!r}; keys: {', '.join(known)}")
         _check_key(settings, key, value)
         if not sep and kind_of(settings, key) and FLAG not in kind_of(settings, key):
             raise ConfigError(f"{argument} needs a value: {key}=...")
-        parsed = OmegaConf.create(f"v: {value}").v if sep and value[:1] in "[{" else value
-        _place(given, key, parsed if sep else True)
+        _place(given, key, _value(settings, key, value) if sep else True)
     missing = [
         f.name
         for f in known.values()
@@ -66,6 +66,38 @@ def parse(settings: type[T], argv: Sequence[str]) -> T:
         return OmegaConf.to_object(node)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         raise ConfigError(_explain(settings, given, error)) from error
+
+
+def _is_operand(argument: str, key: str, known: Mapping[str, Any]) -> bool:
+    """Whether an argument is one of those without key: a file called kl=0.5 is one too."""
+    if argument.startswith("--"):
+        return False
+    if "=" not in argument or "/" in key:
+        return True
+    return key.split(".")[0] not in known and os.path.exists(argument)
+
+
+def expanded(value: str) -> str:
+    """A path that begins with ~/ as a shell would write it: not all of them expand `key=~/x`."""
+    return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value
+
+
+def _value(settings: type, key: str, value: str) -> Any:
+    """What a command line says after `key=`: null, a list or mapping where the key takes one, else
+    the text as it is. Raises ConfigError for a list that is none."""
+    kind = kind_of(settings, key)
+    if not value or (value == "null" and (not kind or kind.endswith("null"))):
+        return None
+    if value[:1] not in "[{" or kind.startswith("text"):
+        return expanded(value)
+    try:
+        return OmegaConf.create({"v": yaml.safe_load(value)}).v
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(
+            f"{key}={value} cannot be read as {kind or 'a list or mapping'}: {reason}; quote texts "
+            f'in it, as in {key}=\'["a", "b"]\''
+        ) from error
 
 
 def _check_key(settings: type, key: str, value: str) -> None:

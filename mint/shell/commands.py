@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 STAGES: Mapping[str, Mapping[str, str]] = {
-    "Data": {name: f"mint.{name}" for name in ("synthetic", "prepare", "audit")},
+    "Data": {name: f"mint.{name}" for name in ("synthetic", "persons", "prepare", "audit")},
     "Training": {
         name: f"mint.{name}"
         for name in (

@@ -224,9 +224,10 @@ def parse_json(text: str, path: Path, line: int | None = None) -> Any:
         raise DataError(f"{path}: brackets are nested too deeply") from error
 
 
-def check_can_write(folder: Path, name: str) -> None:
+def check_can_write(folder: Path, name: str, shown: Path | None = None) -> None:
     """Raise ConfigError unless files can be written in `folder`, which need not exist yet; `name`
-    is its setting. Tried, not asked: permissions do not tell what a file system takes."""
+    is its setting and `shown` its value. Tried, not asked: permissions do not tell what a file
+    system takes."""
     there = next(
         parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists()
     )
@@ -234,14 +235,30 @@ def check_can_write(folder: Path, name: str) -> None:
         os.rmdir(tempfile.mkdtemp(prefix=".mint-", dir=there))
     except OSError as error:
         raise ConfigError(
-            f"{name}={folder} cannot be written: {there}: {error.strerror}"
+            f"{name}={shown or folder} cannot be written: {there}: {error.strerror}"
         ) from error
+
+
+def check_output_file(file: str | Path, name: str = "output", *, overwrite: bool = True) -> Path:
+    """The path, once it is known that a file can be written there; `name` is its setting.
+
+    Raises ConfigError, also for a file that is there already unless `overwrite`.
+    """
+    path = Path(file)
+    if path.is_file() and not overwrite:
+        raise ConfigError(f"{name}={path} exists; choose another file, or add --overwrite")
+    if path.is_dir():
+        raise ConfigError(f"{name}={path} cannot be written: it is a folder; give a file in it")
+    if not (path.exists() and not path.is_file()):  # a pipe or /dev/stdout is what it is
+        check_can_write(path.parent, name, path)
+    return path
 
 
 def check_output(directory: Path, overwrite: bool) -> None:
     """Raise ConfigError when `directory` cannot take the files of a command."""
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"output {directory} is a file; give a folder")
+    check_can_write(directory, "output")
     if not overwrite and directory.is_dir() and any(directory.iterdir()):
         raise ConfigError(
             f"output folder {directory} is not empty; choose another one, or add --overwrite"

@@ -121,7 +121,7 @@ def _tell_changes(jobs: Sequence[Job], rows: Mapping[str, Mapping[str, Any]]) ->
         if job.name in rows and rows[job.name].get("digest", job.digest) != job.digest:
             say(
                 f"note: {job.label} was started with other settings than its recipe gives now; "
-                "what it has trained stays as it is"
+                f"it goes on with its own (to begin anew, delete {job.folder})"
             )
 
 

@@ -157,7 +157,7 @@ class Driver:
         with locked(lock, wait=False) as mine:  # or two drivers might move the same files
             if not mine:
                 return False
-            arguments, how = arguments_of(job, self._record.folder)
+            arguments, how = arguments_of(job)
         log = self._record.folder / "logs" / f"{job.name}.log"
         start = log.stat().st_size if log.exists() else 0
         attempts = int(self._record.row(job.name)["attempts"]) + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,14 +20,6 @@ from rewards.protocols import TacticTagger
 _MANAGER = "DialogueRewardManager"
 _MESSAGE_TOKENS, _FRAME_TOKENS = 60, 10
 """A long message of a seeker, and what a chat template puts around a message."""
-
-
-def fill_keys(config: DictConfig) -> None:
-    """verl's keys that follow from the task."""
-    if config.mint.task != "dialogues":
-        return
-    loops = resources.files("mint.verl") / "agent_loops.yaml"
-    config.actor_rollout_ref.rollout.agent.agent_loop_config_path = str(loops)
 
 
 def check(config: DictConfig, mint: MintConfig) -> None:

@@ -39,7 +39,7 @@ from mint.training.supervise import Limits, supervise
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl import requests
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, resumable_step
-from mint.verl.environment import training_environment
+from mint.verl.environment import AGENT_LOOPS, training_environment
 from mint.verl.step_record import restore_row
 from rewards.build import Graders, build_second_judge, ready_graders
 from rewards.graders.embedded.encoder import resolve_dtype
@@ -110,6 +110,8 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
     for note in ready.report.notes:
         say(f"note: {note}")
     _fill_verl_keys(config, mint)
+    if ready.report.prompts_fit:  # verl would count all of them again
+        config.data.filter_overlong_prompts = False
     run_dir = RunDir(Path(mint.run.dir)) if mint.run.resume else RunDir.create(mint.run.dir)
     with run_dir.claimed():
         trained = mint.run.resume and is_trained(config, run_dir, changes)
@@ -275,7 +277,6 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     """verl keys that follow from mint's."""
     with open_dict(config):
         fill_graph_sizes(config)
-        dialogues.fill_keys(config)
         config.trainer.resume_mode = "disable"
         if mint.run.resume and (newest := newest_checkpoint(RunDir(Path(mint.run.dir)))):
             # By name: verl's own choice (auto) starts from scratch when it finds nothing.
@@ -287,6 +288,7 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
         config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
         for key in ("train_files", "val_files"):
             config.data[key] = str(Path(str(config.data[key])).resolve())
+        config.actor_rollout_ref.rollout.agent.agent_loop_config_path = AGENT_LOOPS
         for grader in (config.mint.tagger, config.mint.judge):
             for key in _SERVED_FILES:
                 if grader.served.get(key):

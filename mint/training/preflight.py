@@ -23,12 +23,14 @@ from mint.planning import render
 from mint.planning.lengths import Lengths
 from mint.planning.plan import Plan
 from mint.planning.settings import has_critic
-from mint.policy.model_files import ModelFacts, is_local, model_facts, model_folder
+from mint.policy.chat import refuses_system
+from mint.policy.model_files import ModelFacts, is_local, local_files, model_facts, model_folder
 from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
 from mint.training import dialogues
 from mint.training.machine_checks import check_bucket, check_machine
 from mint.training.material import DATA, POLICY
+from mint.training.on_policy import check_on_policy
 from mint.training.trainer_keys import check_trainer_keys
 from mint.validation.measure import check_validation
 from rewards.errors import ConfigError
@@ -39,6 +41,8 @@ class Report(NamedTuple):
 
     facts: list[str]
     notes: list[str]
+    prompts_fit: bool = False
+    """All prompts were counted and fit, so that nothing is left to filter."""
 
 
 def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = frozenset()) -> Report:
@@ -50,6 +54,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     check_batches(config)
     if mint.task == "dialogues":
         dialogues.check(config, mint)
+    check_on_policy(config)
     check_validation(config.trainer, mint.validation)
     check_engine_arguments(config)
     path, facts = str(config.actor_rollout_ref.model.path), None
@@ -58,6 +63,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
         model_folder("actor_rollout_ref.model.path", path)
         if has_critic(config):
             check_critic(config)
+        check_template(config)
     if DATA not in missing:
         check_data(config, mint)
     machine = read_machine()
@@ -68,7 +74,14 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     return Report(
         render.text(plan, str(config.actor_rollout_ref.model.path)),
         list(_notes(config, mint, facts, machine, plan)),
+        plan.lengths.all_fit and not _other_tokenizer(config),
     )
+
+
+def _other_tokenizer(config: DictConfig) -> bool:
+    """Whether verl counts with another tokenizer or template than the model's own."""
+    model = config.actor_rollout_ref.model
+    return bool(model.get("tokenizer_path") or model.get("custom_chat_template"))
 
 
 def check_batches(config: DictConfig) -> None:
@@ -178,10 +191,37 @@ def data_card(config: DictConfig) -> dict[str, Any]:
     return read_json_if_there(Path(str(config.data.train_files)).with_name(CARD)) or {}
 
 
+def check_template(config: DictConfig) -> None:
+    """The policy's chat template takes the system message of every training prompt."""
+    path = str(config.actor_rollout_ref.model.path)
+    folder = local_files(path)
+    if folder is None or not (folder / "tokenizer_config.json").is_file():
+        return
+    if config.actor_rollout_ref.model.custom_chat_template is not None:
+        return
+    from transformers import AutoTokenizer  # two seconds
+
+    said = refuses_system(AutoTokenizer.from_pretrained(str(folder)))
+    if said is not None:
+        raise ConfigError(
+            f"the chat template of actor_rollout_ref.model.path={path} takes no system message "
+            f"({said}), and every training prompt begins with one; give a template that does in "
+            "actor_rollout_ref.model.custom_chat_template"
+        )
+
+
 def check_prompts(config: DictConfig, lengths: Lengths) -> None:
     """Enough prompts are left by the length filter for a batch."""
     needed = int(config.data.train_batch_size)
-    if lengths.kept is None or lengths.rows is None or lengths.kept >= needed:
+    if lengths.kept is None or lengths.rows is None:
+        return
+    if lengths.kept < lengths.rows and not config.data.filter_overlong_prompts:
+        raise ConfigError(
+            f"{lengths.rows - lengths.kept} of {lengths.rows} prompts of {config.data.train_files} "
+            f"are longer than data.max_prompt_length={config.data.max_prompt_length} and would be "
+            "cut from the left, their instructions first; set data.filter_overlong_prompts=true"
+        )
+    if lengths.kept >= needed:
         return
     raise ConfigError(
         f"{lengths.kept} of {lengths.rows} prompts of {config.data.train_files} fit into "

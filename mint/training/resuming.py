@@ -31,7 +31,7 @@ def check_run_dir(config: DictConfig, mint: MintConfig, changes: Changes) -> Non
     path = Path(mint.run.dir)
     if mint.run.resume:
         _check_resumed(config, RunDir.open(path), changes)
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+    elif not RunDir(path).is_free:
         raise ConfigError(
             f"run directory {path} already exists; choose another mint.run.dir, or continue it "
             f"with resume={path}"

@@ -42,12 +42,16 @@ class Start:
         if self._run.manifest_path.exists():
             amend_manifest(self._run, {"start_s": self._seconds})
 
-    def stuck(self, idle_s: float, limit_s: float) -> str:
-        """Why a start that has not moved for `idle_s` is stuck; "" when it is not."""
+    def stuck(self, idle_s: float, start_s: float, step_s: float) -> str:
+        """Why a start that has not moved for `idle_s` is stuck; "" when it is not.
+
+        `start_s` is the limit of the longest phase, `step_s` that of a step.
+        """
         following = dict(pairwise(_ORDER))
         name = _ORDER[0] if not self._seconds else following[list(self._seconds)[-1]]
         # Without phases the command is none of ours: then only the whole limit counts.
-        limit = limit_s * (PHASES[name].share if self._seconds else 1)
+        share = PHASES[name].share if self._seconds else 1.0
+        limit = step_s if share is None else share * start_s
         if idle_s <= limit:
             return ""
         waiting = f" (waiting for: {PHASES[name].words})" if self._seconds else ""

@@ -32,10 +32,10 @@ class Limits:
     """When a silent run counts as stuck, in seconds."""
 
     start_s: float
-    """In one phase of the start (`mint.verl.phases`); short phases have less."""
+    """In the longest phase of the start; others have a share of it (`mint.verl.phases`)."""
     step_s: float
-    """Between steps, and from the last step to the end."""
-    exit_s: float = 60.0
+    """In a part of the first step, between steps, and from the last step to the end."""
+    exit_s: float = 30.0
     """From an error report to the end of the process."""
 
 
@@ -90,7 +90,9 @@ def _follow(watch: _Watch) -> str:
         if watch.steps:
             if now - watch.last_progress > watch.limits.step_s:
                 return f"no step finished for {watch.limits.step_s:.0f} s"
-        elif stuck := watch.start.stuck(now - watch.last_progress, watch.limits.start_s):
+        elif stuck := watch.start.stuck(
+            now - watch.last_progress, watch.limits.start_s, watch.limits.step_s
+        ):
             return stuck
     _report(watch)
     return ""
@@ -109,7 +111,8 @@ def _report(watch: _Watch) -> None:
 
 def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
     log = f"(log: {run.log_path})"
-    first = first_error(session.output())
+    # What libraries say of a full disk is rarely that it is full.
+    full, first = _full_disk(run), first_error(session.output())
     if run.error_path.exists() and run.error_path.stat().st_size:
         report = read_json(run.error_path)
         message = f"{report['message']} {log}"
@@ -117,10 +120,12 @@ def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
             return GraderError(message)
         if report["kind"] in ("ConfigError", "DataError"):
             return ConfigError(message)
-        if first and first not in message and report["kind"] != "TrainingError":
+        if full and full not in message:
+            message = f"{full}; {message}"
+        elif first and first not in message and report["kind"] != "TrainingError":
             message = f"{report['message']}; first error in the log: {first} {log}"
         return TrainingError(message)
-    cause = first or _full_disk(run) or "no error in the log"
+    cause = full or first or "no error in the log"
     if stuck:
         return TrainingError(f"training stopped because {stuck}; first error: {cause} {log}")
     status = session.exit_status()
@@ -128,6 +133,6 @@ def _failure(run: RunDir, session: Session, stuck: str) -> MintError:
 
 
 def _full_disk(run: RunDir) -> str:
-    """A full disk also swallows the log that would say so."""
+    """That the disk is full; "" when it is not."""
     free = shutil.disk_usage(run.path).free
     return f"{os.strerror(errno.ENOSPC)}: {run.path}" if free < _FULL_BYTES else ""

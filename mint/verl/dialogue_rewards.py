@@ -37,7 +37,6 @@ class DialogueRewardManager(SignalRewardManager):
         self._talks: MicroBatcher[list[ScoringRequest], tuple[Graded, float]] = MicroBatcher(
             self._score_talks,
             max_batch=self._mint.grading.max_batch,
-            max_wait_s=self._mint.grading.max_wait_s,
         )
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:

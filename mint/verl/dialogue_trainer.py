@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mint.dialogue.curriculum import Outcome
+from mint.dialogue.replies import requests_of
 from mint.shell.files import append_json_lines
 from mint.verl import batch as queue
 from mint.verl.allocation import AllocatesPeople
@@ -103,11 +104,13 @@ class DialogueTrainer(AllocatesPeople, MintTrainer):
         missing: int,
     ) -> dict[str, float]:
         rows = unpack_dialogue_columns(columns)
-        replies = [
-            ValidationReply(str(source), str(uid), turn)
-            for source, uid, row in zip(sources, uids, rows, strict=True)
-            for turn in row.turns
-        ]
+        replies = []
+        for source, uid, row in zip(sources, uids, rows, strict=True):
+            before = [r.history for r in requests_of(row.record)] if row.record else [()]
+            replies += [
+                ValidationReply(str(source), str(uid), turn, history)
+                for turn, history in zip(row.turns, before, strict=True)
+            ]
         talks = [row.record for row in rows if row.record is not None]
         append_json_lines(
             self._run.lost_path, lost_rows(self.global_steps, rows, list(uids), "validate")

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from mint.policy.vllm_switches import vllm_switches
 from mint.rundir.directory import RunDir
-from mint.serving.command import vllm_switches
 from mint.verl.cluster import is_local
 
+AGENT_LOOPS = str(Path(__file__).resolve().with_name("agent_loops.yaml"))
+"""`rollout.agent.agent_loop_config_path`; verl would look in the working directory."""
 _KV_CACHE_GIB = "1"  # ample for the sequences a CPU can decode; vLLM's default is half the memory
 
 
@@ -26,6 +28,8 @@ def training_environment(config: DictConfig) -> dict[str, str]:
     switches |= {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",
+        # Ray makes its workers 15 nicer than itself: whatever else computes here would starve them.
+        "RAY_worker_niceness": "0",
         "TENSORBOARD_DIR": str(run.tensorboard_path),
         "WANDB_DIR": str(run.path),
     }
@@ -38,5 +42,9 @@ def training_environment(config: DictConfig) -> dict[str, str]:
             # oneDNN compiles its products for every number of packed tokens anew and keeps 1,024 of
             # them: hundreds of megabytes that are never used again.
             "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+            # Else vLLM's CPU platform gives every engine a worker process of its own, whatever
+            # distributed_executor_backend says.
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "TQ_NUM_THREADS": "1",  # TransferQueue copies kilobytes; its eight would spin
         }
     return switches

@@ -22,8 +22,9 @@ class Phase(NamedTuple):
 
     words: str
     """What is there when it is over."""
-    share: float
-    """How much of `mint.run.start_timeout_s` it may take."""
+    share: float | None
+    """How much of `mint.run.start_timeout_s` it may take, with room over what was seen on busy
+    machines; None: it is a part of the first step and may take `mint.run.step_timeout_s`."""
     logged: str = ""
     """How a line begins that verl logs at its end; "" when mint notes it itself."""
 
@@ -32,15 +33,15 @@ PHASES = {
     "python": Phase("verl imported", 1 / 3),
     "ray": Phase("Ray up", 1 / 3),
     "queue": Phase("transfer queue up", 1 / 3),
-    "data": Phase("prompts read and filtered", 1),
+    "data": Phase("prompts read and filtered", 1 / 3),
     "workers": Phase("workers up", 1 / 3, "create worker group"),
     "model": Phase("policy and reference loaded", 1, "actor and ref model engine initialized"),
-    "graders": Phase("graders loaded", 1, "reward loop manager initialized"),
+    "graders": Phase("graders loaded", 1 / 3, "reward loop manager initialized"),
     "rollout": Phase("vLLM up", 1, "checkpoint engine manager initialized"),
-    "checkpoint": Phase("checkpoint looked for and loaded", 1),
+    "checkpoint": Phase("checkpoint looked for and loaded", 2 / 3),
     "weights": Phase("weights pushed to vLLM", 1 / 3),
-    "generation": Phase("first replies generated and graded", 1),
-    "step": Phase("first step done", 1),
+    "generation": Phase("first replies generated and graded", None),
+    "step": Phase("first step done", None),
 }
 """Phases of a start, in their order. The last one ends with the first row of metrics.jsonl."""
 

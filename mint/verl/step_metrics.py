@@ -72,6 +72,7 @@ LOGGED_TWICE = (
     *_CRITIC_KEYS.values(),
     "perf/time_per_step",
     "critic/score/mean",
+    "actor/entropy_loss",
 )
 """verl's names of numbers that mint's names say too."""
 

@@ -57,6 +57,8 @@ class ValidationReply(NamedTuple):
     """Its row's data_source."""
     uid: str
     graded: GradedReply
+    history: tuple[Message, ...] = ()
+    """What was said before it, in a dialogue; () where the file of prompts says it."""
 
 
 class TrainingValidation:
@@ -117,7 +119,9 @@ class TrainingValidation:
         `missing` replies were asked for and never came. `talks`: what was measured of dialogues.
         """
         turns = [reply for reply in replies if reply.source != PROBE_SOURCE]
-        rows = self._with_second([evaluated(turn.graded, self._mint.reward) for turn in turns])
+        rows = self._with_second(
+            turns, [evaluated(turn.graded, self._mint.reward) for turn in turns]
+        )
         metrics = {**measure(rows, missing, self._mint.evaluation), **talks}
         metrics[POLICY_ENTROPY] = self._entropy
         self._keep_replies(step, turns, rows)
@@ -157,15 +161,18 @@ class TrainingValidation:
         write_json_lines(self._run.validated_path(step, "probes"), rows)
         return assess(step, {**metrics, **probes.metrics}, probes.broken_safety, settings)
 
-    def _with_second(self, rows: Sequence[EvaluatedReply]) -> list[EvaluatedReply]:
+    def _with_second(
+        self, turns: Sequence[ValidationReply], rows: Sequence[EvaluatedReply]
+    ) -> list[EvaluatedReply]:
         """The replies as the second judge rates them too, in their whole conversations where the
         run's file of prompts has them, else after the seeker's last message."""
         if self._second is None:
             return list(rows)
-        known = self._histories
         histories = [
-            known.get((row.conversation_id, row.turn)) or (Message("seeker", row.seeker),)
-            for row in rows
+            turn.history
+            or self._histories.get((row.conversation_id, row.turn))
+            or (Message("seeker", row.seeker),)
+            for turn, row in zip(turns, rows, strict=True)
         ]
         return asyncio.run(with_second(self._second, histories, rows))
 

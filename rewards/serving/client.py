@@ -21,18 +21,19 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from rewards.errors import ConfigError
+from rewards.serving.answers import Attempt, address, read_answer, with_remedy
 from rewards.serving.cassette import AnswerCache, Recorder, Replay, Request, request_key
 from rewards.serving.connections import SLOTS_PER_POOL, Session
-from rewards.serving.retry import backoff_s, retry_after_s
+from rewards.serving.retry import backoff_s
 from rewards.serving.settings import EndpointConfig
 from rewards.serving.urls import Breaker, Clock, UrlPool
 from rewards.types import Failure
@@ -43,13 +44,6 @@ Parser = Callable[[Any], ParsedT | Failure]
 
 RETRIED = frozenset({"timeout", "connection", "rate_limited", "server_error"})
 _DEAD = frozenset({"timeout", "connection", "server_error"})
-_SHOWN = 200
-
-
-class _Attempt(NamedTuple):
-    result: Any
-    """JSON of the answer, or a Failure."""
-    retry_after_s: float | None = None
 
 
 class GraderClient:
@@ -76,6 +70,8 @@ class GraderClient:
         self._replay = Replay(settings.replay) if settings.replay else None
         self.headers = token_headers(settings.token_file)
         self._verify = httpx.create_ssl_context(trust_env=False) if self._uses_tls() else False
+        self._new_limit = False
+        """Whether the servers take max_completion_tokens instead of max_tokens."""
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = WeakKeyDictionary()
 
     async def ask(self, request: Request, parse: Parser[ParsedT]) -> ParsedT | Failure:
@@ -110,7 +106,9 @@ class GraderClient:
             results = {"replay": self._replay.get(key)}
         else:
             async with self.session() as session, session.slot() as http:
-                attempts = [self._attempt(http, url + request.path) for url in self._pool.urls]
+                attempts = [
+                    self._attempt(http, address(url, request.path)) for url in self._pool.urls
+                ]
                 answers = await asyncio.gather(*attempts)
             results = {u: a.result for u, a in zip(self._pool.urls, answers, strict=True)}
             if self._recorder is not None:
@@ -188,23 +186,43 @@ class GraderClient:
 
     async def _attempts(self, http: httpx.AsyncClient, request: Request, retries: int) -> Any:
         """JSON of the first good answer, or the Failure of the last attempt."""
-        content = json.dumps(request.body, ensure_ascii=True).encode()
         for number in range(retries + 1):
             url = self._pool.pick()
             self.counts["sent"] += 1
-            attempt = await self._attempt(http, url + request.path, content)
+            body = self._body(request.body)
+            content = json.dumps(body, ensure_ascii=True).encode()
+            attempt = await self._attempt(http, address(url, request.path), content)
             failure = attempt.result
             if not (isinstance(failure, Failure) and failure.kind in _DEAD):
                 self._pool.succeeded(url)
             else:
                 self._pool.failed(url)
-            if not isinstance(failure, Failure) or failure.kind not in RETRIED:
-                return attempt.result
+            if isinstance(failure, Failure) and self._renames_limit(failure, body):
+                return await self._attempts(http, request, retries)
+            if not isinstance(failure, Failure):
+                return failure
+            if failure.kind not in RETRIED:
+                return with_remedy(failure, self.settings.where)
             if number == retries or self._breaker.is_open:
                 break
             self.counts["retried"] += 1
             await self._sleep(self._wait_s(number, attempt.retry_after_s))
         return Failure(failure.kind, f"{failure.message} ({number + 1} attempts)")
+
+    def _body(self, body: Any) -> Any:
+        """What is sent: without `omit`, and with the limit under the name the server takes."""
+        if not isinstance(body, Mapping):
+            return body
+        sent = {name: value for name, value in body.items() if name not in self.settings.omit}
+        if self._new_limit and "max_tokens" in sent:
+            sent["max_completion_tokens"] = sent.pop("max_tokens")
+        return sent
+
+    def _renames_limit(self, failure: Failure, body: Any) -> bool:
+        """Whether a refusal says that the limit has another name; it is sent under it from now."""
+        asks = failure.kind == "client_error" and "max_completion_tokens" in failure.message
+        self._new_limit |= asks
+        return asks and isinstance(body, Mapping) and "max_tokens" in body
 
     def _wait_s(self, number: int, asked_for: float | None) -> float:
         cap = self.settings.backoff_cap_s
@@ -214,7 +232,7 @@ class GraderClient:
 
     async def _attempt(
         self, http: httpx.AsyncClient, url: str, content: bytes | None = None
-    ) -> _Attempt:
+    ) -> Attempt:
         """One POST of `content`, or a GET without it."""
         limit = self.settings.connect_timeout_s + self.settings.read_timeout_s
         try:
@@ -227,33 +245,15 @@ class GraderClient:
                     headers={"Content-Type": "application/json"},
                 )
         except (TimeoutError, httpx.TimeoutException):
-            return _Attempt(Failure("timeout", f"{url}: no answer in {limit:g} s"))
+            return Attempt(Failure("timeout", f"{url}: no answer in {limit:g} s"))
         except httpx.TransportError as error:
-            return _Attempt(Failure("connection", f"{url}: {error or type(error).__name__}"))
+            return Attempt(Failure("connection", f"{url}: {error or type(error).__name__}"))
         except httpx.HTTPError as error:
-            return _Attempt(Failure("malformed", f"{url}: {error}"))
+            return Attempt(Failure("malformed", f"{url}: {error}"))
         return read_answer(answer, url)
 
     def _uses_tls(self) -> bool:
         return any(url.startswith("https:") for url in self.settings.urls)
-
-
-def read_answer(answer: httpx.Response, url: str) -> _Attempt:
-    """JSON of a good answer, or the Failure that its status or body means."""
-    status = answer.status_code
-    if 200 <= status < 300:
-        try:
-            return _Attempt(json.loads(answer.content, parse_constant=_no_number))
-        except (ValueError, RecursionError) as error:
-            return _Attempt(Failure("malformed", f"{url}: the answer is not JSON: {error}"))
-    said = " ".join(answer.text.split())[:_SHOWN]
-    message = f"{url}: status {status}" + (f": {said}" if said else "")
-    if status == 429:
-        asked_for = retry_after_s(answer.headers.get("Retry-After"))
-        return _Attempt(Failure("rate_limited", message), asked_for)
-    if status in (401, 403):
-        return _Attempt(Failure("unauthorized", message))
-    return _Attempt(Failure("server_error" if status >= 500 else "client_error", message))
 
 
 def token_headers(token_file: str | None) -> dict[str, str]:
@@ -276,7 +276,3 @@ def _circuit_open(settings: EndpointConfig) -> Failure:
         f"not sent: {settings.breaker_failures} requests in a row have failed; servers "
         f"{', '.join(settings.urls)} are tried again every {settings.breaker_rest_s:g} s",
     )
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")

@@ -25,6 +25,8 @@ class EndpointConfig:
     """Model name the servers go by (`/v1/models`); not needed for get_reward."""
     revision: str = ""
     """Which weights these are (a commit or any label of yours); required for `cache`."""
+    omit: list[str] = field(default_factory=list)
+    """Parameters that are not sent because the servers refuse them, e.g. [temperature, top_p]."""
     token_file: str | None = None
     """File whose first line is sent as bearer token; null: no token."""
     concurrency: int = 64

@@ -338,15 +338,11 @@ def test_the_agent_loop_is_registered_by_file_alone() -> None:
     from omegaconf import OmegaConf
     from verl.experimental.agent_loop import agent_loop
 
-    from mint.training.dialogues import fill_keys
     from mint.verl import dialogue_loop
+    from mint.verl.environment import AGENT_LOOPS
 
-    config = OmegaConf.create({"mint": {"task": "dialogues"}})
-    OmegaConf.update(config, "actor_rollout_ref.rollout.agent.agent_loop_config_path", None)
-    fill_keys(config)
-    (entry,) = OmegaConf.load(config.actor_rollout_ref.rollout.agent.agent_loop_config_path)
-    assert entry.name == "dialogue"
-    assert entry._target_ == "mint.verl.dialogue_loop.DialogueLoop"
+    entries = {entry.name: entry._target_ for entry in OmegaConf.load(AGENT_LOOPS)}
+    assert entries["dialogue"] == "mint.verl.dialogue_loop.DialogueLoop"
     assert "dialogue" not in agent_loop._agent_loop_registry
     assert "@register" not in inspect.getsource(dialogue_loop)
     assert "_agent_loop_registry[agent_name] = " in inspect.getsource(agent_loop.register)

@@ -115,6 +115,9 @@ def look(browser: str, page: Path, folder: Path, size: tuple[int, int], scheme: 
         folder / "profile",
         f"--window-size={max(width, 500)},{height}",
         f"--blink-settings=preferredColorScheme={preferred}",
+        # Without these a picture on a busy machine may be taken before all of it is painted.
+        "--run-all-compositor-stages-before-draw",
+        "--virtual-time-budget=8000",
         f"--screenshot={shot}",
     )
     with Image.open(shot) as image:

@@ -230,11 +230,16 @@ def test_unparsable_candidates_are_never_scored(tmp_path, data, tagger, serve, l
 
 
 def test_a_served_seeker_plays_the_scenario(tmp_path, tagger, serve, loopback):
-    told = iter(range(10_000))
+    told = iter("abcdefghij")
 
     def reply(body):
-        played = body["messages"][0]["content"].startswith("Play one person")
-        return f"My line {next(told)}." if played else "I see. Why?"
+        asked = body["messages"][0]["content"]
+        if asked.startswith("You work out"):
+            texts = dict.fromkeys(("content", "target", "activity", "analyse"), "warm")
+            return json.dumps({**texts, "change": 3})
+        if asked.startswith("You write the next"):
+            return json.dumps({"thinking": "", "response": f"My line {next(told)}."})
+        return "I see. Why?"
 
     server = serve(answers(loopback, reply))
     assert (
@@ -252,11 +257,11 @@ def test_a_served_seeker_plays_the_scenario(tmp_path, tagger, serve, loopback):
         == 0
     )
     played = [seen.body for seen in server.posts() if seen.body["model"] == "person"]
-    assert len(played) == 4  # the opening is the scenario's own
-    roles = [message["role"] for message in played[-1]["messages"]]
-    assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
+    assert len(played) == 2 * 3 * 2  # an analysis and a line for each reply; the opening is given
     found = result(tmp_path, "free_running")
     assert found["seeker"]["kind"] == "served"
+    assert len(found["seeker"]["prompts"]) == 64
+    assert found["conditions"]["free_running"]["emotion_at_the_end"] == 49
     assert found["conditions"]["free_running"]["metrics"]["self_stickiness"]["mean"] == 1.0
     assert found["conditions"]["free_running"]["always_on"] == ["validation", "questioning"]
 

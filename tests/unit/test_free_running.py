@@ -12,21 +12,20 @@ from rich.progress import Progress
 from mint.config.evaluation import EvaluationConfig
 from mint.data.banks import load_banks
 from mint.data.prompts import PromptConfig
+from mint.dialogue.presets import STEADY, get_preset
+from mint.dialogue.protocol import Lost, Who
+from mint.dialogue.rule import RuleSeeker
 from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal
 from mint.evaluation.metrics.own_sequence import own_sequence
 from mint.evaluation.protocols import free_running
 from mint.evaluation.runner import Runner
-from mint.evaluation.seekers.bank import MAX_TURNS, BankSeeker, reaction, reactions
-from mint.evaluation.seekers.dialogue import Dialogue
+from mint.evaluation.seekers.rounds import Rounds
 from mint.evaluation.sources.requests import Sampling, SubjectError
 from mint.shell.paths import data_dir
 from rewards.formula import RewardWeights
 from rewards.scorer import ReplyScorer
-from rewards.types import (
-    Failure,
-    Message,
-)
+from rewards.types import Failure
 
 SCENARIOS = load_banks(data_dir()).scenarios
 SETTINGS = EvaluationConfig(resamples=200)
@@ -62,6 +61,11 @@ class Supporter:
         pass
 
 
+def rule_seeker(seeker=RuleSeeker):
+    """Its graders are its own, so that tests can count what the runner asks."""
+    return seeker(get_preset(STEADY), tagger_of_openings(), FakeJudge())
+
+
 def run(path, supporter, turns=4, dialogues=3, tagger=None, seeker=None):
     with (
         Journal(path / "journal.jsonl", {}) as journal,
@@ -78,7 +82,7 @@ def run(path, supporter, turns=4, dialogues=3, tagger=None, seeker=None):
         chosen = free_running.choose_scenarios(SCENARIOS, dialogues, 3)
         return asyncio.run(
             free_running.evaluate(
-                runner, seeker or BankSeeker(3), chosen, turns, PromptConfig(compact=True)
+                runner, seeker or rule_seeker(), chosen, turns, PromptConfig(compact=True), 3
             )
         )
 
@@ -164,17 +168,19 @@ def test_a_dead_model_is_an_error(tmp_path):
 
 
 def test_a_failing_seeker_cuts_the_dialogue(tmp_path):
-    class Mute(BankSeeker):
-        async def say(self, dialogues):
-            said = await super().say(dialogues)
-            return [
-                Failure("empty", "mute") if d.history else message
-                for d, message in zip(dialogues, said, strict=True)
-            ]
+    class Mute(RuleSeeker):
+        async def turn(self, heard):
+            if heard.history:
+                return Lost(Who.SEEKER, "utterance", "empty", "mute")
+            return await super().turn(heard)
 
-    found = run(tmp_path, Supporter(alternating), seeker=Mute(3))
+    found = run(tmp_path, Supporter(alternating), seeker=rule_seeker(Mute))
     assert len(found.replies) == 3
     assert found.facts["cut_short"] == ["seeker: empty: mute"] * 3
+    assert found.facts["emotion_at_the_end"] == 40
+    # What failed is asked again, what did not is kept.
+    healed = run(tmp_path, Supporter(alternating))
+    assert len(healed.replies) == 12
 
 
 def test_scenarios_are_all_used_before_any_comes_again():
@@ -184,83 +190,24 @@ def test_scenarios_are_all_used_before_any_comes_again():
     assert chosen != free_running.choose_scenarios(SCENARIOS[:4], 10, 1)
 
 
-@pytest.mark.parametrize(
-    ("reply", "tactics", "kind"),
-    [
-        ("That sounds really hard.", (), "validated"),
-        ("The house is quiet now.", ("paraphrasing",), "validated"),
-        ("You should sleep more.", (), "advised"),
-        ("Put the phone away.", ("advice",), "advised"),
-        ("No wonder you are tired. You could rest.", (), "validated"),
-        ("Have you tried yoga?", (), "advised"),
-        ("What happened then?", (), "asked"),
-        ("How do you feel today?", (), "asked_feeling"),
-        ("Don't worry about it.", ("validation",), "dismissed"),
-        ("It’s nothing, cheer up!", (), "dismissed"),
-        ("", (), "silent"),
-        ("...", (), "silent"),
-        ("The weather was fine.", (), "neutral"),
-        ("I hear you and I am with you.", (), "repeated"),
-    ],
-)
-def test_the_seeker_takes_a_reply_as_a_person_would(reply, tactics, kind):
-    assert reaction(reply, ["I hear you and I am so near."], tactics) == kind
+def test_rounds_wait_for_all_who_still_talk() -> None:
+    async def hold() -> list[list[int]]:
+        sent = []
 
+        async def answer(asked):
+            sent.append(sorted(asked))
+            await asyncio.sleep(0.01)
+            return [number * 10 for number in asked]
 
-def dialogue(scenario, replies, seed=0):
-    seeker = BankSeeker(seed)
-    talk = Dialogue("c", scenario, (), ())
-    said = []
-    for reply in replies:
-        message = seeker.next_message(talk)
-        said.append(message)
-        history = (*talk.history, Message("seeker", message), Message("supporter", reply))
-        talk = talk._replace(history=history, tactics=(*talk.tactics, frozenset()))
-    return [*said, seeker.next_message(talk)], talk
+        rounds = Rounds(answer, 3)
 
+        async def talk(number):
+            for turn in range(number + 1):
+                await asyncio.sleep(0.005 * number)
+                assert await rounds.ask(10 * turn + number) == 10 * (10 * turn + number)
+            rounds.leave()
 
-def test_understanding_brings_more_of_the_story_than_advice():
-    scenario = SCENARIOS[0]
+        await asyncio.gather(*map(talk, range(3)))
+        return sent
 
-    def told(replies):
-        said, _ = dialogue(scenario, replies)
-        return sum(line in message for message in said for line in scenario.follow_ups)
-
-    heard = told([f"{word} makes sense to me, truly." for word in ("Anger", "Grief", "That", "It")])
-    advised = told([f"You should {word}." for word in ("rest", "eat soup", "go", "walk far away")])
-    brushed_off = told([f"{word}: cheer up." for word in ("Well", "So", "Hey you", "Come on now")])
-    assert heard > advised > brushed_off == 0
-
-
-def test_a_seeker_never_repeats_itself_and_follows_the_seed():
-    openers = [
-        "Why {0}?",
-        "You should {0}.",
-        "Cheer up {0}.",
-        "{0} makes sense.",
-        "",
-        "The sky {0}.",
-    ]
-    for opener in openers:
-        replies = [opener.format(f"w{i}x") for i in range(MAX_TURNS)]
-        for scenario in SCENARIOS[::7]:
-            said, _ = dialogue(scenario, replies)
-            assert len(set(said)) == len(said) == MAX_TURNS + 1
-            for line in scenario.follow_ups:
-                assert sum(line in message for message in said) <= 1
-    first, _ = dialogue(SCENARIOS[0], ["Why?"] * 3, seed=1)
-    assert first == dialogue(SCENARIOS[0], ["Why?"] * 3, seed=1)[0]
-    assert first != dialogue(SCENARIOS[0], ["Why?"] * 3, seed=2)[0]
-
-
-def test_reactions_follow_the_dialogue():
-    _, talk = dialogue(SCENARIOS[0], ["Why?", "You should go.", "You should go."])
-    assert reactions(talk) == ["asked", "advised", "repeated"]
-    tagged = replace_tactics(talk, 1, {"validation"})
-    assert reactions(tagged)[1] == "validated"
-
-
-def replace_tactics(talk, number, names):
-    tactics = list(talk.tactics)
-    tactics[number] = frozenset(names)
-    return talk._replace(tactics=tuple(tactics))
+    assert asyncio.run(hold()) == [[0, 1, 2], [11, 12], [22]]

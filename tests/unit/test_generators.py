@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -13,10 +14,12 @@ from omegaconf import OmegaConf
 from mint.config import compose, recipes
 from mint.config.evaluation import EvaluationConfig, GenerationConfig
 from mint.config.schema import mint_config
-from mint.evaluation import generator
+from mint.evaluation import generate, generate_vllm, generator
 from mint.evaluation.batches import Load, ModelSize, batch_bytes, model_size, plan_batches
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.sources.local import LocalModel
+from mint.machine.limits import Memory, usable_cores
+from mint.policy.vllm_switches import vllm_switches
 from rewards.errors import ConfigError
 
 QWEN3_4B = SimpleNamespace(
@@ -46,6 +49,32 @@ def test_the_last_batch_of_the_published_conversations_is_what_it_was_computed_t
     assert 3 * size.intermediate * 2 * tokens / GIB == pytest.approx(19.3, abs=0.1)
     whole = batch_bytes(size, 48, 7400, PAPER) / GIB
     assert 75 < whole < 90, "with 7.5 GiB of weights more than the 79 of an 80 GB GPU"
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_vllm_starts_with_the_switches_of_all_its_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_gpu: bool
+) -> None:
+    monkeypatch.setenv("VLLM_LOGGING_LEVEL", "DEBUG")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE", raising=False)
+    shared = vllm_switches(str(tmp_path), None if on_gpu else usable_cores())
+    with generate_vllm._switched(str(tmp_path), on_gpu):
+        seen = dict(os.environ)
+    assert seen["VLLM_LOGGING_LEVEL"] == "DEBUG", "what the user says counts"
+    assert seen["HF_HUB_OFFLINE"] == "1", "the model is a folder"
+    assert set(shared) <= set(seen)
+    assert (seen.get("VLLM_CPU_KVCACHE_SPACE"), seen.get("VLLM_USE_FLASHINFER_SAMPLER")) == (
+        (None, "0") if on_gpu else ("1", None)
+    )
+    assert "HF_HUB_OFFLINE" not in os.environ, "the next model may be one of the hub"
+
+
+def test_free_memory_is_that_of_the_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "read_memory", lambda: Memory(4, 2, limited=True))
+    made = object.__new__(generate.ReplyGenerator)
+    made.device = "cpu"
+    assert made._free_bytes() == int(0.8 * 2 * GIB)
 
 
 @pytest.mark.parametrize("free", [70, 40, 20, 8])

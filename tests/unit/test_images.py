@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from mint.config import compose, recipes
-from mint.serving.command import vllm_switches
+from mint.policy.vllm_switches import vllm_switches
 from mint.serving.settings import PARTS
 from mint.shell import cli
 

@@ -25,6 +25,7 @@ from mint.launching.job import TrainJob
 from mint.launching.settings import Kubernetes, RayJob, Slurm
 from mint.launching.training import Training, read_training
 from mint.rundir.directory import RunDir
+from mint.rundir.manifest import RunFacts, finish_manifest, resume_manifest, start_manifest
 from rewards.errors import ConfigError
 
 RECIPE = "+recipe=mint_tiny"
@@ -103,18 +104,18 @@ def test_an_attempt_starts_resumes_or_leaves_alone(tmp_path: Path) -> None:
     run = tmp_path / "run"
     asked = [RECIPE, f"mint.run.dir={run}"]
     assert next_overrides(asked, 2) == asked
-    for number in (1, 2):
-        (run / "logs").mkdir(parents=True)
-        (run / "manifest.json").write_text('{"status": "running"}')
-        assert next_overrides(asked, 2) == asked
-        assert not run.exists()
-        assert (tmp_path / f"run.attempt{number}/manifest.json").is_file()
-    (run / "logs").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="ended without a checkpoint"):
+    begun = RunDir.create(run)
+    assert next_overrides(asked, 2) == asked, "killed before its manifest was written"
+    start_manifest(begun, RunFacts(command=["python", "-m", "mint.train", *asked]))
+    resumed = [*asked, "mint.run.resume=true"]
+    assert next_overrides(asked, 2) == resumed, "begins again at step 0 in its folder"
+    resume_manifest(begun, resumed, from_step=0, config_diff={})
+    with pytest.raises(ConfigError, match=r"2 attempts at .*run ended without a checkpoint"):
         next_overrides(asked, 2)
-    save(RunDir(run), 4)
-    assert next_overrides(asked, 2) == [*asked, "mint.run.resume=true"]
-    (run / "manifest.json").write_text('{"status": "finished"}')
+    assert next_overrides(asked, 3) == resumed
+    save(begun, 4)
+    assert next_overrides(asked, 2) == resumed
+    finish_manifest(begun)
     assert next_overrides(asked, 2) is None
     with pytest.raises(ConfigError, match="must be given once"):
         next_overrides([RECIPE], 2)

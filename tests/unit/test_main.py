@@ -110,7 +110,7 @@ def test_version_and_unknown_commands(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["trian"]) == 2
     assert "unknown command 'trian'; did you mean 'train'?" in capsys.readouterr().err
     assert main(["xyzzy"]) == 2
-    assert "there are synthetic, prepare" in capsys.readouterr().err
+    assert "there are synthetic, persons, prepare" in capsys.readouterr().err
     assert main(["--completion", "tcsh"]) == 2
     assert "--completion needs one of bash, zsh, fish" in capsys.readouterr().err
 

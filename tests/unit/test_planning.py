@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from tokenizers import pre_tokenizers
+from transformers import AutoTokenizer
 
 from mint import plan as command
 from mint.config import compose, recipes
@@ -22,7 +27,7 @@ from mint.planning.fits import Limits, problems
 from mint.planning.hardware import gpu_named, gpu_of_machine
 from mint.planning.host import host_items
 from mint.planning.items import peak, total
-from mint.planning.lengths import Lengths, count_tokens
+from mint.planning.lengths import Lengths, count_tokens, lengths_of
 from mint.planning.models import ModelShape, from_config, shape_of, tiny_shape
 from mint.planning.plan import Assumptions, Plan, calibrated, plan_of
 from mint.planning.settings import RunSettings, settings_of
@@ -41,6 +46,7 @@ SMOLLM = from_config(
     }
 )
 TINY = tiny_shape(TinySettings())
+OLD_PASS = "algorithm.rollout_correction.bypass_mode=false"
 SMOLLM_RUN = (
     "+recipe=mint_tiny",
     "data.train_batch_size=4",
@@ -189,15 +195,15 @@ SMOLLM_SECONDS = {  # the same day and machine: 135 M parameters, 32 replies; mi
 
 
 def test_a_measured_run_predicts_one_of_thirty_times_the_size() -> None:
-    config = composed("+recipe=mint_tiny")
+    config = composed("+recipe=mint_tiny", OLD_PASS)  # with which the two were measured
     seen = measured.Measured(
         seconds=TINY_SECONDS, step=9.3, reply_tokens=42.4, prompt_tokens=135.0, num_steps=23
     )
     scale = calibrated(config, mint_config(config), seen, Assumptions(cores=2))
-    again = planned(["+recipe=mint_tiny"], TINY, 135, 42.4, cores=2, scale=scale)
+    again = planned(["+recipe=mint_tiny", OLD_PASS], TINY, 135, 42.4, cores=2, scale=scale)
     assert total(again.step) == pytest.approx(9.4, rel=0.02)
     assert SMOLLM is not None
-    other = planned(SMOLLM_RUN, SMOLLM, 145, 60, cores=2, scale=scale)
+    other = planned([*SMOLLM_RUN, OLD_PASS], SMOLLM, 145, 60, cores=2, scale=scale)
     parts = {item.name: item.value for item in other.step}
     for name, seconds in SMOLLM_SECONDS.items():
         assert parts[name] == pytest.approx(seconds, rel=0.3), name
@@ -208,7 +214,7 @@ def test_gpu_times_are_those_measured_on_an_h100() -> None:
     """192 rows of 2,000 tokens, packed: 36.8 s of training, 9.4 s a forward pass."""
     assert QWEN3_4B is not None
     gpu = gpu_named("h100_80")
-    plan = planned(["+recipe=mint_4b"], QWEN3_4B, 1400, 600, gpu=gpu, cores=16)
+    plan = planned(["+recipe=mint_4b", OLD_PASS], QWEN3_4B, 1400, 600, gpu=gpu, cores=16)
     parts = {item.name: item.value for item in plan.step}
     assert parts["update"] == pytest.approx(36.8, rel=0.05)
     assert parts["old log-probabilities"] == pytest.approx(9.4, rel=0.05)
@@ -283,7 +289,11 @@ def test_disk_counts_the_checkpoint_being_written() -> None:
         ),
         ([], Limits(disk=160.0), "set trainer.max_actor_ckpt_to_keep=1"),
         ([], Limits(disk=20.0), "choose another mint.run.dir"),
-        ([], Limits(host=95.0), "set actor_rollout_ref.ref.fsdp_config.model_dtype=bf16"),
+        (
+            ["actor_rollout_ref.ref.fsdp_config.model_dtype=fp32"],
+            Limits(host=95.0),
+            "set actor_rollout_ref.ref.fsdp_config.model_dtype=bf16",
+        ),
         ([], Limits(host=20.0), "use a smaller model"),
         ([], Limits(cores=5), "num_data_storage_units=1"),
         ([], Limits(cores=2), "set ray_kwargs.ray_init.num_cpus=6"),
@@ -326,16 +336,57 @@ def test_tokens_are_counted_with_the_models_own_tokenizer(chat_tokenizer: Path) 
     assert (counts, how) == ([7, 6], "estimated from their characters")
 
 
+@pytest.fixture
+def word_tokenizer(tmp_path: Path, chat_tokenizer: Path) -> Path:
+    """As `chat_tokenizer`, with a token a word."""
+    tokenizer = AutoTokenizer.from_pretrained(chat_tokenizer)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save_pretrained(tmp_path / "words")
+    shutil.copy(chat_tokenizer / "config.json", tmp_path / "words")
+    return tmp_path / "words"
+
+
+def test_what_is_counted_and_fits_is_not_filtered_again(
+    tmp_path: Path, word_tokenizer: Path
+) -> None:
+    run = settings("+recipe=mint_tiny", "data.max_prompt_length=30")
+    short, long = ([{"role": "user", "content": "well " * n}] for n in (2, 60))
+    train, held_out = tmp_path / "train.parquet", tmp_path / "val.parquet"
+
+    def lengths(model: str) -> Lengths:
+        return lengths_of(train, held_out, model, run, {})
+
+    assert lengths(str(word_tokenizer)).rows is None
+    pq.write_table(pa.table({"prompt": [short] * 3}), train)
+    assert not lengths(str(word_tokenizer)).all_fit, "the held-out ones are not there"
+    pq.write_table(pa.table({"prompt": [short] * 2}), held_out)
+    found = lengths(str(word_tokenizer))
+    assert (found.rows, found.kept, found.held_out, found.all_fit) == (3, 3, 2, True)
+    assert not lengths("nobody/nothing").all_fit, "estimated"
+    pq.write_table(pa.table({"prompt": [short, long]}), held_out)
+    found = lengths(str(word_tokenizer))
+    assert (found.kept, found.held_out, found.all_fit) == (3, 2, False)
+
+
+def times(step: float, generation: float, tokens: float) -> dict[str, float]:
+    names = ("time/step_s", "time/generate_s", "reply/response_tokens/mean")
+    return dict(zip(names, (step, generation, tokens), strict=True))
+
+
 def test_rates_are_read_from_metrics() -> None:
     rows = [
-        {"time/step_s": 30.0, "time/generate_s": 20.0, "reply/response_tokens/mean": 50.0},
-        {"time/step_s": 9.0, "time/generate_s": 5.0, "reply/response_tokens/mean": 42.0},
-        {"time/step_s": 11.0, "time/generate_s": 7.0, "reply/response_tokens/mean": 44.0},
+        {"step": 1, **times(30.0, 20.0, 50.0)},
+        {"step": 2, **times(9.0, 5.0, 42.0)},
+        {"step": 3, **times(40.0, 25.0, 60.0)},
+        {"step": 4, **times(11.0, 7.0, 44.0)},
     ]
-    found = measured.read_measured(rows)
+    found = measured.read_measured(rows, {0, 2})
     assert found is not None
     assert (found.step, found.seconds["generation"], found.reply_tokens) == (10.0, 6.0, 43.0)
-    assert measured.read_measured(rows[:1]) is None
+    warm = measured.read_measured(rows, {0})
+    assert warm is not None
+    assert warm.step == 11.0, "the first step after resuming would count"
+    assert measured.read_measured(rows[:1], {0}) is None
 
 
 def test_the_command_plans_without_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
@@ -384,11 +435,17 @@ def test_a_run_corrects_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[s
     (tmp_path / "metrics.jsonl").write_text(
         "".join(json.dumps({"step": step, **row}) + "\n" for step in (1, 2, 3))
     )
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"start_s": {"ray": 30.0, "rollout": 41.5}, "attempts": [{"from_step": 0}]})
+    )
     arguments = ["+recipe=mint_tiny", f"run={tmp_path}", "rows=2000", "json=true"]
     assert command.main(arguments) == 0
-    parts = {item["name"]: item["value"] for item in json.loads(capsys.readouterr().out)["step_s"]}
+    plan = json.loads(capsys.readouterr().out)
+    parts = {item["name"]: item["value"] for item in plan["step_s"]}
+    stages = {item["name"]: item["value"] for item in plan["run_s"]}
+    assert stages["start"] == 71.5
     assert parts["generation"] == pytest.approx(40.0, rel=0.05)
     assert parts["update"] == pytest.approx(20.0, rel=0.1)
     (tmp_path / "metrics.jsonl").write_text("")
     assert command.main(arguments) == 2
-    assert "has no two steps with times" in capsys.readouterr().err
+    assert "has no two steps of one start with times" in capsys.readouterr().err

@@ -27,7 +27,7 @@ from mint.rundir.manifest import (
 )
 from mint.rundir.resume import GoingOn, resumed_run
 from mint.shell.files import write_json
-from mint.training import pipeline, resuming
+from mint.training import pipeline, preflight, resuming
 from mint.validation.record import Stopped, write_stopped
 from rewards.errors import ConfigError
 from rewards.types import GraderIdentity
@@ -294,6 +294,44 @@ def test_a_run_without_a_checkpoint_begins_again(
     config = go_on(run).config
     pipeline._fill_verl_keys(config, mint_config(config))
     assert config.trainer.resume_mode == "disable"
+
+
+def test_a_run_killed_before_its_manifest_begins(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between writing config.yaml and manifest.json: nothing was started yet."""
+    folder = run.path.with_name("killed")
+    killed = RunDir.create(folder)
+    shutil.copy(run.config_path, killed.config_path)
+    (folder / ".manifest.json.7.tmp").write_text("{")
+    assert killed.is_free
+    typed = [f"resume={folder}", "mint.reward.kl=0.7"]
+    asked = invocation.read(typed)
+    assert asked.resume is not None
+    going_on = resumed_run(asked.resume)
+    assert (going_on.changes, going_on.overrides) == ({}, typed), "no change of what never was"
+    config = going_on.config
+    assert (config.mint.reward.kl, config.actor_rollout_ref.actor.optim.lr) == (0.7, 1e-5)
+    assert config.mint.run.resume is False
+    assert config.mint.run.dir == str(folder)
+    resuming.check_run_dir(config, mint_config(config), {})
+    monkeypatch.setattr(pipeline, "identities", lambda _: GRADERS)
+    ready = pipeline.Plan(mint_config(config), {}, preflight.Report([], []), {})
+    pipeline._open(RunDir.create(folder), ready, None, going_on)
+    assert read_manifest(killed)["command"] == f"python -m mint.train resume={folder} {typed[1]}"
+    assert (killed.is_begun, killed.is_free) == (True, False)
+    # From now on it is a run like any other.
+    with pytest.raises(ConfigError, match=r"mint\.reward\.kl: 0\.7 -> 0\.5"):
+        go_on(killed, "mint.reward.kl=0.5")
+    assert go_on(killed, "trainer.save_freq=3").config.mint.run.resume is True
+
+
+@pytest.mark.parametrize("name", ["logs/verl.log", "notes.txt", "metrics.jsonl"])
+def test_a_folder_with_files_of_others_is_not_free(tmp_path: Path, name: str) -> None:
+    run = RunDir.create(tmp_path / "run")
+    (run.path / name).write_text("x")
+    with pytest.raises(ConfigError, match="already exists"):
+        RunDir.create(run.path)
 
 
 def test_a_run_whose_checkpoints_are_gone_is_refused(run: RunDir) -> None:

@@ -74,12 +74,21 @@ def test_each_phase_has_the_time_again(run: RunDir) -> None:
     note(run, "python")
     note(run, "ray")
     start.report()
-    assert start.stuck(299, 900) == ""
-    assert "300 s (waiting for: transfer queue up)" in start.stuck(301, 900)
+    assert start.stuck(299, 900, 3600) == ""
+    assert "300 s (waiting for: transfer queue up)" in start.stuck(301, 900, 3600)
     note(run, "queue")
     start.report()
-    assert start.stuck(899, 900) == "", "reading data may take the whole limit"
-    assert "900 s (waiting for: prompts read" in start.stuck(901, 900)
+    assert "300 s (waiting for: prompts read" in start.stuck(301, 900, 3600)
+    for name in ("data", "workers"):
+        note(run, name)
+    start.report()
+    assert start.stuck(899, 900, 3600) == "", "loading a large policy may take the whole limit"
+    assert "900 s (waiting for: policy and" in start.stuck(901, 900, 3600)
+    for name in ("model", "graders", "rollout", "checkpoint", "weights"):
+        note(run, name)
+    start.report()
+    assert start.stuck(3599, 900, 3600) == "", "the first replies are a part of a step"
+    assert "3600 s (waiting for: first replies" in start.stuck(3601, 900, 3600)
 
 
 class Verl:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -108,6 +111,20 @@ def test_process_that_reports_and_hangs_is_ended(run: RunDir) -> None:
     )
     with pytest.raises(GraderError, match="all failed"):
         go(run, body)
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_full_disk_is_named_behind_what_libraries_say_of_it(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, reported: bool
+) -> None:
+    """torch.save says "unexpected pos 64 vs 0"; whether the report was written is chance."""
+    report = {"kind": "RuntimeError", "message": "unexpected pos 64 vs 0", "traceback": ""}
+    write = f"open({str(run.error_path)!r}, 'w').write({json.dumps(report)!r})\n" * reported
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(TrainingError) as caught:
+        go(run, f"{write}raise RuntimeError('unexpected pos 64 vs 0')")
+    assert f"No space left on device: {run.path}" in str(caught.value)
+    assert str(caught.value).count("unexpected pos") == reported
 
 
 def test_first_error_prefers_the_cause() -> None:

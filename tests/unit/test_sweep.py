@@ -171,11 +171,9 @@ def test_started_again_it_skips_what_is_finished_and_goes_on_with_what_broke(pla
     assert [row["run"] for row in again] == ["kl-0", "kl-1"]
     assert f"mint.run.dir={place.folder}/kl-1" in again[1]["arguments"]
     assert "mint.run.resume=true" in again[1]["arguments"]
-    assert "mint.run.resume=true" not in again[0]["arguments"]
-    # What an attempt without checkpoint has left is moved, not deleted.
-    assert (
-        json.loads((place.folder / "broken/kl-0_1/manifest.json").read_text())["status"] == "failed"
-    )
+    # One without a checkpoint goes on as well: by the rule of resume, in its own folder.
+    assert again[0]["arguments"] == [f"mint.run.dir={place.folder}/kl-0", "mint.run.resume=true"]
+    assert "[kl 0] going on from step 0" in output
     assert "[kl 1] going on from global_step_1" in output
     assert place.jobs()["kl-1"]["attempts"] == 2
 

@@ -20,7 +20,35 @@ from rewards.types import Status
         ("<think>plan</think>\n\nI hear you.", "I hear you."),
         ("<think></think>I hear you.", "I hear you."),
         ("plan without an opening tag</think>I hear you.", "I hear you."),
-        ("<think>a</think>draft<think>b</think>I hear you.", "I hear you."),
+        ("<think>a</think>draft<think>b</think>I hear you.", "draft I hear you."),
+        ("I hear you. <think>Good, that covers it.</think>", "I hear you."),
+        ("I hear you.\n<think>a</think>\nWhat happened?", "I hear you.\nWhat happened?"),
+        ("I see.<think>", "I see."),
+        ("<think>a</think>I see.<think>b", "I see."),
+        ("I hear you. (My <think> tag is off.) Go on?",) * 2,
+        ('The <think> and </think> tags, and "</think>", are mine.',) * 2,
+        ("```\n<think>x</think>\n``` is code",) * 2,
+        ("<think>it says ```</think>I see ```x``` here.", "I see ```x``` here."),
+        ('<think>ends with "</think>" soon</think>I see.', "I see."),
+        ("<THINK>plan</THINK> I hear you.", "I hear you."),
+        ('<thinking effort="low">plan</thinking>I hear you.', "I hear you."),
+        ("<think/>I hear you.", "I hear you."),
+        ("<seed:think>plan</seed:think>I hear you.", "I hear you."),
+        ("[THINK]plan[/THINK]I hear you.", "I hear you."),
+        ("[thinking] I hear you.", "[thinking] I hear you."),
+        ("◁think▷plan◁/think▷I hear you.", "I hear you."),
+        ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>Hi.<|END_RESPONSE|>", "Hi."),
+        ("<|inner_prefix|>plan<|inner_suffix|>I hear you.", "I hear you."),
+        ("<unused94>thought\nplan<unused95>I hear you.", "I hear you."),
+        (
+            "<|channel|>analysis<|message|>plan<|end|><|start|>assistant<|channel|>final"
+            "<|message|>I hear you.<|return|>",
+            "I hear you.",
+        ),
+        ("analysisThe person is sad.assistantfinalI hear you.", "I hear you."),
+        ("analysis of your week may help.",) * 2,
+        ("Here is my thought process:\na\n\nHere is my response:\nI hear you.", "I hear you."),
+        ("<think>a</think><answer>I hear you.</answer>", "I hear you."),
         ("说得对", "说得对"),
         ("42", "42"),
     ],
@@ -34,7 +62,18 @@ def test_nothing_said_is_empty(raw: str) -> None:
     assert visible_reply(raw) == ("", Status.EMPTY)
 
 
-@pytest.mark.parametrize("raw", ["<think>so", "<think>a</think>I see.<think>b", "I see.<think>"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "<think>so",
+        "<THINK>so",
+        "[THINK]so",
+        '<think>I will write "</think>" at the end',
+        "<think>a</think>  <think>b",
+        "<|channel|>analysis<|message|>so",
+        "analysisThe person is",
+    ],
+)
 def test_open_think_is_truncated(raw: str) -> None:
     assert visible_reply(raw) == ("", Status.TRUNCATED_THINK)
 

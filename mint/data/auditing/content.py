@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mint.data.control_tokens import CONTROL_TOKEN
 from rewards.types import Message
 
 _CODE = re.compile(
@@ -48,7 +49,14 @@ _TASK = re.compile(
     r"|french|german|chinese|arabic|russian)\b",
     re.IGNORECASE,
 )
-_CUES = {"code": _CODE, "jailbreak": _JAILBREAK, "role_play": _ROLE_PLAY, "task": _TASK}
+_CUES = {
+    "control_tokens": CONTROL_TOKEN,
+    "code": _CODE,
+    "jailbreak": _JAILBREAK,
+    "role_play": _ROLE_PLAY,
+    "task": _TASK,
+}
+_ANYBODY = frozenset({"code", "control_tokens"})
 _HUGE_WORDS = 1500
 _WIDTH = 80
 
@@ -56,10 +64,12 @@ _WIDTH = 80
 def content_cues(message: Message) -> dict[str, str]:
     """Kind -> the words that point to it, for the kinds found in a message.
 
-    Kinds: code in any message; jailbreak, role_play and task in the seeker's.
+    Kinds: control_tokens and code in any message; jailbreak, role_play and task in the seeker's.
     """
     found = {}
-    for kind, pattern in _CUES.items() if message.role == "seeker" else [("code", _CODE)]:
+    for kind, pattern in _CUES.items():
+        if message.role != "seeker" and kind not in _ANYBODY:
+            continue
         match = pattern.search(message.content)
         if match is not None:
             found[kind] = around(message.content, match.start(), match.end())

@@ -32,6 +32,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "evaluation_overlap": "rows whose prompt, or nearly, is in an evaluation file",
         "shared_passage": "rows with a long passage that an evaluation file also has",
         "few_shot": "rows with a passage of the judge's few-shot examples",
+        "control_tokens": "letters that a tokenizer takes for its own, such as <|im_end|>",
         "code": "program code",
         "jailbreak": "attempts to get round a model's rules",
         "role_play": "requests to play somebody",

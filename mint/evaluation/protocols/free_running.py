@@ -1,48 +1,95 @@
 """Whole conversations: the model talks with a simulated seeker and is compared with itself.
 
 Every reply's previous turn is the model's own, so stickiness, lift and KL measure how much the
-model repeats itself in conversations that it shapes.
+model repeats itself in conversations that it shapes. No emotion ends them early: all have the same
+number of turns.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections import Counter
+import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mint.data.banks import Scenario
 from mint.data.cases import Case, TurnTags
 from mint.data.dataset import PromptRow
 from mint.data.prompts import PromptConfig
 from mint.data.rows import prompt_row, row_messages
+from mint.dialogue.persons import scenario_person
+from mint.dialogue.protocol import Lost, Person, Seeker, Who
+from mint.dialogue.record import TalkRecord
+from mint.dialogue.rules import DialogueRules
+from mint.dialogue.talk import Said, converse
 from mint.evaluation.generation import Generation
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, Unusable
 from mint.evaluation.runner import Runner, ToGrade
-from mint.evaluation.seekers.bank import reactions
-from mint.evaluation.seekers.dialogue import Dialogue, Seeker
+from mint.evaluation.seekers.recorded import RecordedSeeker
+from mint.evaluation.seekers.rounds import Rounds
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
 from rewards.types import Failure, Message, Status
 
 NAME = "free_running"
+_PATIENT_S = 86_400.0
+"""Servers have limits of their own, and a reply may wait for all others of its round."""
 
 
-@dataclass(kw_only=True)
-class _Talk:
-    """A dialogue under way."""
+class _Turn(NamedTuple):
+    """A turn whose reply is asked for."""
 
-    conversation_id: str
-    scenario: Scenario
-    history: list[Message] = field(default_factory=list)
-    tags: list[TurnTags] = field(default_factory=list)
-    replies: list[EvaluatedReply] = field(default_factory=list)
-    cut: Unusable | None = None
-    """Why it ended early: a seeker, the model or a grader has failed."""
+    key: ReplyKey
+    row: PromptRow
 
-    def dialogue(self) -> Dialogue:
-        used = tuple(frozenset(name for names in turn for name in names) for turn in self.tags)
-        return Dialogue(self.conversation_id, self.scenario, tuple(self.history), used)
+
+Hall = Rounds[_Turn, "tuple[Generation, EvaluatedReply] | Failure"]
+
+
+class _Speaker:
+    """`mint.dialogue.talk.Policy`: the evaluated model in one conversation.
+
+    Its prompt is made afresh each turn, because it may name the tactics of earlier replies.
+    """
+
+    def __init__(self, hall: Hall, conversation_id: str, prompts: PromptConfig) -> None:
+        self._hall, self._id, self._prompts = hall, conversation_id, prompts
+        self._history: list[Message] = []
+        self._tags: list[TurnTags] = []
+        self.replies: list[EvaluatedReply] = []
+
+    async def start(self, messages: Sequence[dict[str, str]]) -> bool:
+        """See `Policy`."""
+        return await self.hear(messages[-1]["content"])
+
+    async def hear(self, message: str) -> bool:
+        """See `Policy`."""
+        self._history.append(Message("seeker", message))
+        return True
+
+    async def reply(self, max_tokens: int) -> Said | Lost:
+        """See `Policy`. A reply that could not be graded ends the conversation: without its tags
+        neither the prompt nor the comparison of the next turn would be right."""
+        turn = len(self._tags)
+        case = Case(
+            conversation_id=self._id,
+            turn=turn,
+            history=tuple(self._history),
+            tags=tuple(self._tags),
+            scenario=self._id.rpartition("-")[0],
+        )
+        row = prompt_row(case, self._prompts)
+        answer = await self._hall.ask(_Turn(_key(self._id, turn), row))
+        if isinstance(answer, Failure):
+            return Lost(Who.POLICY, "reply", answer.kind, answer.message)
+        generation, graded = answer
+        self.replies.append(graded)
+        if graded.status == Status.FAILED:
+            return Lost(Who.GRADER, "grading", "failed", graded.reason)
+        self._history.append(Message("supporter", graded.reply))
+        self._tags.append(graded.tactics)
+        return Said(generation.raw, generation.num_tokens, not generation.truncated)
 
 
 async def evaluate(
@@ -51,34 +98,33 @@ async def evaluate(
     scenarios: Sequence[Scenario],
     turns: int,
     prompts: PromptConfig,
+    seed: int,
 ) -> Outcome:
     """One dialogue of `turns` supporter turns for each of `scenarios` (repeats allowed)."""
-    talks = [
-        _Talk(conversation_id=f"{scenario.id}-{number:03d}", scenario=scenario)
-        for number, scenario in enumerate(scenarios)
-    ]
-    task = runner.progress.add_task(f"{NAME}: replies", total=turns * len(talks))
-    grades = runner.progress.add_task(f"{NAME}: grades", total=turns * len(talks))
-    for turn in range(turns):
-        live = [talk for talk in talks if talk.cut is None]
-        await _seeker_speaks(runner, seeker, live, turn)
-        live = [talk for talk in live if talk.cut is None]
-        rows = {_key(talk, turn): _row(talk, turn, prompts) for talk in live}
-        requests = [ReplyRequest(key, row_messages(row)) for key, row in rows.items()]
-        if not requests:
-            break
-        answers = await runner.answer(requests, task)
-        ready = []
-        for talk, (key, row) in zip(live, rows.items(), strict=True):
-            answer = answers[key]
-            if isinstance(answer, Generation):
-                ready.append((talk, ToGrade(key, row, answer)))
-            else:
-                talk.cut = Unusable(key, f"{answer.kind}: {answer.message}", "")
-        graded = await runner.grade([item for _, item in ready], grades)
-        for (talk, item), reply in zip(ready, graded, strict=True):
-            _listen(talk, item.key, reply)
-    return _outcome(talks)
+    names = [f"{scenario.id}-{number:03d}" for number, scenario in enumerate(scenarios)]
+    hall = _open_hall(runner, turns, len(names))
+    speakers = [_Speaker(hall, name, prompts) for name in names]
+    rules = DialogueRules(
+        max_turns=turns,
+        seeker_timeout_s=_PATIENT_S,
+        reply_timeout_s=_PATIENT_S,
+        dialogue_timeout_s=3 * turns * _PATIENT_S,
+    )
+
+    async def talk(number: int, person: Person) -> TalkRecord:
+        name = names[number]
+        recorded = RecordedSeeker(seeker, runner.journal, lambda turn: _key(name, turn))
+        try:
+            own = 1009 * seed + number
+            return await converse(speakers[number], recorded, person, own, rules, None)
+        finally:
+            hall.leave()
+
+    people = [scenario_person(s, seed=1009 * seed + n) for n, s in enumerate(scenarios)]
+    talks = await asyncio.gather(*(talk(n, person) for n, person in enumerate(people)))
+    if hall.error is not None:
+        raise hall.error
+    return _outcome(names, speakers, talks)
 
 
 def choose_scenarios(scenarios: Sequence[Scenario], number: int, seed: int) -> list[Scenario]:
@@ -90,63 +136,56 @@ def choose_scenarios(scenarios: Sequence[Scenario], number: int, seed: int) -> l
     return order[:number]
 
 
-async def _seeker_speaks(runner: Runner, seeker: Seeker, talks: Sequence[_Talk], turn: int) -> None:
-    missing = []
-    for talk in talks:
-        recorded = runner.journal.get("seeker", _key(talk, turn))
-        if recorded is None:
-            missing.append(talk)
-        else:
-            talk.history.append(Message("seeker", recorded))
-    said = await seeker.say([talk.dialogue() for talk in missing])
-    for talk, message in zip(missing, said, strict=True):
-        if isinstance(message, Failure):
-            reason = f"seeker: {message.kind}: {message.message}"
-            talk.cut = Unusable(_key(talk, turn), reason, "")
-        else:
-            runner.journal.add("seeker", {_key(talk, turn): message})
-            talk.history.append(Message("seeker", message))
+def _open_hall(runner: Runner, turns: int, talks: int) -> Hall:
+    task = runner.progress.add_task(f"{NAME}: replies", total=turns * talks)
+    grades = runner.progress.add_task(f"{NAME}: grades", total=turns * talks)
+
+    async def answer(
+        asked: Sequence[_Turn],
+    ) -> list[tuple[Generation, EvaluatedReply] | Failure]:
+        requests = [ReplyRequest(turn.key, row_messages(turn.row)) for turn in asked]
+        answers = await runner.answer(requests, task)
+        ready = []
+        for turn in asked:
+            made = answers[turn.key]
+            if isinstance(made, Generation):
+                ready.append(ToGrade(turn.key, turn.row, made))
+        graded = iter(await runner.grade(ready, grades))
+        found: list[tuple[Generation, EvaluatedReply] | Failure] = []
+        for turn in asked:
+            made = answers[turn.key]
+            found.append((made, next(graded)) if isinstance(made, Generation) else made)
+        return found
+
+    return Rounds(answer, talks)
 
 
-def _listen(talk: _Talk, key: ReplyKey, reply: EvaluatedReply) -> None:
-    """Take the reply into the dialogue. One that could not be graded ends it: without its tags
-    neither the prompt nor the comparison of the next turn would be right."""
-    talk.replies.append(reply)
-    if reply.status == Status.FAILED:
-        talk.cut = Unusable(key, reply.reason, reply.reply)
-        return
-    talk.history.append(Message("supporter", reply.reply))
-    talk.tags.append(reply.tactics)
+def _key(conversation_id: str, turn: int) -> ReplyKey:
+    return ReplyKey(NAME, conversation_id, turn, 0)
 
 
-def _key(talk: _Talk, turn: int) -> ReplyKey:
-    return ReplyKey(NAME, talk.conversation_id, turn, 0)
-
-
-def _row(talk: _Talk, turn: int, prompts: PromptConfig) -> PromptRow:
-    case = Case(
-        conversation_id=talk.conversation_id,
-        turn=turn,
-        history=tuple(talk.history),
-        tags=tuple(talk.tags),
-        scenario=talk.scenario.id,
-    )
-    return prompt_row(case, prompts)
-
-
-def _outcome(talks: Sequence[_Talk]) -> Outcome:
-    replies = [reply for talk in talks for reply in talk.replies]
-    cut = [talk.cut for talk in talks if talk.cut is not None]
-    taken = Counter(kind for talk in talks for kind in reactions(talk.dialogue()))
+def _outcome(
+    names: Sequence[str], speakers: Sequence[_Speaker], talks: Sequence[TalkRecord]
+) -> Outcome:
+    cut, unanswered = [], []
+    for name, speaker, talk in zip(names, speakers, talks, strict=True):
+        lost = talk.lost
+        if lost is None:
+            continue
+        by_model = lost.who in (Who.POLICY, Who.GRADER) and lost.stage in ("reply", "grading")
+        told = f"{lost.kind}: {lost.detail}" if by_model else f"seeker: {lost.kind}: {lost.detail}"
+        cut.append(lost.detail if lost.stage == "grading" else told)
+        # A reply that could not be graded is among the replies already.
+        if lost.stage != "grading":
+            unanswered.append(Unusable(_key(name, len(speaker.replies)), told, ""))
     return Outcome(
         condition=NAME,
-        replies=replies,
-        # A reply that could not be graded is among the replies already.
-        unanswered=[lost for lost in cut if not lost.raw],
+        replies=[reply for speaker in speakers for reply in speaker.replies],
+        unanswered=unanswered,
         facts={
             "num_dialogues": len(talks),
             "num_cut_short": len(cut),
-            "cut_short": [lost.reason for lost in cut],
-            "reactions": dict(sorted(taken.items())),
+            "cut_short": cut,
+            "emotion_at_the_end": round(statistics.fmean(talk.emotion for talk in talks), 2),
         },
     )

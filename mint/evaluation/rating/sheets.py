@@ -151,4 +151,5 @@ def _read(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]
     return [
         (number, {name: row[name] or "" for name in columns})
         for number, row in enumerate(reader, start=2)
+        if any(value and value.strip() for name, value in row.items() if name is not None)
     ]

@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[ReplyKey, _Ready]:
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[ReplyKey, _Ready]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield _row(f"{path}:{number}", parse_json(line, path, number))
 

@@ -24,7 +24,7 @@ ROUTE = "/v1/chat/completions"
 class SubjectEndpoint(EndpointConfig):
     """The server of the evaluated model."""
 
-    where: ClassVar[str] = "endpoint"
+    where: ClassVar[str] = "server"
 
 
 def base_url(endpoint: str) -> str:
@@ -48,7 +48,13 @@ class Endpoint:
     def identity(self) -> dict[str, Any]:
         """The model's name and revision; not the address, which may change."""
         settings = self._client.settings
-        return {"kind": "endpoint", "model": settings.model, "revision": settings.revision}
+        omitted = {"omitted": list(settings.omit)} if settings.omit else {}
+        return {
+            "kind": "endpoint",
+            "model": settings.model,
+            "revision": settings.revision,
+            **omitted,
+        }
 
     async def stream(
         self, requests: Sequence[ReplyRequest], sampling: Sampling
@@ -100,13 +106,22 @@ def read_completion(answer: Any) -> Generation | Failure:
         finish = choice["finish_reason"]
     except (KeyError, IndexError, TypeError):
         return Failure("off_schema", f"no chat completion: {str(answer)[:120]!r}")
+    refusal = message.get("refusal") if isinstance(message, Mapping) else None
+    if finish == "content_filter" or refusal:
+        return Failure("refused", f"the model refused: {str(refusal or 'content filter')[:120]}")
     truncated = finish == "length"
     if content is None or content == "":
         thought = isinstance(message, Mapping) and any(
             message.get(name) for name in ("reasoning_content", "reasoning")
         )
+        if thought and not truncated:
+            return Failure(
+                "off_schema",
+                "the server gave the whole answer as reasoning: its reasoning parser takes a reply "
+                "without thinking for one; start it without the parser, or set thinking=true",
+            )
         # The server has cut the thinking off: the reply ended inside it.
-        content = "<think>" if thought and truncated else ""
+        content = "<think>" if thought else ""
     if not isinstance(content, str):
         return Failure("off_schema", f"content must be text, got {type(content).__name__}")
     return Generation(content, count_tokens(content), truncated)

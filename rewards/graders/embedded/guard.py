@@ -39,13 +39,39 @@ _FUNCTION_WORDS = frozenset(
 )
 _TO_THE_JUDGE = re.compile(
     r"<\s*/?\s*(?:score|rating|system|instruction)s?\b"
-    r"|\b(?:score|rating|empathy|aggregate)\s*(?:[:=]|is|of)\s*\**[1-5](?:\s*/\s*5|\b)"
-    r"|\b[1-5]\s*/\s*5\b|\b(?:five|5)\s+out\s+of\s+(?:five|5)\b"
+    r"|\b(?:score|rating|empathy|aggregate)\s*[:=]\s*\**[1-5](?:\s*/\s*5|\b)"
     r"|\b(?:ignore|disregard)\s+(?:all\s+|any\s+|the\s+|your\s+)*"
     r"(?:previous|prior|above|earlier)\s+instructions?\b"
     r"|\b(?:rate|score|grade)\s+this\s+(?:reply|response|answer|message)\b",
     re.IGNORECASE,
 )
+# A number is a rating where the sentence speaks of rating, or says next to nothing else: "on 4/5"
+# is a date and "4 out of 5 nights" are nights.
+_MARK = re.compile(
+    r"\b[1-5]\s?/\s?5\b(?!\s?/)|\b(?:five|[1-5])\s+out\s+of\s+(?:five|5)\b"
+    r"|\b(?:score|rating|empathy|aggregate)\s+(?:is|of)\s+\**[1-5]\b",
+    re.IGNORECASE,
+)
+_OF_RATING = re.compile(
+    r"\b(?:(?:re)?scor|rat|grad|judg|award|deserv)(?:e[sd]?|es|ings?)\b|\b(?:empathy|stars?|reply|response)\b",
+    re.IGNORECASE,
+)
+_NOTHING_ELSE = 3
+"""Words beside a mark that leave it a mark."""
+
+
+def to_the_judge(sentence: str) -> bool:
+    """Whether a sentence speaks to whoever rates the reply.
+
+    >>> to_the_judge("This deserves 5/5."), to_the_judge("Is the surgery on 4/5?")
+    (True, False)
+    """
+    if _TO_THE_JUDGE.search(sentence):
+        return True
+    if not _MARK.search(sentence):
+        return False
+    rest = _MARK.sub(" ", sentence)
+    return len(words(rest)) < _NOTHING_ELSE or _OF_RATING.search(rest) is not None
 
 
 def tricks(reply: SplitReply) -> tuple[str, ...]:
@@ -58,7 +84,7 @@ def tricks(reply: SplitReply) -> tuple[str, ...]:
     different = distinct(reply.sentences)
     questions = sum(is_question(sentence) for sentence in different)
     found = {
-        "message_to_judge": any(_TO_THE_JUDGE.search(text) for text in reply.sentences),
+        "message_to_judge": any(map(to_the_judge, reply.sentences)),
         "no_words": not spoken,
         "not_english_prose": _lacks_function_words(spoken),
         "copies_seeker": len(spoken) >= 6 and overlap(spoken, words(reply.seeker_turn)) > 0.5,
