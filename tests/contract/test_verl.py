@@ -36,6 +36,19 @@ def test_version_is_the_supported_one() -> None:
     assert verl.__version__ == needed("verl", "cpu") == needed("verl", "gpu")
 
 
+def test_a_step_without_any_reply_is_told_as_such() -> None:
+    from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+    from mint.verl.worker import NO_REPLY, NOTHING_CAME, describe
+
+    assert NOTHING_CAME in inspect.getsource(ReplayBuffer)
+    said = f"selected terminal groups with {NOTHING_CAME}. Enable sync_refill_failed_groups."
+    told = describe(RuntimeError(said))
+    # Of no kind of mint's: the supervisor adds the log's first error.
+    assert (told["kind"], told["message"]) == ("RuntimeError", NO_REPLY)
+    assert describe(RuntimeError("another"))["message"] == "another"
+
+
 def test_importing_verl_loads_the_platform() -> None:
     code = (
         "import verl\nfrom verl.plugin.platform import get_platform\n"
