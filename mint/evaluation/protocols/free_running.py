@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from mint.config.dialogue import DialogueRules
 from mint.data.banks import Scenario
 from mint.data.cases import Case, TurnTags
 from mint.data.dataset import PromptRow
@@ -21,7 +22,6 @@ from mint.data.rows import prompt_row, row_messages
 from mint.dialogue.persons import scenario_person
 from mint.dialogue.protocol import Lost, Person, Seeker, Who
 from mint.dialogue.record import TalkRecord
-from mint.dialogue.rules import DialogueRules
 from mint.dialogue.talk import Said, converse
 from mint.evaluation.generation import Generation
 from mint.evaluation.records import EvaluatedReply
