@@ -19,7 +19,7 @@ from rewards.protocols import EmpathyJudge, TacticTagger
 from rewards.text import split_sentences
 from rewards.types import Failure, Rating, Reply, Tagging
 
-_BATCH, _WAIT_S = 64, 0.01
+_BATCH = 64
 _REMEMBERED = 20_000
 """Tactics of replies kept in memory: an answer of the tagger, not state of a conversation."""
 _TEMPERS = {"passive": (1.0, 1.0), "negative": (1.0, 1.15), "avoidant": (0.93, 1.0)}
@@ -40,10 +40,8 @@ class RuleSeeker:
         self._tagger, self._judge = tagger, judge
         self._lines = load_lines()
         self._tags: OrderedDict[Reply, Tagging] = OrderedDict()
-        self._tagging: MicroBatcher[Reply, Tagging | Failure] = MicroBatcher(
-            self._tag, _BATCH, _WAIT_S
-        )
-        self._rating: MicroBatcher[Reply, object] = MicroBatcher(self._rate, _BATCH, _WAIT_S)
+        self._tagging: MicroBatcher[Reply, Tagging | Failure] = MicroBatcher(self._tag, _BATCH)
+        self._rating: MicroBatcher[Reply, object] = MicroBatcher(self._rate, _BATCH)
 
     @property
     def identity(self) -> dict[str, Any]:
