@@ -41,8 +41,8 @@ def _nothing(*_args: Any, **_kwargs: Any) -> None:
 
 
 def _return_freed_memory() -> None:
-    """Give the pages of freed tensors back to the system. glibc keeps them in ever more pieces: rows
-    of other lengths in every step make a trainer grow by hundreds of megabytes."""
+    """Give the pages of freed tensors back to the system. glibc keeps them in ever more pieces:
+    rows of other lengths in every step make a trainer grow by hundreds of megabytes."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:  # another C library than glibc has none
         trim(0)
