@@ -60,6 +60,22 @@ def test_importing_verl_loads_the_platform() -> None:
     run_on_cpu_platform(code)
 
 
+def test_freed_memory_goes_back_to_the_system() -> None:
+    """verl asks for it with every push of weights."""
+    code = (
+        "import verl, torch, psutil\nfrom verl.utils.device import get_torch_device\n"
+        "rss = lambda: psutil.Process().memory_info().rss >> 20\n"
+        "held = [torch.ones(25_000) for _ in range(4_000)]\n"
+        "held = held[::40]\nbefore = rss()\n"
+        "get_torch_device().empty_cache()\n"
+        "assert before - rss() > 150, (before, rss())\n"
+    )
+    run_on_cpu_platform(code)
+    import verl.workers.engine_workers as workers
+
+    assert "get_torch_device().empty_cache()" in inspect.getsource(workers)
+
+
 def test_platform_is_never_detected_by_itself() -> None:
     from mint.verl.cpu import CpuPlatform
 
