@@ -26,6 +26,7 @@ from mint.verl.checkpoint import prune_checkpoints
 from mint.verl.failure_watch import FailureWatch
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import Asked, StepReward, step_rewards
+from mint.verl.groups import keep_siblings
 from mint.verl.masks import advantage_groups, without_gradient
 from mint.verl.phases import NotedStart
 from mint.verl.requests import SavesOnRequest
@@ -71,14 +72,15 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         buffer.poll_interval = self._mint.run.poll_interval_s
         return buffer
 
-    def _balance_batch(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+    def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         if not batch.keys:
             prompts, replies = self._asked
             raise GraderError(
                 f"step {self.global_steps}: none of {prompts} x {replies} replies came back: every "
                 "rollout or its reward worker raised or died, the log has the traceback"
             )
-        return super()._balance_batch(batch, *args, **kwargs)
+        batch = super()._balance_batch(batch, metrics, *args, **kwargs)
+        return keep_siblings(batch, self.actor_rollout_wg, metrics)
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         started = time.perf_counter()
