@@ -1,8 +1,9 @@
 """The FSDP engine of mint: every distinct prompt once, the vocabulary at scored tokens alone.
 
-The same on processors and GPUs; `cpu_engine` and `gpu_engine` register it. Batches keep verl's layout: jagged tensors of whole rows, log-probability of token t + 1 at
-position t, zeros where nothing was asked for. Models whose attention cannot be laid out so
-(`mint.policy.sharing`) go verl's own way.
+The same on processors and GPUs; `cpu_engine` and `gpu_engine` register it. Batches keep verl's
+layout: jagged tensors of whole rows, log-probability of token t + 1 at position t, zeros where
+nothing was asked for. Models whose attention cannot be laid out so (`mint.policy.sharing`) go
+verl's own way.
 """
 
 from __future__ import annotations
