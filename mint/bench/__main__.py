@@ -23,6 +23,7 @@ from mint.shell.files import utc_now, write_text_atomic
 from mint.training import material
 
 PARTS = ("all", "step", "graders", "bootstrap", "trl")
+GPU = "gpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +33,15 @@ class BenchConfig:
     step       the demo's training, part by part
     graders    tagging, judging, and grading a training step
     bootstrap  a paired bootstrap of two systems, against a plain Python loop
+    gpu        forward and backward passes of the trainer's engine, prompts shared and not
     trl        the demo's training done by TRL (installed in an environment of its own if needed)
-    all        these four, and how TRL's step compares with mint's
+    all        these but gpu, and how TRL's step compares with mint's
 
     Leave the machine alone meanwhile. Prints tables and writes outputs/bench/<date>.json.
     """
 
     part: str = "all"
-    """all, step, graders, bootstrap or trl."""
+    """all, step, graders, bootstrap, gpu or trl."""
     steps: int = 6
     """Training steps of mint and of TRL; the first warms up and does not count."""
     keep: bool = False
@@ -50,12 +52,14 @@ class BenchConfig:
     """Where results go."""
     venv: str = ".venv-trl"
     """TRL's environment."""
+    shape: str = "Qwen/Qwen3-4B"
+    """For part=gpu: a known model's name, its folder or its config.json; weights are random."""
     upstream: str = ""
     """Checkout of the official repository for the bootstrap's systems; made-up ones when empty."""
 
     def __post_init__(self) -> None:
         enough = Rule(">= 2 (the first one warms up)", lambda steps: steps >= 2)
-        check(self, {"part": one_of(*PARTS), "steps": enough})
+        check(self, {"part": one_of(*PARTS, GPU), "steps": enough})
 
 
 def main(settings: BenchConfig) -> int:
@@ -93,6 +97,11 @@ def _measure(
     """Run the parts asked for, add their figures to `report`; returns the tables."""
     mint = mint_config(config)
     wanted = PARTS[1:] if settings.part == "all" else (settings.part,)
+    if settings.part == GPU:
+        from mint.bench import gpu  # with torch and transformers
+
+        report[GPU] = gpu.measure(settings.shape)
+        return ["", *gpu.table(report[GPU])]
     lines: list[str] = []
     columns: list[StepFigures] = []
     # First, so that a failed installation does not cost the minutes of the other parts.
