@@ -199,7 +199,16 @@ def _notes(
     if facts is not None and not facts.num_parameters and not is_local(path):
         yield f"{path} is not in the local Hugging Face cache: it will be downloaded"
     content = model_config(path) if facts is not None else None
-    unshared = None if content is None else why_not_shared(content)
+    actor = config.actor_rollout_ref
+    unshared = (
+        None
+        if content is None
+        else why_not_shared(
+            content,
+            actor.model.override_config.attn_implementation,
+            int(actor.actor.fsdp_config.ulysses_sequence_parallel_size),
+        )
+    )
     if unshared is not None:
         yield f"prompts are computed once a reply, not once a group: {unshared}"
     if plan.model is None:

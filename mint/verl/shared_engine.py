@@ -55,9 +55,8 @@ class SharedPrompts(transformer_impl.FSDPEngineWithLMHead):  # type: ignore[misc
     def _build_module(self) -> Any:
         module = super()._build_module()
         config = module.config.to_dict()
-        reason = why_not_shared(config)
-        if reason is None and self.ulysses_sequence_parallel_size > 1:
-            reason = "rows are cut over GPUs (ulysses_sequence_parallel_size)"
+        given = self.model_config.override_config.get("attn_implementation")
+        reason = why_not_shared(config, given, self.ulysses_sequence_parallel_size)
         self.shares_prompts = reason is None
         if reason is None:
             module.set_attn_implementation(ATTENTION)
@@ -65,7 +64,7 @@ class SharedPrompts(transformer_impl.FSDPEngineWithLMHead):  # type: ignore[misc
             module.forward = MethodType(scored_forward, module)
         else:
             print(f"prompts are not shared: {reason}")
-            attention = plain_attention(config, packed=bool(self.use_remove_padding))
+            attention = plain_attention(config, given, packed=bool(self.use_remove_padding))
             if attention is not None:
                 module.set_attn_implementation(attention)
         return module
