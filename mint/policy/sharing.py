@@ -19,10 +19,8 @@ def why_not_shared(
     `attention` is what the run sets (`override_config.attn_implementation`), `sequence_parallel`
     its `ulysses_sequence_parallel_size`.
     """
-    if attention == FLASH:
-        return f"the run sets attn_implementation={FLASH}"
-    if sequence_parallel > 1:
-        return f"rows are cut over GPUs (ulysses_sequence_parallel_size={sequence_parallel})"
+    if (reason := why_set_apart(attention, sequence_parallel)) is not None:
+        return reason
     caps = [f"{name}={config[name]}" for name in _CAPS if config.get(name)]
     if caps:
         return f"no kernel for variable lengths caps scores ({', '.join(caps)})"
@@ -33,6 +31,15 @@ def why_not_shared(
         return f"dropout in attention (attention_dropout={config['attention_dropout']})"
     if config.get("use_bidirectional_attention"):
         return "tokens see later ones (use_bidirectional_attention)"
+    return None
+
+
+def why_set_apart(attention: str | None, sequence_parallel: int) -> str | None:
+    """Why the run's own settings keep prompts from being shared; see `why_not_shared`."""
+    if attention == FLASH:
+        return f"the run sets attn_implementation={FLASH}"
+    if sequence_parallel > 1:
+        return f"rows are cut over GPUs (ulysses_sequence_parallel_size={sequence_parallel})"
     return None
 
 

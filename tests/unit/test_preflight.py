@@ -93,7 +93,7 @@ def test_models_that_do_not_share_prompts_are_told(model: Path, data: Path) -> N
     assert "attention_dropout=0.1" in told({"model_type": "llama", "attention_dropout": 0.1})[0]
     parallel = "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size=2"
     assert "ulysses_sequence_parallel_size=2" in told({"model_type": "qwen3"}, parallel)[0]
-    with pytest.raises(ConfigError, match="set actor_rollout_ref.model.use_fused_kernels=false"):
+    with pytest.raises(ConfigError, match=r"set actor_rollout_ref\.model\.use_fused_kernels=false"):
         told(capped, "actor_rollout_ref.model.use_fused_kernels=true")
 
 
