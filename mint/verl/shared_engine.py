@@ -49,7 +49,7 @@ def scored_forward(
 class SharedPrompts(transformer_impl.FSDPEngineWithLMHead):  # type: ignore[misc]
     """verl's engine for language models, on whatever device."""
 
-    shares_prompts = True
+    shares_prompts = False
     """Whether this model can; set when it is built."""
 
     def _build_module(self) -> Any:
