@@ -68,9 +68,9 @@ class Engine:
     def __init__(
         self, model: Any, sizes: ModelShape, device: torch.device, prompt: int, reply: int
     ) -> None:
-        from mint.verl.packed_attention import ATTENTION
+        from mint.verl.shared_engine import scores_by_groups
 
-        model.set_attn_implementation(ATTENTION)
+        scores_by_groups(model)
         self._model, self._sizes, self._device = model, sizes, device
         self._prompt, self._reply = prompt, reply
         self._random = torch.Generator().manual_seed(0)
@@ -165,7 +165,6 @@ class _Pass(NamedTuple):
 
 
 def _shared_pass(model: Any, rows: Rows, device: torch.device, _every: bool) -> _Pass:
-    from mint.verl.shared_engine import scored_forward
     from mint.verl.shared_layout import lay_out, read_rows
     from mint.verl.token_scores import Asked
 
@@ -176,13 +175,13 @@ def _shared_pass(model: Any, rows: Rows, device: torch.device, _every: bool) -> 
     asked = Asked(ids[layout.home_R + 1], 1.0, False)
 
     def run() -> torch.Tensor:
-        return scored_forward(
-            model,
+        log_probs: torch.Tensor = model(
             input_ids=ids[layout.source_T][None],
             position_ids=layout.positions_T[None],
             layout=layout,
             asked=asked,
         ).log_probs_R
+        return log_probs
 
     return _Pass(run, len(layout.source_T))
 

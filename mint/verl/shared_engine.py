@@ -22,7 +22,7 @@ from verl.workers.engine.fsdp import transformer_impl
 from mint.policy.sharing import plain_attention, why_not_shared
 from mint.verl.packed_attention import ATTENTION
 from mint.verl.shared_layout import Layout, Row, lay_out, micro_batches, read_rows, split_further
-from mint.verl.token_scores import Asked, score
+from mint.verl.token_scores import Asked, score, scores_itself
 
 
 class Scored(NamedTuple):
@@ -46,6 +46,14 @@ def scored_forward(
     return Scored(*score(hidden[0].index_select(0, layout.scored_R), self.lm_head, asked))
 
 
+def scores_by_groups(module: Any) -> None:
+    """Make `scored_forward` the forward pass of this causal language model."""
+    module.set_attn_implementation(ATTENTION)
+    # Of this instance alone: verl's fused forward, if any, is of its class.
+    module.forward = MethodType(scored_forward, module)
+    scores_itself(module.lm_head)
+
+
 class SharedPrompts(transformer_impl.FSDPEngineWithLMHead):  # type: ignore[misc]
     """verl's engine for language models, on whatever device."""
 
@@ -59,9 +67,7 @@ class SharedPrompts(transformer_impl.FSDPEngineWithLMHead):  # type: ignore[misc
         reason = why_not_shared(config, given, self.ulysses_sequence_parallel_size)
         self.shares_prompts = reason is None
         if reason is None:
-            module.set_attn_implementation(ATTENTION)
-            # Of this instance alone: verl's fused forward, if any, is of its class.
-            module.forward = MethodType(scored_forward, module)
+            scores_by_groups(module)
         else:
             print(f"prompts are not shared: {reason}")
             attention = plain_attention(config, given, packed=bool(self.use_remove_padding))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
 
 _CHUNK = 2**20
 """Numbers looked at together: what a processor's cache holds."""
@@ -26,16 +28,43 @@ class Asked:
     entropy: bool
 
 
+def scoring_linear(
+    self: nn.Linear, hidden_RH: torch.Tensor, asked: Asked | None = None
+) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor | None]:
+    """The forward pass of an output layer that scores by itself when asked to.
+
+    Within it because FSDP2 shards the weights of output layers that are not tied to the embeddings:
+    they are whole only there, and their gradients are collected there.
+    """
+    if asked is None:
+        return linear(hidden_RH, self.weight, self.bias)
+    if not hidden_RH.is_cuda or self.bias is not None:
+        return score_logits(linear(hidden_RH, self.weight, self.bias), asked)
+    if isinstance(asked.temperature, float):
+        return fused(hidden_RH, self.weight, asked, asked.temperature)
+    scale = asked.temperature.unsqueeze(-1)
+    return fused((hidden_RH / scale).to(hidden_RH.dtype), self.weight, asked, 1.0)
+
+
 def score(
     hidden_RH: torch.Tensor, head: nn.Module, asked: Asked
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """float32 log-probabilities [R] and, when asked for, entropies [R] in nats."""
-    if hidden_RH.is_cuda and type(head) is nn.Linear and head.bias is None:
-        if isinstance(asked.temperature, float):
-            return fused(hidden_RH, head.weight, asked, asked.temperature)
-        scale = asked.temperature.unsqueeze(-1)
-        return fused((hidden_RH / scale).to(hidden_RH.dtype), head.weight, asked, 1.0)
-    logits_RV = head(hidden_RH)
+    """float32 log-probabilities [R] and, when asked for, entropies [R] in nats.
+
+    `head` is an output layer that `scores_itself` has seen, or any other, such as one with LoRA.
+    """
+    if isinstance(head, nn.Linear):
+        return head(hidden_RH, asked)  # type: ignore[no-any-return]
+    return score_logits(head(hidden_RH), asked)
+
+
+def scores_itself(head: nn.Linear) -> None:
+    """Give this output layer `scoring_linear` as its forward pass."""
+    head.forward = MethodType(scoring_linear, head)  # type: ignore[method-assign]
+
+
+def score_logits(logits_RV: torch.Tensor, asked: Asked) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """`score` of logits."""
     with torch.autocast(logits_RV.device.type, enabled=False):
         log_probs, entropy = _Scores.apply(
             logits_RV, asked.labels_R, _column(asked.temperature), asked.entropy

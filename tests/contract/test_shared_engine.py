@@ -24,13 +24,13 @@ def pairs(found: dict[str, Any], key: str) -> Iterator[tuple[int, torch.Tensor]]
     return zip(found["rows"], found[key], strict=True)
 
 
-@pytest.mark.parametrize("lora_rank", [0, 4])
+@pytest.mark.parametrize(("lora_rank", "tied"), [(0, True), (0, False), (4, True)])
 def test_two_ranks_learn_what_plain_rows_teach(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lora_rank: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lora_rank: int, tied: bool
 ) -> None:
     monkeypatch.setenv("VERL_PLATFORM", "cpu")
     torch.manual_seed(0)
-    model = Qwen3ForCausalLM(Qwen3Config(**SIZES, tie_word_embeddings=True))
+    model = Qwen3ForCausalLM(Qwen3Config(**SIZES, tie_word_embeddings=tied))
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(tmp_path)

@@ -12,8 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from mint.policy.sharing import ARCHITECTURES, why_not_shared
 from mint.verl import shared_attention, token_scores
-from mint.verl.packed_attention import ATTENTION
-from mint.verl.shared_engine import scored_forward
+from mint.verl.shared_engine import scores_by_groups
 from mint.verl.shared_layout import Row, distinct, lay_out, micro_batches, read_rows, split_further
 from mint.verl.token_scores import Asked
 
@@ -116,8 +115,7 @@ def shared(
 ) -> Result:
     """The same with prompts once, micro-batch by micro-batch; changes the model's attention."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    base.set_attn_implementation(ATTENTION)
-    base.forward = scored_forward.__get__(base)
+    scores_by_groups(base)
     model.zero_grad()
     log_probs, entropy = torch.zeros(2, len(data.ids))
     for_log_prob, for_entropy = weights(len(data.ids))
