@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.multiprocessing as mp
-from engine_ranks import FAILED, RANKS, SIZES, rows, work, work_plainly
+from engine_ranks import FAILED, RANKS, SIZES, batch, rows, work, work_plainly
 from omegaconf import OmegaConf
 from transformers import Gemma2Config, Gemma2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
@@ -88,6 +88,23 @@ def test_siblings_stay_on_one_rank() -> None:
     assert [len(numbers) for numbers in cut] == [12, 12]
     assert sum({n // 8 for n in cut[0]} & {n // 8 for n in cut[1]}) == 2
     assert share_out(groups, [1] * 6, 1) == [list(range(48))]
+
+
+def test_each_row_has_its_own_temperature() -> None:
+    from mint.verl.shared_engine import _temperature, rows_of
+    from mint.verl.shared_layout import lay_out
+
+    data = batch(rows())
+    layout = lay_out(rows_of(data))
+    assert _temperature(data, layout) == 0.9
+    data["temperature"] = 0.5 + torch.arange(len(rows()))
+    bounds = data["input_ids"].offsets()
+    found = _temperature(data, layout)
+    assert isinstance(found, torch.Tensor)
+    assert len(found) == sum(int(row["response_mask"].sum()) for row in rows())
+    for temperature, home in zip(found.tolist(), layout.home_R.tolist(), strict=True):
+        row = int(temperature - 0.5)
+        assert bounds[row] <= home < bounds[row + 1]
 
 
 def test_the_group_is_in_the_key() -> None:
