@@ -20,7 +20,7 @@ from torch.nn.functional import scaled_dot_product_attention, softmax
 
 from mint.verl.shared_layout import Group, Layout, Pieces
 
-_MOST_SCORES = 2**23
+_MOST_SCORES = 2**22
 """Numbers of a group's attention that a CPU keeps for the backward pass of a layer."""
 
 

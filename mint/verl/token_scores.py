@@ -67,7 +67,7 @@ def score_logits(logits_RV: torch.Tensor, asked: Asked) -> tuple[torch.Tensor, t
     """`score` of logits."""
     with torch.autocast(logits_RV.device.type, enabled=False):
         log_probs, entropy = _Scores.apply(
-            logits_RV, asked.labels_R, _column(asked.temperature), asked.entropy
+            logits_RV, asked.labels_R, _column(asked.temperature, logits_RV), asked.entropy
         )
     return log_probs, entropy if asked.entropy else None
 
@@ -90,9 +90,9 @@ def fused(
     return log_probs.float(), entropy.float() if asked.entropy else None
 
 
-def _column(temperature: float | torch.Tensor) -> torch.Tensor:
+def _column(temperature: float | torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
     """[R, 1], or [1, 1] for one temperature."""
-    column = torch.as_tensor(temperature, dtype=torch.float32)
+    column = torch.as_tensor(temperature, dtype=torch.float32, device=beside.device)
     return column.reshape(-1, 1)
 
 
