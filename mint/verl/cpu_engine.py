@@ -6,7 +6,7 @@ from typing import Any
 
 from verl.workers.engine.base import EngineRegistry
 
-from mint.verl import token_entropy  # noqa: F401  (registers its loss)
+from mint.verl import policy_loss, token_entropy  # noqa: F401  (they register their losses)
 from mint.verl.shared_engine import SharedPrompts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from verl.workers.engine.base import EngineRegistry
 
-from mint.verl import token_entropy  # noqa: F401  (registers its loss)
+from mint.verl import policy_loss, token_entropy  # noqa: F401  (they register their losses)
 from mint.verl.shared_engine import SharedPrompts
 
 
