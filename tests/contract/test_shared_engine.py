@@ -90,6 +90,28 @@ def test_siblings_stay_on_one_rank() -> None:
     assert share_out(groups, [1] * 6, 1) == [list(range(48))]
 
 
+def test_a_balanced_batch_is_put_in_groups() -> None:
+    """verl's own batch, scattered as it balances rows; padding rows are a group of their own."""
+    from types import SimpleNamespace
+
+    from transfer_queue.metadata import KVBatchMeta
+
+    from mint.verl.groups import keep_siblings
+
+    keys = [f"{uid}_{session}_0" for session in range(3) for uid in ("a-1", "b-2", "c-3")]
+    keys += [f"pad7f_{session}_0" for session in range(3)]
+    tags = [{"seq_len": 30 + n, "response_len": 10 + n} for n in range(len(keys))]
+    batch = KVBatchMeta(keys=list(keys), tags=list(tags))
+    metrics: dict[str, float] = {}
+    actors = SimpleNamespace(_dispatch_info={"actor": [0, 1]})
+    found = keep_siblings(batch, actors, metrics)
+    assert sorted(found.keys) == sorted(keys)
+    assert [tags[keys.index(key)] for key in found.keys] == found.tags
+    halves = [{group_of(key) for key in found.keys[at : at + 6]} for at in (0, 6)]
+    assert not halves[0] & halves[1]
+    assert metrics["global_seqlen/max"] > metrics["global_seqlen/min"] > 0
+
+
 def test_each_row_has_its_own_temperature() -> None:
     from mint.verl.shared_engine import _temperature, rows_of
     from mint.verl.shared_layout import lay_out
