@@ -25,6 +25,7 @@ from mint.shell.files import utc_now, write_text_atomic
 from mint.training import material
 
 PARTS = ("all", "step", "graders", "bootstrap", "trl")
+GPU = "gpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +35,15 @@ class BenchConfig:
     step       the demo's training, part by part
     graders    tagging, judging, and grading a training step
     bootstrap  a paired bootstrap of two systems, against a plain Python loop
+    gpu        forward and backward passes of the trainer's engine, prompts shared and not
     trl        the demo's training done by TRL (installed in an environment of its own if needed)
-    all        these four, and how TRL's step compares with mint's: the two take turns
+    all        these but gpu, and how TRL's step compares with mint's: the two take turns
 
     Leave the machine alone meanwhile. Prints tables and writes outputs/bench/<date>.json.
     """
 
     part: str = "all"
-    """all, step, graders, bootstrap or trl."""
+    """all, step, graders, bootstrap, gpu or trl."""
     recipe: str = step.RECIPES[0]
     """Which training: mint_tiny or mint_smol."""
     steps: int = 6
@@ -56,12 +58,14 @@ class BenchConfig:
     """Where results go."""
     venv: str = ".venv-trl"
     """TRL's environment."""
+    shape: str = "Qwen/Qwen3-4B"
+    """For part=gpu: a known model's name, its folder or its config.json; weights are random."""
     upstream: str = ""
     """Checkout of the official repository for the bootstrap's systems; made-up ones when empty."""
 
     def __post_init__(self) -> None:
         enough = Rule(">= 2 (the first one warms up)", lambda steps: steps >= 2)
-        rules = {"part": one_of(*PARTS), "recipe": one_of(*step.RECIPES), "rounds": POSITIVE}
+        rules = {"part": one_of(*PARTS, GPU), "recipe": one_of(*step.RECIPES), "rounds": POSITIVE}
         check(self, {**rules, "steps": enough})
 
 
@@ -103,6 +107,11 @@ def _measure(
     """Run the parts asked for, add their figures to `report`; returns the tables."""
     mint = mint_config(configs[0])
     wanted = PARTS[1:] if settings.part == "all" else (settings.part,)
+    if settings.part == GPU:
+        from mint.bench import gpu  # with torch and transformers
+
+        report[GPU] = gpu.measure(settings.shape)
+        return ["", *gpu.table(report[GPU])]
     lines, columns = _steps(settings, configs, work, report, wanted)
     if "graders" in wanted:
         report["graders"] = graders.measure(mint)

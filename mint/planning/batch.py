@@ -19,6 +19,8 @@ class Batch(NamedTuple):
     tokens: float
     """Prompt and reply tokens of a step."""
     reply_tokens: float
+    seen: float
+    """Tokens that a training pass computes: a prompt once for its replies, where they share it."""
     items: tuple[Item, ...]
 
 
@@ -28,6 +30,8 @@ def batch(run: RunSettings, lengths: Lengths) -> Batch:
     steps, how = _steps(run, an_epoch)
     tokens = run.all_replies * (lengths.prompt + lengths.reply)
     reply_tokens = run.all_replies * lengths.reply
+    prompts = run.prompts if run.shared_prompts else run.all_replies
+    seen = prompts * lengths.prompt + reply_tokens
     epochs = steps / an_epoch if steps and an_epoch else 0
     items = [
         Item("replies a step", run.all_replies, f"{run.prompts} prompts x {run.replies} replies"),
@@ -47,9 +51,15 @@ def batch(run: RunSettings, lengths: Lengths) -> Batch:
             f"{run.all_replies} x ({lengths.prompt:.0f} prompt + {lengths.reply:.0f} reply)",
         ),
         Item(
+            "tokens a training pass",
+            seen,
+            f"{prompts} x {lengths.prompt:.0f} prompt + {run.all_replies} x "
+            f"{lengths.reply:.0f} reply",
+        ),
+        Item(
             "micro-batches a rank",
-            math.ceil(tokens / run.ranks / run.update_tokens),
-            f"{tokens / run.ranks:,.0f} tokens / at most {run.update_tokens:,}",
+            math.ceil(seen / run.ranks / run.update_tokens),
+            f"{seen / run.ranks:,.0f} tokens / at most {run.update_tokens:,}",
         ),
     ]
     if steps is not None:
@@ -61,7 +71,7 @@ def batch(run: RunSettings, lengths: Lengths) -> Batch:
         items.append(
             Item("epochs", epochs, f"{steps} steps / {an_epoch} of {lengths.kept} prompts")
         )
-    return Batch(steps, an_epoch, tokens, reply_tokens, tuple(items))
+    return Batch(steps, an_epoch, tokens, reply_tokens, seen, tuple(items))
 
 
 def _steps(run: RunSettings, an_epoch: int | None) -> tuple[int | None, str]:

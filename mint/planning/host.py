@@ -28,8 +28,12 @@ def host_items(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
 def _cpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
     count, learned, ranks = model.parameters, trained(run, model), run.ranks
     reference = 0 if run.lora_rank or not run.reference else 4
-    # The engine scores reply tokens alone (mint.verl.cpu_engine).
-    tokens = round(run.update_tokens * run.max_reply / (run.max_prompt + run.max_reply))
+    # Only reply tokens are scored, and shared prompts leave more room for them. The engine keeps
+    # logits and their gradient in bfloat16 (mint.verl.token_scores), verl's own float32 copies.
+    group = run.replies if run.shared_prompts else 1
+    replies = group * run.max_reply
+    tokens = round(run.update_tokens * replies / (run.max_prompt + replies))
+    each = 4 if run.shared_prompts else 12
     return kept(
         Item(
             "training",
@@ -41,8 +45,8 @@ def _cpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
         Item("rollout", 2 * count * ranks / GIB, f"2 B x {billions(count)} x {ranks} ranks"),
         Item(
             "logits",
-            12 * tokens * model.vocab * ranks / GIB,
-            f"12 B x {tokens:,} reply tokens x {model.vocab:,} x {ranks} ranks",
+            each * tokens * model.vocab * ranks / GIB,
+            f"{each} B x {tokens:,} reply tokens x {model.vocab:,} x {ranks} ranks",
         ),
         Item("object store", run.object_store_bytes / GIB, "ray_init.object_store_memory"),
         Item(

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mint.config.schema import MintConfig
+from mint.policy.sharing import why_set_apart
 
 _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
 CPUS_PER_RANK = 3
@@ -45,6 +46,8 @@ class RunSettings:
     fused_optimizer: bool
     lora_rank: int
     checkpointing: bool
+    shared_prompts: bool
+    """Whether the trainer computes a prompt once for its replies, as far as the settings say it."""
     fused_logits: bool
     reference: bool
     critic: bool
@@ -155,6 +158,10 @@ def settings_of(config: DictConfig, mint: MintConfig) -> RunSettings:
         fused_optimizer=bool(optimizer.get("fused")),
         lora_rank=lora,
         checkpointing=bool(model.enable_gradient_checkpointing),
+        shared_prompts=why_set_apart(
+            model.override_config.attn_implementation, fsdp.ulysses_sequence_parallel_size
+        )
+        is None,
         fused_logits=bool(model.use_fused_kernels),
         reference=bool(actor.use_kl_loss or config.algorithm.use_kl_in_reward),
         critic=has_critic(config),

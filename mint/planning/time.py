@@ -87,6 +87,15 @@ def pass_flop(model: ModelShape, tokens: float, scored: float, sequences: float)
     return 2.0 * model.body * tokens + 2.0 * model.embedding * scored + attention
 
 
+def _pass(run: RunSettings, model: ModelShape, lengths: Lengths, batch: Batch) -> float:
+    """FLOP of one pass of the trainer over a step's replies."""
+    # verl's own fused way scores prompts too.
+    alone = run.cpu or run.shared_prompts
+    scored = batch.reply_tokens if alone else batch.tokens
+    rows = batch.seen / (lengths.prompt + lengths.reply)
+    return pass_flop(model, batch.seen, scored, rows)
+
+
 def _scaled(item: Item, scale: dict[str, float]) -> Item:
     if item.name not in scale:
         return item
@@ -98,18 +107,18 @@ def _gpu(
     run: RunSettings, model: ModelShape, lengths: Lengths, batch: Batch, gpu: GpuModel
 ) -> list[Item]:
     rate = gpu.tflops * 1e12 * _GPU_EFFICIENCY
-    forward = pass_flop(model, batch.tokens, batch.tokens, run.all_replies) / run.ranks / rate
+    forward = _pass(run, model, lengths, batch) / run.ranks / rate
     # Adapters need the gradients of the activations, not those of the weights.
     times = (4 if run.checkpointing else 3) - (1 if run.lora_rank else 0)
-    micro = math.ceil(batch.tokens / run.ranks / run.update_tokens)
+    micro = math.ceil(batch.seen / run.ranks / run.update_tokens)
     bus = gpu.pcie_gb_s * 1e9
-    said = f"{batch.tokens:,.0f} tokens, {gpu.tflops * _GPU_EFFICIENCY:.0f} TFLOP/s x {run.ranks}"
+    said = f"{batch.seen:,.0f} tokens, {gpu.tflops * _GPU_EFFICIENCY:.0f} TFLOP/s x {run.ranks}"
     moved = (
         run.actor_bytes
         * model.parameters
         * (int(run.param_offload) + 2 * int(run.optimizer_offload and not run.lora_rank))
     )
-    streams = math.ceil(batch.tokens / run.ranks / run.reference_tokens)
+    streams = math.ceil(batch.seen / run.ranks / run.reference_tokens)
     brought = streams * run.reference_bytes * model.parameters / run.ranks / bus
     if run.lora_rank:
         brought = 0.0
@@ -193,8 +202,8 @@ def _exchange(run: RunSettings, model: ModelShape, micro: int) -> tuple[float, s
 def _cpu(
     run: RunSettings, model: ModelShape, lengths: Lengths, batch: Batch, cores: int
 ) -> list[Item]:
-    forward = pass_flop(model, batch.tokens, batch.reply_tokens, run.all_replies)
-    kept_bytes = batch.tokens * model.layers * layer_bytes(model)
+    forward = _pass(run, model, lengths, batch)
+    kept_bytes = batch.seen * model.layers * layer_bytes(model)
     passed = (forward / _CPU_PRODUCTS + kept_bytes / _CPU_FORWARD_BYTES) / cores
     update = (3 * forward / _CPU_PRODUCTS + kept_bytes / _CPU_BACKWARD_BYTES) / cores
     prefill = pass_flop(model, run.prompts * lengths.prompt, run.prompts, run.prompts)

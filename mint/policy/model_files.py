@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
@@ -62,12 +62,21 @@ def model_facts(path: str) -> ModelFacts:
     shapes: dict[str, list[int]] = {}
     for file in sorted(folder.glob("*.safetensors")):
         shapes |= _shapes(file)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = model_config(path) or {}
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     largest = max(sizes, key=lambda name: sizes[name], default="")
     return ModelFacts(
         sum(sizes.values()), largest, sizes[largest] if largest else 0, int(config["vocab_size"])
     )
+
+
+def model_config(path: str) -> dict[str, Any] | None:
+    """The content of a model's config.json; None where it is not here."""
+    folder = local_files(path)
+    if folder is None:
+        return None
+    content: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return content
 
 
 def model_fingerprint(path: str) -> str | None:

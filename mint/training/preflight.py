@@ -24,7 +24,15 @@ from mint.planning.lengths import Lengths
 from mint.planning.plan import Plan
 from mint.planning.settings import has_critic
 from mint.policy.chat import refuses_system
-from mint.policy.model_files import ModelFacts, is_local, local_files, model_facts, model_folder
+from mint.policy.model_files import (
+    ModelFacts,
+    is_local,
+    local_files,
+    model_config,
+    model_facts,
+    model_folder,
+)
+from mint.policy.sharing import why_not_shared
 from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
 from mint.training import dialogues
@@ -69,6 +77,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     machine = read_machine()
     if facts is not None:
         check_bucket(config, facts, machine.shm_free_gib)
+        check_scores(config)
     plan = check_machine(config, mint, machine)
     check_prompts(config, plan.lengths)
     return Report(
@@ -133,6 +142,17 @@ def check_critic(config: DictConfig) -> None:
         raise ConfigError(
             f"{key} must hold one whole sequence: got {most}, data.max_prompt_length + "
             f"data.max_response_length = {total}"
+        )
+
+
+def check_scores(config: DictConfig) -> None:
+    """verl's fused log-probabilities leave a model's cap on its scores out."""
+    model = config.actor_rollout_ref.model
+    cap = (model_config(str(model.path)) or {}).get("final_logit_softcapping")
+    if cap and model.use_fused_kernels:
+        raise ConfigError(
+            f"{model.path} caps its scores (final_logit_softcapping={cap}), which fused kernels "
+            "leave out; set actor_rollout_ref.model.use_fused_kernels=false"
         )
 
 
@@ -241,6 +261,19 @@ def _notes(
     path = str(config.actor_rollout_ref.model.path)
     if facts is not None and not facts.num_parameters and not is_local(path):
         yield f"{path} is not in the local Hugging Face cache: it will be downloaded"
+    content = model_config(path) if facts is not None else None
+    actor = config.actor_rollout_ref
+    unshared = (
+        None
+        if content is None
+        else why_not_shared(
+            content,
+            actor.model.override_config.attn_implementation,
+            int(actor.actor.fsdp_config.ulysses_sequence_parallel_size),
+        )
+    )
+    if unshared is not None:
+        yield f"prompts are computed once a reply, not once a group: {unshared}"
     if plan.model is None:
         yield f"nothing says the shape of {path}: memory, disk and time were not checked"
     elif plan.run.cluster is not None:

@@ -1,8 +1,16 @@
-"""What the trainer's processes of a GPU run load through `actor_rollout_ref.model.external_lib`.
+"""What the trainer's processes of a GPU run load through `actor_rollout_ref.model.external_lib`."""
 
-The engine is verl's own; these imports register what it is told to use by name.
-"""
+from __future__ import annotations
 
-from mint.verl import packed_attention, policy_loss, token_entropy
+from verl.workers.engine.base import EngineRegistry
 
-__all__ = ["packed_attention", "policy_loss", "token_entropy"]
+from mint.verl import policy_loss, token_entropy  # noqa: F401  (they register their losses)
+from mint.verl.shared_engine import SharedPrompts
+
+
+# An entry with a vendor is found before verl's own, which has none.
+@EngineRegistry.register(
+    model_type="language_model", backend=["fsdp", "fsdp2"], device="cuda", vendor="nvidia"
+)
+class GpuFSDPEngineWithLMHead(SharedPrompts):
+    """verl's FSDP engine with shared prompts, for GPUs."""

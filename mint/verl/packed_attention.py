@@ -20,6 +20,9 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from mint.verl.shared_attention import shared_attention
+from mint.verl.shared_layout import Layout
+
 ATTENTION = "mint_packed_causal"
 _ROWS = "mint_packed_rows"
 
@@ -60,30 +63,35 @@ def packed_causal_attention(
     attention_mask: torch.Tensor | None,
     *,
     position_ids: torch.Tensor | None = None,
-    packed_lengths: Sequence[int] | None = None,
+    layout: Layout | None = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    softcap: float | None = None,
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """[1, Hq, N, D] queries, [1, Hk, N, D] keys and values -> [1, N, Hq, D].
 
-    The form transformers expects of an attention function. The rows are those of `packed_lengths`,
-    or else of `position_ids`. Raises ValueError for what it does not do: padded batches, sliding
-    windows, dropout.
+    The form transformers expects of an attention function. Tokens are laid out as `layout` says, or
+    else row after row as `position_ids` do. Raises ValueError for what it does not do: padded
+    batches, dropout, soft caps, sliding windows without a layout.
     """
     if attention_mask is not None or query.shape[0] != 1:
         raise ValueError(f"{ATTENTION} takes packed rows, not a padded batch with a mask")
-    if sliding_window is not None or dropout:
-        raise ValueError(f"{ATTENTION} has no sliding window and no dropout")
-    if packed_lengths is None:
-        if position_ids is None:
-            raise ValueError(f"{ATTENTION} needs position_ids or packed_lengths")
-        rows = rows_of(position_ids)
-        if query.is_cuda:
-            return _by_kernel(query, key, value, rows, scaling), None
-        packed_lengths = rows.lengths
-    return row_by_row(query, key, value, packed_lengths, scaling), None
+    if dropout or softcap is not None:
+        raise ValueError(f"{ATTENTION} has no dropout and no soft caps")
+    if layout is not None:
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        out = shared_attention(query[0], key[0], value[0], layout, scale, sliding_window)
+        return out.unsqueeze(0), None
+    if sliding_window is not None:
+        raise ValueError(f"{ATTENTION} has no sliding window without a layout")
+    if position_ids is None:
+        raise ValueError(f"{ATTENTION} needs position_ids or a layout")
+    rows = rows_of(position_ids)
+    if query.is_cuda:
+        return _by_kernel(query, key, value, rows, scaling), None
+    return row_by_row(query, key, value, rows.lengths, scaling), None
 
 
 def row_by_row(

@@ -25,6 +25,7 @@ from mint.verl.checkpoint import prune_checkpoints
 from mint.verl.critic import WithCritic
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import Asked
+from mint.verl.groups import keep_siblings
 from mint.verl.phases import NotedStart
 from mint.verl.policy_loss import settle_agreement
 from mint.verl.requests import SavesOnRequest
@@ -83,14 +84,15 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, WithCritic, PPOT
         )
         super().on_init_end()
 
-    def _balance_batch(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+    def _balance_batch(self, batch: Any, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         if not batch.keys:
             prompts, replies = self._asked
             raise GraderError(
                 f"step {self.global_steps}: none of {prompts} x {replies} {self.unit} came back: "
                 "every rollout or its reward worker raised or died, the log has the traceback"
             )
-        return super()._balance_batch(batch, *args, **kwargs)
+        batch = super()._balance_batch(batch, metrics, *args, **kwargs)
+        return keep_siblings(batch, self.actor_rollout_wg, metrics)
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         started = time.perf_counter()

@@ -20,6 +20,7 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithValueHead
 
 from mint.verl.cpu_engine import CpuFSDPEngineWithLMHead
+from mint.verl.packed_attention import ATTENTION
 
 HEADS = ("score", "classifier")
 """Names of a token classifier's head in transformers."""
@@ -84,13 +85,17 @@ class PackedValueEngine(_ZeroHead, FSDPEngineWithValueHead):
 class CpuValueEngine(_ZeroHead, CpuFSDPEngineWithLMHead):
     """The same for processors: rows packed one after the other, a value at every token."""
 
+    def _build_module(self) -> torch.nn.Module:
+        module = super()._build_module()
+        module.set_attn_implementation(ATTENTION)
+        return module
+
     def prepare_model_inputs(self, micro_batch: TensorDict) -> tuple[dict[str, Any], Any]:
         input_ids = micro_batch["input_ids"]
         return {
             "input_ids": input_ids.values().unsqueeze(0),
             "position_ids": micro_batch["position_ids"].values().unsqueeze(0),
             "attention_mask": None,
-            "packed_lengths": input_ids.offsets().diff().tolist(),
         }, None
 
     def prepare_model_outputs(

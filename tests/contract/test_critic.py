@@ -73,10 +73,6 @@ def test_packed_values_equal_one_pass_a_sequence(policy: str) -> None:
         expected = [model(input_ids=row[None]).logits[0, :, 0] for row in rows]
         model.set_attn_implementation(ATTENTION)
         values = engine.prepare_model_outputs(model(**inputs), rest, batch, None)["values"]
-        # On a GPU verl's own engine packs, and the rows are those of the positions.
-        del inputs["packed_lengths"]
-        by_positions = model(**inputs).logits[0, :, 0]
-    assert torch.allclose(by_positions, values.values(), atol=1e-5)
     for found, wanted in zip(values.unbind(), expected, strict=True):
         assert torch.allclose(found, wanted, atol=1e-5)
         assert wanted.abs().max() > 0.1

@@ -140,6 +140,7 @@ def test_the_kernel_gets_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"attention_mask": torch.ones(1, 3)}, "padded batch"),
         ({"sliding_window": 128}, "sliding window"),
         ({"dropout": 0.1}, "dropout"),
+        ({"softcap": 50.0}, "soft caps"),
         ({"position_ids": None}, "needs position_ids"),
         ({"position_ids": torch.tensor([[4, 5, 6]])}, "begin with 0"),
     ],

@@ -271,48 +271,6 @@ def test_reference_engine_builds_without_offload_policy() -> None:
         assert found is cpu_engine.CpuFSDPEngineWithLMHead
 
 
-def test_packed_sequences_give_the_same_log_probabilities() -> None:
-    """The CPU engine's packing against one ordinary forward pass a sequence."""
-    from torch.nn.functional import log_softmax
-    from transformers import Qwen3Config, Qwen3ForCausalLM
-
-    import mint.verl.cpu_engine as cpu_engine
-
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=97,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        tie_word_embeddings=True,
-    )
-    model = Qwen3ForCausalLM(config).eval()
-    lengths, replies = [9, 5, 12], [4, 2, 7]
-    rows = [torch.randint(0, 97, (n,)) for n in lengths]
-    ids = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
-    expected = []
-    with torch.no_grad():
-        for row, reply in zip(rows, replies, strict=True):
-            all_log_probs = log_softmax(model(row[None]).logits[0].float(), -1)
-            positions = torch.arange(len(row) - reply - 1, len(row) - 1)
-            expected.append(all_log_probs[positions, row[positions + 1]])
-        packed = cpu_engine.pack(ids, torch.tensor(replies), torch.ones(3))
-        model.set_attn_implementation(cpu_engine.ATTENTION)
-        logits = model(
-            input_ids=ids.values()[None],
-            position_ids=torch.cat([torch.arange(n) for n in lengths])[None],
-            attention_mask=None,
-            logits_to_keep=packed.positions_R,
-            packed_lengths=lengths,
-        ).logits[0]
-    found = log_softmax(logits.float(), -1).gather(1, packed.labels_R[:, None])[:, 0]
-    assert packed.num_tokens == sum(lengths)
-    assert torch.allclose(found, torch.cat(expected), atol=1e-5)
-
-
 def test_the_start_can_be_followed() -> None:
     """`mint.verl.phases`: verl logs these lines in this order and calls these methods."""
     from verl.trainer.ppo.v1 import trainer_base

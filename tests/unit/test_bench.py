@@ -278,10 +278,12 @@ def test_bad_settings_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     def main(settings: BenchConfig) -> int:
         raise AssertionError("must not start")
 
-    assert cli.run(BenchConfig, main, ["part=gpu"]) == 2
+    assert cli.run(BenchConfig, main, ["part=tpu"]) == 2
     assert cli.run(BenchConfig, main, ["steps=1"]) == 2
     errors = capsys.readouterr().err.splitlines()
-    assert errors[0] == "error: part must be one of all, step, graders, bootstrap, trl, got 'gpu'"
+    assert (
+        errors[0] == "error: part must be one of all, step, graders, bootstrap, trl, gpu, got 'tpu'"
+    )
     assert errors[1].startswith("error: steps must be >= 2")
 
 
@@ -410,6 +412,43 @@ def test_bootstrap_needs_systems(tmp_path: Path) -> None:
     (folder / "conversations_tagged.json").write_text("[]")
     with pytest.raises(ConfigError, match="needs the folder gold and two other systems"):
         bootstrap.measure(str(tmp_path))
+
+
+def test_the_engine_is_measured_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole of part=gpu with few tokens: shared prompts compute less, with the same results."""
+    from mint.bench import gpu
+    from mint.policy.settings import TinySettings
+
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(gpu, "LENGTHS", {"cuda": (1400, 600), "cpu": (40, 8)})
+    monkeypatch.setattr(gpu, "TinySettings", lambda: TinySettings(hidden_size=64, vocab_size=512))
+    found = gpu.measure("Qwen/Qwen3-4B")
+    assert "says nothing of GPUs" in capsys.readouterr().out
+    assert (found.device, found.shape) == ("processor", "mint_tiny")
+    assert found.log_prob_difference < 0.05
+    tokens = {each.name: (each.replies, each.tokens, each.plain_tokens) for each in found.passes}
+    assert tokens["12 rows, replies scored"] == (12, 576, 576)
+    assert tokens["shared, 4 groups of 8"] == (32, 4 * (40 + 8 * 7), 32 * 48)
+    assert all(each.seconds > 0 and each.mfu is None for each in found.passes)
+    lines = gpu.table(found)
+    assert len(lines) == 3 + len(gpu.WORK)
+    assert lines[6].startswith("shared, 4 groups of 8")
+
+
+def test_the_shape_of_a_measurement(tmp_path: Path) -> None:
+    from mint.bench import gpu
+
+    name, sizes, config = gpu.described("Qwen/Qwen3-4B")
+    assert (name, sizes.layers, config.hidden_size) == ("Qwen/Qwen3-4B", 36, 2560)
+    content = {**config.to_dict(), "num_hidden_layers": 3, "layer_types": None}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    for given in (tmp_path, tmp_path / "config.json"):
+        _, sizes, config = gpu.described(str(given))
+        assert sizes.layers == config.num_hidden_layers == 3
+    with pytest.raises(ConfigError, match="shape=nothing is no model folder"):
+        gpu.described("nothing")
 
 
 def test_runs_in_turn_count_together_without_their_first_steps() -> None:

@@ -52,6 +52,10 @@ SMOLLM_RUN = (
     "data.train_batch_size=4",
     "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=4096",
 )
+WHOLE_ROWS = ("actor_rollout_ref.model.override_config.attn_implementation=flash_attention_2",)
+"""A prompt is computed once a reply."""
+BEFORE = (OLD_PASS, *WHOLE_ROWS)
+"""As the figures of whole runs below were measured."""
 
 
 @cache
@@ -195,29 +199,37 @@ SMOLLM_SECONDS = {  # the same day and machine: 135 M parameters, 32 replies; mi
 
 
 def test_a_measured_run_predicts_one_of_thirty_times_the_size() -> None:
-    config = composed("+recipe=mint_tiny", OLD_PASS)  # with which the two were measured
+    config = composed("+recipe=mint_tiny", *BEFORE)
     seen = measured.Measured(
         seconds=TINY_SECONDS, step=9.3, reply_tokens=42.4, prompt_tokens=135.0, num_steps=23
     )
     scale = calibrated(config, mint_config(config), seen, Assumptions(cores=2))
-    again = planned(["+recipe=mint_tiny", OLD_PASS], TINY, 135, 42.4, cores=2, scale=scale)
+    again = planned(["+recipe=mint_tiny", *BEFORE], TINY, 135, 42.4, cores=2, scale=scale)
     assert total(again.step) == pytest.approx(9.4, rel=0.02)
     assert SMOLLM is not None
-    other = planned([*SMOLLM_RUN, OLD_PASS], SMOLLM, 145, 60, cores=2, scale=scale)
+    other = planned([*SMOLLM_RUN, *BEFORE], SMOLLM, 145, 60, cores=2, scale=scale)
     parts = {item.name: item.value for item in other.step}
     for name, seconds in SMOLLM_SECONDS.items():
         assert parts[name] == pytest.approx(seconds, rel=0.3), name
     assert total(other.step) == pytest.approx(65.0, rel=0.15)
 
 
-def test_gpu_times_are_those_measured_on_an_h100() -> None:
-    """192 rows of 2,000 tokens, packed: 36.8 s of training, 9.4 s a forward pass."""
+@pytest.mark.parametrize(
+    ("overrides", "tokens", "update", "forward"),
+    [(WHOLE_ROWS, 384_000, 36.8, 9.4), ((), 148_800, 15.3, 3.7)],
+)
+def test_gpu_times_are_those_measured_on_an_h100(
+    overrides: tuple[str, ...], tokens: int, update: float, forward: float
+) -> None:
+    """192 rows of 2,000 tokens, packed and with prompts shared (by a prototype)."""
     assert QWEN3_4B is not None
     gpu = gpu_named("h100_80")
-    plan = planned(["+recipe=mint_4b", OLD_PASS], QWEN3_4B, 1400, 600, gpu=gpu, cores=16)
+    run = ["+recipe=mint_4b", OLD_PASS, *overrides]
+    plan = planned(run, QWEN3_4B, 1400, 600, gpu=gpu, cores=16)
     parts = {item.name: item.value for item in plan.step}
-    assert parts["update"] == pytest.approx(36.8, rel=0.05)
-    assert parts["old log-probabilities"] == pytest.approx(9.4, rel=0.05)
+    assert plan.batch.seen == tokens
+    assert parts["update"] == pytest.approx(update, rel=0.07)
+    assert parts["old log-probabilities"] == pytest.approx(forward, rel=0.07)
     assert 15 < parts["generation"] < 30
 
 

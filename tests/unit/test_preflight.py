@@ -91,6 +91,25 @@ def test_good_configuration_passes_and_reports(model: Path, data: Path) -> None:
     assert any("1.1M parameters" in line for line in report.facts)
 
 
+def test_models_that_do_not_share_prompts_are_told(model: Path, data: Path) -> None:
+    def told(content: dict[str, object], *overrides: str) -> list[str]:
+        (model / "config.json").write_text(json.dumps({**SMALL, **content}))
+        notes = check(config(model, data, *overrides)).notes
+        return [note for note in notes if "once a reply, not once a group" in note]
+
+    assert told({"model_type": "qwen3"}) == []
+    assert (
+        "mamba is none of the architectures qwen2, qwen3, llama" in told({"model_type": "mamba"})[0]
+    )
+    capped = {"model_type": "gemma2", "final_logit_softcapping": 30.0}
+    assert "caps scores (final_logit_softcapping=30.0)" in told(capped)[0]
+    assert "attention_dropout=0.1" in told({"model_type": "llama", "attention_dropout": 0.1})[0]
+    parallel = "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size=2"
+    assert "ulysses_sequence_parallel_size=2" in told({"model_type": "qwen3"}, parallel)[0]
+    with pytest.raises(ConfigError, match=r"set actor_rollout_ref\.model\.use_fused_kernels=false"):
+        told(capped, "actor_rollout_ref.model.use_fused_kernels=true")
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
