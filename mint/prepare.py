@@ -21,9 +21,13 @@ class PrepareConfig:
     """Conversations (JSON) to train.parquet, val.parquet and card.json."""
 
     input: str
-    """JSON file of conversations in the form of the official MINT data."""
+    """File of conversations: JSON or JSON lines in the form of the official MINT data, ShareGPT,
+    OpenAI, WildChat or ESConv; the CSV of EmpatheticDialogues."""
     output: str
     """Folder to write; must be new or empty unless --overwrite."""
+    format: str = "auto"
+    """Layout of the input: mint, sharegpt, openai, wildchat, esconv, empathetic_dialogues; auto
+    tells it by its keys."""
     style: str = PromptConfig.style.value
     """Prompt style: plain, tactics, tactics_history, or file (the text of prompt_file)."""
     prompt_file: str | None = None
@@ -62,7 +66,7 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
     source, output = Path(config.input), Path(config.output)
     prompts = prompt_config(config)
     check_output(output, config.overwrite)
-    prepared = load_tagged(source, config.exclude, config.skip_bad, tagger)
+    prepared = load_tagged(source, config.exclude, config.skip_bad, tagger, config.format)
     splits = split_conversations(prepared.conversations, config.val_fraction, config.seed)
     facts = {
         "input": source.name,

@@ -14,7 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.data.conversation import BadRecord, check_records, read_records
+from mint.data.conversation import BadRecord, check_records
+from mint.data.formats import read_dialogue_table, read_records
 from mint.data.rows import Case, TurnTags, conversation_cases
 from mint.shell.files import read_text
 from rewards.errors import ConfigError, DataError
@@ -53,7 +54,7 @@ def load_cases(path: Path, skip_bad: bool = False) -> Loaded:
             )
             for row in read_rows(path)
         ]
-    elif path.suffix == ".csv":
+    elif path.suffix == ".csv" and read_dialogue_table(path, read_text(path)) is None:
         cases = _read_table(path)
     else:
         records = read_records(path)

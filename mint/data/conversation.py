@@ -15,7 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.shell.files import parse_json, read_text, write_text_atomic
+from mint.data.formats import own_record, read_records
+from mint.shell.files import write_text_atomic
 from rewards.errors import DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.types import Message
@@ -97,24 +98,28 @@ class LoadResult(NamedTuple):
     """conversation_id -> 0-based position in the file's list."""
 
 
-def load_conversations(path: str | Path, skip_bad: bool = False) -> LoadResult:
-    """Conversations of a file in file order, each checked.
+def load_conversations(
+    path: str | Path, skip_bad: bool = False, wanted: str = "auto"
+) -> LoadResult:
+    """Conversations of a file in file order, each checked; `wanted`: see `mint.data.formats`.
 
     Raises ConfigError when the file cannot be read; DataError with file, line and column when it
     is not JSON, and with file, record index, id and reason for every bad record (the first 20).
     With `skip_bad` bad records are returned instead, unless nothing usable is left.
     """
-    return check_records(Path(path), read_records(Path(path)), skip_bad)
+    return check_records(Path(path), read_records(Path(path)), skip_bad, wanted)
 
 
-def check_records(path: Path, records: Sequence[object], skip_bad: bool) -> LoadResult:
+def check_records(
+    path: Path, records: Sequence[object], skip_bad: bool, wanted: str = "auto"
+) -> LoadResult:
     """What `load_conversations` makes of the records of a file."""
     conversations: list[Conversation] = []
     bad: list[BadRecord] = []
     seen: dict[str, int] = {}
     for index, record in enumerate(records):
         try:
-            conversation = parse_conversation(record)
+            conversation = parse_conversation(own_record(record, f"{path.stem}-{index}", wanted))
             first = seen.setdefault(conversation.conversation_id, index)
             if first != index:
                 raise DataError(f"conversation_id occurs before, in record {first}")
@@ -178,35 +183,6 @@ def save_conversations(path: str | Path, conversations: Sequence[Conversation]) 
         for conversation in conversations
     ]
     write_text_atomic(Path(path), json.dumps(records, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_records(path: Path) -> list[Any]:
-    """The list in a JSON file, or a record a line; at least one record.
-
-    Raises as `load_conversations` does.
-    """
-    text = read_text(path, "conversation file ")
-    if not text.strip():
-        raise DataError(f"{path}: the file is empty; expected a JSON list of conversations")
-    records = _json_lines(text, path) if text.lstrip().startswith("{") else parse_json(text, path)
-    if not isinstance(records, list):
-        raise DataError(f"{path}: expected a JSON list of conversations, got {_kind(records)}")
-    if not records:
-        raise DataError(f"{path}: the list holds no conversation")
-    return records
-
-
-def _json_lines(text: str, path: Path) -> list[Any]:
-    """A record a line. Raises DataError with file and line."""
-    try:
-        one = json.loads(text)
-    except ValueError:
-        # Not splitlines(), which also ends a line at characters inside texts.
-        lines = enumerate(text.split("\n"), start=1)
-        return [parse_json(line, path, number) for number, line in lines if line.strip()]
-    if isinstance(one, dict) and not {"conversation", "conversation_history"} & set(one):
-        raise DataError(f"{path}: expected a JSON list of conversations, got an object")
-    return [one]
 
 
 def _parse_turn(raw: object, position: int) -> Turn:

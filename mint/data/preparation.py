@@ -43,14 +43,18 @@ class Prepared(NamedTuple):
 
 
 def load_tagged(
-    source: Path, exclude: str | None, skip_bad: bool, tagger: TacticTagger | None
+    source: Path,
+    exclude: str | None,
+    skip_bad: bool,
+    tagger: TacticTagger | None,
+    wanted: str = "auto",
 ) -> Prepared:
     """The conversations of `source`, all tagged, without those that the file `exclude` names.
 
     `tagger` tags supporter turns that have no tags; None builds the embedded one if any has none.
     Unusable records end it unless `skip_bad`. Raises ConfigError, DataError or GraderError.
     """
-    loaded = load_conversations(source, skip_bad)
+    loaded = load_conversations(source, skip_bad, wanted)
     excluded = read_exclusions(exclude, loaded.conversations)
     kept = [c for c in loaded.conversations if (c.conversation_id, None) not in excluded]
     todo = [

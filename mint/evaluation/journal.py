@@ -81,6 +81,10 @@ class Journal:
         except OSError as error:
             raise ConfigError(f"{self.path} is in use by another evaluation") from error
         rows = self._read()
+        if len(rows) == 1 and isinstance(rows[0], dict) and "settings" in rows[0]:
+            # A start that failed before its first answer leaves nothing that could be mixed.
+            os.ftruncate(self._file, 0)
+            rows = []
         if not rows:
             self._write([{"version": VERSION, "settings": settings}])
             return {}

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from rewards.errors import ConfigError
+
 LOCAL = "local"
 """Value of ray_kwargs.ray_init.address for a cluster of the run's own on this machine."""
 _OF_THE_CLUSTER = ("num_cpus", "num_gpus", "resources", "labels", "object_store_memory")
@@ -21,6 +23,17 @@ _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 def is_local(config: DictConfig) -> bool:
     """Whether the run starts a Ray of its own."""
     return config.ray_kwargs.ray_init.address in (None, LOCAL)
+
+
+def not_let_in(config: DictConfig, said: str) -> ConfigError:
+    """What to say when the cluster of ray_kwargs.ray_init.address cannot be joined."""
+    # Ray does not tell a head that is down from one that misses a token: it asks for one wherever
+    # its user has one, and a run of a Ray of its own leaves one behind.
+    return ConfigError(
+        f"{said.strip().splitlines()[0] if said.strip() else 'no Ray cluster'} "
+        f"(ray_kwargs.ray_init.address={config.ray_kwargs.ray_init.address}): it is down, or it "
+        "wants a token: then set RAY_AUTH_MODE=token here, see docs/cluster.md"
+    )
 
 
 def fill_ray_arguments(

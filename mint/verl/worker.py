@@ -16,10 +16,14 @@ from omegaconf import DictConfig
 
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_json
-from mint.verl.cluster import fill_ray_arguments
+from mint.verl.cluster import fill_ray_arguments, not_let_in
 from mint.verl.environment import training_environment
 from mint.verl.phases import note
 from rewards.errors import ConfigError, MintError
+
+NOTHING_CAME = "no materializable trajectories"
+"""What verl's replay buffer says of a step without a single reply, and proposes another setting."""
+NO_REPLY = "none of a step's replies came back: every rollout or its reward worker raised or died"
 
 
 def main(run_path: str) -> int:
@@ -39,10 +43,11 @@ def describe(error: BaseException) -> dict[str, str]:
     """Kind, message and traceback of what really went wrong, behind Ray's wrapper."""
     cause = getattr(error, "cause", None)
     root = cause if isinstance(cause, BaseException) else error
+    message = str(root).strip().splitlines()[0] if str(root).strip() else repr(root)
     kind = next((t.__name__ for t in type(root).__mro__ if issubclass(t, MintError)), None)
     return {
         "kind": kind or type(root).__name__,
-        "message": str(root).strip().splitlines()[0] if str(root).strip() else repr(root),
+        "message": NO_REPLY if NOTHING_CAME in message else message,
         "traceback": str(error) if cause else "".join(traceback.format_exception(error)),
     }
 
@@ -66,6 +71,10 @@ def _train(config: DictConfig, run: RunDir) -> None:
     note(run, "python")
     try:
         run_ppo(config, task_runner_class=RunnerHere())
+    except ConnectionError as error:
+        if ray.is_initialized():
+            raise
+        raise not_let_in(config, str(error)) from error
     finally:
         ray.shutdown()
 

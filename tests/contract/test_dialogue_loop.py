@@ -34,9 +34,9 @@ RULES = DialogueRules(
     max_turns=4,
     turn_tokens=12,
     min_turn_tokens=4,
-    seeker_timeout_s=0.3,
-    reply_timeout_s=0.3,
-    dialogue_timeout_s=2,
+    seeker_timeout_s=1.5,
+    reply_timeout_s=30,
+    dialogue_timeout_s=90,
 )
 WIDE = Room(prompt=200, response=600, context=None, reply=4)
 SYSTEM = "Be kind."
@@ -237,7 +237,7 @@ class Bad(RuleSeeker):
         if heard.turn < 2:
             return made
         if self.how == "slow":
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)
         if self.how == "malformed":
             return Lost(Who.SEEKER, "analysis", "off_schema", "no JSON")
         if self.how == "exception":

@@ -36,6 +36,19 @@ def test_version_is_the_supported_one() -> None:
     assert verl.__version__ == needed("verl", "cpu") == needed("verl", "gpu")
 
 
+def test_a_step_without_any_reply_is_told_as_such() -> None:
+    from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+    from mint.verl.worker import NO_REPLY, NOTHING_CAME, describe
+
+    assert NOTHING_CAME in inspect.getsource(ReplayBuffer)
+    said = f"selected terminal groups with {NOTHING_CAME}. Enable sync_refill_failed_groups."
+    told = describe(RuntimeError(said))
+    # Of no kind of mint's: the supervisor adds the log's first error.
+    assert (told["kind"], told["message"]) == ("RuntimeError", NO_REPLY)
+    assert describe(RuntimeError("another"))["message"] == "another"
+
+
 def test_importing_verl_loads_the_platform() -> None:
     code = (
         "import verl\nfrom verl.plugin.platform import get_platform\n"
@@ -45,6 +58,22 @@ def test_importing_verl_loads_the_platform() -> None:
         "assert get_torch_device().max_memory_allocated() > 0\n"
     )
     run_on_cpu_platform(code)
+
+
+def test_freed_memory_goes_back_to_the_system() -> None:
+    """verl asks for it with every push of weights."""
+    code = (
+        "import verl, torch, psutil\nfrom verl.utils.device import get_torch_device\n"
+        "rss = lambda: psutil.Process().memory_info().rss >> 20\n"
+        "held = [torch.ones(25_000) for _ in range(4_000)]\n"
+        "held = held[::40]\nbefore = rss()\n"
+        "get_torch_device().empty_cache()\n"
+        "assert before - rss() > 150, (before, rss())\n"
+    )
+    run_on_cpu_platform(code)
+    import verl.workers.engine_workers as workers
+
+    assert "get_torch_device().empty_cache()" in inspect.getsource(workers)
 
 
 def test_platform_is_never_detected_by_itself() -> None:

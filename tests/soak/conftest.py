@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 HERE = Path(__file__).resolve().parent
-NEEDED_GIB = 10
+NEEDED_GIB = 8
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,7 +48,7 @@ def workplace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(autouse=True)
 def room(request: pytest.FixtureRequest) -> None:
     """Every run needs memory; a test with two of them needs twice as much."""
-    wanted = NEEDED_GIB * (2 if "two" in request.node.name else 1)
+    wanted = NEEDED_GIB * (2 if "two_runs" in request.node.name else 1)
     free = psutil.virtual_memory().available / 1024**3
     if free < wanted:
         pytest.skip(f"needs {wanted} GiB of free memory, there are {free:.0f}")

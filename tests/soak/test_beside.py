@@ -6,12 +6,11 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live import SMALL, Live
+from live import SMALL, Live, wait_for
 
 from mint.rundir.directory import RunDir
 
@@ -26,19 +25,20 @@ def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     command = [str(ray), "start", "--head", f"--port={port}", "--num-cpus=16", "--num-gpus=1"]
     command += ["--include-dashboard=false", "--object-store-memory=200000000", "--block"]
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    # Where this user has a token, `ray start` demands it of everyone, and `ray.init` has none.
+    environment["RAY_AUTH_MODE"] = "disabled"
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with (tmp_path / "foreign.log").open("wb") as log:
         head = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     address = f"127.0.0.1:{port}"
     monkeypatch.setenv("RAY_ADDRESS", address)
-    for _ in range(60):
-        if ask(address, "print('up')") == "up":
-            break
-        time.sleep(1)
-    assert head.poll() is None, (tmp_path / "foreign.log").read_text()
-    yield address
-    assert head.poll() is None, "the run has ended somebody else's Ray"
-    head.terminate()
-    head.wait(timeout=30)
+    try:
+        wait_for(lambda: ask(address, "print('up')") == "up", 120, "the foreign Ray")
+        yield address
+        assert head.poll() is None, "the run has ended somebody else's Ray"
+    finally:
+        head.terminate()
+        head.wait(timeout=30)
 
 
 def ask(address: str, code: str) -> str:

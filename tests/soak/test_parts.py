@@ -51,6 +51,7 @@ def test_the_rollout_server_is_killed(workplace: Path, tmp_path: Path) -> None:
         assert live.end() == 1
     lines = [line for line in live.text.splitlines() if line.startswith("error:")]
     assert len(lines) == 1, live.text
+    assert "none of a step's replies came back" in lines[0]
     assert "Traceback" not in live.text
     assert checkpoints(live.run)
 

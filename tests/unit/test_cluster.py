@@ -8,7 +8,7 @@ import pytest
 
 from mint.config import compose, recipes
 from mint.training.ray_arguments import check_ray_arguments, ignored_address
-from mint.verl.cluster import fill_ray_arguments
+from mint.verl.cluster import fill_ray_arguments, not_let_in
 from mint.verl.environment import training_environment
 from rewards.errors import ConfigError
 
@@ -34,7 +34,6 @@ def filled(config: Any, **environment: str) -> dict[str, Any]:
 def test_ray_is_started_locally_whatever_is_there() -> None:
     config = composed()
     assert training_environment(config)["RAY_ADDRESS"] == ""
-    assert training_environment(config)["RAY_worker_niceness"] == "0", "as nice as the run"
     arguments = filled(config, RAY_ADDRESS="10.0.0.1:6379", WANDB_MODE="offline")
     assert arguments["address"] == "local"
     assert arguments["num_cpus"] == 64
@@ -138,3 +137,16 @@ def test_a_cluster_with_a_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(runner, "ray", FakeRay("TransferQueueController"))
     with pytest.raises(ConfigError, match="another run of verl or mint uses this Ray cluster"):
         runner.require_free_cluster()
+
+
+def test_a_cluster_that_lets_nobody_in_is_one_line() -> None:
+    config = composed("ray_kwargs.ray_init.address=10.0.0.1:6379")
+    said = "Failed to connect to Ray cluster at 10.0.0.1:6379"
+    assert str(not_let_in(config, said)) == (
+        f"{said} (ray_kwargs.ray_init.address=10.0.0.1:6379): it is down, or it wants a token: "
+        "then set RAY_AUTH_MODE=token here, see docs/cluster.md"
+    )
+
+
+def test_workers_are_as_nice_as_the_run() -> None:
+    assert training_environment(composed())["RAY_worker_niceness"] == "0"

@@ -28,8 +28,8 @@ def test_entries_survive_and_are_found_by_kind_and_key(tmp_path):
 
 def test_other_settings_are_refused_by_name(tmp_path):
     path = tmp_path / "journal.jsonl"
-    with Journal(path, SETTINGS):
-        pass
+    with Journal(path, SETTINGS) as journal:
+        journal.add("reply", {KEY: "I hear you."})
     changed = {**SETTINGS, "sampling": {"temperature": 1.0, "seed": 42}}
     with pytest.raises(
         ConfigError, match=r"begun with sampling\.temperature=0\.7, .* sampling\.temperature=1\.0"
@@ -39,6 +39,16 @@ def test_other_settings_are_refused_by_name(tmp_path):
         Journal(path, {**SETTINGS, "extra": 1})
     with Journal(path, SETTINGS):
         pass
+
+
+def test_a_start_that_failed_before_its_first_answer_binds_nobody(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, {**SETTINGS, "model": "mistyped"}):
+        pass
+    with Journal(path, SETTINGS) as journal:
+        journal.add("reply", {KEY: "I hear you."})
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["settings"] for row in rows if "settings" in row] == [SETTINGS]
 
 
 @pytest.mark.parametrize("cut", [1, 7, 20])

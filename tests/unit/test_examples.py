@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import json
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from mint.data.conversation import load_conversations
 from rewards.build import JudgeConfig, build_judge
 from rewards.errors import ConfigError
 from rewards.types import Failure, Message, Reply, ScalarRating
@@ -25,28 +21,6 @@ def example(root: Path, name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def test_chats_become_conversations(root: Path, tmp_path: Path) -> None:
-    said = ["system", "assistant", "user", "user", "assistant", "user"]
-    chats = [[{"role": r, "content": f"{r} {i}"} for i, r in enumerate(said)], []]
-    source, target = tmp_path / "chats.jsonl", tmp_path / "out.json"
-    lines = [json.dumps({"messages": messages}) for messages in chats]
-    source.write_text("\n".join(lines), encoding="utf-8")
-    script = str(root / "docs/examples/convert_chats.py")
-    done = subprocess.run(
-        [sys.executable, script, str(source), str(target)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == f"1 conversations in {target}; lines left out: [2]\n"
-    (conversation,) = load_conversations(target).conversations
-    assert conversation.conversation_id == "chats-1"
-    assert [(t.message.role, t.message.content) for t in conversation.turns] == [
-        ("seeker", "user 2\n\nuser 3"),
-        ("supporter", "assistant 4"),
-    ]
 
 
 @pytest.fixture(scope="module")

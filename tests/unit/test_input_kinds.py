@@ -17,8 +17,9 @@ from jinja2 import TemplateError
 
 from mint.data.cases import load_cases
 from mint.data.control_tokens import neutralised
-from mint.data.conversation import load_conversations, read_records
+from mint.data.conversation import load_conversations
 from mint.data.dataset import SCHEMA, build_rows, read_rows
+from mint.data.formats import read_records
 from mint.data.prompts import PromptConfig, chat_messages
 from mint.evaluation.sources.served import read_completion
 from mint.policy.chat import render_chat
@@ -341,3 +342,75 @@ def test_long_text_takes_little_time(piece: str) -> None:
     started = time.perf_counter()
     visible_reply(raw)
     assert time.perf_counter() - started < 5
+
+
+# --- layouts -------------------------------------------------------------------------------------
+
+LAYOUTS = {
+    "sharegpt": {
+        "id": "s",
+        "conversations": [
+            {"from": "system", "value": "Be kind."},
+            {"from": "human", "value": "My dog died."},
+            {"from": "gpt", "value": "I am so sorry."},
+        ],
+    },
+    "openai": {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "My dog died."}]},
+            {"role": "assistant", "content": "I am so sorry."},
+        ]
+    },
+    "wildchat": {
+        "conversation_hash": "h",
+        "model": "gpt-4",
+        "conversation": [
+            {"role": "user", "content": "My dog died.", "toxic": False},
+            {"role": "assistant", "content": "I am so sorry."},
+        ],
+    },
+    "esconv": {
+        "problem_type": "loss",
+        "dialog": [
+            {"speaker": "supporter", "content": "Hello!"},
+            {"speaker": "seeker", "content": "My dog"},
+            {"speaker": "seeker", "content": "died.\n"},
+            {"speaker": "supporter", "content": "I am so sorry."},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_layouts_are_told_by_their_keys(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(LAYOUTS[name]) + "\n")
+    (talk,) = load_conversations(path).conversations
+    said = [(m.message.role, " ".join(m.message.content.split())) for m in talk.turns]
+    assert said == [("seeker", "My dog died."), ("supporter", "I am so sorry.")]
+    assert load_conversations(path, wanted=name).conversations == [talk]
+    other = "esconv" if name != "esconv" else "openai"
+    with pytest.raises(DataError, match=f"record 0.*: read as {other}: lacks"):
+        load_conversations(path, wanted=other)
+
+
+def test_the_table_of_empathetic_dialogues(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(
+        "conv_id,utterance_idx,context,prompt,speaker_idx,utterance,selfeval,tags\n"
+        'hit:1,1,sad,p,7,My dog_comma_ "Rex" died.,5|5|5_2|2|5,\n'
+        "hit:1,2,sad,p,8,I am so sorry.,5|5|5_2|2|5,\n"
+        "hit:2,1,angry,p,9,They lied.,5|5|5_2|2|5,\n"
+        "hit:2,2,angry,p,3,Who did?,5|5|5_2|2|5,\n"
+    )
+    first, second = load_conversations(path).conversations
+    assert first.opening == 'My dog, "Rex" died.'
+    assert (first.scenario, second.turns[1].message.content) == ("sad", "Who did?")
+    assert len(load_cases(path).cases) == 2
+
+
+def test_an_unknown_speaker_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"conversations": [{"from": "narrator", "value": "x"}]}]))
+    with pytest.raises(DataError, match="record 0: read as sharegpt: unknown speaker 'narrator'"):
+        load_conversations(path)

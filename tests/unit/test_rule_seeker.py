@@ -10,9 +10,9 @@ from functools import cache
 
 import pytest
 from fake_graders import FakeJudge, FakeTagger
-from mint.dialogue.rules import DialogueRules
 from supporters import WRITTEN, Attentive, Repeating
 
+from mint.config.dialogue import DialogueRules
 from mint.dialogue.persons import authored_persons
 from mint.dialogue.presets import PRESETS, STEADY, get_preset
 from mint.dialogue.protocol import INTENTIONS, Ended, Heard, Lost, Person, SeekerTurn, Who
