@@ -1,9 +1,9 @@
 """SmolLM2-135M-Instruct as a policy: `python -m mint.policy smol output=DIR`.
 
-The GGUF file of an installed package becomes a Hugging Face folder (`mint.policy.gguf`). A pass over
-authored conversations then teaches the model to answer in a few sentences, to stay with what was
-said and to end its message: as it comes, it goes on until it is cut off. What it learns is about
-scenarios that the demo trains on; none of those that it holds out is among them.
+The GGUF file of an installed package becomes a Hugging Face folder (`mint.policy.gguf`). A pass
+over authored conversations then teaches the model to answer in a few sentences, to stay with what
+was said and to end its message: as it comes, it goes on until it is cut off. What it learns is
+about scenarios that the demo trains on; none of those that it holds out is among them.
 """
 
 from __future__ import annotations

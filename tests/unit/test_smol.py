@@ -1,4 +1,4 @@
-"""SmolLM2 as a policy: package, warm start, what a run builds; on a small model of the same form."""
+"""SmolLM2 as a policy: package, warm start, what a run builds."""
 
 from __future__ import annotations
 
