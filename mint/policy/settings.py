@@ -43,7 +43,9 @@ class SmolSettings(WarmStartSettings):
 
     passes: int = 1
     """How often the conversations are gone through; 0 leaves the model as its authors made it."""
-    learning_rate: float = 5e-5
+    batch_tokens: int = 640
+    """Tokens of a batch."""
+    learning_rate: float = 1e-4
     """Peak learning rate."""
     weight_decay: float = 0.0
     """Weight decay of the matrices."""
