@@ -11,11 +11,11 @@ from transformers import GenerationConfig
 from mint.policy.text import Dialogue, encode_turns
 
 
-def sampling(tokenizer: Any) -> GenerationConfig:
-    """Plain sampling at temperature 1 that ends with the tokenizer's end of a message."""
+def sampling(tokenizer: Any, temperature: float = 1.0) -> GenerationConfig:
+    """Plain sampling that ends with the tokenizer's end of a message."""
     return GenerationConfig(
         do_sample=True,
-        temperature=1.0,
+        temperature=temperature,
         top_k=0,
         top_p=1.0,
         eos_token_id=tokenizer.eos_token_id,
@@ -27,7 +27,7 @@ def sampling(tokenizer: Any) -> GenerationConfig:
 def sample_replies(
     model: Any, tokenizer: Any, pool: Sequence[Dialogue], seed: int, count: int = 8
 ) -> list[dict[str, Any]]:
-    """Replies at temperature 1 to `count` prompts spread over `pool`, at most 80 tokens each."""
+    """Replies, as the model is set to sample, to `count` prompts spread over `pool`, at most 80 tokens each."""
     model.eval()
     torch.manual_seed(seed)
     samples = []

@@ -27,6 +27,8 @@ from mint.shell.paths import data_dir
 CARD = "smol.json"
 CONVERSATIONS = "warm_start/conversations.json"
 """Below the data folder: what the model learns unless told otherwise."""
+TEMPERATURE = 0.7
+"""Of sampling, unless a caller says otherwise: at 1 so small a model draws too many odd words."""
 _MOST_WORDS = 20_000
 """Words of replies learnt at most: text that is generated never ends."""
 
@@ -60,7 +62,7 @@ def _teach(folder: Path, converted: dict[str, Any], settings: SmolSettings) -> d
     torch.manual_seed(settings.seed)
     learnt = encode_turns(tokenizer, gather(material.train, _MOST_WORDS))
     result = train_shown(model, [learnt] * settings.passes, settings) if settings.passes else None
-    model.generation_config = sampling(tokenizer)
+    model.generation_config = sampling(tokenizer, TEMPERATURE)
     card = {
         "settings": asdict(settings),
         "model": converted,

@@ -76,7 +76,7 @@ def test_the_warm_start_ends_replies(settings: dict[str, Any], tmp_path: Path) -
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "taught")
     assert tokenizer.eos_token == "<|im_end|>"
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
-    assert model.generation_config.temperature == 1.0
+    assert model.generation_config.temperature == 0.7
     assert model.dtype == torch.bfloat16
 
 
