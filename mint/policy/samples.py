@@ -27,7 +27,8 @@ def sampling(tokenizer: Any, temperature: float = 1.0) -> GenerationConfig:
 def sample_replies(
     model: Any, tokenizer: Any, pool: Sequence[Dialogue], seed: int, count: int = 8
 ) -> list[dict[str, Any]]:
-    """Replies, as the model is set to sample, to `count` prompts spread over `pool`, at most 80 tokens each."""
+    """Replies to `count` prompts spread over `pool`, at most 80 tokens each, as the model is set to
+    sample."""
     model.eval()
     torch.manual_seed(seed)
     samples = []
