@@ -56,8 +56,8 @@ class EncoderConfig:
     batch_tokens: int = 2048
     """Tokens, padding included, in one forward pass."""
     num_threads: int | None = None
-    """Threads of torch in the grading process; null: in a GPU run half the cores, at most 8, shared
-    by the reward workers (Ray would leave one), elsewhere torch's own choice."""
+    """Threads of torch in the grading process; null: in a training run half the cores, at most 8,
+    shared by the reward workers, elsewhere torch's own choice."""
     cache_size: int = 4000
     """Replies kept in memory, least recently used dropped first (about 20 kB each)."""
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,8 @@ from omegaconf import DictConfig
 
 from mint.bench import bootstrap, graders, machine, step, table, trl
 from mint.bench.stats import StepFigures
-from mint.config.rules import Rule, check, one_of
+from mint.bench.work import matrix_rate, work_of
+from mint.config.rules import POSITIVE, Rule, check, one_of
 from mint.config.schema import mint_config
 from mint.shell import cli
 from mint.shell.console import say
@@ -33,15 +35,19 @@ class BenchConfig:
     graders    tagging, judging, and grading a training step
     bootstrap  a paired bootstrap of two systems, against a plain Python loop
     trl        the demo's training done by TRL (installed in an environment of its own if needed)
-    all        these four, and how TRL's step compares with mint's
+    all        these four, and how TRL's step compares with mint's: the two take turns
 
     Leave the machine alone meanwhile. Prints tables and writes outputs/bench/<date>.json.
     """
 
     part: str = "all"
     """all, step, graders, bootstrap or trl."""
+    recipe: str = step.RECIPES[0]
+    """Which training: mint_tiny or mint_smol."""
     steps: int = 6
     """Training steps of mint and of TRL; the first warms up and does not count."""
+    rounds: int = 1
+    """So many runs of mint and of TRL, in turn; their steps count together."""
     keep: bool = False
     """Keep the run directory and logs in outputs/bench/<date>/."""
     overrides: list[str] = field(default_factory=list)
@@ -55,7 +61,8 @@ class BenchConfig:
 
     def __post_init__(self) -> None:
         enough = Rule(">= 2 (the first one warms up)", lambda steps: steps >= 2)
-        check(self, {"part": one_of(*PARTS), "steps": enough})
+        rules = {"part": one_of(*PARTS), "recipe": one_of(*step.RECIPES), "rounds": POSITIVE}
+        check(self, {**rules, "steps": enough})
 
 
 def main(settings: BenchConfig) -> int:
@@ -64,7 +71,10 @@ def main(settings: BenchConfig) -> int:
     facts = machine.facts()
     results = Path(settings.output).resolve()
     work = results / f"{when:%Y-%m-%d_%H-%M-%S}"
-    config = step.compose_run(settings.overrides, work / "run", settings.steps)
+    configs = [
+        step.compose_run(settings.overrides, work / f"run-{turn}", settings.steps, settings.recipe)
+        for turn in range(1, settings.rounds + 1)
+    ]
     note = machine.busy_note(facts["cores"])
     if note:
         say(note)
@@ -76,7 +86,7 @@ def main(settings: BenchConfig) -> int:
         "load_at_start": machine.load(),
     }
     started = time.monotonic()
-    lines = _measure(settings, config, work, report)
+    lines = _measure(settings, configs, work, report)
     for line in [*table.header(report), *lines]:
         say(line)
     path = results / f"{work.name}.json"
@@ -88,28 +98,18 @@ def main(settings: BenchConfig) -> int:
 
 
 def _measure(
-    settings: BenchConfig, config: DictConfig, work: Path, report: dict[str, Any]
+    settings: BenchConfig, configs: Sequence[DictConfig], work: Path, report: dict[str, Any]
 ) -> list[str]:
     """Run the parts asked for, add their figures to `report`; returns the tables."""
-    mint = mint_config(config)
+    mint = mint_config(configs[0])
     wanted = PARTS[1:] if settings.part == "all" else (settings.part,)
-    lines: list[str] = []
-    columns: list[StepFigures] = []
-    # First, so that a failed installation does not cost the minutes of the other parts.
-    python = trl.ensure_environment(Path(settings.venv).resolve()) if "trl" in wanted else None
-    if "step" in wanted:
-        columns.append(step.measure(config, settings.overrides))
-        report["step"] = columns[0]
+    lines, columns = _steps(settings, configs, work, report, wanted)
     if "graders" in wanted:
         report["graders"] = graders.measure(mint)
-        lines = ["", *table.grader_table(report["graders"])]
+        lines += ["", *table.grader_table(report["graders"])]
     if "bootstrap" in wanted:
         report["bootstrap"] = bootstrap.measure(settings.upstream)
         lines += ["", *table.bootstrap_table(report["bootstrap"])]
-    if python is not None:
-        material.build(config, mint)
-        columns += trl.measure(trl.make_spec(config, mint, settings.steps), python, work)
-        report["trl"] = columns[-len(trl.PRECISIONS) :]
     if columns:
         lines = ["", *table.step_table(columns), *lines]
     if settings.part == "all":
@@ -117,6 +117,43 @@ def _measure(
         report["trl_step_over_mint_step"] = best.step.median / report["step"].step.median
         lines += ["", table.ratio_line(report["step"], best)]
     return lines
+
+
+def _steps(
+    settings: BenchConfig,
+    configs: Sequence[DictConfig],
+    work: Path,
+    report: dict[str, Any],
+    wanted: Sequence[str],
+) -> tuple[list[str], list[StepFigures]]:
+    """Runs of mint and of TRL in turn: (lines about mint's, columns of the step's table)."""
+    # First, so that a failed installation does not cost the minutes of the other parts.
+    python = trl.ensure_environment(Path(settings.venv).resolve()) if "trl" in wanted else None
+    ours, theirs = [], []
+    for turn, config in enumerate(configs, start=1):
+        if "step" in wanted:
+            ours.append(step.run(config, settings.overrides))
+        if python is not None:
+            mint = mint_config(config)
+            material.build(config, mint)
+            spec = trl.make_spec(config, mint, settings.steps)
+            theirs.append(trl.run(spec, python, work / f"trl-{turn}"))
+    lines: list[str] = []
+    columns: list[StepFigures] = []
+    if ours:
+        report["step"] = step.figures(ours, configs[0])
+        report["processors"] = step.processor_seconds(ours)
+        report["start_s"] = [run.start for run in ours]
+        rows = [row for run in ours for row in run.rows[1:]]
+        report["work"] = work_of(rows, configs[0], matrix_rate())
+        columns.append(report["step"])
+        lines += table.work_lines(
+            report["step"], report["processors"], report["work"], report["start_s"]
+        )
+    if theirs:
+        report["trl"] = trl.figures(theirs)
+        columns += report["trl"]
+    return lines, columns
 
 
 def as_text(report: dict[str, Any]) -> str:

@@ -71,15 +71,19 @@ class StepFigures:
 
 
 def step_figures(
-    system: str, rows: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Step]
+    system: str,
+    runs: Sequence[Sequence[Mapping[str, Any]]],
+    read: Callable[[Mapping[str, Any]], Step],
 ) -> StepFigures:
-    """Figures of the steps that `read` makes of the rows, the first left out: it warms caches up.
+    """Figures of the steps that `read` makes of the runs' rows, each run's first left out: it warms
+    caches up.
 
-    DataError when there are fewer than two.
+    DataError when a run has fewer than two.
     """
-    if len(rows) < 2:
-        raise DataError(f"a measurement needs 2 steps or more, {system} has done {len(rows)}")
-    steps = [read(row) for row in rows[1:]]
+    for rows in runs:
+        if len(rows) < 2:
+            raise DataError(f"a measurement needs 2 steps or more, {system} has done {len(rows)}")
+    steps = [read(row) for rows in runs for row in rows[1:]]
     return StepFigures(
         system=system,
         parts={name: spread([s.parts[name] for s in steps]) for name in steps[0].parts},

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
+from mint.bench.processes import ProcessorTime
 from mint.bench.stats import Step, StepFigures, step_figures
 from mint.config import compose, recipes
 from mint.rundir.directory import RunDir
+from mint.shell.files import read_json_if_there
 from mint.training import pipeline
 from rewards.errors import DataError
 
-RECIPE = "mint_tiny"
+RECIPES = ("mint_tiny", "mint_smol")
+"""What can be measured: recipes for a laptop."""
 
 _PARTS = {
     "generation": "time/generate_s",
@@ -27,31 +30,60 @@ _PARTS = {
 }
 
 
-def compose_run(overrides: Sequence[str], run_dir: Path, steps: int) -> DictConfig:
-    """The demo's configuration for a run of `steps` steps. Raises ConfigError."""
+def compose_run(
+    overrides: Sequence[str], run_dir: Path, steps: int, recipe: str = RECIPES[0]
+) -> DictConfig:
+    """A recipe's configuration for a run of `steps` steps. Raises ConfigError."""
     recipes.register(recipes.find_recipes())
     # The run ends by exporting its last checkpoint; its seconds are taken off that step.
     fixed = [
-        f"+recipe={RECIPE}",
+        f"+recipe={recipe}",
         f"trainer.total_training_steps={steps}",
         f"trainer.save_freq={steps}",
         "mint.run.evaluate=false",
     ]
     config = compose.compose_config([*fixed, *overrides])
-    compose.finalise(config, recipe=RECIPE, run_dir=str(run_dir))
+    compose.finalise(config, recipe=recipe, run_dir=str(run_dir))
     return config
 
 
-def measure(config: DictConfig, overrides: Sequence[str]) -> StepFigures:
-    """Run the training of `config` and read off its steps. Raises what a failed run raises."""
-    pipeline.run(config, list(overrides))
-    rows = RunDir.open(config.mint.run.dir).read_metrics()
-    return summarise(rows, f"mint ({config.actor_rollout_ref.actor.fsdp_config.dtype})")
+class MeasuredRun(NamedTuple):
+    """What a run of mint leaves."""
+
+    rows: list[dict[str, Any]]
+    """Its metrics."""
+    processors: dict[str, float]
+    """Kind of process -> processor seconds a step, see `ProcessorTime`."""
+    start: float | None
+    """Seconds from the start of the training process to the end of the first step."""
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], system: str) -> StepFigures:
-    """Figures of a run's metrics rows. DataError for fewer than two, or without their numbers."""
-    return step_figures(system, rows, _step)
+def run(config: DictConfig, overrides: Sequence[str]) -> MeasuredRun:
+    """Run the training of `config`. Raises what a failed run raises."""
+    folder = RunDir(Path(config.mint.run.dir))
+    with ProcessorTime(lambda: len(folder.read_metrics())) as processors:
+        pipeline.run(config, list(overrides))
+    manifest = read_json_if_there(folder.manifest_path) or {}
+    phases = manifest.get("start_s") or {}
+    start = sum(map(float, phases.values())) if phases else None
+    return MeasuredRun(folder.read_metrics(), processors.a_step(), start)
+
+
+def processor_seconds(runs: Sequence[MeasuredRun]) -> dict[str, float]:
+    """Kind of process -> processor seconds a step, the mean of the runs."""
+    kinds = sorted({kind for run in runs for kind in run.processors})
+    return {k: sum(run.processors.get(k, 0.0) for run in runs) / len(runs) for k in kinds}
+
+
+def figures(runs: Sequence[MeasuredRun], config: DictConfig) -> StepFigures:
+    """One or more runs of the same work as one column."""
+    system = f"mint ({config.actor_rollout_ref.actor.fsdp_config.dtype})"
+    return summarise([run.rows for run in runs], system)
+
+
+def summarise(runs: Sequence[Sequence[Mapping[str, Any]]], system: str) -> StepFigures:
+    """Figures of runs' metrics rows. DataError for fewer than two, or without their numbers."""
+    return step_figures(system, runs, _step)
 
 
 def _step(row: Mapping[str, Any]) -> Step:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mint.bench.bootstrap import RESAMPLES, BootstrapFigures
 from mint.bench.graders import GraderFigures
 from mint.bench.stats import Spread, StepFigures
+from mint.bench.work import Work
 
 _WIDTH = 26
 _LABEL = 34
@@ -54,6 +56,35 @@ def step_table(figures: Sequence[StepFigures]) -> list[str]:
         line("tokens a reply", [f.reply_tokens for f in figures]),
         line("reward", [f.reward for f in figures]),
     ]
+
+
+def work_lines(
+    step: StepFigures,
+    processors: Mapping[str, float],
+    work: Work | None,
+    starts: Sequence[float | None],
+) -> list[str]:
+    """Where mint's step has its processor time, what it computes, and what that takes at least."""
+    lines = []
+    if processors:
+        together = sum(processors.values())
+        cores = len(os.sched_getaffinity(0))
+        each = ", ".join(
+            f"{kind} {seconds:.2f}"
+            for kind, seconds in sorted(processors.items(), key=lambda item: -item[1])
+        )
+        lines.append(f"processor seconds a step of mint: {each}; together {together:.2f}")
+        idle = max(0.0, 1 - together / (cores * step.step.median))
+        lines.append(f"  {100 * idle:.0f} % of {cores} cores' time is waited, or others'")
+    if work is not None:
+        lines.append(
+            f"tokens a step: {work.distinct_tokens:,.0f} distinct of {work.tokens:,.0f}; their "
+            f"matrix products are {work.gflop:,.0f} GFLOP, {work.floor_s:.2f} s at "
+            f"{work.gflop_per_s:.0f} GFLOP/s (bfloat16, measured)"
+        )
+    if told := [f"{start:.0f}" for start in starts if start is not None]:
+        lines.append(f"seconds from the start to the end of the first step: {', '.join(told)}")
+    return ["", *lines] if lines else []
 
 
 def grader_table(figures: GraderFigures) -> list[str]:

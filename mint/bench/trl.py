@@ -94,17 +94,25 @@ def _in_process(grader: TaggerConfig | JudgeConfig) -> dict[str, Any]:
     return plain
 
 
-def measure(spec: Mapping[str, Any], python: Path, work: Path) -> list[StepFigures]:
-    """TRL's steps in each number format, the fastest first. Raises TrlError when a run fails."""
+Rows = list[dict[str, Any]]
+
+
+def run(spec: Mapping[str, Any], python: Path, work: Path) -> dict[str, Rows]:
+    """Number format -> TRL's steps. Raises TrlError when a run fails."""
     work.mkdir(parents=True, exist_ok=True)
-    runs = {p: _run({**spec, "precision": p}, python, work) for p in PRECISIONS}
-    return sorted((summarise(rows, p) for p, rows in runs.items()), key=lambda f: f.step.median)
+    return {p: _run({**spec, "precision": p}, python, work) for p in PRECISIONS}
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], precision: str) -> StepFigures:
+def figures(runs: Sequence[Mapping[str, Rows]]) -> list[StepFigures]:
+    """One or more runs of the same work as a column for each number format, the fastest first."""
+    columns = [summarise([run[p] for run in runs], p) for p in PRECISIONS]
+    return sorted(columns, key=lambda column: column.step.median)
+
+
+def summarise(runs: Sequence[Rows], precision: str) -> StepFigures:
     """Figures of the steps reported by `mint.bench.trl_grpo`. DataError for fewer than two."""
-    version = rows[-1]["trl"] if rows else ""
-    return step_figures(f"TRL {version} ({precision})", rows, _step)
+    version = runs[0][-1]["trl"] if runs[0] else ""
+    return step_figures(f"TRL {version} ({precision})", runs, _step)
 
 
 def _step(row: Mapping[str, Any]) -> Step:

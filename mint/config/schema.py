@@ -74,8 +74,6 @@ class GradingConfig:
 
     max_batch: int = 64
     """Replies graded in one call at most."""
-    max_wait_s: float = 0.05
-    """How long a finished reply waits for others to be graded with, seconds."""
     max_failed_fraction: float = 0.25
     """A step with a larger share of failed gradings ends the run, in [0, 1]."""
     max_lost_fraction: float = 0.5

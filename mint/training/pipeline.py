@@ -39,7 +39,7 @@ from mint.validation.prompts import write_prompts
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl import requests
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, resumable_step
-from mint.verl.environment import training_environment
+from mint.verl.environment import AGENT_LOOPS, training_environment
 from mint.verl.step_record import restore_row
 from rewards.build import Graders, build_second_judge, ready_graders
 from rewards.graders.embedded.encoder import resolve_dtype
@@ -284,6 +284,7 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
         config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
         for key in ("train_files", "val_files"):
             config.data[key] = str(Path(str(config.data[key])).resolve())
+        config.actor_rollout_ref.rollout.agent.agent_loop_config_path = AGENT_LOOPS
         for grader in (config.mint.tagger, config.mint.judge):
             for key in _SERVED_FILES:
                 if grader.served.get(key):

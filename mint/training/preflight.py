@@ -27,6 +27,7 @@ from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
 from mint.training.machine_checks import check_bucket, check_machine
 from mint.training.material import DATA, POLICY
+from mint.training.on_policy import check_on_policy
 from mint.training.trainer_keys import check_trainer_keys
 from mint.validation.measure import check_validation
 from rewards.errors import ConfigError
@@ -46,6 +47,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     """
     check_trainer_keys(config, mint)
     check_batches(config)
+    check_on_policy(config)
     check_validation(config.trainer, mint.validation)
     check_engine_arguments(config)
     path, facts = str(config.actor_rollout_ref.model.path), None

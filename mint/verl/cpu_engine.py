@@ -18,7 +18,7 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
-from mint.verl import token_entropy  # noqa: F401  (registers its loss)
+from mint.verl import policy_loss, token_entropy  # noqa: F401  (they register their losses)
 from mint.verl.packed_attention import ATTENTION
 
 

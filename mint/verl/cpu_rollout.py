@@ -24,4 +24,14 @@ vllm_layer_utils.dispatch_cpu_unquantized_gemm = _plain_linear
 
 
 class CpuWorkerExtension(vLLMColocateWorkerExtension):
-    """verl's worker extension; importing this module is what makes weight pushes work on a CPU."""
+    """verl's worker extension; importing this module is what makes weight pushes work on a CPU.
+
+    `engine_kwargs.vllm.additional_config.num_threads` are torch's threads in the engine; without it
+    OMP_NUM_THREADS decides, which every process of a run shares.
+    """
+
+    def __new__(cls, **kwargs: Any) -> CpuWorkerExtension:
+        threads = kwargs["vllm_config"].additional_config.get("num_threads")
+        if threads is not None:
+            torch.set_num_threads(int(threads))  # later vLLM puts it out of use
+        return super().__new__(cls, **kwargs)

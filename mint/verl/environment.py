@@ -14,6 +14,8 @@ from mint.rundir.directory import RunDir
 from mint.serving.command import vllm_switches
 from mint.verl.cluster import is_local
 
+AGENT_LOOPS = str(Path(__file__).resolve().with_name("agent_loops.yaml"))
+"""`rollout.agent.agent_loop_config_path`; verl would look in the working directory."""
 _KV_CACHE_GIB = "1"  # ample for the sequences a CPU can decode; vLLM's default is half the memory
 
 
@@ -32,5 +34,12 @@ def training_environment(config: DictConfig) -> dict[str, str]:
     if is_local(config):
         switches["RAY_ADDRESS"] = ""  # another cluster's: nothing of this run may join it
     if cpu:
-        switches |= {"VERL_PLATFORM": "cpu", "VLLM_CPU_KVCACHE_SPACE": _KV_CACHE_GIB}
+        switches |= {
+            "VERL_PLATFORM": "cpu",
+            "VLLM_CPU_KVCACHE_SPACE": _KV_CACHE_GIB,
+            # Else vLLM's CPU platform gives every engine a worker process of its own, whatever
+            # distributed_executor_backend says.
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+            "TQ_NUM_THREADS": "1",  # TransferQueue copies kilobytes; its eight would spin
+        }
     return switches

@@ -3,6 +3,6 @@
 The engine is verl's own; these imports register what it is told to use by name.
 """
 
-from mint.verl import packed_attention, token_entropy
+from mint.verl import packed_attention, policy_loss, token_entropy
 
-__all__ = ["packed_attention", "token_entropy"]
+__all__ = ["packed_attention", "policy_loss", "token_entropy"]

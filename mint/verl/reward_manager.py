@@ -17,7 +17,7 @@ from typing import Any
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from mint.config.schema import mint_config
+from mint.config.schema import MintConfig, mint_config
 from mint.config.validation import PROBE_SOURCE
 from mint.rundir.quarantine import turn_request
 from mint.verl.wire import KEY, GradedReply, pack
@@ -32,6 +32,8 @@ from rewards.types import Failure, Rating, Signals, Status
 _PROMPT_END = 16
 """Tokens at the end of a prompt among which a thinking block would be opened."""
 _MOST_THREADS = 8
+_CALLS_OF_SERVERS = 8
+"""Batches that may be on their way to servers at the same time."""
 
 
 class SignalRewardManager(RewardManagerBase):
@@ -49,14 +51,13 @@ class SignalRewardManager(RewardManagerBase):
         self._mint = mint_config(config)
         self._max_tokens = int(config.data.max_response_length)
         encoder = self._mint.encoder
-        if config.trainer.device != "cpu":  # a CPU run sets the threads of all its processes
-            encoder = with_threads(encoder, int(config.reward.num_workers))
+        encoder = with_threads(encoder, int(config.reward.num_workers))
         graders = build_graders(encoder, self._mint.tagger, self._mint.judge)
         self._scorer = ReplyScorer(*graders, surprisals=self._mint.reward.used_surprisals())
         self._batcher: MicroBatcher[ScoringRequest, tuple[Signals, float]] = MicroBatcher(
             self._score_timed,
             max_batch=self._mint.grading.max_batch,
-            max_wait_s=self._mint.grading.max_wait_s,
+            max_in_flight=_in_flight(self._mint),
         )
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
@@ -109,13 +110,20 @@ class SignalRewardManager(RewardManagerBase):
 def with_threads(encoder: EncoderConfig, num_workers: int) -> EncoderConfig:
     """The encoder's settings with threads for one of `num_workers` reward workers.
 
-    Ray gives a worker a single thread. Half the machine's cores are left to rollout and trainer,
-    and beyond eight threads the encoder gains nothing.
+    Ray gives a worker of a GPU run a single thread; on a CPU a pool as wide as the machine would
+    keep the rollout from its cores. Half of them are left to rollout and trainer, and beyond eight
+    threads the encoder gains nothing.
     """
     if encoder.num_threads is not None:
         return encoder
     cores = len(os.sched_getaffinity(0))
     return replace(encoder, num_threads=max(1, min(_MOST_THREADS, cores // 2 // num_workers)))
+
+
+def _in_flight(mint: MintConfig) -> int:
+    """Calls of the graders at a time: an embedded one takes all its threads for each."""
+    kinds = {mint.tagger.kind, mint.judge.kind}
+    return 1 if kinds == {"embedded"} else _CALLS_OF_SERVERS
 
 
 def _answer(score: float | None, graded: GradedReply) -> dict[str, Any]:

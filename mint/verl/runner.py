@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,27 +31,24 @@ class MintTaskRunner:
         require_free_cluster()
         import transfer_queue as tq
         from omegaconf import OmegaConf
-        from verl.trainer.ppo.v1 import AgentLoopManagerTQ
-        from verl.utils.logging_utils import configure_verl_logging
 
-        from mint.verl.trainer import MintTrainer
-
-        configure_verl_logging()
         config.transfer_queue.enable = True
         OmegaConf.resolve(config)
-        tq.init(config.transfer_queue)
+        with ThreadPoolExecutor(1) as starting:
+            # The queue's processes and this one import for seconds: side by side.
+            queue = starting.submit(tq.init, config.transfer_queue)
+            from verl.utils.logging_utils import configure_verl_logging
+
+            from mint.verl.trainer import MintTrainer
+
+            queue.result()
+        configure_verl_logging()
         note(run, "queue")
         trainer, done = None, False
         try:
             trainer = MintTrainer(config=config)
             trainer.init()
-            manager = AgentLoopManagerTQ.create(
-                config=config,
-                llm_client=trainer.get_llm_client(),
-                teacher_client=trainer.get_teacher_client(),
-                reward_loop_worker_handles=trainer.get_reward_handles(),
-            )
-            trainer.fit(manager)
+            trainer.fit(trainer.agent_loop_manager)
             done = True
         finally:
             if trainer is not None and hasattr(trainer, "logger"):

@@ -49,7 +49,12 @@ _OWN = (
 )
 
 
-LOGGED_TWICE = (*_VERL_KEYS.values(), "perf/time_per_step", "critic/score/mean")
+LOGGED_TWICE = (
+    *_VERL_KEYS.values(),
+    "perf/time_per_step",
+    "critic/score/mean",
+    "actor/entropy_loss",
+)
 """verl's names of numbers that mint's names say too."""
 
 

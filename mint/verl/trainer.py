@@ -15,6 +15,7 @@ import torch
 import transfer_queue as tq
 from omegaconf import open_dict
 from tensordict import TensorDict
+from verl.trainer.ppo.v1 import AgentLoopManagerTQ
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
@@ -28,6 +29,7 @@ from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import Asked, StepReward, step_rewards
 from mint.verl.masks import advantage_groups, without_gradient
 from mint.verl.phases import NotedStart
+from mint.verl.policy_loss import settle_agreement
 from mint.verl.requests import SavesOnRequest
 from mint.verl.samples import quarantine_rows, sample_rows
 from mint.verl.step_metrics import LOGGED_TWICE, translate
@@ -58,6 +60,7 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
             int(config.data.train_batch_size), int(config.actor_rollout_ref.rollout.n)
         )
         self._trains = True
+        self._graded: list[GradedReply] = []
         if self._validates:
             use_validation_keys(config, self._mint, self._run)
         super().__init__(config)
@@ -70,6 +73,16 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         buffer = super()._build_replay_buffer()
         buffer.poll_interval = self._mint.run.poll_interval_s
         return buffer
+
+    def on_init_end(self) -> None:
+        # Its workers import for seconds; the first weights are pushed meanwhile.
+        self.agent_loop_manager = AgentLoopManagerTQ.create(
+            config=self.config,
+            llm_client=self.get_llm_client(),
+            teacher_client=self.get_teacher_client(),
+            reward_loop_worker_handles=self.get_reward_handles(),
+        )
+        super().on_init_end()
 
     def _balance_batch(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
         if not batch.keys:
@@ -93,13 +106,19 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, PPOTrainerSync):
         )
         append_json_lines(self._run.quarantine_path, quarantine_rows(self.global_steps, rows, uids))
         self._check_graders(rows, result)
-        entropy = metrics.get("actor/entropy")
-        metrics.update(self._validation.look(self.global_steps, rows, entropy))
+        self._graded = rows
         return super()._compute_advantage(batch, metrics)
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
         # Without a single token to learn from verl would divide by their number, 0.
         return super()._update_actor(batch, metrics=metrics) if self._trains else batch
+
+    def _step_once(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        batch = super()._step_once(metrics, *args, **kwargs)
+        settle_agreement(metrics)  # measured within the update
+        entropy = metrics.get("actor/entropy")
+        metrics.update(self._validation.look(self.global_steps, self._graded, entropy))
+        return batch
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()

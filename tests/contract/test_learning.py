@@ -18,6 +18,7 @@ from tensordict import TensorDict  # noqa: E402
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage  # noqa: E402
 
 from mint.config import compose, recipes  # noqa: E402
+from mint.verl import policy_loss  # noqa: E402, F401  (registers the recipe's loss)
 from mint.verl.masks import advantage_groups, without_gradient  # noqa: E402
 from rewards.formula import RewardWeights, group_rewards  # noqa: E402
 from rewards.types import Signals, Status  # noqa: E402

@@ -52,7 +52,7 @@ def manager(score: Any) -> Any:
     made = SignalRewardManager.__new__(SignalRewardManager)
     made.tokenizer = Words()
     made._mint, made._max_tokens = mint_config(config()), 4
-    made._batcher = MicroBatcher(score, max_batch=4, max_wait_s=0.0)
+    made._batcher = MicroBatcher(score, max_batch=4)
     return made
 
 
@@ -125,3 +125,14 @@ def test_a_grading_process_gets_threads_from_the_cores(monkeypatch: pytest.Monke
         found = reward_manager.with_threads(EncoderConfig(), workers)
         assert found.num_threads == threads
     assert reward_manager.with_threads(EncoderConfig(num_threads=3), 1).num_threads == 3
+
+
+def test_embedded_graders_get_one_batch_at_a_time_and_servers_several() -> None:
+    from mint.config.schema import MintConfig
+    from mint.verl.reward_manager import _in_flight
+    from rewards.build import JudgeConfig, TaggerConfig
+
+    assert _in_flight(MintConfig()) == 1
+    served = MintConfig(judge=JudgeConfig(kind="rubric"))
+    assert _in_flight(served) > 1
+    assert _in_flight(MintConfig(tagger=TaggerConfig(kind="custom", factory="a:b"))) > 1

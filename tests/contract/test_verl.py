@@ -187,6 +187,50 @@ def test_rollout_extension_keeps_weights_unpacked() -> None:
     run_on_cpu_platform(code)
 
 
+def test_rollout_threads_come_from_the_engines_arguments() -> None:
+    code = (
+        "import torch\n"
+        "from types import SimpleNamespace as Some\n"
+        "from mint.verl.cpu_rollout import CpuWorkerExtension\n"
+        "class Worker(CpuWorkerExtension):\n"
+        "    def __init__(self, **kwargs): pass\n"
+        "torch.set_num_threads(2)\n"
+        "config = Some(additional_config={}, weight_transfer_config=None, quant_config=None,\n"
+        "              model_config=None)\n"
+        "Worker(vllm_config=config)\n"
+        "assert torch.get_num_threads() == 2\n"
+        "config.additional_config['num_threads'] = 1\n"
+        "Worker(vllm_config=config)\n"
+        "assert torch.get_num_threads() == 1\n"
+    )
+    run_on_cpu_platform(code)
+
+
+def test_vllm_lets_a_cpu_engine_work_in_its_own_process() -> None:
+    """What `VLLM_ENABLE_V1_MULTIPROCESSING=0` is set for in `mint.verl.environment`."""
+    import vllm.platforms.cpu as cpu
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.sampling_params import SamplingParams
+
+    source = inspect.getsource(cpu.CpuPlatform.check_and_update_config)
+    at = source.index('os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING", "1") == "1"')
+    assert 'parallel_config.distributed_executor_backend = "mp"' in source[at : at + 500]
+    assert {"additional_config", "stream_interval", "block_size"} <= set(
+        AsyncEngineArgs.__dataclass_fields__
+    )
+    assert SamplingParams(detokenize=False).detokenize is False
+
+
+def test_the_update_is_behind_the_hooks_that_measure_it() -> None:
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    once = inspect.getsource(PPOTrainerSync._step_once)
+    order = ["self._compute_old_log_prob(", "self._compute_advantage(", "self._update_actor("]
+    assert [once.find(name) for name in order] == sorted(once.find(name) for name in order)
+    assert once.rstrip().endswith("return batch")
+    assert "self.agent_loop_manager = agent_loop_manager" in inspect.getsource(PPOTrainerSync.fit)
+
+
 def test_reference_engine_builds_without_offload_policy() -> None:
     from verl.workers.engine.base import EngineRegistry
 

@@ -28,18 +28,18 @@ def test_items_arriving_together_share_a_batch() -> None:
     score = Recorder()
 
     async def scenario() -> list[int]:
-        batcher = MicroBatcher(score, max_batch=10, max_wait_s=0.01)
+        batcher = MicroBatcher(score, max_batch=10)
         return await asyncio.gather(*(batcher.submit(i) for i in range(5)))
 
     assert asyncio.run(scenario()) == [0, 2, 4, 6, 8]
     assert score.batches == [[0, 1, 2, 3, 4]]
 
 
-def test_a_full_batch_does_not_wait() -> None:
+def test_batches_are_no_larger_than_allowed() -> None:
     score = Recorder()
 
     async def scenario() -> list[int]:
-        batcher = MicroBatcher(score, max_batch=2, max_wait_s=60.0)
+        batcher = MicroBatcher(score, max_batch=2)
         waiting = asyncio.gather(*(batcher.submit(i) for i in range(4)))
         return await asyncio.wait_for(waiting, timeout=5.0)
 
@@ -51,7 +51,7 @@ def test_a_later_item_starts_a_new_batch() -> None:
     score = Recorder()
 
     async def scenario() -> None:
-        batcher = MicroBatcher(score, max_batch=10, max_wait_s=0.0)
+        batcher = MicroBatcher(score, max_batch=10)
         await batcher.submit(1)
         await batcher.submit(2)
 
@@ -61,7 +61,7 @@ def test_a_later_item_starts_a_new_batch() -> None:
 
 def test_a_failure_reaches_every_waiter_of_its_batch_only() -> None:
     async def scenario() -> list[int | BaseException]:
-        batcher = MicroBatcher(Recorder(), max_batch=2, max_wait_s=60.0)
+        batcher = MicroBatcher(Recorder(), max_batch=2)
         return await asyncio.gather(
             *(batcher.submit(i) for i in (1, 13, 3, 4)), return_exceptions=True
         )
@@ -77,7 +77,7 @@ def test_a_wrong_number_of_results_is_an_error() -> None:
         return items[1:]
 
     async def scenario() -> None:
-        await MicroBatcher(short, max_batch=1, max_wait_s=0.0).submit(1)
+        await MicroBatcher(short, max_batch=1).submit(1)
 
     with pytest.raises(GraderError, match="1 items were sent, 0 came back"):
         asyncio.run(scenario())
@@ -85,7 +85,7 @@ def test_a_wrong_number_of_results_is_an_error() -> None:
 
 def test_a_cancelled_waiter_does_not_hurt_its_batch() -> None:
     async def scenario() -> int:
-        batcher = MicroBatcher(Recorder(), max_batch=10, max_wait_s=0.02)
+        batcher = MicroBatcher(Recorder(), max_batch=10)
         leaving = asyncio.create_task(batcher.submit(1))
         staying = asyncio.create_task(batcher.submit(2))
         await asyncio.sleep(0)
@@ -97,7 +97,7 @@ def test_a_cancelled_waiter_does_not_hurt_its_batch() -> None:
 
 def test_a_batcher_survives_the_end_of_its_event_loop() -> None:
     score = Recorder()
-    batcher = MicroBatcher(score, max_batch=10, max_wait_s=60.0)
+    batcher = MicroBatcher(score, max_batch=10)
 
     async def abandon() -> None:
         task = asyncio.create_task(batcher.submit(1))
@@ -111,7 +111,74 @@ def test_a_batcher_survives_the_end_of_its_event_loop() -> None:
     assert asyncio.run(again()) == list(range(0, 20, 2))
 
 
-@pytest.mark.parametrize(("batch", "wait"), [(0, 1.0), (1, -1.0), (1, float("nan"))])
-def test_settings_are_checked(batch: int, wait: float) -> None:
+class Gate:
+    """A grader that is busy until it is let go; remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.open = asyncio.Event()
+
+    async def __call__(self, items: list[int]) -> list[int]:
+        self.batches.append(list(items))
+        await self.open.wait()
+        return items
+
+
+async def turns() -> None:
+    """Let everything that is ready run."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_an_item_leaves_at_once_while_the_grader_is_free() -> None:
+    async def scenario() -> None:
+        loop, gate = asyncio.get_running_loop(), Gate()
+        batcher = MicroBatcher(gate, max_batch=64)
+        timers = loop.call_at
+        loop.call_at = lambda *_a, **_k: pytest.fail("a timer was set")  # type: ignore[method-assign]
+        task = asyncio.create_task(batcher.submit(1))
+        await turns()
+        assert gate.batches == [[1]]
+        gate.open.set()
+        assert await task == 1
+        loop.call_at = timers  # type: ignore[method-assign]
+
+    asyncio.run(scenario())
+
+
+def test_what_comes_while_it_is_busy_leaves_together() -> None:
+    async def scenario() -> list[list[int]]:
+        gate = Gate()
+        batcher = MicroBatcher(gate, max_batch=4)
+        tasks = []
+        for item in range(8):  # one after the other, as replies end
+            tasks.append(asyncio.create_task(batcher.submit(item)))
+            await turns()
+        assert gate.batches == [[0]]
+        gate.open.set()
+        assert await asyncio.gather(*tasks) == list(range(8))
+        return gate.batches
+
+    assert asyncio.run(scenario()) == [[0], [1, 2, 3, 4], [5, 6, 7]]
+
+
+def test_several_calls_may_be_under_way() -> None:
+    async def scenario() -> list[list[int]]:
+        gate = Gate()
+        batcher = MicroBatcher(gate, max_batch=64, max_in_flight=2)
+        tasks = []
+        for item in range(5):
+            tasks.append(asyncio.create_task(batcher.submit(item)))
+            await turns()
+        assert gate.batches == [[0], [1]]
+        gate.open.set()
+        await asyncio.gather(*tasks)
+        return gate.batches
+
+    assert asyncio.run(scenario()) == [[0], [1], [2, 3, 4]]
+
+
+@pytest.mark.parametrize(("batch", "in_flight"), [(0, 1), (1, 0)])
+def test_settings_are_checked(batch: int, in_flight: int) -> None:
     with pytest.raises(ConfigError):
-        MicroBatcher(Recorder(), max_batch=batch, max_wait_s=wait)
+        MicroBatcher(Recorder(), max_batch=batch, max_in_flight=in_flight)

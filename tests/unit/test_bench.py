@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mint.bench import bootstrap, graders, machine, step, table, trl, trl_grpo
+from mint.bench import bootstrap, graders, machine, step, table, trl, trl_grpo, work
 from mint.bench.__main__ import BenchConfig, as_text
 from mint.bench.stats import Spread, spread
 from mint.config.schema import mint_config
@@ -79,7 +79,7 @@ def test_spread_is_median_and_range() -> None:
 
 def test_parts_of_a_step_add_up_and_the_first_is_left_out() -> None:
     rows = [metrics_row(1, **{"time/step_s": 99.0}), metrics_row(2), metrics_row(3)]
-    figures = step.summarise(rows, "mint")
+    figures = step.summarise([rows], "mint")
     assert figures.step == Spread(10.0, 10.0, 10.0, 2)
     assert sum(part.median for part in figures.parts.values()) == pytest.approx(10.0)
     assert figures.parts["advantages"].median == pytest.approx(0.3)
@@ -90,33 +90,33 @@ def test_parts_of_a_step_add_up_and_the_first_is_left_out() -> None:
 
 
 def test_grading_overlaps_generation_and_is_not_added() -> None:
-    figures = step.summarise([metrics_row(1), metrics_row(2)], "mint")
+    figures = step.summarise([[metrics_row(1), metrics_row(2)]], "mint")
     assert [part.median for part in figures.overlapping.values()] == [0.7]
     assert figures.step.median == 10.0
 
 
 def test_saving_a_checkpoint_is_no_part_of_a_step() -> None:
     last = metrics_row(3, **{"time/step_s": 13.0, "time/checkpoint_s": 3.0})
-    figures = step.summarise([metrics_row(1), metrics_row(2), last], "mint")
+    figures = step.summarise([[metrics_row(1), metrics_row(2), last]], "mint")
     assert figures.step == Spread(10.0, 10.0, 10.0, 2)
 
 
 @pytest.mark.parametrize("key", ["time/step_s", "reply/response_tokens/mean"])
 def test_a_missing_number_is_an_error_not_zero(key: str) -> None:
     with pytest.raises(DataError, match=f"step 2 of the run has no {key}"):
-        step.summarise([metrics_row(1), metrics_row(2, **{key: None})], "mint")
+        step.summarise([[metrics_row(1), metrics_row(2, **{key: None})]], "mint")
 
 
 def test_one_step_is_no_measurement() -> None:
     with pytest.raises(DataError, match="2 steps or more"):
-        step.summarise([metrics_row(1)], "mint")
+        step.summarise([[metrics_row(1)]], "mint")
     with pytest.raises(DataError, match="2 steps or more"):
-        trl.summarise([trl_row(1)], "float32")
+        trl.summarise([[trl_row(1)]], "float32")
 
 
 def test_ratio_compares_steps_and_tokens() -> None:
-    mint = step.summarise([metrics_row(1), metrics_row(2)], "mint")
-    other = trl.summarise([trl_row(1, 90.0), trl_row(2), trl_row(3)], "float32")
+    mint = step.summarise([[metrics_row(1), metrics_row(2)]], "mint")
+    other = trl.summarise([[trl_row(1, 90.0), trl_row(2), trl_row(3)]], "float32")
     assert other.step.median == 20.0
     line = table.ratio_line(mint, other)
     assert line.startswith("TRL step / mint step = 2.00 (per generated token 2.00;")
@@ -127,7 +127,7 @@ def test_ratio_compares_steps_and_tokens() -> None:
 
 
 def test_report_is_json_with_named_fields() -> None:
-    figures = step.summarise([metrics_row(1), metrics_row(2)], "mint")
+    figures = step.summarise([[metrics_row(1), metrics_row(2)]], "mint")
     report = json.loads(as_text({"step": figures, "trl": [figures]}))
     assert report["step"]["parts"]["generation"]["median"] == 4.0
     assert report["trl"][0]["system"] == "mint"
@@ -342,7 +342,7 @@ def test_steps_of_the_other_process_are_read(
     lines = "\n".join(json.dumps(trl_row(number, 10.0 * number)) for number in (1, 2, 3))
     (tmp_path / "rows").write_text(lines + "\n")
     python = fake_python(tmp_path / "python", f"cat {tmp_path / 'rows'}")
-    figures = trl.measure({"steps": 3}, python, tmp_path)
+    figures = trl.figures([trl.run({"steps": 3}, python, tmp_path)])
     assert [f.step.median for f in figures] == [25.0, 25.0]
     assert "step   3/3  30.0 s  reward 0.500  tokens 50" in capsys.readouterr().out
     assert json.loads((tmp_path / "trl-float32.json").read_text())["precision"] == "float32"
@@ -351,7 +351,7 @@ def test_steps_of_the_other_process_are_read(
 def test_a_failed_run_is_one_line_with_its_log(tmp_path: Path) -> None:
     python = fake_python(tmp_path / "python", "echo 'MemoryError: full' >&2; exit 3")
     with pytest.raises(trl.TrlError, match=r"status 3: MemoryError: full \(log: .*bfloat16.log\)"):
-        trl.measure({"steps": 3}, python, tmp_path)
+        trl.run({"steps": 3}, python, tmp_path)
 
 
 def test_requirements_are_pinned_like_the_cpu_set(root: Path) -> None:
@@ -410,3 +410,74 @@ def test_bootstrap_needs_systems(tmp_path: Path) -> None:
     (folder / "conversations_tagged.json").write_text("[]")
     with pytest.raises(ConfigError, match="needs the folder gold and two other systems"):
         bootstrap.measure(str(tmp_path))
+
+
+def test_runs_in_turn_count_together_without_their_first_steps() -> None:
+    rows = [[metrics_row(1), metrics_row(2)], [metrics_row(1), metrics_row(2, **{"time/ref_s": 3})]]
+    figures = step.summarise(rows, "mint")
+    assert figures.step.repeats == 2
+    assert (figures.parts["reference"].low, figures.parts["reference"].high) == (1.5, 3.0)
+    with pytest.raises(DataError, match="2 steps or more"):
+        step.summarise([rows[0], [metrics_row(1)]], "mint")
+    theirs = [
+        {"bfloat16": [trl_row(1), trl_row(2, 30.0)], "float32": [trl_row(1), trl_row(2)]}
+        for _ in range(2)
+    ]
+    fastest, other = trl.figures(theirs)
+    assert (fastest.system, fastest.step.median) == ("TRL 1.0 (float32)", 20.0)
+    assert (other.step.median, other.step.repeats) == (30.0, 2)
+
+
+def test_work_counts_a_groups_prompt_once(tmp_path: Path) -> None:
+    shape = {
+        "model_type": "qwen3",
+        "num_hidden_layers": 2,
+        "hidden_size": 64,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 32,
+        "intermediate_size": 128,
+        "vocab_size": 500,
+        "tie_word_embeddings": True,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    config = step.compose_run([f"actor_rollout_ref.model.path={tmp_path}"], tmp_path / "run", 3)
+    rows = [metrics_row(2, **{"prompt/num_tokens/mean": 100.0})]
+    found = work.work_of(rows, config, 100.0)
+    assert found is not None
+    assert (found.tokens, found.distinct_tokens) == (64 * 150, 8 * 100 + 64 * 50)
+    # Five passes of 2 FLOP a parameter and token, the vocabulary at reply tokens; then attention.
+    body = 2 * (64 * 128 + 64 * 64 + 3 * 64 * 128)
+    products = 5 * 2 * (body * 4000 + 500 * 64 * 3200) / 1e9
+    assert products < found.gflop < 1.1 * products
+    assert found.floor_s == pytest.approx(found.gflop / 100)
+    recompute = ["algorithm.rollout_correction.bypass_mode=false"]
+    config = step.compose_run(
+        [f"actor_rollout_ref.model.path={tmp_path}", *recompute], tmp_path / "run", 3
+    )
+    again = work.work_of(rows, config, 100.0)
+    assert again is not None
+    assert again.gflop == pytest.approx(found.gflop * 6 / 5)
+
+
+def test_work_and_processor_time_are_told() -> None:
+    figures = step.summarise([[metrics_row(1), metrics_row(2)]], "mint")
+    ours = [
+        step.MeasuredRun([], {"vLLM": 2.0, "trainer": 4.0}, 40.0),
+        step.MeasuredRun([], {"vLLM": 1.0}, None),
+    ]
+    seconds = step.processor_seconds(ours)
+    assert seconds == {"trainer": 2.0, "vLLM": 1.5}
+    some = work.Work(tokens=11159, distinct_tokens=3794, gflop=120.0, gflop_per_s=400.0)
+    lines = table.work_lines(figures, seconds, some, [40.0, None])
+    assert lines[1] == "processor seconds a step of mint: trainer 2.00, vLLM 1.50; together 3.50"
+    cores = machine.facts()["cores"]
+    assert lines[2].startswith(f"  {100 * (1 - 3.5 / (10 * cores)):.0f} % of {cores} cores")
+    assert lines[3].startswith("tokens a step: 3,794 distinct of 11,159; their matrix products are")
+    assert "0.30 s at 400 GFLOP/s" in lines[3]
+    assert lines[4] == "seconds from the start to the end of the first step: 40"
+    assert table.work_lines(figures, {}, None, [None]) == []
+
+
+def test_matrices_are_multiplied_at_some_rate() -> None:
+    assert 1 < work.matrix_rate() < 1e6

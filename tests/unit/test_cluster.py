@@ -40,6 +40,17 @@ def test_ray_is_started_locally_whatever_is_there() -> None:
     assert "WANDB_MODE" not in arguments["runtime_env"]["env_vars"], "inherited anyway"
 
 
+def test_a_cpu_runs_processes_do_not_wait_busily() -> None:
+    switches = training_environment(composed())
+    assert switches["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    assert switches["TQ_NUM_THREADS"] == "1"
+    given = composed().actor_rollout_ref.rollout.engine_kwargs.vllm
+    assert given.distributed_executor_backend == "uni"
+    assert given.additional_config.num_threads == 1
+    gpu = composed("trainer.device=cuda")
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in training_environment(gpu)
+
+
 def test_a_cluster_is_not_asked_for_what_it_has_decided() -> None:
     config = composed("ray_kwargs.ray_init.address=auto", "ray_kwargs.ray_init.namespace=mine")
     assert "RAY_ADDRESS" not in training_environment(config)

@@ -41,6 +41,7 @@ SMOLLM = from_config(
     }
 )
 TINY = tiny_shape(TinySettings())
+OLD_PASS = "algorithm.rollout_correction.bypass_mode=false"
 SMOLLM_RUN = (
     "+recipe=mint_tiny",
     "data.train_batch_size=4",
@@ -167,15 +168,15 @@ SMOLLM_SECONDS = {  # the same day and machine: 135 M parameters, 32 replies; mi
 
 
 def test_a_measured_run_predicts_one_of_thirty_times_the_size() -> None:
-    config = composed("+recipe=mint_tiny")
+    config = composed("+recipe=mint_tiny", OLD_PASS)  # with which the two were measured
     seen = measured.Measured(
         seconds=TINY_SECONDS, step=9.3, reply_tokens=42.4, prompt_tokens=135.0, num_steps=23
     )
     scale = calibrated(config, mint_config(config), seen, Assumptions(cores=2))
-    again = planned(["+recipe=mint_tiny"], TINY, 135, 42.4, cores=2, scale=scale)
+    again = planned(["+recipe=mint_tiny", OLD_PASS], TINY, 135, 42.4, cores=2, scale=scale)
     assert total(again.step) == pytest.approx(9.4, rel=0.02)
     assert SMOLLM is not None
-    other = planned(SMOLLM_RUN, SMOLLM, 145, 60, cores=2, scale=scale)
+    other = planned([*SMOLLM_RUN, OLD_PASS], SMOLLM, 145, 60, cores=2, scale=scale)
     parts = {item.name: item.value for item in other.step}
     for name, seconds in SMOLLM_SECONDS.items():
         assert parts[name] == pytest.approx(seconds, rel=0.3), name
@@ -186,7 +187,7 @@ def test_gpu_times_are_those_measured_on_an_h100() -> None:
     """192 rows of 2,000 tokens, packed: 36.8 s of training, 9.4 s a forward pass."""
     assert QWEN3_4B is not None
     gpu = gpu_named("h100_80")
-    plan = planned(["+recipe=mint_4b"], QWEN3_4B, 1400, 600, gpu=gpu, cores=16)
+    plan = planned(["+recipe=mint_4b", OLD_PASS], QWEN3_4B, 1400, 600, gpu=gpu, cores=16)
     parts = {item.name: item.value for item in plan.step}
     assert parts["update"] == pytest.approx(36.8, rel=0.05)
     assert parts["old log-probabilities"] == pytest.approx(9.4, rel=0.05)
@@ -261,7 +262,11 @@ def test_disk_counts_the_checkpoint_being_written() -> None:
         ),
         ([], Limits(disk=160.0), "set trainer.max_actor_ckpt_to_keep=1"),
         ([], Limits(disk=20.0), "choose another mint.run.dir"),
-        ([], Limits(host=95.0), "set actor_rollout_ref.ref.fsdp_config.model_dtype=bf16"),
+        (
+            ["actor_rollout_ref.ref.fsdp_config.model_dtype=fp32"],
+            Limits(host=95.0),
+            "set actor_rollout_ref.ref.fsdp_config.model_dtype=bf16",
+        ),
         ([], Limits(host=20.0), "use a smaller model"),
         ([], Limits(cores=5), "num_data_storage_units=1"),
         ([], Limits(cores=2), "set ray_kwargs.ray_init.num_cpus=6"),

@@ -22,6 +22,7 @@ from mint.policy.model_files import is_local, model_facts
 from mint.training import machine_checks, preflight
 from rewards.errors import ConfigError
 
+RECOMPUTE = "algorithm.rollout_correction.bypass_mode=false"
 SMALL = {
     "vocab_size": 4096,
     "hidden_size": 256,
@@ -107,6 +108,26 @@ def test_good_configuration_passes_and_reports(model: Path, data: Path) -> None:
             ["+actor_rollout_ref.rollout.engine_kwargs.vllm.max_num_seq=3"],
             "unknown key 'actor_rollout_ref.rollout.engine_kwargs.vllm.max_num_seq'; did you mean",
         ),
+        (
+            ["actor_rollout_ref.actor.ppo_mini_batch_size=4"],
+            "only while one update follows a batch: got actor_rollout_ref.actor.ppo_mini_batch_size"
+            "=4 of data.train_batch_size=8 prompts and ppo_epochs=1; make them equal and 1, or set "
+            "actor_rollout_ref.actor.policy_loss.loss_mode=vanilla "
+            "algorithm.rollout_correction.bypass_mode=false",
+        ),
+        (["actor_rollout_ref.actor.ppo_epochs=2", RECOMPUTE], "and ppo_epochs=2; make them equal"),
+        (
+            ["actor_rollout_ref.actor.policy_loss.loss_mode=vanilla"],
+            "bypass_mode=true takes from the rollout; set algorithm.rollout_correction",
+        ),
+        (
+            ["actor_rollout_ref.rollout.calculate_log_probs=false"],
+            "needs actor_rollout_ref.rollout.calculate_log_probs=true",
+        ),
+        (
+            ["actor_rollout_ref.actor.calculate_entropy=false"],
+            "needs actor_rollout_ref.actor.calculate_entropy=true",
+        ),
     ],
 )
 def test_bad_configurations_are_refused(
@@ -116,6 +137,25 @@ def test_bad_configurations_are_refused(
         check(config(model, data, *overrides))
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [RECOMPUTE],
+        [RECOMPUTE, "actor_rollout_ref.rollout.calculate_log_probs=false"],
+        [
+            RECOMPUTE,
+            "actor_rollout_ref.actor.policy_loss.loss_mode=vanilla",
+            "actor_rollout_ref.actor.ppo_mini_batch_size=4",
+            "actor_rollout_ref.actor.ppo_epochs=2",
+        ],
+    ],
+)
+def test_old_log_probabilities_can_be_recomputed(
+    model: Path, data: Path, overrides: list[str]
+) -> None:
+    assert check(config(model, data, *overrides)).facts
 
 
 GPU_PACKAGES = {
