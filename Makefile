@@ -36,7 +36,7 @@ install-gpu:  ## make .venv with the pinned GPU set (CUDA 13; Python 3.11 or 3.1
 demo: install  ## build data and a tiny policy, train, evaluate before and after, write a report (10 min)
 	$(BIN)/python -m mint.train +recipe=mint_tiny $(ARGS)
 
-demo-smol: install  ## the same with SmolLM2-135M, a language model that writes English (20 min, 12 GB of memory)
+demo-smol: install  ## the same with SmolLM2-135M, a language model that writes English (16 GB of memory)
 	$(BIN)/python -m mint.train +recipe=mint_smol $(ARGS)
 
 test: install  ## the whole test suite, real training runs included

@@ -22,6 +22,7 @@ from mint.policy import smol
 from mint.policy.settings import SmolSettings
 from mint.policy.smol import CONVERSATIONS, build_smol
 from mint.policy.tokenizer import train_tokenizer
+from mint.reporting.facts import _SMALL
 from mint.safety.finders import lived_experience
 from mint.shell import cli
 from mint.shell.paths import data_dir
@@ -125,6 +126,7 @@ def test_a_run_builds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     missing = material.missing(config, mint)
     assert missing[material.POLICY] == "SmolLM2-135M-Instruct in outputs/smol-policy"
     assert model_of(config, mint) == shape_of(SMOL)
+    assert set(_SMALL) == set(material._POLICIES)
     calls: list[tuple[str, ...]] = []
     monkeypatch.setattr(material, "in_own_process", lambda *words: calls.append(words))
     material.build(config, mint)
