@@ -13,7 +13,7 @@ PIP_ARGS ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install install-gpu demo test quick soak train train-ray train-slurm train-k8s doctor plan sweep
+.PHONY: help install install-gpu demo demo-smol test quick soak train train-ray train-slurm train-k8s doctor plan sweep
 .PHONY: gpu-check data reproduce check size format bench fit docker docker-gpu clean
 
 help:  ## print this list
@@ -35,6 +35,9 @@ install-gpu:  ## make .venv with the pinned GPU set (CUDA 13; Python 3.11 or 3.1
 
 demo: install  ## build data and a tiny policy, train, evaluate before and after, write a report (10 min)
 	$(BIN)/python -m mint.train +recipe=mint_tiny $(ARGS)
+
+demo-smol: install  ## the same with SmolLM2-135M, a language model that writes English (16 GB of memory)
+	$(BIN)/python -m mint.train +recipe=mint_smol $(ARGS)
 
 test: install  ## the whole test suite, real training runs included
 	$(BIN)/python -m pytest $(ARGS)

@@ -65,14 +65,15 @@ class PolicyConfig:
 
     build: str = "none"
     """none: `actor_rollout_ref.model.path` must exist or be a hub name. tiny: the small Qwen3 of
-    `python -m mint.tiny` is built at `path` when it is not there."""
+    `python -m mint.tiny` is built at `path` when it is not there. smol: SmolLM2-135M-Instruct of
+    `python -m mint.policy smol` likewise."""
     path: str = "outputs/tiny-policy"
-    """Where the tiny policy is kept between runs."""
+    """Where the policy that was built is kept between runs."""
     seed: int = 0
     """Seed of its initialisation and warm start."""
 
     def __post_init__(self) -> None:
-        check(self, {"build": one_of("none", "tiny")}, "mint.policy.")
+        check(self, {"build": one_of("none", "tiny", "smol")}, "mint.policy.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,8 @@ from mint.policy.model_files import local_files, model_facts
 from mint.policy.settings import TinySettings
 
 _KNOWN = Path(__file__).with_name("models.yaml")
+SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The model of `mint.policy.build: smol` by its name in models.yaml."""
 _TINY_MLP = 3
 """Width of the tiny policy's MLP in widths of the model (mint.policy.tiny)."""
 _USUAL = {"num_key_value_heads": None, "head_dim": None, "tie_word_embeddings": False}

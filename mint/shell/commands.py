@@ -15,7 +15,7 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     "Training": {
         name: f"mint.{name}"
         for name in (
-            *("doctor", "plan", "tiny", "convert"),
+            *("doctor", "plan", "tiny", "policy", "convert"),
             *("train", "sweep", "launch", "report"),
         )
     },

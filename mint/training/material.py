@@ -1,8 +1,9 @@
-"""What a run of the demo builds for itself: its data and its tiny policy."""
+"""What a run of a demo builds for itself: its data and its policy."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from omegaconf import DictConfig
 
@@ -19,6 +20,21 @@ from mint.shell.processes import TrainingError, python_module
 DATA, POLICY = "data", "policy"
 
 
+class _Kind(NamedTuple):
+    """A policy that a run can build."""
+
+    words: str
+    minutes: str
+    command: tuple[str, ...]
+    """Module and part that build it."""
+
+
+_POLICIES = {
+    "tiny": _Kind("the tiny policy", "about two minutes", ("mint.tiny",)),
+    "smol": _Kind("SmolLM2-135M-Instruct", "about four minutes", ("mint.policy", "smol")),
+}
+
+
 def missing(config: DictConfig, mint: MintConfig) -> dict[str, str]:
     """DATA and POLICY, those that the run has to build first -> in words."""
     found = {}
@@ -28,8 +44,8 @@ def missing(config: DictConfig, mint: MintConfig) -> dict[str, str]:
     # Only the recipe's own path is built: a mistyped model path must be an error.
     own = str(config.actor_rollout_ref.model.path) == mint.policy.path
     there = (Path(mint.policy.path) / "config.json").is_file()
-    if mint.policy.build == "tiny" and own and not there:
-        found[POLICY] = f"the tiny policy in {mint.policy.path}"
+    if mint.policy.build in _POLICIES and own and not there:
+        found[POLICY] = f"{_POLICIES[mint.policy.build].words} in {mint.policy.path}"
     return found
 
 
@@ -42,8 +58,10 @@ def build(config: DictConfig, mint: MintConfig) -> None:
         say(f"generating {mint.data.num_conversations} conversations in {mint.data.dir}")
         build_demo_data(mint.data.dir, mint.data.num_conversations, mint.data.seed)
     if POLICY in wanted:
-        say(f"building {wanted[POLICY]} (about two minutes on two cores)")
-        in_own_process("mint.tiny", f"output={mint.policy.path}", f"seed={mint.policy.seed}")
+        kind = _POLICIES[mint.policy.build]
+        say(f"building {wanted[POLICY]} ({kind.minutes} on two cores)")
+        where = (f"output={mint.policy.path}", f"seed={mint.policy.seed}")
+        in_own_process(*kind.command, *where)
 
 
 def build_people(mint: MintConfig) -> None:

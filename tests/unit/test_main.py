@@ -49,7 +49,7 @@ def loaded_by(arguments: list[str]) -> tuple[int, str, set[str]]:
 
 def test_the_list_of_commands_is_complete(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     modules = {path.stem for path in (root / "mint").glob("*.py") if path.stem[0] != "_"}
-    assert modules | {"bench", "fit", "card"} == set(COMMANDS)
+    assert modules | {"bench", "policy", "fit", "card"} == set(COMMANDS)
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
     assert main([]) == 0
