@@ -33,7 +33,7 @@ def test_smol_trains_from_nothing(tmp_path: Path) -> None:
     for row in rows:
         assert row["reply/num"] == 32
         assert row["grader/num_failed"] == 0
-        assert row["policy/log_prob_pearson"] >= 0.999
+        assert row["policy/log_prob_pearson"] >= 0.99
         assert row["policy/skipped_updates"] == 0
     assert "<svg" in run.report_path.read_text(encoding="utf-8")
     card = json.loads((tmp_path / "outputs/smol-policy/smol.json").read_text())
