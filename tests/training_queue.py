@@ -58,7 +58,7 @@ class TrainingQueue:
         *overrides: str,
         held: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Queue a run of mint_tiny, unless the first override names a recipe; `held` is entered
+        """Queue a run of mint_tiny, unless the first override names a recipe or a run goes on; `held` is entered
         while it works."""
         self._runs[name] = self._pool.submit(
             self._train, name, self.path(directory), overrides, held or nullcontext()
@@ -83,7 +83,8 @@ class TrainingQueue:
         overrides: tuple[str, ...],
         held: AbstractContextManager[object],
     ) -> Trained:
-        recipe = () if overrides[0].startswith("+recipe=") else ("+recipe=mint_tiny",)
+        named = overrides[0].startswith("+recipe=") or "mint.run.resume=true" in overrides
+        recipe = () if named else ("+recipe=mint_tiny",)
         paths = [str(E2E), str(E2E.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         with held:
             if self._given_up:
