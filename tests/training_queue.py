@@ -58,7 +58,7 @@ class TrainingQueue:
         *overrides: str,
         held: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Queue a run of mint_tiny, unless the first override names a recipe or a run goes on; `held`
+        """Queue a run of mint_tiny, unless its first override names a recipe or it goes on; `held`
         is entered while it works."""
         self._runs[name] = self._pool.submit(
             self._train, name, self.path(directory), overrides, held or nullcontext()
