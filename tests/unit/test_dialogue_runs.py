@@ -19,7 +19,8 @@ from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE, ValidationConfig
-from mint.dialogue.people import person_of_row, read_people_rows, split_people, write_people
+from mint.dialogue.people import person_of_row, read_people_rows, write_people
+from mint.dialogue.persons import authored_persons, overlap, shipped_parts
 from mint.dialogue.protocol import INTENTIONS, Ended
 from mint.dialogue.replies import requests_of
 from mint.evaluation.generation import Generation, Prompt
@@ -54,12 +55,12 @@ def test_nobody_is_both_trained_with_and_held_out(tmp_path: Path) -> None:
     everybody = people(4)
     with pytest.raises(DataError, match="training or the held-out file"):
         write_people(tmp_path, {"train": everybody, "val": everybody[:1]}, PROMPTS, 0)
-    crowd = people(64)
-    train, held_out = split_people(crowd)
-    assert {p.id for p in train} | {p.id for p in held_out} == {p.id for p in crowd}
-    assert not {p.id for p in train} & {p.id for p in held_out}
+    parts = shipped_parts()
+    train, held_out = parts["train"], parts["val"]
+    assert {p.id for p in train} | {p.id for p in held_out} == {p.id for p in authored_persons()}
+    assert overlap(train, held_out)[1:] == (0, 0, 0)
     assert {p.intention for p in held_out} == set(INTENTIONS) == {p.intention for p in train}
-    assert split_people(crowd[::-1])[1] == held_out[::-1], "whatever the order"
+    assert (len(train), len(held_out)) == (64, 16)
 
 
 def test_files_without_people_are_refused(tmp_path: Path) -> None:
