@@ -19,7 +19,7 @@ from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE, ValidationConfig
-from mint.dialogue.people import person_of_row, read_people_rows, write_people
+from mint.dialogue.people import person_of_row, person_row, read_people_rows, write_people
 from mint.dialogue.persons import authored_persons, overlap, shipped_parts
 from mint.dialogue.protocol import INTENTIONS, Ended
 from mint.dialogue.replies import requests_of
@@ -162,13 +162,32 @@ RULES = DialogueRules(max_turns=6, turn_tokens=8, min_turn_tokens=4)
 
 
 def held(seeker: Any, context: int = 500, number: int = 3) -> tuple[Generator, dict[str, Any]]:
-    from mint.dialogue.people import person_row
-
     rows = [person_row(p, PROMPTS, "val", i, i) for i, p in enumerate(people(number))]
     asked = [Asked(row, sample) for row in rows for sample in range(2)]
     generator = Generator()
     records = asyncio.run(hold(generator, asked, seeker, RULES, context))
     return generator, {one.key: record for one, record in zip(asked, records, strict=True)}
+
+
+def test_a_thought_that_the_template_opens_is_opened_once() -> None:
+    class Opening(Generator):
+        def render(self, prompt: Prompt) -> str:
+            told = (
+                f"<think>{m['content']}" if m["role"] == "assistant" else m["content"]
+                for m in prompt.messages
+            )
+            return " ".join([*told, "<think>"])
+
+        def answer(self, prompt: Prompt) -> Generation:
+            return Generation("<think>hm</think>I am so sorry.", 4, False)
+
+    row = person_row(people(1)[0], PROMPTS, "val", 0, 0)
+    generator = Opening()
+    asyncio.run(hold(generator, [Asked(row, 0)], RuleSeeker(), RULES, 500))
+    third = generator.render(generator.batches[2][0])
+    assert third.count("<think>") == 3
+    assert "<think>hm</think>I am so sorry." in third
+    assert "<think><think>" not in third
 
 
 def test_dialogues_are_held_at_the_same_time() -> None:
