@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from mint.data.control_tokens import neutralised
 from mint.data.dataset import CARD, TRAIN, VAL
 from mint.data.prompts import PromptConfig, system_prompt
+from mint.dialogue.persons import authored_persons, split_persons
 from mint.dialogue.protocol import Person
 from mint.shell.files import replacing, sha256_file, write_json
 from rewards.errors import ConfigError, DataError
@@ -117,3 +118,9 @@ def read_people_rows(path: str | Path) -> list[dict[str, Any]]:
     if not rows:
         raise DataError(f"{path} has no people to talk with: mint.task=dialogues needs them")
     return rows
+
+
+def shipped_parts() -> dict[str, tuple[Person, ...]]:
+    """The people that ship with mint: TRAIN, whom runs train with, and VAL, a fifth of each
+    intention that is held out from them."""
+    return split_persons(authored_persons(), {VAL: 0.2, TRAIN: 0.8})

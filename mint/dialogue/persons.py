@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.data.banks import Scenario
-from mint.data.dataset import TRAIN, VAL
 from mint.dialogue.protocol import INTENTIONS, Person
 from mint.shell.files import read_text
 from mint.shell.paths import data_dir
@@ -124,12 +123,6 @@ def split_persons(
             part_of.update(dict.fromkeys(keys[round(start) : round(end)], name))
             start = end
     return {name: tuple(p for p in persons if part_of[persona_key(p)] == name) for name in shares}
-
-
-def shipped_parts() -> dict[str, tuple[Person, ...]]:
-    """The people that ship with mint: TRAIN, whom runs train with, and VAL, a fifth of each
-    intention that is held out from them."""
-    return split_persons(authored_persons(), {VAL: 0.2, TRAIN: 0.8})
 
 
 def persona_key(person: Person) -> str:

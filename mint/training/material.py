@@ -11,8 +11,7 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import MintConfig
 from mint.data.dataset import TRAIN, VAL
 from mint.data.synthetic import build_demo_data
-from mint.dialogue.people import write_people
-from mint.dialogue.persons import shipped_parts
+from mint.dialogue.people import shipped_parts, write_people
 from mint.shell.console import say
 from mint.shell.guard import run_guarded
 from mint.shell.processes import TrainingError, python_module

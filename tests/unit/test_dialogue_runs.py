@@ -19,8 +19,14 @@ from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE, ValidationConfig
-from mint.dialogue.people import person_of_row, person_row, read_people_rows, write_people
-from mint.dialogue.persons import authored_persons, overlap, shipped_parts
+from mint.dialogue.people import (
+    person_of_row,
+    person_row,
+    read_people_rows,
+    shipped_parts,
+    write_people,
+)
+from mint.dialogue.persons import authored_persons, overlap
 from mint.dialogue.protocol import INTENTIONS, Ended
 from mint.dialogue.replies import requests_of
 from mint.evaluation.generation import Generation, Prompt

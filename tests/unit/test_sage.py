@@ -16,8 +16,8 @@ from rich.progress import Progress
 from mint import evaluate
 from mint.config.evaluation import EvaluationConfig
 from mint.data.prompts import PromptConfig
-from mint.dialogue.people import write_people
-from mint.dialogue.persons import authored_persons, shipped_parts
+from mint.dialogue.people import shipped_parts, write_people
+from mint.dialogue.persons import authored_persons
 from mint.dialogue.protocol import (
     INTENTIONS,
     EmotionRules,

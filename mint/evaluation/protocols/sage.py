@@ -21,8 +21,8 @@ from mint.data.dataset import VAL
 from mint.data.prompts import system_prompt
 from mint.data.rows import PromptRow, prompt_row
 from mint.dialogue.build import build_seeker
-from mint.dialogue.people import person_of_row, read_people_rows
-from mint.dialogue.persons import authored_persons, read_persons, shipped_parts
+from mint.dialogue.people import person_of_row, read_people_rows, shipped_parts
+from mint.dialogue.persons import authored_persons, read_persons
 from mint.dialogue.presets import get_preset
 from mint.dialogue.protocol import Person, Seeker
 from mint.dialogue.record import TalkRecord
