@@ -99,6 +99,7 @@ def test_the_recipe_passes_its_checks() -> None:
         (["mint.data.enable_thinking=true"], "set both"),
         (["mint.data.style=tactics_history"], "written once, at its start"),
         (["algorithm.adv_estimator=rloo"], "grpo and gae"),
+        (["algorithm.use_kl_in_reward=true"], "know no KL; use"),
         (["mint.dialogue.turn_tokens=800"], "more than one reply"),
         (["actor_rollout_ref.rollout.agent.num_workers=8"], "num_workers=8: .* needs 1"),
         (["reward.reward_manager.name=SignalRewardManager"], "needs DialogueRewardManager"),
