@@ -94,11 +94,11 @@ def group_credit(
         usable = []
     credits = iter(_credits(usable, weights, reply, critic) if usable else ())
     talks = tuple(next(credits) if r is None else _nothing(r) for r in reasons)
-    advantages = [a for talk in talks for a in talk.advantages_T]
+    taught = [v for talk in talks for v in (talk.rewards_T if critic else talk.advantages_T)]
     return GroupCredit(
         talks=talks,
         lost=lost,
-        flat=all(abs(a) <= reply.flat_range for a in advantages),
+        flat=all(abs(value) <= reply.flat_range for value in taught),
         num_missing=size - len(talks_G),
     )
 

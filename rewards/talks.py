@@ -106,7 +106,7 @@ class GroupCredit(NamedTuple):
     lost: bool
     """Too few dialogues have a result: nobody is trained on."""
     flat: bool
-    """No turn is better or worse than another."""
+    """No turn is better or worse than another; with a critic: no turn earned or lost anything."""
     num_missing: int
     """Dialogues that were asked for and never came back."""
 

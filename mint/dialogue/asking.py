@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from mint.data.control_tokens import neutralised
 from mint.dialogue.protocol import EmotionRules, Person
 from rewards.types import Message
 
@@ -62,7 +63,8 @@ def about(person: Person) -> str:
 
 def said(history: Sequence[Message]) -> str:
     """Messages as JSON, in which nothing can pass for a part of the prompt."""
-    return json.dumps([message._asdict() for message in history], ensure_ascii=False, indent=1)
+    rows = [{"role": m.role, "content": neutralised(m.content)} for m in history]
+    return json.dumps(rows, ensure_ascii=False, indent=1)
 
 
 def state(emotion: float, rules: EmotionRules) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -12,15 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mint.data.control_tokens import neutralised
 from mint.data.dataset import CARD, TRAIN, VAL
 from mint.data.prompts import PromptConfig, system_prompt
+from mint.dialogue.persons import authored_persons, split_persons
 from mint.dialogue.protocol import Person
 from mint.shell.files import replacing, sha256_file, write_json
 from rewards.errors import ConfigError, DataError
 
 SOURCE = "dialogue"
 """`data_source` of a row that starts a dialogue."""
-_HELD_OUT = 0.2
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _TEXTS = ("split", "person", "conversation_id", "history", "history_tactics", "scenario")
 SCHEMA = pa.schema(
@@ -54,7 +54,7 @@ def person_row(
         "data_source": SOURCE,
         "prompt": [
             {"role": "system", "content": system_prompt(prompts, ())},
-            {"role": "user", "content": opening},
+            {"role": "user", "content": neutralised(opening)},
         ],
         "ability": "empathy",
         "reward_model": {"style": "rule", "ground_truth": ""},
@@ -120,15 +120,7 @@ def read_people_rows(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def split_people(people: Sequence[Person]) -> tuple[tuple[Person, ...], tuple[Person, ...]]:
-    """People to train with and people held out: of each intention a fifth, one at least, by the
-    hash of their ids, so that further people move nobody."""
-    held_out: set[str] = set()
-    for intention in sorted({person.intention for person in people}):
-        names = [person.id for person in people if person.intention == intention]
-        names.sort(key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-        held_out.update(names[: max(1, round(_HELD_OUT * len(names)))])
-    return (
-        tuple(person for person in people if person.id not in held_out),
-        tuple(person for person in people if person.id in held_out),
-    )
+def shipped_parts() -> dict[str, tuple[Person, ...]]:
+    """The people that ship with mint: TRAIN, whom runs train with, and VAL, a fifth of each
+    intention that is held out from them."""
+    return split_persons(authored_persons(), {VAL: 0.2, TRAIN: 0.8})

@@ -104,17 +104,19 @@ def split_persons(
     persons: Sequence[Person], shares: Mapping[str, float]
 ) -> dict[str, tuple[Person, ...]]:
     """Parts by name, in which no persona occurs twice over: everybody with one persona is in one
-    part. Decided by hashes of the personas and no seed; the shares are kept within each intention
-    (of a persona's first profile). Raises ConfigError unless they add up to 1.
+    part. Decided by hashes of ids (of a persona's first profile) and no seed; the shares are kept
+    within each intention (of that profile). Raises ConfigError unless they add up to 1.
     """
     if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-9:
         raise ConfigError(f"shares must be > 0 and add up to 1, got {dict(shares)}")
-    first: dict[str, str] = {}
+    first: dict[str, Person] = {}
     for person in persons:
-        first.setdefault(persona_key(person), person.intention)
+        first.setdefault(persona_key(person), person)
+    order = {key: hashlib.sha256(own.id.encode()).hexdigest() for key, own in first.items()}
     part_of: dict[str, str] = {}
     for intention in INTENTIONS:
-        keys = sorted(key for key, own in first.items() if own == intention)
+        keys = [key for key, own in first.items() if own.intention == intention]
+        keys.sort(key=order.__getitem__)
         start = 0.0
         for name, share in shares.items():
             end = start + share * len(keys)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mint.config.dialogue import DialogueRules
+from mint.data.control_tokens import neutralised
 from mint.dialogue.protocol import Ended, Heard, Lost, Person, Seeker, SeekerTurn, Who
 from mint.dialogue.record import TalkRecord, TurnRecord, identity_key
 from rewards.text import visible_reply
@@ -53,6 +54,7 @@ async def converse(
 ) -> TalkRecord:
     """The whole conversation. Errors and timeouts of either side are `lost`, never raised.
 
+    Control tokens in what the seeker says stay letters for the policy (`mint.data.control_tokens`).
     The seeker opens. It hears every reply before anything ends the conversation, so each counts,
     and the last thing said to or by the model is always its own reply.
     """
@@ -103,7 +105,7 @@ class _Talk:
         self.opening, self.opening_faults = message, opened.faults
         self._history.append(Message("seeker", message))
         system = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
-        prompt = [*system, {"role": "user", "content": message}]
+        prompt = [*system, {"role": "user", "content": neutralised(message)}]
         fits = await self._ask_policy("start", self._policy.start(prompt))
         if fits is False:
             return Lost(Who.BUDGET, "start", "too_long", "the first prompt does not fit")
@@ -148,7 +150,7 @@ class _Talk:
         message = _spoken(heard, "utterance")
         if isinstance(message, Lost):
             return message
-        fits = await self._ask_policy("hear", self._policy.hear(message))
+        fits = await self._ask_policy("hear", self._policy.hear(neutralised(message)))
         if isinstance(fits, Lost):
             return fits
         self._history.append(Message("seeker", message))

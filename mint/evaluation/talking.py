@@ -14,6 +14,7 @@ from mint.dialogue.record import TalkRecord
 from mint.dialogue.talk import Said, converse
 from mint.evaluation.generation import Generation, Prompt
 from rewards.batching import MicroBatcher
+from rewards.thoughts import opened_thought
 
 _SAMPLE_SEED = 10_007
 
@@ -35,9 +36,12 @@ class Asked(NamedTuple):
 class GeneratedPolicy:
     """`mint.dialogue.talk.Policy` on a generator that many dialogues share."""
 
-    def __init__(self, replies: MicroBatcher[Prompt, Generation], key: str, fits: Any) -> None:
-        """`fits`: whether messages leave room for a reply."""
-        self._replies, self._key, self._fits = replies, key, fits
+    def __init__(
+        self, replies: MicroBatcher[Prompt, Generation], key: str, fits: Any, opened: str = ""
+    ) -> None:
+        """`fits`: whether messages leave room for a reply; `opened`: what the template writes of a
+        thought before each reply, and so again where the reply stands in the history."""
+        self._replies, self._key, self._fits, self._opened = replies, key, fits, opened
         self._messages: list[dict[str, str]] = []
 
     async def start(self, messages: Sequence[dict[str, str]]) -> bool:
@@ -49,7 +53,8 @@ class GeneratedPolicy:
         """See `Policy`; the generator's own limit of new tokens is the rules' one of a turn."""
         prompt = Prompt(f"{self._key}/{len(self._messages)}", tuple(self._messages))
         made = await self._replies.submit(prompt)
-        self._messages = [*self._messages, {"role": "assistant", "content": made.raw}]
+        written = made.raw.removeprefix(self._opened)
+        self._messages = [*self._messages, {"role": "assistant", "content": written}]
         return Said(made.raw, made.num_tokens, not made.truncated)
 
     async def hear(self, message: str) -> bool:
@@ -76,12 +81,14 @@ async def hold(
         used = len(generator.tokenizer(text, add_special_tokens=False)["input_ids"])
         return used + rules.min_turn_tokens <= context
 
+    greeting = {"role": "user", "content": "Hello."}
+    opened = opened_thought(generator.render(Prompt("", (greeting,))))
     batches: MicroBatcher[Prompt, Generation] = MicroBatcher(generate, max_batch=max(1, len(asked)))
     patient = replace(rules, reply_timeout_s=86_400.0, dialogue_timeout_s=10 * 86_400.0)
     return await asyncio.gather(
         *(
             converse(
-                GeneratedPolicy(batches, one.key, fits),
+                GeneratedPolicy(batches, one.key, fits, opened),
                 seeker,
                 person_of_row(one.row["extra_info"]),
                 int(one.row["extra_info"]["seed"]) + _SAMPLE_SEED * one.sample,

@@ -11,6 +11,7 @@ from rewards.errors import ConfigError
 
 Chat = Sequence[Mapping[str, str]]
 """Messages as {"role", "content"}."""
+_REPLY = "Noted."
 
 
 def render_chat(tokenizer: Any, messages: Chat, **arguments: Any) -> str:
@@ -47,6 +48,13 @@ def system_in_user(messages: Chat) -> list[dict[str, str]]:
     system, first, *rest = messages
     joined = f"{system['content']}\n\n{first['content']}"
     return [{**first, "content": joined}, *(dict(message) for message in rest)]
+
+
+def after_reply(tokenizer: Any) -> str:
+    """What the template writes after a reply, before the next message ("" where it is not told)."""
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": _REPLY}]
+    _, found, after = tokenizer.apply_chat_template(chat, tokenize=False).rpartition(_REPLY)
+    return after if found else ""
 
 
 def _rendered(tokenizer: Any, messages: Chat, arguments: Mapping[str, Any]) -> str:

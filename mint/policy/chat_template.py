@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mint.policy.chat import render_chat
 from rewards.errors import ConfigError
 
 _OPENED = "<|im_start|>assistant\n"
@@ -63,11 +64,4 @@ def keep_history(folder: Path, *, enable_thinking: bool) -> bool:
 def _render(
     tokenizer: Any, messages: list[dict[str, str]], template: str | None, enable_thinking: bool
 ) -> str:
-    rendered: str = tokenizer.apply_chat_template(
-        messages,
-        chat_template=template,
-        tokenize=False,
-        add_generation_prompt=True,
-        enable_thinking=enable_thinking,
-    )
-    return rendered
+    return render_chat(tokenizer, messages, chat_template=template, enable_thinking=enable_thinking)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
+from mint.policy.replies import decode_reply
 from mint.policy.text import Dialogue, encode_turns
 
 
@@ -43,7 +44,7 @@ def sample_replies(
             {
                 "system": dialogue.messages[0]["content"],
                 "seeker": dialogue.messages[-1]["content"],
-                "reply": tokenizer.decode(output, skip_special_tokens=True),
+                "reply": decode_reply(tokenizer, "", output),
                 "tokens": len(output),
                 "ended": output[-1] == tokenizer.eos_token_id,
             }

@@ -12,6 +12,7 @@ from mint.data.banks import load_banks
 from mint.data.conversation import Conversation, load_conversations
 from mint.data.rows import conversation_cases, prompt_row, row_messages
 from mint.data.synthetic import DEMO_PROMPTS, generate, split_scenarios
+from mint.policy.chat import render_chat
 from mint.policy.tokenizer import END, START
 from mint.policy.warm_start import Example
 from mint.shell.files import sha256_file
@@ -117,9 +118,7 @@ def encode_turns(
         if num_tokens <= 0:
             break
         if with_prompt:
-            before = tokenizer.apply_chat_template(
-                dialogue.messages, tokenize=False, add_generation_prompt=True
-            )
+            before = render_chat(tokenizer, dialogue.messages)
         encoded = tokenizer([before, dialogue.reply + END], add_special_tokens=False)
         prompt, reply = encoded["input_ids"]
         # Real conversations can be longer than the model's context: keep what is nearest.

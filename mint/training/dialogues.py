@@ -35,6 +35,11 @@ def check(config: DictConfig, mint: MintConfig) -> None:
     estimator = str(config.algorithm.adv_estimator)
     if estimator not in ("grpo", "gae"):
         raise ConfigError(f"algorithm.adv_estimator={estimator}: dialogues know grpo and gae")
+    if config.algorithm.use_kl_in_reward and estimator == "grpo":
+        raise ConfigError(
+            "algorithm.use_kl_in_reward=true: with grpo the turns of dialogues get mint's own "
+            "advantages, which know no KL; use actor_rollout_ref.actor.use_kl_loss=true"
+        )
     _check_critic(config, mint)
     room, reply = int(config.data.max_response_length), mint.dialogue.turn_tokens
     if room <= reply:

@@ -11,8 +11,7 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import MintConfig
 from mint.data.dataset import TRAIN, VAL
 from mint.data.synthetic import build_demo_data
-from mint.dialogue.people import split_people, write_people
-from mint.dialogue.persons import authored_persons
+from mint.dialogue.people import shipped_parts, write_people
 from mint.shell.console import say
 from mint.shell.guard import run_guarded
 from mint.shell.processes import TrainingError, python_module
@@ -71,10 +70,12 @@ def build_people(mint: MintConfig) -> None:
         compact=mint.data.compact,
         max_tokens_hint=mint.dialogue.turn_tokens,
     )
-    train, held_out = split_people(authored_persons())
-    say(f"writing {len(train)} people to talk with and {len(held_out)} held out: {mint.data.dir}")
-    splits = {TRAIN: train, VAL: held_out}
-    write_people(Path(mint.data.dir), splits, prompts, mint.data.seed)
+    parts = shipped_parts()
+    say(
+        f"writing {len(parts[TRAIN])} people to talk with and {len(parts[VAL])} held out: "
+        f"{mint.data.dir}"
+    )
+    write_people(Path(mint.data.dir), parts, prompts, mint.data.seed)
 
 
 def in_own_process(module: str, *arguments: str) -> None:

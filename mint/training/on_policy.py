@@ -1,4 +1,4 @@
-"""Whether a run may do without a pass for old log-probabilities (docs/training.md)."""
+"""Whether a run may do without a pass for old log-probabilities (docs/concepts.md)."""
 
 from __future__ import annotations
 

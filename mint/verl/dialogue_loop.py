@@ -61,8 +61,7 @@ class DialogueLoop(AgentLoopBase):
         info, step = row["extra_info"], int(row["global_steps"])
         if not info["person"]:
             # A safety probe among held-out people: one reply to a prompt that is given.
-            if await policy.start(row["raw_prompt"]):
-                await policy.reply(rules.turn_tokens)
+            await answer_probe(policy, row["raw_prompt"], rules.turn_tokens)
             return as_output(policy, None, step)
         person = person_of_row(info)
         seed = talk_seed(info, step)
@@ -135,6 +134,16 @@ class _Shared:
 @functools.lru_cache(maxsize=1)
 def _shared(settings: str) -> _Shared:
     return _Shared(mint_config(OmegaConf.create({"mint": json.loads(settings)})))
+
+
+async def answer_probe(policy: TokenPolicy, messages: Any, max_tokens: int) -> None:
+    """Raises RuntimeError without a reply: verl drops the row then, and it counts as missing. As
+    an empty reply it would be graded."""
+    if not await policy.start(messages):
+        raise RuntimeError("the prompt of a safety probe is longer than data.max_prompt_length")
+    made = await policy.reply(max_tokens)
+    if isinstance(made, Lost):
+        raise RuntimeError(f"no reply to a safety probe: {made.kind}: {made.detail}")
 
 
 def _system(messages: Any) -> str | None:

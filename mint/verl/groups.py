@@ -36,12 +36,14 @@ def group_of(key: str) -> str:
 def share_out(
     groups: Sequence[Sequence[int]], costs: Sequence[float], ranks: int
 ) -> list[list[int]]:
-    """Numbers of rows for each rank, equally many; their count must be a multiple of `ranks`.
+    """Numbers of rows for each rank, equally many. Raises ValueError where that is not possible.
 
     The dearest group first, to the rank with the least work that has room for all of it. A group is
     cut only when no rank has.
     """
-    size = sum(map(len, groups)) // ranks
+    size, rest_of_all = divmod(sum(map(len, groups)), ranks)
+    if rest_of_all:
+        raise ValueError(f"{sum(map(len, groups))} rows cannot be shared equally by {ranks} ranks")
     found: list[list[int]] = [[] for _ in range(ranks)]
     work = [0.0] * ranks
     for cost, group in sorted(zip(costs, groups, strict=True), key=lambda pair: -pair[0]):

@@ -98,13 +98,12 @@ def _sums(
     rollout: torch.Tensor, trainer: torch.Tensor, mask: torch.Tensor, clip: tuple[float, float]
 ) -> dict[str, float]:
     """Sums over the tokens in `mask`, in float64: the correlation is a difference of large ones."""
-    weight = mask.double()
     log_q, log_p = rollout.double(), trainer.double()
     q, p = log_q.exp(), log_p.exp()
     ratio = log_p - log_q
     beyond = (ratio.exp() < 1 - clip[0]) | (ratio.exp() > 1 + clip[1])
-    tokens = weight.sum(-1)
-    by_reply = ((ratio * weight).sum(-1) / tokens.clamp(min=1)).abs()
+    tokens = mask.double().sum(-1)
+    by_reply = (torch.where(mask.bool(), ratio, 0.0).sum(-1) / tokens.clamp(min=1)).abs()
     values = {
         "p": p,
         "q": q,

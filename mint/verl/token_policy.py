@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from mint.dialogue.protocol import Lost, Who
 from mint.dialogue.talk import Said
+from mint.policy.chat import after_reply
+from mint.policy.replies import decode_reply
 from rewards.text import with_opened_thought
 
 ResultT = TypeVar("ResultT")
@@ -55,6 +57,9 @@ class TokenPolicy:
         `request_id`: keeps the conversation on one server, whose cache knows its beginning."""
         self._builder, self._tokenizer, self._server = builder, tokenizer, server
         self._sampling, self._room, self._request_id = sampling, room, request_id
+        after = tokenizer.encode(after_reply(tokenizer), add_special_tokens=False)
+        self._end: list[int] = after or [tokenizer.eos_token_id]
+        """What stands between a reply and the next message."""
         self._messages: list[dict[str, str]] = []
         self._ids: list[int] = []
         self._mask: list[int] = []
@@ -89,7 +94,7 @@ class TokenPolicy:
         if answer.log_probs is None or len(answer.log_probs) < len(tokens):
             return Lost(Who.SERVER, "reply", "no_log_probs", "the server gave no log-probabilities")
         prompt_end = self._tokenizer.decode(self._ids[-_PROMPT_END:])
-        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        text = decode_reply(self._tokenizer, "", tokens)
         raw = with_opened_thought(prompt_end, text)
         self._append(tokens, 1, answer.log_probs[: len(tokens)])
         self.spans.append((len(self._mask) - len(tokens), len(self._mask)))
@@ -100,12 +105,9 @@ class TokenPolicy:
 
     async def hear(self, message: str) -> bool:
         """See `Policy`."""
-        end = [] if self._ends(self._ids) else [self._tokenizer.eos_token_id]
         heard = [*self._messages, {"role": "user", "content": message}]
-        merged = await _in_thread(
-            self._builder.merge_context_tokens, self._messages, heard, [*self._ids, *end]
-        )
-        # A cut reply does not end by itself, and the builder adds no end of a message.
+        ended = [*self._ids, *self._unwritten()]
+        merged = await _in_thread(self._builder.merge_context_tokens, self._messages, heard, ended)
         added = list(merged.token_ids)[len(self._ids) :]
         ids, said = len(self._ids) + len(added), len(self._mask) + len(added)
         if merged.removed_prefix_token_count:
@@ -144,7 +146,13 @@ class TokenPolicy:
         return left - 1
 
     def _ends(self, ids: Sequence[int]) -> bool:
-        return bool(ids) and ids[-1] == self._tokenizer.eos_token_id
+        return bool(ids) and ids[-1] in (self._end[0], self._tokenizer.eos_token_id)
+
+    def _unwritten(self) -> list[int]:
+        """What is missing of `_end`: a reply stops at its first token, a cut one before it, and
+        the builder adds what comes then for some families only."""
+        told = (n for n in range(len(self._end), 0, -1) if self._ids[-n:] == self._end[:n])
+        return self._end[next(told, 0) :]
 
     def _note(self, answer: Any) -> None:
         known = (answer.extra_fields.get(f"{end}_global_steps") for end in ("min", "max"))

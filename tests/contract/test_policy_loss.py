@@ -144,6 +144,17 @@ def test_padding_rows_and_equal_probabilities_are_no_nan() -> None:
     assert metrics["training/rollout_probs_diff_mean"] == 0
 
 
+def test_tokens_outside_the_mask_are_in_no_figure() -> None:
+    batch, other = Batch(), Batch()
+    other.rollout = batch.rollout.masked_fill(~batch.mask, float("-inf"))
+    figures = []
+    for each in (batch, other):
+        metrics = collected(each, [slice(0, 6)])
+        settle_agreement(metrics)
+        figures.append(metrics)
+    assert figures[0] == figures[1]
+
+
 def test_preflight_knows_its_name() -> None:
     assert NAME == LOSS
 
@@ -154,7 +165,7 @@ def test_the_collapse_alarm_sees_the_entropy_of_this_steps_update(
 ) -> None:
     from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-    from mint.verl.trainer import MintTrainer
+    from mint.verl.reply_trainer import ReplyTrainer
 
     seen: list[Any] = []
 
@@ -172,7 +183,7 @@ def test_the_collapse_alarm_sees_the_entropy_of_this_steps_update(
         return "batch"
 
     monkeypatch.setattr(PPOTrainerSync, "_step_once", once)
-    made = MintTrainer.__new__(MintTrainer)
+    made = ReplyTrainer.__new__(ReplyTrainer)
     made._validation, made._graded, made.global_steps = Validation(), ["an older one"], 7
     metrics: dict[str, Any] = {}
     assert made._step_once(metrics, {}, 8) == "batch"

@@ -88,6 +88,8 @@ def test_siblings_stay_on_one_rank() -> None:
     assert [len(numbers) for numbers in cut] == [12, 12]
     assert sum({n // 8 for n in cut[0]} & {n // 8 for n in cut[1]}) == 2
     assert share_out(groups, [1] * 6, 1) == [list(range(48))]
+    with pytest.raises(ValueError, match="3 rows cannot be shared equally by 2 ranks"):
+        share_out([[0, 1, 2]], [1], 2)
 
 
 def test_a_balanced_batch_is_put_in_groups() -> None:

@@ -269,7 +269,9 @@ def test_too_few_usable_dialogues_teach_nothing() -> None:
     assert reasons[1] == NOBODY
     assert reasons[2] is not None
     assert reasons[2].kind == "no_turn"
-    assert group_credit([talk(50)], critic=True).trained_G == (True,)
+    single = group_credit([talk(50)], critic=True)
+    assert (single.trained_G, single.flat) == ((True,), False)
+    assert group_credit([talk(30)], critic=True).flat, "the emotion has not moved"
     assert group_credit([talk(50), talk(60), talk(70)], asked=8).lost  # less than half
     assert group_credit([]).lost
 

@@ -19,7 +19,14 @@ from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE, ValidationConfig
-from mint.dialogue.people import person_of_row, read_people_rows, split_people, write_people
+from mint.dialogue.people import (
+    person_of_row,
+    person_row,
+    read_people_rows,
+    shipped_parts,
+    write_people,
+)
+from mint.dialogue.persons import authored_persons, overlap
 from mint.dialogue.protocol import INTENTIONS, Ended
 from mint.dialogue.replies import requests_of
 from mint.evaluation.generation import Generation, Prompt
@@ -54,12 +61,12 @@ def test_nobody_is_both_trained_with_and_held_out(tmp_path: Path) -> None:
     everybody = people(4)
     with pytest.raises(DataError, match="training or the held-out file"):
         write_people(tmp_path, {"train": everybody, "val": everybody[:1]}, PROMPTS, 0)
-    crowd = people(64)
-    train, held_out = split_people(crowd)
-    assert {p.id for p in train} | {p.id for p in held_out} == {p.id for p in crowd}
-    assert not {p.id for p in train} & {p.id for p in held_out}
+    parts = shipped_parts()
+    train, held_out = parts["train"], parts["val"]
+    assert {p.id for p in train} | {p.id for p in held_out} == {p.id for p in authored_persons()}
+    assert overlap(train, held_out)[1:] == (0, 0, 0)
     assert {p.intention for p in held_out} == set(INTENTIONS) == {p.intention for p in train}
-    assert split_people(crowd[::-1])[1] == held_out[::-1], "whatever the order"
+    assert (len(train), len(held_out)) == (64, 16)
 
 
 def test_files_without_people_are_refused(tmp_path: Path) -> None:
@@ -92,6 +99,7 @@ def test_the_recipe_passes_its_checks() -> None:
         (["mint.data.enable_thinking=true"], "set both"),
         (["mint.data.style=tactics_history"], "written once, at its start"),
         (["algorithm.adv_estimator=rloo"], "grpo and gae"),
+        (["algorithm.use_kl_in_reward=true"], "know no KL; use"),
         (["mint.dialogue.turn_tokens=800"], "more than one reply"),
         (["actor_rollout_ref.rollout.agent.num_workers=8"], "num_workers=8: .* needs 1"),
         (["reward.reward_manager.name=SignalRewardManager"], "needs DialogueRewardManager"),
@@ -161,13 +169,32 @@ RULES = DialogueRules(max_turns=6, turn_tokens=8, min_turn_tokens=4)
 
 
 def held(seeker: Any, context: int = 500, number: int = 3) -> tuple[Generator, dict[str, Any]]:
-    from mint.dialogue.people import person_row
-
     rows = [person_row(p, PROMPTS, "val", i, i) for i, p in enumerate(people(number))]
     asked = [Asked(row, sample) for row in rows for sample in range(2)]
     generator = Generator()
     records = asyncio.run(hold(generator, asked, seeker, RULES, context))
     return generator, {one.key: record for one, record in zip(asked, records, strict=True)}
+
+
+def test_a_thought_that_the_template_opens_is_opened_once() -> None:
+    class Opening(Generator):
+        def render(self, prompt: Prompt) -> str:
+            told = (
+                f"<think>{m['content']}" if m["role"] == "assistant" else m["content"]
+                for m in prompt.messages
+            )
+            return " ".join([*told, "<think>"])
+
+        def answer(self, prompt: Prompt) -> Generation:
+            return Generation("<think>hm</think>I am so sorry.", 4, False)
+
+    row = person_row(people(1)[0], PROMPTS, "val", 0, 0)
+    generator = Opening()
+    asyncio.run(hold(generator, [Asked(row, 0)], RuleSeeker(), RULES, 500))
+    third = generator.render(generator.batches[2][0])
+    assert third.count("<think>") == 3
+    assert "<think>hm</think>I am so sorry." in third
+    assert "<think><think>" not in third
 
 
 def test_dialogues_are_held_at_the_same_time() -> None:

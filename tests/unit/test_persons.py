@@ -113,6 +113,8 @@ def test_parts_share_no_persona() -> None:
     plain = split_persons(PEOPLE, {"train": 0.7, "validation": 0.1, "test": 0.2})
     for name, expected in (("train", 7), ("validation", 1), ("test", 2)):
         assert Counter(p.intention for p in plain[name]) == dict.fromkeys(INTENTIONS, expected)
+    again = split_persons(PEOPLE[::-1], {"train": 0.7, "validation": 0.1, "test": 0.2})
+    assert again == {name: part[::-1] for name, part in plain.items()}, "whatever the order"
     assert overlap(PEOPLE, [*PEOPLE[:3], *twins]).same_persona == 23
     with pytest.raises(ConfigError, match="add up to 1"):
         split_persons(PEOPLE, {"train": 0.7})

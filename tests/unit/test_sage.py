@@ -16,7 +16,7 @@ from rich.progress import Progress
 from mint import evaluate
 from mint.config.evaluation import EvaluationConfig
 from mint.data.prompts import PromptConfig
-from mint.dialogue.people import split_people, write_people
+from mint.dialogue.people import shipped_parts, write_people
 from mint.dialogue.persons import authored_persons
 from mint.dialogue.protocol import (
     INTENTIONS,
@@ -558,9 +558,9 @@ def test_who_is_played(tmp_path):
     assert len(shipped) == len(authored_persons()) >= 80
     assert {person.intention for person in shipped[:8]} == set(INTENTIONS)
     held_out = sage.load_persons(SageSettings(persons="val"), None)
-    training, rest = split_people(authored_persons())
-    assert {person.id for person in held_out} == {person.id for person in rest}
-    assert not {person.id for person in held_out} & {person.id for person in training}
+    parts = shipped_parts()
+    assert {person.id for person in held_out} == {person.id for person in parts["val"]}
+    assert not {person.id for person in held_out} & {person.id for person in parts["train"]}
     write_people(tmp_path, {"train": PERSONS[:1], "val": PERSONS[1:]}, PromptConfig(), 1)
     assert sage.load_persons(SageSettings(), tmp_path / "val.parquet") == PERSONS[1:]
     rows = SageSettings(persons=str(tmp_path / "train.parquet"))

@@ -28,13 +28,11 @@ from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, Unusable
 from mint.evaluation.runner import Runner, ToGrade
 from mint.evaluation.seekers.recorded import RecordedSeeker
-from mint.evaluation.seekers.rounds import Rounds
+from mint.evaluation.seekers.rounds import PATIENT_S, Rounds
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
 from rewards.types import Failure, Message, Status
 
 NAME = "free_running"
-_PATIENT_S = 86_400.0
-"""Servers have limits of their own, and a reply may wait for all others of its round."""
 
 
 class _Turn(NamedTuple):
@@ -106,9 +104,9 @@ async def evaluate(
     speakers = [_Speaker(hall, name, prompts) for name in names]
     rules = DialogueRules(
         max_turns=turns,
-        seeker_timeout_s=_PATIENT_S,
-        reply_timeout_s=_PATIENT_S,
-        dialogue_timeout_s=3 * turns * _PATIENT_S,
+        seeker_timeout_s=PATIENT_S,
+        reply_timeout_s=PATIENT_S,
+        dialogue_timeout_s=3 * turns * PATIENT_S,
     )
 
     async def talk(number: int, person: Person) -> TalkRecord:

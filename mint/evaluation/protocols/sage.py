@@ -17,10 +17,11 @@ from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.seeker import SeekerEndpoint
 from mint.data.cases import Case, TurnTags
+from mint.data.dataset import VAL
 from mint.data.prompts import system_prompt
 from mint.data.rows import PromptRow, prompt_row
 from mint.dialogue.build import build_seeker
-from mint.dialogue.people import person_of_row, read_people_rows, split_people
+from mint.dialogue.people import person_of_row, read_people_rows, shipped_parts
 from mint.dialogue.persons import authored_persons, read_persons
 from mint.dialogue.presets import get_preset
 from mint.dialogue.protocol import Person, Seeker
@@ -61,7 +62,7 @@ def load_persons(settings: SageSettings, data: Path | None) -> tuple[Person, ...
     if named == "all":
         persons = authored_persons()
     elif named == "val":
-        persons = split_people(authored_persons())[1]
+        persons = shipped_parts()[VAL]
     elif named is not None:
         persons = _of_rows(named) if named.endswith(".parquet") else read_persons(Path(named))
     else:

@@ -24,13 +24,11 @@ from mint.dialogue.talk import Said, converse
 from mint.evaluation.generation import Generation
 from mint.evaluation.runner import Asker
 from mint.evaluation.seekers.recorded import RecordedSeeker
-from mint.evaluation.seekers.rounds import Rounds
+from mint.evaluation.seekers.rounds import PATIENT_S, Rounds
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, SubjectError
 from rewards.text import visible_reply
 from rewards.types import Failure
 
-_PATIENT_S = 86_400.0
-"""Servers have limits of their own, and a reply may wait for all others of its round."""
 Replies = Rounds[ReplyRequest, "Generation | Failure"]
 
 
@@ -110,9 +108,9 @@ async def hold(
     rules = DialogueRules(
         max_turns=turns,
         turn_tokens=max(asker.sampling.max_new_tokens, 16),
-        seeker_timeout_s=_PATIENT_S,
-        reply_timeout_s=_PATIENT_S,
-        dialogue_timeout_s=10 * turns * _PATIENT_S,
+        seeker_timeout_s=PATIENT_S,
+        reply_timeout_s=PATIENT_S,
+        dialogue_timeout_s=10 * turns * PATIENT_S,
     )
 
     async def talk(one: Meeting) -> TalkRecord:

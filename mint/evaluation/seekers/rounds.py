@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+PATIENT_S = 86_400.0
+"""Servers have limits of their own, and a reply may wait for all others of its round."""
 AskedT = TypeVar("AskedT")
 AnswerT = TypeVar("AnswerT")
 
