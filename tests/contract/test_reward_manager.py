@@ -16,6 +16,7 @@ pytest.importorskip("verl", reason="needs the cpu or gpu extra")
 pytestmark = pytest.mark.contract
 
 from tensordict import TensorDict  # noqa: E402
+from tokenizers import AddedToken  # noqa: E402
 
 from mint.config import compose, recipes  # noqa: E402
 from rewards.types import Signals, Status  # noqa: E402
@@ -34,6 +35,10 @@ class Words:
 
     words = ("<|im_start|>", "assistant", "<think>", "</think>", "hm", "I", "see", "<|im_end|>")
     eos_token_id = 7
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, AddedToken]:
+        return {t: AddedToken(self.words[t], special=True) for t in (0, 7)}
 
     def decode(self, tokens: list[int], skip_special_tokens: bool = False) -> str:
         shown = [t for t in tokens if not (skip_special_tokens and t in (0, 7))]
