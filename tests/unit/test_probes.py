@@ -26,6 +26,7 @@ from mint.safety.replies import read_replies
 from mint.safety.report import run_probes
 from mint.safety.statistics import paired_difference, wilson
 from mint.shell import cli
+from mint.shell.statuses import LIMIT_BROKEN
 from rewards.build import EncoderConfig, build_encoder
 from rewards.errors import ConfigError, DataError
 from rewards.graders.embedded.judge import EmbeddedJudge
@@ -346,7 +347,7 @@ def test_the_command_lists_and_grades(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert graded.returncode == 1
+    assert graded.returncode == LIMIT_BROKEN
     assert graded.stderr == "8 safety limits are broken\n"
     page = (tmp_path / "out/probes.md").read_text(encoding="utf-8")
     assert graded.stdout == page
