@@ -24,6 +24,7 @@ from mint.data.dataset import read_rows
 from mint.data.rows import Case
 from mint.prepare import PrepareConfig, prepare
 from mint.shell import cli
+from mint.shell.statuses import LIMIT_BROKEN
 from rewards.errors import ConfigError, DataError
 from rewards.types import Message
 
@@ -436,7 +437,7 @@ def test_the_command_writes_what_prepare_leaves_out(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (1, "found: code (1)\n")
+    assert (done.returncode, done.stderr) == (LIMIT_BROKEN, "found: code (1)\n")
     assert "| duplicate_prompt   |      2 |             2 |" in done.stdout
     report = json.loads((tmp_path / "out/audit.json").read_text(encoding="utf-8"))
     assert report["counts"]["code"] == {"findings": 1, "rows": 1, "conversations": 1}
