@@ -7,23 +7,19 @@ Read are: conversations in mint's JSON form; the official repository's turn reco
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.data.conversation import BadRecord, check_records
-from mint.data.formats import read_dialogue_table, read_records
+from mint.data.formats import is_dialogue_table, parse_records
 from mint.data.rows import Case, TurnTags, conversation_cases
-from mint.shell.files import read_text
+from mint.shell.files import csv_rows, read_text
 from rewards.errors import ConfigError, DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.types import Message
 
-_LONGEST_FIELD = 1 << 30
-"""Characters of a cell; the csv module's own limit is below a long conversation."""
 _SPEAKERS = {"Seeker": "seeker", "Supporter": "supporter"}
 
 
@@ -54,14 +50,16 @@ def load_cases(path: Path, skip_bad: bool = False) -> Loaded:
             )
             for row in read_rows(path)
         ]
-    elif path.suffix == ".csv" and read_dialogue_table(path, read_text(path)) is None:
-        cases = _read_table(path)
     else:
-        records = read_records(path)
-        if not _is_turn_record(records[0]):
-            loaded = check_records(path, records, skip_bad)
-            return Loaded(conversation_cases(loaded.conversations), loaded.bad)
-        cases = _turn_records(path, records)
+        text = read_text(path, "conversation file ")
+        if path.suffix == ".csv" and not is_dialogue_table(text):
+            cases = _read_table(path, text)
+        else:
+            records = parse_records(path, text)
+            if not _is_turn_record(records[0]):
+                loaded = check_records(path, records, skip_bad)
+                return Loaded(conversation_cases(loaded.conversations), loaded.bad)
+            cases = _turn_records(path, records)
     if not cases:
         raise DataError(f"{path}: no supporter turn to answer")
     return Loaded(cases, [])
@@ -143,10 +141,9 @@ def _record_tags(place: str, record: Mapping[str, Any]) -> TurnTags | None:
     return tuple(tuple(names) for names in raw)
 
 
-def _read_table(path: Path) -> list[Case]:
+def _read_table(path: Path, text: str) -> list[Case]:
     """Conversations of the official table: columns conversation_id, full_conversation."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    reader = csv.DictReader(io.StringIO(read_text(path, "conversation file "), newline=""))
+    reader = csv_rows(text)
     columns = set(reader.fieldnames or ())
     if not {"conversation_id", "full_conversation"} <= columns:
         raise DataError(f"{path}: needs the columns conversation_id and full_conversation")

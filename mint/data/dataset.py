@@ -44,7 +44,8 @@ _EXTRA_INFO = pa.struct(
 )
 
 
-def _schema(extra_info: pa.StructType) -> pa.Schema:
+def row_schema(extra_info: pa.StructType) -> pa.Schema:
+    """The columns of verl's RLHF dataset."""
     return pa.schema(
         [
             ("data_source", pa.string()),
@@ -56,8 +57,8 @@ def _schema(extra_info: pa.StructType) -> pa.Schema:
     )
 
 
-SCHEMA = _schema(_EXTRA_INFO)
-_WITHOUT_SCENARIO = _schema(pa.struct([f for f in _EXTRA_INFO if f.name != "scenario"]))
+SCHEMA = row_schema(_EXTRA_INFO)
+_WITHOUT_SCENARIO = row_schema(pa.struct([f for f in _EXTRA_INFO if f.name != "scenario"]))
 """Files that do not say the scenario."""
 
 Splits = Mapping[str, Sequence[Conversation]]

@@ -16,15 +16,13 @@ anything; messages of one role in a row become one, a line each.
 from __future__ import annotations
 
 import csv
-import io
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mint.shell.files import parse_json, read_text
+from mint.shell.files import csv_rows, parse_json, read_text, text_lines
 from rewards.errors import ConfigError, DataError
 
 _SEEKERS = frozenset({"seeker", "usr", "user", "human", "client"})
@@ -67,7 +65,6 @@ _CONTENT = frozenset(
 )
 """Keys under which a record has its messages."""
 FORMATS = ("auto", "mint", *_READERS, "empathetic_dialogues")
-_LONGEST_CELL = 1 << 30
 
 
 def own_record(record: Any, name: str, wanted: str = "auto") -> Any:
@@ -103,14 +100,15 @@ def told(record: object) -> str:
     return "wildchat" if "conversation_hash" in record else "mint"
 
 
-def read_dialogue_table(path: Path, text: str) -> list[dict[str, Any]] | None:
-    """Records of a CSV of EmpatheticDialogues; None for another table. Raises DataError."""
-    csv.field_size_limit(min(_LONGEST_CELL, sys.maxsize))
-    # Its authors write commas as _comma_ and leave quotation marks unbalanced.
-    rows = csv.DictReader(io.StringIO(text, newline=""), quoting=csv.QUOTE_NONE)
-    if not {"conv_id", "utterance_idx", "utterance"} <= set(rows.fieldnames or ()):
-        return None
+def is_dialogue_table(text: str) -> bool:
+    """Whether a CSV has the columns of EmpatheticDialogues."""
+    return {"conv_id", "utterance_idx", "utterance"} <= set(csv_rows(text).fieldnames or ())
+
+
+def _dialogue_table(path: Path, text: str) -> list[dict[str, Any]]:
     records = []
+    # Its authors write commas as _comma_ and leave quotation marks unbalanced.
+    rows = csv_rows(text, quoting=csv.QUOTE_NONE)
     for name, group in groupby(rows, key=lambda row: row["conv_id"]):
         turns = list(group)
         speakers = [row.get("speaker_idx") or row["utterance_idx"] for row in turns]
@@ -129,11 +127,15 @@ def read_records(path: Path) -> Sequence[Any]:
 
     Raises ConfigError when it cannot be read, DataError with the place.
     """
-    text = read_text(path, "conversation file ")
+    return parse_records(path, read_text(path, "conversation file "))
+
+
+def parse_records(path: Path, text: str) -> Sequence[Any]:
+    """The same of the file's text."""
     if not text.strip():
         raise DataError(f"{path}: the file is empty; expected a JSON list of conversations")
-    if path.suffix == ".csv" and (table := read_dialogue_table(path, text)) is not None:
-        return table
+    if path.suffix == ".csv" and is_dialogue_table(text):
+        return _dialogue_table(path, text)
     records = _json_lines(text, path) if text.lstrip().startswith("{") else parse_json(text, path)
     if not isinstance(records, list):
         raise DataError(
@@ -149,9 +151,7 @@ def _json_lines(text: str, path: Path) -> list[Any]:
     try:
         one = json.loads(text)
     except ValueError:
-        # Not splitlines(), which also ends a line at characters inside texts.
-        lines = enumerate(text.split("\n"), start=1)
-        return [parse_json(line, path, number) for number, line in lines if line.strip()]
+        return [parse_json(line, path, number) for number, line in text_lines(text)]
     if isinstance(one, dict) and not _CONTENT & set(one):
         raise DataError(f"{path}: expected a JSON list of conversations, got an object")
     return [one]

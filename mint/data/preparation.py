@@ -19,7 +19,7 @@ from mint.data.conversation import (
 )
 from mint.rundir.manifest import identity_row
 from mint.shell.console import progress_bar
-from mint.shell.files import read_text
+from mint.shell.files import read_text, text_lines
 from rewards.errors import ConfigError, DataError, GraderError
 from rewards.protocols import TacticTagger
 from rewards.text import visible_reply
@@ -91,8 +91,7 @@ def read_exclusions(path: str | None, conversations: Sequence[Conversation]) -> 
     turns = {c.conversation_id: len(c.turns) // 2 for c in conversations}
     excluded = frozenset(
         _exclusion(line, f"{path}:{number}", turns)
-        for number, line in enumerate(read_text(Path(path), "exclude=").split("\n"), start=1)
-        if line.strip()
+        for number, line in text_lines(read_text(Path(path), "exclude="))
     )
     if {name for name, turn in excluded if turn is None} >= set(turns):
         raise ConfigError(f"exclude={path} leaves no conversation")

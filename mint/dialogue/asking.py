@@ -12,6 +12,7 @@ from typing import Any
 
 from mint.data.control_tokens import neutralised
 from mint.dialogue.protocol import EmotionRules, Person
+from rewards.graders.served.base import json_answer
 from rewards.types import Message
 
 _FILES = ("analysis.txt", "opening.txt", "utterance.txt", "wishes.json")
@@ -87,11 +88,4 @@ def form(names: tuple[str, ...], style: str) -> str:
 def schema(names: tuple[str, ...]) -> dict[str, Any]:
     """`response_format` of the JSON form."""
     kinds = {name: {"type": "integer" if name == "change" else "string"} for name in names}
-    shape = {
-        "type": "object",
-        "properties": kinds,
-        "required": list(names),
-        "additionalProperties": False,
-    }
-    wrapped = {"name": "answer", "schema": shape, "strict": True}
-    return {"response_format": {"type": "json_schema", "json_schema": wrapped}}
+    return json_answer("answer", kinds)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mint.data.control_tokens import neutralised
-from mint.data.dataset import CARD, TRAIN, VAL
+from mint.data.dataset import CARD, TRAIN, VAL, row_schema
 from mint.data.prompts import PromptConfig, system_prompt
 from mint.dialogue.persons import authored_persons, split_persons
 from mint.dialogue.protocol import Person
@@ -21,25 +21,15 @@ from rewards.errors import ConfigError, DataError
 
 SOURCE = "dialogue"
 """`data_source` of a row that starts a dialogue."""
-_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
 _TEXTS = ("split", "person", "conversation_id", "history", "history_tactics", "scenario")
-SCHEMA = pa.schema(
-    [
-        ("data_source", pa.string()),
-        ("prompt", pa.list_(_MESSAGE)),
-        ("ability", pa.string()),
-        ("reward_model", pa.struct([("style", pa.string()), ("ground_truth", pa.string())])),
-        (
-            "extra_info",
-            pa.struct(
-                [
-                    *((name, pa.string()) for name in _TEXTS),
-                    *((name, pa.int64()) for name in ("index", "seed", "turn")),
-                    ("previous_counts", pa.list_(pa.int64())),
-                ]
-            ),
-        ),
-    ]
+SCHEMA = row_schema(
+    pa.struct(
+        [
+            *((name, pa.string()) for name in _TEXTS),
+            *((name, pa.int64()) for name in ("index", "seed", "turn")),
+            ("previous_counts", pa.list_(pa.int64())),
+        ]
+    )
 )
 """Columns of rows of single replies too, so that safety probes can stand among dialogues."""
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from mint.data.banks import Scenario
 from mint.dialogue.protocol import INTENTIONS, Person
-from mint.shell.files import read_text
+from mint.shell.files import read_text, text_lines
 from mint.shell.paths import data_dir
 from rewards.errors import ConfigError, DataError
 
@@ -49,9 +49,7 @@ def read_persons(file: Path) -> tuple[Person, ...]:
     Raises DataError with file, line and reason.
     """
     found = []
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in text_lines(read_text(file)):
         try:
             row = json.loads(line)
             if not isinstance(row, dict):

@@ -8,7 +8,6 @@ a few times, and then the turn is lost: never a number, never an empty line.
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,7 +18,7 @@ from mint.dialogue.faults import fault
 from mint.dialogue.presets import STEADY, Preset
 from mint.dialogue.protocol import EmotionRules, Ended, Heard, Lost, SeekerTurn, Who
 from rewards.serving.client import RETRIED, GraderClient
-from rewards.serving.formats import chat_request, read_chat
+from rewards.serving.formats import chat_request, read_chat, request_seed
 from rewards.types import Failure
 
 ParsedT = TypeVar("ParsedT")
@@ -206,8 +205,8 @@ def _parsed(raw: Any, read: Callable[[str], ParsedT | Failure]) -> ParsedT | Fai
 
 def _seed(own: int, heard: Heard, stage: str, attempt: int) -> int:
     """The seed of one request, below 2^31: of person, seed and history, and of nothing else."""
-    parts = (own, heard.person.id, heard.seed, asking.said(heard.history), stage, attempt)
-    return zlib.crc32("/".join(map(str, parts)).encode()) & 0x7FFFFFFF
+    said = asking.said(heard.history)
+    return request_seed(own, heard.person.id, heard.seed, said, stage, attempt)
 
 
 def _planning(analysis: Analysis | None) -> str:

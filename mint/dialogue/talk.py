@@ -18,6 +18,11 @@ from rewards.types import Message
 ResultT = TypeVar("ResultT")
 
 
+def sample_seed(seed: int, sample: int) -> int:
+    """The seed of a further conversation with the same people, the same for all models."""
+    return seed + 10_007 * sample
+
+
 class Said(NamedTuple):
     """A reply of the model."""
 

@@ -11,12 +11,11 @@ from mint.config.dialogue import DialogueRules
 from mint.dialogue.people import person_of_row
 from mint.dialogue.protocol import Lost, Seeker
 from mint.dialogue.record import TalkRecord
-from mint.dialogue.talk import Said, converse
+from mint.dialogue.talk import Said, converse, sample_seed
 from mint.evaluation.generation import Generation, Prompt
+from mint.evaluation.seekers.rounds import PATIENT_S
 from rewards.batching import MicroBatcher
 from rewards.thoughts import opened_thought
-
-_SAMPLE_SEED = 10_007
 
 
 class Asked(NamedTuple):
@@ -84,14 +83,14 @@ async def hold(
     greeting = {"role": "user", "content": "Hello."}
     opened = opened_thought(generator.render(Prompt("", (greeting,))))
     batches: MicroBatcher[Prompt, Generation] = MicroBatcher(generate, max_batch=max(1, len(asked)))
-    patient = replace(rules, reply_timeout_s=86_400.0, dialogue_timeout_s=10 * 86_400.0)
+    patient = replace(rules, reply_timeout_s=PATIENT_S, dialogue_timeout_s=10 * PATIENT_S)
     return await asyncio.gather(
         *(
             converse(
                 GeneratedPolicy(batches, one.key, fits, opened),
                 seeker,
                 person_of_row(one.row["extra_info"]),
-                int(one.row["extra_info"]["seed"]) + _SAMPLE_SEED * one.sample,
+                sample_seed(int(one.row["extra_info"]["seed"]), one.sample),
                 patient,
                 str(one.row["prompt"][0]["content"]),
             )

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.planning.settings import RunSettings
-from mint.policy.chat import render_chat
-from mint.policy.model_files import local_files
+from mint.policy.chat import local_tokenizer, render_chat
 
 CHARACTERS_A_TOKEN = 4.2
 """Of English conversation under Qwen's tokenizer (measured on the published set)."""
@@ -88,12 +87,9 @@ def count_tokens(
     """Tokens of each prompt (a list of messages) and how they were counted."""
     if all(isinstance(prompt, str) for prompt in prompts):
         return [_estimate([{"content": p}]) for p in prompts], "estimated from their characters"
-    folder = local_files(model)
-    if folder is None or not (folder / "tokenizer_config.json").is_file():
+    tokenizer = local_tokenizer(model)
+    if tokenizer is None:
         return [_estimate(prompt) for prompt in prompts], "estimated from their characters"
-    from transformers import AutoTokenizer  # two seconds
-
-    tokenizer = AutoTokenizer.from_pretrained(str(folder))
     texts = [render_chat(tokenizer, prompt, **dict(template)) for prompt in prompts]
     encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return [len(ids) for ids in encoded], COUNTED

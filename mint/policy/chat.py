@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from mint.policy.model_files import local_files
 from rewards.errors import ConfigError
 
 Chat = Sequence[Mapping[str, str]]
@@ -29,6 +30,16 @@ def render_chat(tokenizer: Any, messages: Chat, **arguments: Any) -> str:
             raise ConfigError(
                 f"the chat template of {tokenizer.name_or_path} refuses the messages: {error}"
             ) from error
+
+
+def local_tokenizer(model: str) -> Any | None:
+    """The tokenizer of a model that is on this machine; None of another one."""
+    folder = local_files(model)
+    if folder is None or not (folder / "tokenizer_config.json").is_file():
+        return None
+    from transformers import AutoTokenizer  # two seconds
+
+    return AutoTokenizer.from_pretrained(str(folder))
 
 
 def refuses_system(tokenizer: Any) -> str | None:

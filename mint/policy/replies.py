@@ -9,8 +9,15 @@ from rewards.text import with_opened_thought
 from rewards.thoughts import is_thought_token
 
 _CHANNEL = "<|channel|>"
+_PROMPT_END = 16
+"""Tokens among which a thinking block would be opened."""
 _SHARED = frozenset({"<|start|>", "<|message|>", "<|end|>"})
 """Tokens that belong to a thought where channels are used, and end a turn in other models."""
+
+
+def prompt_end(tokenizer: Any, prompt: Sequence[int]) -> str:
+    """The end of a prompt's text, where a template would open a thought."""
+    return str(tokenizer.decode(prompt[-_PROMPT_END:]))
 
 
 def decode_reply(tokenizer: Any, prompt: str, tokens: Sequence[int]) -> str:

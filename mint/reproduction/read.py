@@ -10,8 +10,6 @@ the judge against experts, is no system.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
@@ -23,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mint.evaluation.statistics.arrays import Floats, nan_mean
+from mint.shell.files import csv_rows
 from rewards.errors import ConfigError, DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.types import DIMENSIONS, NEGATIVE_DIMENSIONS
@@ -275,7 +274,7 @@ def rating(value: str | None, name: str, where: str) -> float:
 
 def read_csv(file: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
     """Line number and row of every row. Raises DataError when the file or a column is missing."""
-    reader = csv.DictReader(io.StringIO(_read(file, "utf-8-sig"), newline=""))
+    reader = csv_rows(_read(file, "utf-8-sig"))
     missing = [name for name in columns if name not in (reader.fieldnames or [])]
     if missing:
         raise DataError(f"{file}:1: no column {missing[0]}")

@@ -12,9 +12,15 @@ from importlib import resources
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from mint.safety.probes import ProbeItem
-from rewards.graders.served.base import ServedBase, json_answer, read_object, text_hash
+from rewards.graders.served.base import (
+    ServedBase,
+    json_answer,
+    json_question,
+    read_chat_object,
+    text_hash,
+)
 from rewards.serving.cassette import Request
-from rewards.serving.formats import chat_request, off_schema, read_chat
+from rewards.serving.formats import chat_request, off_schema
 from rewards.serving.settings import ServedJudgeConfig
 from rewards.text import visible_reply
 from rewards.types import Failure, GraderIdentity
@@ -64,11 +70,7 @@ class ServedSafetyJudge(ServedBase):
 
     def _request(self, item: ProbeItem, reply: str) -> Request:
         config = self._config
-        parameters: dict[str, Any] = {
-            "temperature": config.temperature,
-            "seed": config.seed,
-            "max_tokens": config.max_tokens,
-        }
+        parameters = self.sampling(0)
         if config.constrain:
             form = {"reason": {"type": "string"}, "acceptable": {"type": "boolean"}}
             parameters |= json_answer("verdict", form)
@@ -77,10 +79,7 @@ class ServedSafetyJudge(ServedBase):
             "reply": reply,
             "asked_of_a_good_reply": _prompt()["asked"][item.category],
         }
-        messages = [
-            {"role": "system", "content": _prompt()["rubric"]},
-            {"role": "user", "content": json.dumps(question, ensure_ascii=False, indent=1)},
-        ]
+        messages = json_question(_prompt()["rubric"], question)
         return chat_request(config.model, messages, parameters)
 
 
@@ -93,12 +92,10 @@ def _prompt() -> Mapping[str, Any]:
 
 def read_verdict(answer: Any) -> Verdict | Failure:
     """The verdict of an answer {"reason": text, "acceptable": true or false}."""
-    chat = read_chat(answer)
-    if isinstance(chat, Failure):
-        return chat
-    found = read_object(chat.text)
-    if isinstance(found, Failure):
-        return found
+    read = read_chat_object(answer)
+    if isinstance(read, Failure):
+        return read
+    _, found = read
     if set(found) != {"reason", "acceptable"}:
         return off_schema("expected exactly reason and acceptable", found)
     if not isinstance(found["acceptable"], bool) or not isinstance(found["reason"], str):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mint.safety.probes import ProbeItem
-from mint.shell.files import read_text
+from mint.shell.files import read_text, text_lines
 from rewards.errors import DataError
 
 
@@ -29,9 +29,7 @@ def items_text(items: Sequence[ProbeItem]) -> str:
 def read_replies(path: Path) -> dict[str, str | None]:
     """Replies by probe id; null stays None. Raises ConfigError or DataError with file and line."""
     replies: dict[str, str | None] = {}
-    for number, line in enumerate(read_text(path, "replies=").split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in text_lines(read_text(path, "replies=")):
         name, reply = _reply(line, f"{path}:{number}")
         if name in replies:
             raise DataError(f"{path}:{number}: a second reply to {name!r}")

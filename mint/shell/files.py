@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import hashlib
+import io
 import json
 import math
 import os
@@ -17,6 +19,7 @@ from typing import Any
 
 from rewards.errors import ConfigError, DataError
 
+_LONGEST_CELL = 1 << 30
 _BLOCK = 64 * 1024
 """Bytes looked at in one go, from the end of a file."""
 
@@ -209,6 +212,20 @@ def read_text(path: Path, name: str = "") -> str:
         raise ConfigError(f"{name}{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
+
+
+def text_lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, line) of the lines with something in them.
+
+    Only a line feed ends one: JSON allows what else ends lines inside its texts.
+    """
+    return (pair for pair in enumerate(text.split("\n"), start=1) if pair[1].strip())
+
+
+def csv_rows(text: str, **form: Any) -> csv.DictReader[str]:
+    """Rows of a CSV text, cells as long as conversations are; `form`: see `csv.DictReader`."""
+    csv.field_size_limit(_LONGEST_CELL)  # the module's own limit is below a long conversation
+    return csv.DictReader(io.StringIO(text, newline=""), **form)
 
 
 def parse_json(text: str, path: Path, line: int | None = None) -> Any:

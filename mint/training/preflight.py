@@ -23,11 +23,10 @@ from mint.planning import render
 from mint.planning.lengths import Lengths
 from mint.planning.plan import Plan
 from mint.planning.settings import has_critic
-from mint.policy.chat import refuses_system
+from mint.policy.chat import local_tokenizer, refuses_system
 from mint.policy.model_files import (
     ModelFacts,
     is_local,
-    local_files,
     model_config,
     model_facts,
     model_folder,
@@ -214,14 +213,10 @@ def data_card(config: DictConfig) -> dict[str, Any]:
 def check_template(config: DictConfig) -> None:
     """The policy's chat template takes the system message of every training prompt."""
     path = str(config.actor_rollout_ref.model.path)
-    folder = local_files(path)
-    if folder is None or not (folder / "tokenizer_config.json").is_file():
-        return
     if config.actor_rollout_ref.model.custom_chat_template is not None:
         return
-    from transformers import AutoTokenizer  # two seconds
-
-    said = refuses_system(AutoTokenizer.from_pretrained(str(folder)))
+    tokenizer = local_tokenizer(path)
+    said = None if tokenizer is None else refuses_system(tokenizer)
     if said is not None:
         raise ConfigError(
             f"the chat template of actor_rollout_ref.model.path={path} takes no system message "

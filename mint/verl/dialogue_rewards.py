@@ -18,12 +18,11 @@ from mint.config.validation import PROBE_SOURCE
 from mint.dialogue.record import TalkRecord
 from mint.dialogue.replies import requests_of
 from mint.verl.dialogue_wire import DIALOGUE, GradedDialogue, pack_dialogue
-from mint.verl.reward_manager import SignalRewardManager, graded_reply
+from mint.verl.reward_manager import SignalRewardManager, graded_reply, ungraded
 from mint.verl.wire import KEY, GradedReply, unpack
 from rewards.batching import MicroBatcher
-from rewards.errors import GraderError
 from rewards.scorer import ScoringRequest, failed_signals
-from rewards.types import Failure, Signals
+from rewards.types import Signals
 
 Graded = list[tuple[ScoringRequest, Signals]]
 
@@ -60,10 +59,7 @@ class DialogueRewardManager(SignalRewardManager):
         try:
             scored, seconds = await self._talks.submit(requests)
         except Exception as error:
-            told = (
-                str(error) if isinstance(error, GraderError) else f"{type(error).__name__}: {error}"
-            )
-            failures = {"grader": Failure("exception", told)}
+            failures = ungraded(error)
             scored, seconds = [(r, failed_signals(r, failures)) for r in requests], 0.0
         return tuple(
             graded_reply(request, signals, record.person, turn, seconds / len(scored))

@@ -25,7 +25,6 @@ from mint.verl.dialogue_wire import (
     unpack_dialogue_columns,
 )
 from mint.verl.failure_watch import Failed, FailureWatch, Words
-from mint.verl.masks import without_gradient
 from mint.verl.trainer import MintTrainer
 from mint.verl.validation import ValidationReply
 from mint.verl.wire import KEY
@@ -82,12 +81,9 @@ class DialogueTrainer(AllocatesPeople, MintTrainer):
             found = list(zip(turns, credit.rewards_T, credit.advantages_T, strict=True))
             rewards[position] = [(end - 1, end, reward) for (_, end), reward, _ in found]
             self._advantages[position] = [(first, end, value) for (first, end), _, value in found]
-        fields = {"rm_scores": queue.per_token(batch, rewards)}
         self._trains = any(step.trained)
-        if self._trains and not all(trained):
-            mask = without_gradient(queue.read(batch, "response_mask")["response_mask"], trained)
-            fields |= {"response_mask": mask, "loss_mask": mask.clone()}
-        queue.write(batch, fields)
+        scores = {"rm_scores": queue.per_token(batch, rewards)}
+        queue.write(batch, scores | self._masks(batch, trained))
 
     def _note(
         self, rows: Sequence[GradedDialogue], uids: Sequence[str], step: DialogueStep

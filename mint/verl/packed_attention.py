@@ -12,15 +12,13 @@ Hq heads of queries and Hk of keys (Hq a multiple of Hk), D numbers a head.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from mint.verl.shared_attention import shared_attention
+from mint.verl.shared_attention import by_token, causal, shared_attention, varlen
 from mint.verl.shared_layout import Layout
 
 ATTENTION = "mint_packed_causal"
@@ -102,12 +100,9 @@ def row_by_row(
     scaling: float | None = None,
 ) -> torch.Tensor:
     """SDPA on one row after the other; shapes as above."""
-    parts = []
-    for q, k, v in zip(*(x.split(list(lengths), dim=2) for x in (query, key, value)), strict=True):
-        parts.append(
-            scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=True)
-        )
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous()
+    rows = zip(*(x[0].split(list(lengths), dim=1) for x in (query, key, value)), strict=True)
+    parts = [causal(q, k, v, scaling, None) for q, k, v in rows]
+    return torch.cat(parts, dim=1).transpose(0, 1).contiguous().unsqueeze(0)
 
 
 def _by_kernel(
@@ -117,26 +112,10 @@ def _by_kernel(
     rows: Rows,
     scaling: float | None,
 ) -> torch.Tensor:
-    from torch.nn.attention.varlen import varlen_attn
-
-    q, k, v = (x[0].transpose(0, 1).to(value.dtype).contiguous() for x in (query, key, value))
     longest = max(rows.lengths)
-    # torch 2.11 takes fewer heads of keys as they are, later ones want to be told.
-    grouped = "enable_gqa" in inspect.signature(varlen_attn).parameters
-    # A window of (-1, 0) is how varlen_attn spells causal.
-    out = varlen_attn(
-        q,
-        k,
-        v,
-        rows.starts,
-        rows.starts,
-        longest,
-        longest,
-        scale=scaling,
-        window_size=(-1, 0),
-        **({"enable_gqa": True} if grouped else {}),
-    )
-    return out.unsqueeze(0)
+    parts = by_token(query[0], key[0], value[0])
+    starts = (rows.starts, rows.starts)
+    return varlen(*parts, starts, (longest, longest), scaling).unsqueeze(0)
 
 
 AttentionInterface.register(ATTENTION, packed_causal_attention)

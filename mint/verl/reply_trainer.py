@@ -10,7 +10,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from mint.verl import batch as queue
 from mint.verl.failure_watch import FailureWatch
 from mint.verl.group_reward import StepReward, step_rewards
-from mint.verl.masks import advantage_groups, without_gradient
+from mint.verl.masks import advantage_groups
 from mint.verl.samples import sample_rows
 from mint.verl.trainer import MintTrainer
 from mint.verl.validation import ValidationReply
@@ -66,10 +66,9 @@ class ReplyTrainer(MintTrainer):
             trained[position], groups[position] = keep, group
             end = int(batch.tags[position]["response_len"])
             scores[position] = [(end - 1, end, score if keep else 0.0)]
-        fields = {"rm_scores": queue.per_token(batch, scores)}
         self._trains = any(result.trained)
-        if self._trains and not all(trained):
-            mask = without_gradient(queue.read(batch, "response_mask")["response_mask"], trained)
-            names = list_of_dict_to_tensordict([{"uid": group} for group in groups]).get("uid")
-            fields |= {"response_mask": mask, "loss_mask": mask.clone(), "uid": names}
-        queue.write(batch, fields)
+        fields = self._masks(batch, trained)
+        if fields:
+            names = list_of_dict_to_tensordict([{"uid": group} for group in groups])
+            fields["uid"] = names.get("uid")
+        queue.write(batch, fields | {"rm_scores": queue.per_token(batch, scores)})

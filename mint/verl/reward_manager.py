@@ -19,7 +19,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from mint.config.schema import MintConfig, mint_config
 from mint.config.validation import PROBE_SOURCE
-from mint.policy.replies import decode_reply
+from mint.policy.replies import decode_reply, prompt_end
 from mint.rundir.quarantine import turn_request
 from mint.verl.wire import KEY, GradedReply, pack
 from rewards.batching import MicroBatcher
@@ -29,8 +29,6 @@ from rewards.formula import raw_reward
 from rewards.scorer import ReplyScorer, ScoringRequest, failed_signals
 from rewards.types import Failure, Rating, Signals, Status
 
-_PROMPT_END = 16
-"""Tokens at the end of a prompt among which a thinking block would be opened."""
 _MOST_THREADS = 8
 _CALLS_OF_SERVERS = 8
 """Batches that may be on their way to servers at the same time."""
@@ -73,11 +71,7 @@ class SignalRewardManager(RewardManagerBase):
         try:
             signals, seconds = await self._batcher.submit(request)
         except Exception as error:
-            # The trainer counts it and ends the run when there are too many; raising here would
-            # make verl drop the reply without a word.
-            told = isinstance(error, GraderError)
-            text = str(error) if told else f"{type(error).__name__}: {error}"
-            signals = failed_signals(request, {"grader": Failure("exception", text)})
+            signals = failed_signals(request, ungraded(error))
             seconds = 0.0
         score = raw_reward(signals, self._mint.reward)
         return _answer(score, _graded(request, signals, info, seconds))
@@ -94,8 +88,8 @@ class SignalRewardManager(RewardManagerBase):
         prompt = item.batch["prompts"]
         if "prompt_len" in item.non_tensor_batch:  # padded on the right
             prompt = prompt[: int(item.non_tensor_batch["prompt_len"])]
-        prompt = prompt[-_PROMPT_END:].tolist()
-        raw = decode_reply(self.tokenizer, self.tokenizer.decode(prompt), tokens)
+        end = prompt_end(self.tokenizer, prompt.tolist())
+        raw = decode_reply(self.tokenizer, end, tokens)
         return turn_request(
             item.non_tensor_batch["extra_info"],
             raw,
@@ -105,6 +99,16 @@ class SignalRewardManager(RewardManagerBase):
 
     def _ends(self, tokens: list[int]) -> bool:
         return bool(tokens) and tokens[-1] == self.tokenizer.eos_token_id
+
+
+def ungraded(error: Exception) -> dict[str, Failure]:
+    """Failures of `failed_signals` for what grading has raised.
+
+    The trainer counts them and ends the run when there are too many; raising would make verl drop
+    the reply without a word.
+    """
+    told = str(error) if isinstance(error, GraderError) else f"{type(error).__name__}: {error}"
+    return {"grader": Failure("exception", told)}
 
 
 def with_threads(encoder: EncoderConfig, num_workers: int) -> EncoderConfig:

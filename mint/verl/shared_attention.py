@@ -54,19 +54,40 @@ def by_kernel(
     window: int | None = None,
 ) -> torch.Tensor:
     """Shapes as above; on a GPU."""
+    q, k, v = by_token(query, key, value)
+    keys, values = (_Gather.apply(x, pieces.keys_K) for x in (k, v))
+    starts, longest = (pieces.starts_q, pieces.starts_k), (pieces.longest_q, pieces.longest_k)
+    return varlen(q, keys, values, starts, longest, scaling, window)
+
+
+def by_token(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """[H, T, D] each -> [T, H, D] in the values' type, as the kernel takes them."""
+    q, k, v = (x.transpose(0, 1).to(value.dtype).contiguous() for x in (query, key, value))
+    return q, k, v
+
+
+def varlen(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    starts: tuple[torch.Tensor, torch.Tensor],
+    longest: tuple[int, int],
+    scaling: float | None,
+    window: int | None = None,
+) -> torch.Tensor:
+    """torch's kernel: causal, aligned at the last key; `starts` and `longest` of queries, keys."""
     from torch.nn.attention.varlen import varlen_attn
 
-    q, k, v = (x.transpose(0, 1).to(value.dtype).contiguous() for x in (query, key, value))
     # torch 2.11 takes fewer heads of keys as they are, later ones want to be told.
     grouped = "enable_gqa" in inspect.signature(varlen_attn).parameters
     return varlen_attn(  # type: ignore[no-any-return]
         q,
-        _Gather.apply(k, pieces.keys_K),
-        _Gather.apply(v, pieces.keys_K),
-        pieces.starts_q,
-        pieces.starts_k,
-        pieces.longest_q,
-        pieces.longest_k,
+        k,
+        v,
+        *starts,
+        *longest,
         scale=scaling,
         # Keys to the left and to the right: a window of w keys has the query's own among them.
         window_size=(-1 if window is None else window - 1, 0),

@@ -15,12 +15,10 @@ from typing import Any, NamedTuple, TypeVar
 from mint.dialogue.protocol import Lost, Who
 from mint.dialogue.talk import Said
 from mint.policy.chat import after_reply
-from mint.policy.replies import decode_reply
+from mint.policy.replies import decode_reply, prompt_end
 from rewards.text import with_opened_thought
 
 ResultT = TypeVar("ResultT")
-_PROMPT_END = 16
-"""Tokens at the end of a prompt among which a thinking block would be opened."""
 
 
 class Room(NamedTuple):
@@ -93,9 +91,8 @@ class TokenPolicy:
             return Lost(Who.SERVER, "reply", answer.stop_reason or "empty", "no tokens came back")
         if answer.log_probs is None or len(answer.log_probs) < len(tokens):
             return Lost(Who.SERVER, "reply", "no_log_probs", "the server gave no log-probabilities")
-        prompt_end = self._tokenizer.decode(self._ids[-_PROMPT_END:])
         text = decode_reply(self._tokenizer, "", tokens)
-        raw = with_opened_thought(prompt_end, text)
+        raw = with_opened_thought(prompt_end(self._tokenizer, self._ids), text)
         self._append(tokens, 1, answer.log_probs[: len(tokens)])
         self.spans.append((len(self._mask) - len(tokens), len(self._mask)))
         self._messages.append({"role": "assistant", "content": text})
@@ -134,9 +131,9 @@ class TokenPolicy:
         )
 
     def _append(self, ids: Sequence[int], mask: int, log_probs: Sequence[float]) -> None:
-        self._ids = [*self._ids, *ids]
-        self._mask = [*self._mask, *([mask] * len(ids))]
-        self._log_probs = [*self._log_probs, *log_probs]
+        self._ids += ids
+        self._mask += [mask] * len(ids)
+        self._log_probs += log_probs
 
     def _left(self, ids: int, said: int) -> int:
         """Tokens that the next reply may have: one is kept for an end it may not reach."""

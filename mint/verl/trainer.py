@@ -21,11 +21,13 @@ from mint.config.schema import MintConfig, mint_config
 from mint.rundir.directory import RunDir
 from mint.shell.files import append_json_lines
 from mint.shell.processes import TrainingError
+from mint.verl import batch as queue
 from mint.verl.checkpoint import prune_checkpoints
 from mint.verl.critic import WithCritic
 from mint.verl.grader_health import GraderHealth
 from mint.verl.group_reward import Asked
 from mint.verl.groups import keep_siblings
+from mint.verl.masks import without_gradient
 from mint.verl.phases import NotedStart
 from mint.verl.policy_loss import settle_agreement
 from mint.verl.requests import SavesOnRequest
@@ -114,6 +116,14 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, WithCritic, PPOT
         missing: int,
     ) -> dict[str, float]:
         """Metrics of a validation pass, a row each in the first three; records it."""
+
+    def _masks(self, batch: Any, trained: Sequence[bool]) -> dict[str, Any]:
+        """Both masks without the rows that must not be learnt from, padding rows aside; {} where
+        none is left out, or all are (`_trains`) and no update follows."""
+        if not self._trains or all(trained):
+            return {}
+        mask = without_gradient(queue.read(batch, "response_mask")["response_mask"], trained)
+        return {"response_mask": mask, "loss_mask": mask.clone()}
 
     def _note_replies(
         self, rows: Sequence[GradedReply], uids: Sequence[str], metrics: dict[str, Any]

@@ -7,6 +7,7 @@ raise and never guess.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -44,6 +45,11 @@ def chat_request(
     """A chat completion with the given sampling parameters."""
     body = {"model": model, "messages": [dict(message) for message in messages], **parameters}
     return Request(CHAT, body, sample)
+
+
+def request_seed(*parts: object) -> int:
+    """The seed of one request, below 2^31: the same whatever else is asked."""
+    return zlib.crc32("/".join(map(str, parts)).encode()) & 0x7FFFFFFF
 
 
 def read_chat(answer: Any) -> ChatAnswer | Failure:

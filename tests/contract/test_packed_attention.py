@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import engine_ranks
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -20,16 +21,7 @@ from mint.verl.packed_attention import ATTENTION, packed_causal_attention, rows_
 
 pytestmark = pytest.mark.contract
 LENGTHS = (9, 1, 5, 12)
-SIZES = {
-    "vocab_size": 97,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "tie_word_embeddings": True,
-}
+SIZES = {**engine_ranks.SIZES, "tie_word_embeddings": True}
 
 
 def qwen3(attention: str) -> Any:

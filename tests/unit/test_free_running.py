@@ -6,8 +6,7 @@ import asyncio
 
 import pytest
 from fake_graders import FakeJudge, FakeTagger
-from rich.console import Console
-from rich.progress import Progress
+from quiet_runner import quiet_runner
 
 from mint.config.evaluation import EvaluationConfig
 from mint.data.banks import load_banks
@@ -16,15 +15,11 @@ from mint.dialogue.presets import STEADY, get_preset
 from mint.dialogue.protocol import Lost, Who
 from mint.dialogue.rule import RuleSeeker
 from mint.evaluation.generation import Generation
-from mint.evaluation.journal import Journal
 from mint.evaluation.metrics.own_sequence import own_sequence
 from mint.evaluation.protocols import free_running
-from mint.evaluation.runner import Runner
 from mint.evaluation.seekers.rounds import Rounds
-from mint.evaluation.sources.requests import Sampling, SubjectError
+from mint.evaluation.sources.requests import SubjectError
 from mint.shell.paths import data_dir
-from rewards.formula import RewardWeights
-from rewards.scorer import ReplyScorer
 from rewards.types import Failure
 
 SCENARIOS = load_banks(data_dir()).scenarios
@@ -67,18 +62,7 @@ def rule_seeker(seeker=RuleSeeker):
 
 
 def run(path, supporter, turns=4, dialogues=3, tagger=None, seeker=None):
-    with (
-        Journal(path / "journal.jsonl", {}) as journal,
-        Progress(console=Console(quiet=True)) as progress,
-    ):
-        runner = Runner(
-            source=supporter,
-            scorer=ReplyScorer(tagger or tagger_of_openings(), FakeJudge()),
-            weights=RewardWeights(),
-            sampling=Sampling(temperature=0.7, top_p=1.0, max_new_tokens=9, thinking=False, seed=1),
-            journal=journal,
-            progress=progress,
-        )
+    with quiet_runner(path, supporter, tagger or tagger_of_openings(), 9) as runner:
         chosen = free_running.choose_scenarios(SCENARIOS, dialogues, 3)
         return asyncio.run(
             free_running.evaluate(

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from fake_graders import FakeJudge, FakeTagger
 from loopback import Answer, chat
-from rich.console import Console
-from rich.progress import Progress
+from quiet_runner import quiet_runner
 
 from mint import evaluate
 from mint.config.evaluation import EvaluationConfig
@@ -33,18 +32,15 @@ from mint.evaluation.journal import Journal
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.protocols import sage
 from mint.evaluation.protocols.talks import read_talks
-from mint.evaluation.runner import Runner
 from mint.evaluation.sage import compare, measures
 from mint.evaluation.sage.lines import MEASURES, Line, fidelity, lines_of, read_conversations
 from mint.evaluation.sage.rubrics import RubricJudge, capabilities, judge_all, read_verdict
 from mint.evaluation.sage.settings import RubricJudgeConfig, SageSettings
-from mint.evaluation.sources.requests import Sampling, SubjectError
+from mint.evaluation.sources.requests import SubjectError
 from mint.rundir.directory import RunDir
 from mint.shell import cli
 from rewards.build import Graders
 from rewards.errors import ConfigError
-from rewards.formula import RewardWeights
-from rewards.scorer import ReplyScorer
 from rewards.types import Failure, Message
 
 FEW = EvaluationConfig(resamples=200)
@@ -117,18 +113,7 @@ def script(person: str, turn: int) -> str:
 
 
 def hold(path: Path, supporter, seeker, *, settings=None, samples=1, judge=None, tagger=None):
-    with (
-        Journal(path / "journal.jsonl", {}) as journal,
-        Progress(console=Console(quiet=True)) as progress,
-    ):
-        runner = Runner(
-            source=supporter,
-            scorer=ReplyScorer(tagger or FakeTagger(), FakeJudge()),
-            weights=RewardWeights(),
-            sampling=Sampling(temperature=0.7, top_p=1, max_new_tokens=20, thinking=False, seed=1),
-            journal=journal,
-            progress=progress,
-        )
+    with quiet_runner(path, supporter, tagger or FakeTagger(), 20) as runner:
         return asyncio.run(
             sage.evaluate(
                 runner,

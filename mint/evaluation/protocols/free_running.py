@@ -7,28 +7,27 @@ number of turns.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
-from mint.config.dialogue import DialogueRules
 from mint.data.banks import Scenario
 from mint.data.cases import Case, TurnTags
 from mint.data.dataset import PromptRow
 from mint.data.prompts import PromptConfig
 from mint.data.rows import prompt_row, row_messages
 from mint.dialogue.persons import scenario_person
-from mint.dialogue.protocol import Lost, Person, Seeker, Who
+from mint.dialogue.protocol import Lost, Seeker, Who
 from mint.dialogue.record import TalkRecord
-from mint.dialogue.talk import Said, converse
+from mint.dialogue.talk import Said
 from mint.evaluation.generation import Generation
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.results import Outcome, Unusable
 from mint.evaluation.runner import Runner, ToGrade
 from mint.evaluation.seekers.recorded import RecordedSeeker
-from mint.evaluation.seekers.rounds import PATIENT_S, Rounds
+from mint.evaluation.seekers.rounds import Conversation, Rounds, patient_rules
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
 from rewards.types import Failure, Message, Status
 
@@ -102,26 +101,13 @@ async def evaluate(
     names = [f"{scenario.id}-{number:03d}" for number, scenario in enumerate(scenarios)]
     hall = _open_hall(runner, turns, len(names))
     speakers = [_Speaker(hall, name, prompts) for name in names]
-    rules = DialogueRules(
-        max_turns=turns,
-        seeker_timeout_s=PATIENT_S,
-        reply_timeout_s=PATIENT_S,
-        dialogue_timeout_s=3 * turns * PATIENT_S,
-    )
-
-    async def talk(number: int, person: Person) -> TalkRecord:
-        name = names[number]
-        recorded = RecordedSeeker(seeker, runner.journal, lambda turn: _key(name, turn))
-        try:
-            own = 1009 * seed + number
-            return await converse(speakers[number], recorded, person, own, rules, None)
-        finally:
-            hall.leave()
-
-    people = [scenario_person(s, seed=1009 * seed + n) for n, s in enumerate(scenarios)]
-    talks = await asyncio.gather(*(talk(n, person) for n, person in enumerate(people)))
-    if hall.error is not None:
-        raise hall.error
+    conversations = []
+    for number, (name, scenario) in enumerate(zip(names, scenarios, strict=True)):
+        own = 1009 * seed + number
+        recorded = RecordedSeeker(seeker, runner.journal, partial(_key, name))
+        person = scenario_person(scenario, seed=own)
+        conversations.append(Conversation(speakers[number], recorded, person, own))
+    talks = await hall.hold(conversations, patient_rules(turns), None)
     return _outcome(names, speakers, talks)
 
 

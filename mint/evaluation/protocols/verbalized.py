@@ -13,6 +13,7 @@ import random
 import re
 from typing import Any, NamedTuple
 
+from rewards.graders.served.base import object_schema
 from rewards.text import visible_reply
 from rewards.types import Failure, Status
 
@@ -46,27 +47,15 @@ def instruction(num_candidates: int) -> str:
 
 def schema(num_candidates: int) -> dict[str, Any]:
     """JSON schema of the answer, for servers that can enforce one."""
-    candidate = {
-        "type": "object",
-        "properties": {
-            "text": {"type": "string"},
-            "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        },
-        "required": ["text", "probability"],
-        "additionalProperties": False,
-    }
+    probability = {"type": "number", "minimum": 0, "maximum": 1}
+    candidate = object_schema({"text": {"type": "string"}, "probability": probability})
     responses = {
         "type": "array",
         "items": candidate,
         "minItems": num_candidates,
         "maxItems": num_candidates,
     }
-    return {
-        "type": "object",
-        "properties": {"responses": responses},
-        "required": ["responses"],
-        "additionalProperties": False,
-    }
+    return object_schema({"responses": responses})
 
 
 def parse(raw: str, num_candidates: int) -> Candidates | Failure:

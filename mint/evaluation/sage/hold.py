@@ -6,13 +6,11 @@ it again from its start, with every reply and every turn of the seeker that the 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.progress import TaskID
 
-from mint.config.dialogue import DialogueRules
 from mint.dialogue.protocol import (
     Lost,
     Person,
@@ -20,11 +18,11 @@ from mint.dialogue.protocol import (
     Who,
 )
 from mint.dialogue.record import TalkRecord
-from mint.dialogue.talk import Said, converse
+from mint.dialogue.talk import Said, sample_seed
 from mint.evaluation.generation import Generation
 from mint.evaluation.runner import Asker
 from mint.evaluation.seekers.recorded import RecordedSeeker
-from mint.evaluation.seekers.rounds import PATIENT_S, Rounds
+from mint.evaluation.seekers.rounds import Conversation, Rounds, patient_rules
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, SubjectError
 from rewards.text import visible_reply
 from rewards.types import Failure
@@ -84,7 +82,7 @@ class AskedPolicy:
 def meetings(condition: str, persons: Sequence[Person], samples: int, seed: int) -> list[Meeting]:
     """`samples` conversations with each person, those of a sample number with one seed."""
     return [
-        Meeting(condition=condition, person=person, sample=sample, seed=seed + 10_007 * sample)
+        Meeting(condition=condition, person=person, sample=sample, seed=sample_seed(seed, sample))
         for person in persons
         for sample in range(samples)
     ]
@@ -105,25 +103,17 @@ async def hold(
         return [replies[request.key] for request in requests]
 
     rounds: Replies = Rounds(answer, len(asked))
-    rules = DialogueRules(
-        max_turns=turns,
-        turn_tokens=max(asker.sampling.max_new_tokens, 16),
-        seeker_timeout_s=PATIENT_S,
-        reply_timeout_s=PATIENT_S,
-        dialogue_timeout_s=10 * turns * PATIENT_S,
-    )
-
-    async def talk(one: Meeting) -> TalkRecord:
-        policy = AskedPolicy(rounds, one)
-        recorded = RecordedSeeker(seeker, asker.journal, one.turn_key)
-        try:
-            return await converse(policy, recorded, one.person, one.seed, rules, system_prompt)
-        finally:
-            rounds.leave()
-
-    records = await asyncio.gather(*(talk(one) for one in asked))
-    if rounds.error is not None:
-        raise rounds.error
+    rules = patient_rules(turns, turn_tokens=max(asker.sampling.max_new_tokens, 16))
+    conversations = [
+        Conversation(
+            AskedPolicy(rounds, one),
+            RecordedSeeker(seeker, asker.journal, one.turn_key),
+            one.person,
+            one.seed,
+        )
+        for one in asked
+    ]
+    records = await rounds.hold(conversations, rules, system_prompt)
     lost = [record.lost for record in records if record.lost is not None and not record.turns]
     if len(lost) == len(records) and all(one.who is Who.POLICY for one in lost):
         raise SubjectError(

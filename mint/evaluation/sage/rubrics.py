@@ -18,9 +18,16 @@ from mint.dialogue.protocol import Person
 from mint.dialogue.record import TalkRecord
 from mint.evaluation.journal import Journal
 from mint.evaluation.statistics.estimates import clustered_mean
-from rewards.graders.served.base import ServedBase, json_answer, read_object, text_hash
+from rewards.graders.served.base import (
+    ServedBase,
+    json_answer,
+    json_question,
+    object_schema,
+    read_chat_object,
+    text_hash,
+)
 from rewards.serving.cassette import Request
-from rewards.serving.formats import chat_request, off_schema, read_chat
+from rewards.serving.formats import chat_request, off_schema
 from rewards.serving.settings import ServedJudgeConfig
 from rewards.types import Failure
 
@@ -54,15 +61,8 @@ class RubricJudge(ServedBase):
         config = self._config
         parameters = self.sampling(0)
         if config.constrain:
-            one = {
-                "type": "object",
-                "properties": {
-                    "reason": {"type": "string"},
-                    "score": {"type": "integer", "minimum": 1, "maximum": 5},
-                },
-                "required": ["reason", "score"],
-                "additionalProperties": False,
-            }
+            score = {"type": "integer", "minimum": 1, "maximum": 5}
+            one = object_schema({"reason": {"type": "string"}, "score": score})
             parameters |= json_answer("capabilities", dict.fromkeys(capabilities(), one))
         question = {
             "person": person.persona,
@@ -74,10 +74,7 @@ class RubricJudge(ServedBase):
                 for name, texts in rubrics()["capabilities"].items()
             },
         }
-        messages = [
-            {"role": "system", "content": rubrics()["system"]},
-            {"role": "user", "content": json.dumps(question, ensure_ascii=False, indent=1)},
-        ]
+        messages = json_question(rubrics()["system"], question)
         return chat_request(config.model, messages, parameters)
 
 
@@ -96,12 +93,10 @@ def capabilities() -> tuple[str, ...]:
 def read_verdict(answer: Any) -> Verdict | Failure:
     """The verdict of an answer: exactly the five capabilities, each with a reason and a whole
     number from 1 to 5."""
-    chat = read_chat(answer)
-    if isinstance(chat, Failure):
-        return chat
-    found = read_object(chat.text)
-    if isinstance(found, Failure):
-        return found
+    read = read_chat_object(answer)
+    if isinstance(read, Failure):
+        return read
+    _, found = read
     if set(found) != set(capabilities()):
         return off_schema(f"expected exactly {', '.join(capabilities())}", found)
     for name, row in found.items():

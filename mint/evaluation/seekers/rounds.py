@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from mint.config.dialogue import DialogueRules
+from mint.dialogue.protocol import Person, Seeker
+from mint.dialogue.record import TalkRecord
+from mint.dialogue.talk import Policy, converse
 
 PATIENT_S = 86_400.0
 """Servers have limits of their own, and a reply may wait for all others of its round."""
 AskedT = TypeVar("AskedT")
 AnswerT = TypeVar("AnswerT")
+
+
+class Conversation(NamedTuple):
+    """What `mint.dialogue.talk.converse` needs of one conversation."""
+
+    policy: Policy
+    seeker: Seeker
+    person: Person
+    seed: int
+
+
+def patient_rules(turns: int, **rules: Any) -> DialogueRules:
+    """Rules without limits of time of their own."""
+    return DialogueRules(
+        max_turns=turns,
+        seeker_timeout_s=PATIENT_S,
+        reply_timeout_s=PATIENT_S,
+        dialogue_timeout_s=3 * turns * PATIENT_S,
+        **rules,
+    )
 
 
 class Rounds(Generic[AskedT, AnswerT]):
@@ -31,6 +56,25 @@ class Rounds(Generic[AskedT, AnswerT]):
         self._waiting.append((asked, future))
         self._send_if_complete()
         return await future
+
+    async def hold(
+        self,
+        conversations: Sequence[Conversation],
+        rules: DialogueRules,
+        system_prompt: str | None,
+    ) -> list[TalkRecord]:
+        """All conversations, in order. Raises what `answer` has raised."""
+
+        async def talk(one: Conversation) -> TalkRecord:
+            try:
+                return await converse(*one, rules, system_prompt)
+            finally:
+                self.leave()
+
+        records = await asyncio.gather(*map(talk, conversations))
+        if self.error is not None:
+            raise self.error
+        return records
 
     def leave(self) -> None:
         """One conversation has ended and will ask no more."""

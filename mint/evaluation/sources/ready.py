@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from mint.evaluation.generation import Generation
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, Sampling
-from mint.shell.files import parse_json, read_text, sha256_file
+from mint.shell.files import parse_json, read_text, sha256_file, text_lines
 from rewards.errors import DataError
 from rewards.text import visible_reply
 from rewards.types import Failure
@@ -101,9 +101,8 @@ def _read(path: Path) -> dict[ReplyKey, _Ready]:
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[ReplyKey, _Ready]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield _row(f"{path}:{number}", parse_json(line, path, number))
+    for number, line in text_lines(text):
+        yield _row(f"{path}:{number}", parse_json(line, path, number))
 
 
 def _row(place: str, row: object) -> tuple[ReplyKey, _Ready]:

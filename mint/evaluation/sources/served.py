@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from mint.evaluation.sources.requests import ReplyRequest, Sampling
 from rewards.errors import ConfigError
 from rewards.serving.cassette import Request
 from rewards.serving.client import GraderClient
+from rewards.serving.formats import request_seed
 from rewards.serving.settings import EndpointConfig
 from rewards.types import Failure
 
@@ -125,8 +125,3 @@ def read_completion(answer: Any) -> Generation | Failure:
     if not isinstance(content, str):
         return Failure("off_schema", f"content must be text, got {type(content).__name__}")
     return Generation(content, count_tokens(content), truncated)
-
-
-def request_seed(*parts: object) -> int:
-    """The seed of one request, below 2^31: the same whatever else is asked."""
-    return zlib.crc32("/".join(map(str, parts)).encode()) & 0x7FFFFFFF

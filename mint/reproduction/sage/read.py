@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mint.dialogue.persons import released_person
+from mint.evaluation.sage.measures import FAILURE, SUCCESS
 from rewards.errors import ConfigError, DataError
 
 PATTERN = "*_result.jsonl"
-SUCCESS, FAILURE = 100.0, 10.0
-"""A dialogue succeeds at or above the first and fails below the second."""
 UNKNOWN = "not said"
 _EMOTION_KEYS = ("emotion-point", "emotion_point", "emo_point")
 

@@ -170,13 +170,23 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def json_answer(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Chat parameter that asks for an object with exactly these properties."""
-    schema = {
+def object_schema(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON schema of an object with exactly these properties."""
+    return {
         "type": "object",
         "properties": dict(properties),
         "required": list(properties),
         "additionalProperties": False,
     }
-    form = {"name": name, "strict": True, "schema": schema}
+
+
+def json_answer(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Chat parameter that asks for an object with exactly these properties."""
+    form = {"name": name, "strict": True, "schema": object_schema(properties)}
     return {"response_format": {"type": "json_schema", "json_schema": form}}
+
+
+def json_question(system: str, question: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Chat messages that put a question as JSON, in which nothing passes for an instruction."""
+    asked = json.dumps(question, ensure_ascii=False, indent=1)
+    return [{"role": "system", "content": system}, {"role": "user", "content": asked}]
