@@ -57,16 +57,24 @@ def read_chat(answer: Any) -> ChatAnswer | Failure:
     try:
         choice = answer["choices"][0]
         message, reason = choice["message"], choice.get("finish_reason")
-        content, refusal = message.get("content"), message.get("refusal")
+        content, refused = message.get("content"), refusal_of(message, reason)
     except (KeyError, IndexError, TypeError, AttributeError):
         return off_schema("no chat completion", answer)
-    if reason == "content_filter" or refusal:
-        return Failure("refused", f"the model refused: {refusal or 'content filter'!s:.{_SHOWN}}")
+    if refused is not None:
+        return refused
     if reason == "length":
         return Failure("truncated", "the answer reached max_tokens")
     if not isinstance(content, str) or not content.strip():
         return off_schema("no text in the answer", content)
     return ChatAnswer(content, _tokens(choice.get("logprobs")))
+
+
+def refusal_of(message: Mapping[str, Any], reason: Any) -> Failure | None:
+    """Failure "refused" of a message that ended for `reason`; None where it is an answer."""
+    refusal = message.get("refusal")
+    if reason != "content_filter" and not refusal:
+        return None
+    return Failure("refused", f"the model refused: {refusal or 'content filter'!s:.{_SHOWN}}")
 
 
 def _tokens(logprobs: Any) -> tuple[Token, ...]:

@@ -13,7 +13,7 @@ from mint.evaluation.sources.requests import ReplyRequest, Sampling
 from rewards.errors import ConfigError
 from rewards.serving.cassette import Request
 from rewards.serving.client import GraderClient
-from rewards.serving.formats import request_seed
+from rewards.serving.formats import refusal_of, request_seed
 from rewards.serving.settings import EndpointConfig
 from rewards.types import Failure
 
@@ -106,9 +106,9 @@ def read_completion(answer: Any) -> Generation | Failure:
         finish = choice["finish_reason"]
     except (KeyError, IndexError, TypeError):
         return Failure("off_schema", f"no chat completion: {str(answer)[:120]!r}")
-    refusal = message.get("refusal") if isinstance(message, Mapping) else None
-    if finish == "content_filter" or refusal:
-        return Failure("refused", f"the model refused: {str(refusal or 'content filter')[:120]}")
+    refused = refusal_of(message, finish) if isinstance(message, Mapping) else None
+    if refused is not None:
+        return refused
     truncated = finish == "length"
     if content is None or content == "":
         thought = isinstance(message, Mapping) and any(
