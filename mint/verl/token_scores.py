@@ -51,8 +51,8 @@ def unrounded(
 ) -> torch.Tensor:
     """Logits [R, V] whose inputs are rounded as autocast says, but not they themselves.
 
-    A logit of 20 in bfloat16 is up to .06 off, more than all layers before it put together. The fused
-    kernel keeps them in float32 as well.
+    A logit of 20 in bfloat16 is up to .06 off, more than all layers before it put together. The
+    fused kernel keeps them in float32 as well.
     """
     device = hidden_RH.device.type
     if not torch.is_autocast_enabled(device):

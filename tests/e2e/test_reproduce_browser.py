@@ -100,7 +100,7 @@ def lay_out(browser: str, page: Path, folder: Path) -> dict[str, dict]:
 
 
 _BAND = 8000
-"""Pixels of a page painted together: Chromium hangs on windows of 40,000 when the machine is busy."""
+"""Pixels of a page painted together: Chromium hangs on windows of 40,000 on a busy machine."""
 
 
 def look(browser: str, page: Path, folder: Path, size: tuple[int, int], scheme: str) -> Image.Image:
