@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from verl.workers.engine.base import EngineRegistry
 
-from mint.verl import policy_loss, token_entropy  # noqa: F401  (they register their losses)
+from mint.verl import policy_loss, token_entropy, weight_socket  # noqa: F401  (they register their losses)
 from mint.verl.shared_engine import SharedPrompts
+
+weight_socket.register()
 
 
 # An entry with a vendor is found before verl's own, which has none.

@@ -216,6 +216,37 @@ def test_rollout_extension_keeps_weights_unpacked() -> None:
     run_on_cpu_platform(code)
 
 
+def test_two_runs_on_one_machine_push_weights_through_sockets_of_their_own() -> None:
+    """verl names the socket after the Ray job: the first one in every Ray that a run starts."""
+    code = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from types import SimpleNamespace as Some\n"
+        "import ray\n"
+        "import mint.verl.cpu_engine\n"
+        "from mint.rundir.directory import RunDir\n"
+        "from mint.verl.cpu_rollout import CpuWorkerExtension\n"
+        "from mint.verl.weight_socket import switch\n"
+        "from verl.workers.rollout import base\n"
+        "base.BaseRollout.__init__ = lambda self, config, *_: setattr(self, 'config', config)\n"
+        "ray.get_runtime_context = lambda: Some(get_job_id=lambda: '01000000')\n"
+        "os.environ |= {'RANK': '0', 'RAY_LOCAL_WORLD_SIZE': '1', 'VERL_RAY_JOB_ID': '01000000'}\n"
+        "config = Some(tensor_model_parallel_size=1, data_parallel_size=1,\n"
+        "              pipeline_model_parallel_size=1, layered_summon=False)\n"
+        "names = []\n"
+        "for folder in ('one', 'two'):\n"
+        "    os.environ |= switch(RunDir(Path(folder)))\n"
+        "    sender = base.get_rollout_class('vllm')(config, None, None)\n"
+        "    receiver = object.__new__(CpuWorkerExtension)\n"
+        "    receiver.model_runner, receiver.local_rank = None, 0\n"
+        "    assert sender.zmq_handle == receiver._get_zmq_handle()\n"
+        "    names.append(sender.zmq_handle)\n"
+        "assert names[0] != names[1] and len(names[0]) < 107 + len('ipc://')\n"
+        "assert all(name.startswith('ipc:///tmp/rl-colocate-zmq-01000000-') for name in names)\n"
+    )
+    run_on_cpu_platform(code)
+
+
 def test_rollout_threads_come_from_the_engines_arguments() -> None:
     code = (
         "import torch\n"
