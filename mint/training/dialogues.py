@@ -12,6 +12,7 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import MintConfig
 from mint.config.validation import ValidationConfig
 from mint.dialogue.people import SOURCE, read_people_rows, write_rows
+from mint.dialogue.presets import get_preset
 from mint.planning.settings import has_critic
 from mint.validation import prompts
 from rewards.errors import ConfigError
@@ -27,6 +28,7 @@ def check(config: DictConfig, mint: MintConfig) -> None:
     _check_layer(config)
     _check_thinking(mint)
     _check_limits(mint)
+    _check_seekers(mint)
     if mint.data.style == PromptStyle.TACTICS_HISTORY:
         raise ConfigError(
             "mint.data.style=tactics_history: the system prompt of a dialogue is written once, at "
@@ -134,6 +136,20 @@ def _check_thinking(mint: MintConfig) -> None:
         raise ConfigError(
             f"mint.data.enable_thinking={str(enabled).lower()} does not go with "
             f"mint.dialogue.thinking={thinking}; set both (none and false, keep and true)"
+        )
+
+
+def _check_seekers(mint: MintConfig) -> None:
+    """Both are made here, so that a wrong preset is told before anything starts."""
+    first, second = mint.seeker, mint.second_seeker
+    for one in (first, second):
+        if one.kind not in ("custom", "none"):
+            get_preset(one.preset, f"{one.where}.preset")
+    alike = first.kind == second.kind and first.preset == second.preset
+    if alike and first.served == second.served and first.factory == second.factory:
+        raise ConfigError(
+            f"mint.second_seeker.kind={second.kind} is the seeker that training is with "
+            "(mint.seeker); the second one must be another: rule, drift, served, custom or none"
         )
 
 
