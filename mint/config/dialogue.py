@@ -9,6 +9,7 @@ from mint.config.rules import POSITIVE, at_least, check, one_of
 from mint.config.seeker import SeekerEndpoint
 from rewards.errors import ConfigError
 from rewards.text import visible_reply
+from rewards.thoughts import thoughts_in
 from rewards.types import Status
 
 THINKING = ("none", "keep", "drop")
@@ -84,17 +85,17 @@ class DialogueRules:
     def well_formed(self, raw: str) -> bool:
         """Whether a raw reply says something and thinks exactly as it should.
 
-        With thinking: one closed block, at the start and not empty. Without: no block. (RLVER's
-        paper gives other replies no reward; its released code checks nothing.)
+        With thinking: one closed block, at the start and not empty. Without: no block. A block has
+        any form of `rewards.thoughts`. (RLVER's paper gives other replies no reward; its released
+        code checks nothing.)
 
         >>> DialogueRules(thinking="keep").well_formed("<think>tired</think>You sound tired.")
         True
         """
         if visible_reply(raw).status is not Status.OK:
             return False
-        blocks = raw.count("<think>"), raw.count("</think>")
+        thoughts = thoughts_in(raw)
         if self.thinking == "none":
-            return blocks == (0, 0)
-        thought = raw.partition("</think>")[0].strip()
-        opened = thought.startswith("<think>") and thought != "<think>"
-        return blocks == (1, 1) and opened
+            return not thoughts
+        (only,) = thoughts if len(thoughts) == 1 else (None,)
+        return only is not None and only.first and only.whole and bool(only.text.strip())
