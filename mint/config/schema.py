@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mint.config.curriculum import CurriculumConfig
-from mint.config.dialogue import DialogueRules, SeekerConfig
+from mint.config.dialogue import DialogueRules, SecondSeekerConfig, SeekerConfig
 from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import PromptConfig, prompt_style
 from mint.config.rules import POSITIVE, SHARE, check, one_of
@@ -158,6 +158,7 @@ class MintConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     collapse: CollapseConfig = field(default_factory=CollapseConfig)
     seeker: SeekerConfig = field(default_factory=SeekerConfig)
+    second_seeker: SecondSeekerConfig = field(default_factory=SecondSeekerConfig)
     dialogue: DialogueRules = field(default_factory=DialogueRules)
     credit: DialogueWeights = field(default_factory=DialogueWeights)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)

@@ -35,6 +35,10 @@ class System:
     graders: Mapping[str, Any]
     """"tagger" and "judge" -> identity."""
     counts: Mapping[str, int]
+    folder: Path | None = None
+    """Evaluation folder of a run's own dialogues; None of anything else."""
+    label: str = ""
+    """before or after, where there is a folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +191,8 @@ def _trained(run: RunDir, label: str, name: str) -> Contestant:
             replies=replies,
             graders=result["graders"],
             counts=counts,
+            folder=run.evaluation_path if "num_dialogues" in result else None,
+            label=label,
         )
         systems = (held_out, *systems)
     if label == "before":
