@@ -28,6 +28,8 @@ ROOMS = (
     "reproduction",
     "validation",
     "reporting",
+    "tuning",
+    "supervised",
     "verl",
     "training",
     "sweeping",
