@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mint.config.evaluation import ENGINES, EvaluationConfig
+from mint.config.prompts import Persona
 from mint.config.safety import OpinionConfig, SafetyLimits
 from mint.config.seeker import SeekerEndpoint
 from mint.dialogue.script import MAX_TURNS
@@ -73,6 +74,8 @@ class EvaluateSettings:
     """Prompt: plain, tactics or tactics_history; null: the run's, or tactics_history."""
     compact: bool | None = None
     """Short system prompts, for small policies; null: the run's, or false."""
+    persona: Persona = field(default_factory=Persona)
+    """Manner that prompts ask for: persona.warmth=high, persona.length=low; any: the data's."""
     samples: int = 1
     """Replies to each turn in lend_an_ear and baselines."""
     temperature: float = 0.7

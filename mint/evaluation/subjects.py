@@ -8,7 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.config.prompts import PromptConfig, PromptStyle, prompt_style, prompts_of_card
+from mint.config.prompts import (
+    Persona,
+    PromptConfig,
+    PromptStyle,
+    prompt_style,
+    prompts_of_card,
+)
 from mint.config.schema import MintConfig, mint_config
 from mint.data.dataset import CARD
 from mint.evaluation.options import EvaluateSettings
@@ -178,6 +184,8 @@ def _session(
         prompts = replace(prompts, style=prompt_style("style", settings.style))
     if settings.compact is not None:
         prompts = replace(prompts, compact=settings.compact)
+    if settings.persona != Persona():
+        prompts = replace(prompts, persona=settings.persona)
     thinking = defaults.thinking if settings.thinking is None else settings.thinking
     return Session(
         settings=settings,
@@ -200,7 +208,11 @@ def _session(
 
 def prompts_of_run(held_out: str, mint: MintConfig) -> PromptConfig:
     """The prompts of a run's held-out rows; by its settings when they came without a card."""
-    own = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
+    own = PromptConfig(
+        style=PromptStyle(mint.data.style),
+        compact=mint.data.compact,
+        persona=mint.data.persona,
+    )
     return prompts_of(held_out, own)
 
 

@@ -23,6 +23,7 @@ ROOMS = (
     "planning",
     "safety",
     "evaluation",
+    "preference",
     "serving",
     "filters",
     "reproduction",

@@ -16,7 +16,7 @@ from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clus
 from mint.pages.html import interval, listed, more, number, section, spaced, table, text, watch
 from mint.reporting.changes import Change, corrected, guarded, verdicts_of
 from mint.reporting.comparison.contestants import System
-from mint.reporting.measures import MEASURES, OWN_MEASURES, RATING_PARTS, Measure
+from mint.reporting.measures import ERRORS, MEASURES, OWN_MEASURES, RATING_PARTS, Measure
 from mint.reporting.people import heading
 from mint.reporting.scales import reach_beside
 from rewards.errors import DataError
@@ -41,6 +41,7 @@ MAIN = (
 )
 _REST = (
     *DIMENSIONS,
+    *ERRORS,
     "composite",
     "kl",
     "entropy",
@@ -173,6 +174,8 @@ def _value(measure: Measure, value: Estimate | None, change: str) -> str:
     if value.ci_low is not None:
         ends = interval(value.ci_low, value.ci_high, measure.digits)
         shown += f' <span class="ci">{ends}</span>'
+    if measure.counted:
+        shown += f' <span class="range">of {value.n} replies</span>'
     return shown + change
 
 
