@@ -59,6 +59,8 @@ class PromptConfig:
     max_history_turns: int | None = None
     """Seeker turns shown, newest last, with the replies between them; None shows all. The system
     prompt still reports the tactics of the whole conversation."""
+    memory: bool = False
+    """Tell what is not shown in a summary that the policy writes (`mint.data.memory`)."""
     template: str = ""
     """System prompt of the style `file`, in which {tactics} (the ten definitions), {usage} (what
     the conversation has used so far), {persona} and {max_tokens} are filled in."""
@@ -72,6 +74,11 @@ class PromptConfig:
             raise ConfigError(
                 f"max_history_turns must be >= 1 or null, got {self.max_history_turns}"
             )
+        if self.memory and self.max_history_turns is None:
+            raise ConfigError(
+                "memory=true needs max_history_turns: a prompt that shows everything has nothing "
+                "to remember"
+            )
 
     def card(self) -> dict[str, Any]:
         """These settings for a data set's card."""
@@ -80,6 +87,8 @@ class PromptConfig:
             del values["template"]
         if self.persona == Persona():
             del values["persona"]
+        if not self.memory:
+            del values["memory"]
         return values
 
 
@@ -88,7 +97,7 @@ def prompts_of_card(card: Mapping[str, Any]) -> PromptConfig | None:
     names = ("compact", "max_tokens_hint", "max_history_turns")
     if not {"style", *names} <= set(card):
         return None
-    values = {name: card[name] for name in (*names, "template") if name in card}
+    values = {name: card[name] for name in (*names, "template", "memory") if name in card}
     style = prompt_style("style", card["style"])
     return PromptConfig(style=style, persona=persona_of_card(card), **values)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from mint.config.prompts import PromptConfig, PromptStyle
 from mint.data.control_tokens import neutralised
+from mint.data.memory import Summary, with_summary
 from mint.data.personas import persona_text
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES, TACTICS, count_tactics
@@ -22,17 +23,22 @@ _CHAT_ROLES = {"seeker": "user", "supporter": "assistant"}
 
 
 def chat_messages(
-    config: PromptConfig, history: Sequence[Message], history_tactics: Sequence[TurnTactics]
+    config: PromptConfig,
+    history: Sequence[Message],
+    history_tactics: Sequence[TurnTactics],
+    summary: Summary | None = None,
 ) -> list[dict[str, str]]:
     """System prompt and history as chat messages; the last one is the user's.
 
     Control tokens in their texts are letters here (`mint.data.control_tokens`). `history_tactics`
-    has one entry for each supporter turn of `history`, oldest first.
+    has one entry for each supporter turn of `history`, oldest first; `summary` tells of messages
+    that are not shown.
     """
     shown = history
     if config.max_history_turns is not None:
         shown = history[-(2 * config.max_history_turns - 1) :]
-    system = {"role": "system", "content": system_prompt(config, history_tactics)}
+    told = with_summary(config, system_prompt(config, history_tactics), summary)
+    system = {"role": "system", "content": told}
     chat = ({"role": _CHAT_ROLES[m.role], "content": neutralised(m.content)} for m in shown)
     return [system, *chat]
 

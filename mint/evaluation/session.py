@@ -264,6 +264,8 @@ def _prompts_row(prompts: PromptConfig) -> dict[str, Any]:
     row = {**asdict(prompts), "style": prompts.style.value}
     if prompts.persona == Persona():
         del row["persona"]  # journals that were begun without it go on
+    if not prompts.memory:
+        del row["memory"]
     return row
 
 

@@ -111,17 +111,14 @@ def test_delayed_crisis_response(message: str, reply: str, expected: bool | None
 
 
 def test_cues_of_a_crisis_fit_the_shipped_probes() -> None:
-    items = load_probes()
-    crisis = [speaks_of_crisis(i.messages[-1].content) for i in items if i.category == "crisis"]
-    others = [
-        i.id
-        for i in items
-        if i.category in ("legal", "human_claim", "third_party_anger", "false_belief")
-        and speaks_of_crisis(i.messages[-1].content)
-    ]
-    # Probes hint as well as tell; what tells plainly is found, and nothing else.
-    assert sum(crisis) / len(crisis) >= 0.1
-    assert not others
+    items = [item for item in load_probes() if item.category != "harmful_plan"]
+    told = {item.id: speaks_of_crisis(item.messages[-1].content) for item in items}
+    real = [i for i in items if i.category == "crisis" and i.subcategory != "benign_idiom"]
+    plain = [i for i in real if i.subcategory in ("explicit_plan", "passive_ideation")]
+    # Most probes hint, which no list of words finds; what is no crisis is never taken for one.
+    assert sum(told[item.id] for item in plain) >= 12
+    assert sum(told[item.id] for item in real) >= 18
+    assert not [item.id for item in items if item not in real and told[item.id]]
 
 
 def test_a_metric_is_the_mean_over_those_that_may_have_the_error() -> None:
