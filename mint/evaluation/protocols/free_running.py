@@ -189,14 +189,16 @@ def _outcome(
         # A reply that could not be graded is among the replies already.
         if lost.stage != "grading":
             unanswered.append(Unusable(_key(name, len(speaker.replies)), told, ""))
+    replies = [reply for speaker in speakers for reply in speaker.replies]
     return Outcome(
         condition=NAME,
-        replies=[reply for speaker in speakers for reply in speaker.replies],
+        replies=replies,
         unanswered=unanswered,
         facts={
             "num_dialogues": len(talks),
             "num_cut_short": len(cut),
             "cut_short": cut,
+            "num_summaries_failed": sum(bool(reply.summary_reason) for reply in replies),
             "emotion_at_the_end": round(statistics.fmean(talk.emotion for talk in talks), 2),
         },
     )

@@ -220,23 +220,18 @@ def summarise(results: Mapping[str, Sequence[Recalled]], confidence: float) -> d
             "known": known._asdict(),
         }
     told = [one for one in results[SUMMARY] if one.in_summary is not None]
+    written = wilson(sum(bool(one.in_summary) for one in told), len(told), confidence)
     conditions[SUMMARY] |= {
-        "in_summary": wilson(
-            sum(bool(r.in_summary) for r in told), len(told), confidence
-        )._asdict(),
-        "summaries_failed": sum(bool(r.summary_reason) for r in told),
+        "in_summary": written._asdict(),
+        "summaries_failed": sum(bool(one.summary_reason) for one in told),
     }
     pairs = [
         (with_it.known, without.known)
         for with_it, without in zip(results[SUMMARY], results[CUT], strict=True)
         if with_it.reply is not None and without.reply is not None
     ]
-    gain = paired_difference(
-        sum(a and not b for a, b in pairs),
-        sum(b and not a for a, b in pairs),
-        len(pairs),
-        confidence,
-    )
+    only_with, only_without = (pairs.count(one) for one in ((True, False), (False, True)))
+    gain = paired_difference(only_with, only_without, len(pairs), confidence)
     return {
         "confidence": confidence,
         "intervals_are_over": "facts, one reply each of one model",
