@@ -66,9 +66,7 @@ def run(path, supporter, turns=4, dialogues=3, tagger=None, seeker=None, prompts
     with quiet_runner(path, supporter, tagger or tagger_of_openings(), 9) as runner:
         chosen = free_running.choose_scenarios(SCENARIOS, dialogues, 3)
         return asyncio.run(
-            free_running.evaluate(
-                runner, seeker or rule_seeker(), chosen, turns, prompts, 3
-            )
+            free_running.evaluate(runner, seeker or rule_seeker(), chosen, turns, prompts, 3)
         )
 
 
