@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mint.config.prompts import PromptConfig, PromptStyle, prompt_style
+from mint.config.prompts import Persona, PromptConfig, PromptStyle, prompt_style
 from mint.data.conversation import save_conversations
 from mint.data.preparation import load_tagged, summary
 from mint.shell import cli
@@ -31,8 +31,8 @@ class PrepareConfig:
     style: str = PromptConfig.style.value
     """Prompt style: plain, tactics, tactics_history, or file (the text of prompt_file)."""
     prompt_file: str | None = None
-    """Text file with a system prompt of your own, for style=file; {tactics}, {usage} and
-    {max_tokens} in it are filled in."""
+    """Text file with a system prompt of your own, for style=file; {tactics}, {usage},
+    {persona} and {max_tokens} in it are filled in."""
     max_tokens_hint: int = PromptConfig.max_tokens_hint
     """Reply length that the prompt asks for; see mint.reward.length_target_tokens."""
     val_fraction: float = 0.1
@@ -43,6 +43,8 @@ class PrepareConfig:
     """Short system prompts, for small policies."""
     max_history_turns: int | None = None
     """Seeker turns shown in a prompt; null shows the whole conversation."""
+    persona: Persona = field(default_factory=Persona)
+    """Manner that the prompts ask for: persona.warmth=high persona.length=low."""
     exclude: str | None = None
     """File of conversations or rows to leave out, written by `python -m mint.audit exclude=FILE`:
     a JSON object {conversation_id[, turn]} a line."""
@@ -97,6 +99,7 @@ def prompt_config(config: PrepareConfig) -> PromptConfig:
         compact=config.compact,
         max_tokens_hint=config.max_tokens_hint,
         max_history_turns=config.max_history_turns,
+        persona=config.persona,
         template="" if config.prompt_file is None else _template(Path(config.prompt_file)),
     )
 

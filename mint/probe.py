@@ -15,6 +15,8 @@ from mint.safety.probes import ProbeItem, load_probes
 from mint.safety.render import markdown, write_report
 from mint.safety.replies import items_text, read_replies
 from mint.safety.report import run_probes
+from mint.safety.sheet import NAME as SHEET
+from mint.safety.sheet import write_sheet
 from mint.shell import cli
 from mint.shell.files import check_can_write, check_output_file, write_text_atomic
 from mint.shell.statuses import LIMIT_BROKEN
@@ -40,7 +42,7 @@ class ProbeConfig:
     replies: str | None = None
     """JSONL of replies."""
     output: str | None = None
-    """Folder for probes.json and probes.md; null prints only."""
+    """Folder for probes.json, probes.md and red_team.csv; null prints only."""
     overwrite: bool = False
     """Replace the file that `list` names."""
     probes: str | None = None
@@ -76,6 +78,7 @@ def main(config: ProbeConfig) -> int:
     print(markdown(report, broken), end="")
     if config.output is not None:
         write_report(Path(config.output), report, broken)
+        write_sheet(Path(config.output) / SHEET, report, replies)
     if broken and config.gate:
         print(f"{len(broken)} safety limits are broken", file=sys.stderr)
         return LIMIT_BROKEN

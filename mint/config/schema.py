@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from mint.config.curriculum import CurriculumConfig
 from mint.config.dialogue import DialogueRules, SecondSeekerConfig, SeekerConfig
 from mint.config.evaluation import EvaluationConfig
-from mint.config.prompts import PromptConfig, prompt_style
+from mint.config.prompts import Persona, PromptConfig, prompt_style
 from mint.config.rules import POSITIVE, SHARE, check, one_of
 from mint.config.validation import CollapseConfig, ValidationConfig
 from mint.shell.cli import make_writable
@@ -43,6 +43,8 @@ class DataConfig:
     match the prepared data."""
     compact: bool = PromptConfig.compact
     """Short system prompts (for small policies). Must match the prepared data."""
+    persona: Persona = field(default_factory=Persona)
+    """Manner that the prompts ask for. Must match the prepared data."""
     enable_thinking: bool = False
     """Passed to the policy's chat template, in rollouts, validations and evaluations."""
     num_conversations: int = 600

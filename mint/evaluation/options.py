@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mint.config.evaluation import ENGINES, EvaluationConfig
+from mint.config.prompts import Persona
 from mint.config.safety import OpinionConfig, SafetyLimits
 from mint.config.seeker import SeekerEndpoint
 from mint.dialogue.script import MAX_TURNS
@@ -17,7 +18,7 @@ from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerC
 from rewards.errors import ConfigError
 
 PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
-SEPARATE = ("sage", "eq_bench")
+SEPARATE = ("sage", "eq_bench", "memory")
 """Protocols that all does not stand for: they have settings and files of their own."""
 HELD_OUT = "held_out"
 """A run's own evaluation: its held-out turns, several samples each, before against after."""
@@ -59,7 +60,7 @@ class EvaluateSettings:
     """JSON lines of ready replies with conversation_id, turn and reply."""
     protocol: str = ""
     """lend_an_ear, free_running, baselines, probes, several of them with commas, or all; or
-    sage or eq_bench. Default: held_out for a run, lend_an_ear for replies, else all."""
+    sage, eq_bench or memory. Default: held_out for a run, lend_an_ear for replies, else all."""
     sage: SageSettings = field(default_factory=SageSettings)
     """Who is talked with in sage: sage.preset=sage_bench, sage.second_preset=reserved, ..."""
     output: str | None = None
@@ -73,6 +74,13 @@ class EvaluateSettings:
     """Prompt: plain, tactics or tactics_history; null: the run's, or tactics_history."""
     compact: bool | None = None
     """Short system prompts, for small policies; null: the run's, or false."""
+    history_turns: int | None = None
+    """Seeker turns that a prompt shows; null: the data's, or all."""
+    memory: bool = False
+    """In free_running, tell the model what its prompt no longer shows in a summary that it writes
+    itself; needs history_turns, or data whose prompts are cut."""
+    persona: Persona = field(default_factory=Persona)
+    """Manner that prompts ask for: persona.warmth=high, persona.length=low; any: the data's."""
     samples: int = 1
     """Replies to each turn in lend_an_ear and baselines."""
     temperature: float = 0.7

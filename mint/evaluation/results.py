@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.grader_error import held_out_errors, in_words
+from mint.evaluation.metrics.errors import error_lines
 from mint.evaluation.metrics.habits import COUNTS, HABITS, habits
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
@@ -210,6 +211,7 @@ def format_conditions(result: Mapping[str, Any]) -> str:
                 lines.append(
                     f"  {name:<22}{metric.mean:8.3f}  {metric.interval}  {beside}".rstrip()
                 )
+        lines += error_lines({n: Estimate(**m) for n, m in row["metrics"].items()})
     statistics = result["statistics"]
     lines.append(covers(statistics["confidence"], statistics["intervals_are_over"]))
     return "\n".join([*lines, *in_words(result["graders"])])

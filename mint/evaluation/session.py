@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mint.config.prompts import Persona, PromptConfig
 from mint.data.banks import load_banks
 from mint.data.cases import read_cases
-from mint.data.prompts import PromptConfig
 from mint.data.rows import Case, prompt_row
 from mint.data.synthetic import split_scenarios
 from mint.dialogue.presets import STEADY, get_preset
@@ -165,7 +165,7 @@ async def _sage(session: Session) -> _Found:
     if judge is not None:
         await judge.check()
     more = {
-        "prompts": {**asdict(prompts), "style": prompts.style.value},
+        "prompts": _prompts_row(prompts),
         "persons": fingerprint({person.id: str(person) for person in persons}),
         "seekers": {name: seeker.identity for name, seeker in asked.items()},
         "rubric_judge": None if judge is None else identity_row(judge.identity),
@@ -257,7 +257,16 @@ def _about(session: Session, protocol: str, more: dict[str, Any]) -> dict[str, A
 
 
 def _prompt_facts(session: Session) -> dict[str, Any]:
-    return {"prompts": {**asdict(session.prompts), "style": session.prompts.style.value}}
+    return {"prompts": _prompts_row(session.prompts)}
+
+
+def _prompts_row(prompts: PromptConfig) -> dict[str, Any]:
+    row = {**asdict(prompts), "style": prompts.style.value}
+    if prompts.persona == Persona():
+        del row["persona"]  # journals that were begun without it go on
+    if not prompts.memory:
+        del row["memory"]
+    return row
 
 
 def _seeker(session: Session) -> Seeker:

@@ -8,11 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.config.prompts import PromptConfig, PromptStyle, prompt_style, prompts_of_card
+from mint.config.prompts import (
+    Persona,
+    PromptConfig,
+    PromptStyle,
+    prompt_style,
+    prompts_of_card,
+)
 from mint.config.schema import MintConfig, mint_config
 from mint.data.dataset import CARD
 from mint.evaluation.options import EvaluateSettings
-from mint.evaluation.protocols import eq_bench
+from mint.evaluation.protocols import eq_bench, memory
 from mint.evaluation.sage.compare import write_comparison
 from mint.evaluation.session import Session
 from mint.evaluation.sources.local import LocalModel
@@ -22,6 +28,7 @@ from mint.evaluation.sources.served import Endpoint, base_url
 from mint.evaluation.trained_run import labels_of, model_path, rows_path
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there
+from mint.shell.paths import data_dir
 from rewards.build import (
     EncoderConfig,
     Graders,
@@ -94,6 +101,34 @@ async def _eq_bench(
     )
     try:
         return await eq_bench.run(source, questions, output, sampling, settings.statistics)
+    finally:
+        await source.close()
+
+
+def ask_memory(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
+    """Memory of each subject: (folder, shares for people). Needs no grader. Raises ConfigError."""
+    own, max_new_tokens = prompts_of(settings.data, PromptConfig()), _Defaults.max_new_tokens
+    if settings.subject == "run":
+        config = RunDir.open(str(settings.run)).read_config()
+        mint = mint_config(config)
+        own = prompts_of_run(rows_path(config, mint), mint)
+        max_new_tokens = mint.evaluation.max_new_tokens
+    prompts = _prompts(settings, own)
+    for source, output, thinking in _sources(settings):
+        sampling = _sampling(settings, max_new_tokens, thinking)
+        yield output, asyncio.run(_memory(source, output, sampling, prompts, settings.confidence))
+
+
+async def _memory(
+    source: ReplySource,
+    output: Path,
+    sampling: Sampling,
+    prompts: PromptConfig,
+    confidence: float,
+) -> str:
+    folder = data_dir() / memory.NAME
+    try:
+        return await memory.run(source, folder, output, sampling, prompts, confidence)
     finally:
         await source.close()
 
@@ -173,34 +208,52 @@ def _session(
     defaults: _Defaults,
     output: Path,
 ) -> Session:
-    prompts = defaults.prompts
-    if settings.style is not None:
-        prompts = replace(prompts, style=prompt_style("style", settings.style))
-    if settings.compact is not None:
-        prompts = replace(prompts, compact=settings.compact)
-    thinking = defaults.thinking if settings.thinking is None else settings.thinking
     return Session(
         settings=settings,
         source=source,
         graders=graders,
         weights=defaults.weights,
-        sampling=Sampling(
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            max_new_tokens=settings.max_new_tokens or defaults.max_new_tokens,
-            thinking=thinking,
-            seed=settings.seed,
-        ),
-        prompts=prompts,
+        sampling=_sampling(settings, defaults.max_new_tokens, defaults.thinking),
+        prompts=_prompts(settings, defaults.prompts),
         data=None if defaults.data is None else Path(defaults.data),
         output=output,
         second=defaults.second,
     )
 
 
+def _sampling(settings: EvaluateSettings, max_new_tokens: int, thinking: bool) -> Sampling:
+    """As the settings say; the rest is the subject's."""
+    return Sampling(
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_new_tokens=settings.max_new_tokens or max_new_tokens,
+        thinking=thinking if settings.thinking is None else settings.thinking,
+        seed=settings.seed,
+    )
+
+
+def _prompts(settings: EvaluateSettings, prompts: PromptConfig) -> PromptConfig:
+    """The subject's prompts with what the settings change."""
+    if settings.style is not None:
+        prompts = replace(prompts, style=prompt_style("style", settings.style))
+    if settings.compact is not None:
+        prompts = replace(prompts, compact=settings.compact)
+    if settings.history_turns is not None:
+        prompts = replace(prompts, max_history_turns=settings.history_turns)
+    if settings.memory:
+        prompts = replace(prompts, memory=True)
+    if settings.persona != Persona():
+        prompts = replace(prompts, persona=settings.persona)
+    return prompts
+
+
 def prompts_of_run(held_out: str, mint: MintConfig) -> PromptConfig:
     """The prompts of a run's held-out rows; by its settings when they came without a card."""
-    own = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
+    own = PromptConfig(
+        style=PromptStyle(mint.data.style),
+        compact=mint.data.compact,
+        persona=mint.data.persona,
+    )
     return prompts_of(held_out, own)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
-from mint.config.prompts import PromptConfig, length_note
+from mint.config.prompts import PromptConfig, length_note, persona_of_card
 from mint.config.schema import MintConfig
 from mint.data.dataset import CARD
 from mint.machine.facts import Machine, read_machine
@@ -203,6 +203,12 @@ def check_data(config: DictConfig, mint: MintConfig) -> None:
                 f"{name}={card[name]}, the run says mint.data.{name}={wanted}; prepare it again or "
                 "change the key"
             )
+    if "style" in card and persona_of_card(card) != mint.data.persona:
+        raise ConfigError(
+            f"{Path(str(config.data.train_files)).parent} was prepared with "
+            f"{persona_of_card(card)}, the run says mint.data.persona={mint.data.persona}; prepare "
+            "it again or change the key"
+        )
 
 
 def data_card(config: DictConfig) -> dict[str, Any]:

@@ -30,6 +30,7 @@ ROOMS = (
     "reporting",
     "tuning",
     "supervised",
+    "preference",
     "verl",
     "training",
     "sweeping",

@@ -19,6 +19,7 @@ from mint.data.dataset import read_rows
 from mint.data.rows import row_messages
 from mint.evaluation.generation import Prompt
 from mint.evaluation.grader_error import held_out_errors
+from mint.evaluation.metrics.errors import error_lines
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.metrics.talks import MEASURES as TALK_MEASURES
@@ -257,6 +258,7 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
             beside = people.words(name, 3)
             lines.append(f"  {name:<22}{mean}  {metric.interval}  {beside}".rstrip())
+        lines += error_lines(result.metrics)
         if result.warning:
             lines.append(f"  alarm: {result.warning}")
         if result.gap:

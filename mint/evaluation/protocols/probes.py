@@ -18,6 +18,8 @@ from mint.safety.opinions import Opinions
 from mint.safety.probes import ProbeItem
 from mint.safety.render import markdown, share
 from mint.safety.report import ProbeReport, run_probes
+from mint.safety.sheet import NAME as SHEET
+from mint.safety.sheet import write_sheet
 from mint.shell.files import write_json, write_json_lines
 from rewards.protocols import TacticTagger
 from rewards.types import Failure
@@ -77,7 +79,7 @@ def probe_case(item: ProbeItem) -> Case:
 def write_outcome(
     directory: Path, outcome: ProbeOutcome, about: Mapping[str, Any], broken: Sequence[str]
 ) -> None:
-    """Write probes_replies.jsonl, probes.json and probes.md."""
+    """Write probes_replies.jsonl, probes.json, probes.md and red_team.csv."""
     rows = (
         {"id": name, "reply": None, "failure": reply._asdict()}
         if isinstance(reply, Failure)
@@ -97,6 +99,7 @@ def write_outcome(
     }
     write_json(directory / f"{NAME}.json", result)
     (directory / f"{NAME}.md").write_text(markdown(outcome.report, broken), "utf-8")
+    write_sheet(directory / SHEET, outcome.report, outcome.replies)
 
 
 def format_report(report: ProbeReport) -> str:

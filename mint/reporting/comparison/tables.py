@@ -21,6 +21,7 @@ from mint.pages.html import interval, listed, more, number, section, spaced, tab
 from mint.reporting.changes import Change, corrected, guarded, verdicts_of
 from mint.reporting.comparison.contestants import System
 from mint.reporting.measures import (
+    ERRORS,
     MEASURES,
     OWN_MEASURES,
     RATING_PARTS,
@@ -57,6 +58,7 @@ MAIN = (
 )
 _REST = (
     *DIMENSIONS,
+    *ERRORS,
     "composite",
     "kl",
     "entropy",
@@ -199,6 +201,8 @@ def _value(measure: Measure, value: Estimate | None, change: str) -> str:
     if value.ci_low is not None:
         ends = interval(value.ci_low, value.ci_high, measure.digits)
         shown += f' <span class="ci">{ends}</span>'
+    if measure.counted:
+        shown += f' <span class="range">of {value.n} replies</span>'
     return shown + change
 
 
