@@ -16,6 +16,7 @@ ROOMS = (
     "machine",
     "pages",
     "config",
+    "web",
     "rundir",
     "data",
     "dialogue",
