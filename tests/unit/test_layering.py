@@ -32,6 +32,7 @@ ROOMS = (
     "verl",
     "training",
     "sweeping",
+    "watching",
     "launching",
     "bench",
 )
