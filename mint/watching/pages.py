@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from mint.config.evaluation import EvaluationConfig
 from mint.pages import page
 from mint.pages.html import chip, missing, number, section, table, text
 from mint.reporting.comparison.contestants import Contestant, names_of
@@ -29,6 +30,8 @@ from rewards.errors import ConfigError, MintError
 HEADER, NAVIGATION = "header", "nav"
 """Parts that stand outside the page's middle."""
 KICKER = "mint watch"
+_STATISTICS = EvaluationConfig(resamples=1000)
+"""Of a sweep that goes on: its own page, written at the end, has more resamples."""
 _QUIET_S = 5.0
 """How often a page is drawn again when no file has changed: time itself can raise an alarm."""
 
@@ -271,11 +274,11 @@ class SweepPage(OverviewPage):
             return run_address(self._places.index(place)) if place in self._places else ""
 
         try:
-            _, parts = draw_sweep(self._folder, address)
+            _, parts = draw_sweep(self._folder, address, _STATISTICS)
         # As for the sections of a run: one job's odd file must not hide the others.
         except Exception as error:
-            return {"results": ("Results", _not_yet("results", error))}
-        return {name: part for name, part in parts.items() if name not in ("curves",)}
+            return self._parts or {"results": ("Results", _not_yet("results", error))}
+        return {name: part for name, part in parts.items() if name != "curves"}
 
 
 def run_address(place: int) -> str:

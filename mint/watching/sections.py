@@ -110,7 +110,7 @@ def alarms_section(alarms: Sequence[Alarm]) -> str:
         f"{text(alarm.why)}</span></li>"
         for alarm in alarms
     )
-    body = f'<ul class="alarms" role="alert">{cards}</ul>{looked}'
+    body = f'<ul class="alarms" role="status">{cards}</ul>{looked}'
     return section("alarms", "Alarms", body)
 
 
