@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ from mint.training.lines import alarms_on, format_alarms, format_step, format_va
 from mint.training.ray_arguments import check_ray_arguments, ignored_address
 from mint.training.resuming import Changes, check_inputs, check_run_dir, go_on, is_trained
 from mint.training.supervise import Limits, supervise
+from mint.training.watched import watched
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl import requests
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, resumable_step
@@ -113,11 +115,13 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
     if ready.report.prompts_fit:  # verl would count all of them again
         config.data.filter_overlong_prompts = False
     run_dir = RunDir(Path(mint.run.dir)) if mint.run.resume else RunDir.create(mint.run.dir)
-    with run_dir.claimed():
+    with run_dir.claimed(), ExitStack() as until_the_end:
         trained = mint.run.resume and is_trained(config, run_dir, changes)
         _open(run_dir, ready, graders, GoingOn(list(overrides), config, dict(changes)))
         say(f"run directory {mint.run.dir}")
         requests.withdraw(run_dir)
+        if mint.run.watch:
+            until_the_end.enter_context(watched(run_dir))
         try:
             with on_signal(signal.SIGUSR1, lambda: requests.ask(run_dir)):
                 if mint.validation.every_steps is not None:

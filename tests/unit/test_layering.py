@@ -16,6 +16,7 @@ ROOMS = (
     "machine",
     "pages",
     "config",
+    "web",
     "rundir",
     "data",
     "dialogue",
@@ -34,6 +35,7 @@ ROOMS = (
     "verl",
     "training",
     "sweeping",
+    "watching",
     "launching",
     "bench",
 )
