@@ -29,6 +29,7 @@ ROOMS = (
     "reproduction",
     "validation",
     "reporting",
+    "chatting",
     "verl",
     "training",
     "sweeping",
