@@ -39,6 +39,7 @@ _REASONS = {
 }
 
 GradeT = TypeVar("GradeT")
+JUDGEMENTS = (Rating, ScalarRating)
 Judgement = Rating | ScalarRating
 """What a judge says of a reply that it could rate."""
 
@@ -134,9 +135,7 @@ class ReplyScorer:
             return [], []
         taggings, ratings = await asyncio.gather(
             checked_grades("tagger", self._tagger.tag(replies), len(replies), (Tagging,)),
-            checked_grades(
-                "judge", self._judge.rate(replies), len(replies), (Rating, ScalarRating)
-            ),
+            checked_grades("judge", self._judge.rate(replies), len(replies), JUDGEMENTS),
         )
         return taggings, ratings
 

@@ -11,7 +11,7 @@ from mint.data.rows import TurnTags
 from rewards.build import Graders
 from rewards.diversity import entropy, kl_divergence
 from rewards.errors import GraderError
-from rewards.scorer import checked_grades
+from rewards.scorer import JUDGEMENTS, checked_grades
 from rewards.shaping import leaks_labels
 from rewards.tactics import count_tactics
 from rewards.text import split_sentences
@@ -67,7 +67,7 @@ async def grade(
     reply = Reply(history=history, text=text, sentences=tuple(split_sentences(text)))
     tagging, rating = await asyncio.gather(
         _asked("tagger", graders.tagger.tag([reply]), (Tagging,)),
-        _asked("judge", graders.judge.rate([reply]), (Rating, ScalarRating)),
+        _asked("judge", graders.judge.rate([reply]), JUDGEMENTS),
     )
     return Grades(
         tagging=tagging,

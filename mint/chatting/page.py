@@ -11,7 +11,8 @@ from mint.pages.page import Head
 from mint.pages.replies import tactic_legend
 from mint.web.site import html_page
 
-SCRIPT = "chat.js"
+SCRIPTS = ("drawing.js", "chat.js")
+"""In the order in which the page loads them."""
 
 
 def chat_page(house: House) -> HTMLResponse:
@@ -26,7 +27,7 @@ def chat_page(house: House) -> HTMLResponse:
     )
     links = {"talk": "Conversation", "begin-part": "Begin anew", "notice": "What this is not"}
     notice = section("notice", "What this is not", watch("Please read this first", list(NOTICE)))
-    return html_page(head, links, notice + _begin() + _talk(), "", [SCRIPT])
+    return html_page(head, links, notice + _begin() + _talk(), "", SCRIPTS)
 
 
 def _begin() -> str:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from mint.chatting.conversation import Conversation
 from mint.chatting.house import Asked, House, facts_of
-from mint.chatting.page import SCRIPT, chat_page
+from mint.chatting.page import SCRIPTS, chat_page
 from mint.chatting.records import training_record
 from mint.web.events import Event, event_stream
 from mint.web.site import make_app
@@ -37,8 +37,8 @@ def chat_app(house: House, token: str | None, port: int, stopping: asyncio.Event
         Route(f"{one}/record/{{side:int}}", site.record),
         *(Route(f"{one}/{name}", site.acting(act), methods=["POST"]) for name, act in ACTS.items()),
     ]
-    script = resources.files("mint.chatting") / SCRIPT
-    return make_app(routes, {SCRIPT: script}, token, f"mint-chat-{port}")
+    scripts = {name: resources.files("mint.chatting") / name for name in SCRIPTS}
+    return make_app(routes, scripts, token, f"mint-chat-{port}")
 
 
 def _say(house: House, conversation: Conversation, body: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Who helps at once: named beside a message that says somebody may be in danger.
 
-No such rule finds everybody. It looks for words in one message, in English; what it finds and misses
-of the probes stands in docs/safety.md.
+No such rule finds everybody. It looks for words in one message, in English; what it finds and what
+it misses stands in docs/safety.md.
 """
 
 from __future__ import annotations
