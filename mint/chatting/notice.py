@@ -27,12 +27,17 @@ def help_text() -> str:
     return "\n".join([f"{HELP_TITLE}:", HELP_ADVICE, *(f"  {line}" for line in help_lines())])
 
 
-def help_box() -> str:
-    """The same as HTML."""
+def help_list() -> str:
+    """What to do and who helps, as HTML."""
     lines = listed(
         f"{text(line.where)}: <b>{text(line.name)}</b>, {text(line.reach)}" for line in HELP_LINES
     )
+    return f"<p>{text(HELP_ADVICE)}</p>{lines}"
+
+
+def help_box() -> str:
+    """The same as a box above a reply."""
     return (
-        f'<aside class="watch danger" role="alert"><h3>{text(HELP_TITLE)}</h3>'
-        f'<p>{text(HELP_ADVICE)}</p>{lines}<p class="small">{text(SHOWN_WHEN)}</p></aside>'
+        f'<aside class="watch danger" role="alert"><h3>{text(HELP_TITLE)}</h3>{help_list()}'
+        f'<p class="small">{text(SHOWN_WHEN)}</p></aside>'
     )

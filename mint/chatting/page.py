@@ -5,10 +5,11 @@ from __future__ import annotations
 from starlette.responses import HTMLResponse
 
 from mint.chatting.house import House
-from mint.chatting.notice import NOTICE, help_box
-from mint.pages.html import section, text, watch
+from mint.chatting.notice import NOTICE, help_box, help_list
+from mint.pages.html import more, section, text, watch
 from mint.pages.page import Head
 from mint.pages.replies import tactic_legend
+from mint.safety.help import HELP_TITLE
 from mint.web.site import html_page
 
 SCRIPTS = ("drawing.js", "chat.js")
@@ -26,7 +27,8 @@ def chat_page(house: House) -> HTMLResponse:
         skip_to="conversation",
     )
     links = {"talk": "Conversation", "begin-part": "Begin anew", "notice": "What this is not"}
-    notice = section("notice", "What this is not", watch("Please read this first", list(NOTICE)))
+    lines = [*map(text, NOTICE), more(HELP_TITLE, help_list())]
+    notice = section("notice", "What this is not", watch("Please read this first", lines))
     return html_page(head, links, notice + _begin() + _talk(), "", SCRIPTS)
 
 
@@ -75,8 +77,9 @@ def _talk() -> str:
     return section(
         "talk",
         "Conversation",
-        '<p id="state" role="status" class="muted">Begin a conversation above.</p>'
         '<noscript><p class="missing">This page needs its script.</p></noscript>'
-        f'<div id="emotions" class="sides"></div><div id="turns"></div>{composer}{onward}{actions}'
+        '<div id="emotions" class="sides"></div><div id="turns"></div>'
+        '<p id="state" role="status" class="muted">Begin a conversation above.</p>'
+        f"{composer}{onward}{actions}"
         f'<template id="danger">{help_box()}</template>{tactic_legend()}',
     )

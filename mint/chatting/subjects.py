@@ -90,7 +90,7 @@ def _of_run(path: str, label: str, settings: ChatSettings) -> Subject:
     mint = mint_config(config)
     whole = mint.task == "dialogues"
     tokens = mint.dialogue.turn_tokens if whole else mint.evaluation.max_new_tokens
-    name = run.path.resolve().name
+    name = "/".join(run.path.resolve().parts[-2:])
     return Subject(
         name=name if label == "after" else f"{name} before training",
         path=model_path(run, config, label),
