@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from mint.config.evaluation import ENGINES
 from mint.config.rules import PART, at_least, check, one_of, or_null
+from mint.config.seeker import PlayedBy
 from mint.dialogue.presets import PRESETS
-from mint.evaluation.options import PlayedBy
 from mint.shell import cli
 from mint.web.listen import WebSettings
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig
