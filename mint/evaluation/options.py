@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from mint.config.evaluation import ENGINES, EvaluationConfig
 from mint.config.prompts import Persona
 from mint.config.safety import OpinionConfig, SafetyLimits
-from mint.config.seeker import SeekerEndpoint
+from mint.config.seeker import PlayedBy
 from mint.dialogue.script import MAX_TURNS
 from mint.evaluation.protocols.baselines import CONDITIONS
 from mint.evaluation.sage.settings import SageSettings
@@ -29,13 +28,6 @@ _DEFAULT_PROTOCOL = {
     "replies": "lend_an_ear",
 }
 SUBJECTS = tuple(_DEFAULT_PROTOCOL)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlayedBy(SeekerEndpoint):
-    """The server of the model that plays the seeker."""
-
-    where: ClassVar[str] = "seeker_endpoint"
 
 
 @dataclass(frozen=True, kw_only=True)

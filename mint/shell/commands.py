@@ -21,7 +21,7 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     },
     "Evaluation": {
         name: f"mint.{name}"
-        for name in ("evaluate", "people", "probe", "rate", "regrade", "reproduce")
+        for name in ("evaluate", "chat", "people", "probe", "rate", "regrade", "reproduce")
     },
     "Graders": {
         **{name: f"mint.{name}" for name in ("tag", "judge", "serve")},

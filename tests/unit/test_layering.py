@@ -32,6 +32,7 @@ ROOMS = (
     "tuning",
     "supervised",
     "preference",
+    "chatting",
     "verl",
     "training",
     "sweeping",
