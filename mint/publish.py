@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mint.rundir.directory import RunDir
 from mint.shell import cli
-from mint.shell.console import say
 from mint.shell.files import check_output
 from rewards.errors import ConfigError
 
@@ -66,7 +65,6 @@ def main(settings: PublishSettings) -> None:
     )
     print(output)
     if settings.push is not None:
-        say(f"sending {output} to {settings.push}")
         print(push(output, settings.push))
 
 

@@ -28,6 +28,7 @@ from rewards.errors import ConfigError
 CARD = "README.md"
 SYSTEM_PROMPT = "system_prompt.txt"
 FIGURES = "evaluation"
+LOGS = "inspect"
 _PROBES = "probes.json"
 _FILE, _FOLDER = 0o644, 0o755
 
@@ -79,7 +80,7 @@ def publish(
         write_text_atomic(folder / SYSTEM_PROMPT, subject.system_prompt + "\n")
         _write_figures(run, folder / FIGURES)
         if inspect:
-            write_logs(run, data, folder / FIGURES)
+            write_logs(data, folder / FIGURES / LOGS)
         write_text_atomic(folder / CARD, card)
         _open_to_all(folder)
     return output

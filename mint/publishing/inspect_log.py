@@ -15,7 +15,6 @@ from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.trained_run import LABELS
 from mint.reporting.data import ReportData
 from mint.reporting.measures import MEASURES
-from mint.rundir.directory import RunDir
 from mint.shell.files import write_json
 
 SCORES = ("composite", "empathy", "second_empathy", "judge_logit", "kl", "entropy")
@@ -24,8 +23,11 @@ _ROLES = {"seeker": "user", "supporter": "assistant"}
 _ENDS = {True: "max_tokens", False: "stop"}
 
 
-def write_logs(run: RunDir, data: ReportData, target: Path) -> list[Path]:
-    """Write inspect_before.json and inspect_after.json of what was evaluated; returns the files."""
+def write_logs(data: ReportData, target: Path) -> list[Path]:
+    """Write a log of each evaluation into the folder `target`; returns the files.
+
+    They are named as the viewer wants them: time, task, identifier.
+    """
     sides = {
         "before": (data.before, data.before_replies),
         "after": (data.after, data.after_replies),
@@ -35,7 +37,9 @@ def write_logs(run: RunDir, data: ReportData, target: Path) -> list[Path]:
         summary, replies = sides[label]
         if summary is not None and replies:
             log = inspect_log(f"{data.name} {label}", summary, replies, data.manifest)
-            written.append(write_json(target / f"inspect_{label}.json", log))
+            when = log["eval"]["created"].replace(":", "-")
+            name = f"{when}_{label}_{log['eval']['task_id']}.json"
+            written.append(write_json(target / name, log))
     return written
 
 

@@ -11,6 +11,7 @@ from mint.reporting import (
     dialogues,
     explorer,
     facts,
+    going_on,
     outcome,
     ratings,
     replies,
@@ -40,6 +41,7 @@ _LINKS = {
     "graders": "Graders",
     "facts": "Run facts",
     "notes": "Trust",
+    "go-on": "Go on",
 }
 _SECTIONS = (
     dialogues.dialogues_section,
@@ -61,6 +63,7 @@ _SECTIONS = (
     facts.graders_section,
     facts.facts_section,
     facts.notes_section,
+    going_on.going_on_section,
 )
 
 

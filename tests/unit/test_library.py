@@ -174,7 +174,7 @@ def test_evaluate_returns_what_the_files_hold(root: Path, tmp_path: Path) -> Non
     ]
     replies.write_text("\n".join(map(json.dumps, lines)))
     found = evaluate(
-        replies=str(replies), data=str(data), output=str(tmp_path / "out"), resamples=50
+        replies=str(replies), data=str(data), output=str(tmp_path / "out"), resamples=100
     )
     assert set(found) == {"canaries", "lend_an_ear"}
     (condition,) = found["lend_an_ear"]["conditions"].values()

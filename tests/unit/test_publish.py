@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import stat
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -248,17 +245,6 @@ def test_text_from_outside_stays_text() -> None:
     assert block("x\n```\ny") == "````text\nx\n```\ny\n````"
 
 
-def mint_publish(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mint.publish", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, **environment},
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     ("changes", "arguments", "says"),
     [
@@ -313,43 +299,55 @@ def test_a_folder_with_files_is_not_replaced(
 
 
 def test_push_sends_the_folder_with_the_login_of_the_hubs_library(
-    run: RunDir, tmp_path: Path
+    run: RunDir,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    from huggingface_hub import constants
+
+    from mint.publish import PublishSettings, main
+    from mint.shell import cli
+
     hub = hub_server.Hub("hf_secret")
-    at = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home")}
     output = tmp_path / "out"
+    given = [str(run.path), f"output={output}", "push=user/name"]
+    for name, value in (("ENDPOINT", hub.url), ("HF_HUB_OFFLINE", False)):
+        monkeypatch.setattr(constants, name, value)
     try:
-        refused = mint_publish(run.path, f"output={output}", "push=user/name", **at, HF_TOKEN="no")
-        assert refused.returncode == 2
-        assert "refuses the login (status 401)" in refused.stderr
+        monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+        assert cli.run(PublishSettings, main, given) == 2
+        assert "refuses the login (status 401)" in capsys.readouterr().err
         assert not output.exists()
         assert "GET /api/whoami-v2" in hub.asked
         assert not [asked for asked in hub.asked if asked.startswith("POST")]
-        done = mint_publish(
-            run.path, f"output={output}", "push=user/name", **at, HF_TOKEN="hf_secret"
-        )
+        monkeypatch.setenv("HF_TOKEN", "hf_secret")
+        assert cli.run(PublishSettings, main, given) == 0
     finally:
         hub.stop()
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [str(output), f"{hub.url}/user/name"]
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [str(output), f"{hub.url}/user/name"]
     assert hub.created[0]["private"] is True
     sent = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert set(hub.files) >= sent
     for name in sent:
         assert hub.files[name] == (output / name).read_bytes(), name
-    assert "hf_secret" not in done.stdout + done.stderr
-    gone = mint_publish(
-        run.path, f"output={tmp_path / 'b'}", "push=user/name", **at, HF_TOKEN="hf_secret"
-    )
-    assert gone.returncode == 2
-    assert "cannot be reached" in gone.stderr
-    assert gone.stderr.count("\n") == 1
+    assert "hf_secret" not in captured.out + captured.err
+    other = [given[0], f"output={tmp_path / 'b'}", given[2]]
+    assert cli.run(PublishSettings, main, other) == 2
+    error = capsys.readouterr().err
+    assert "cannot be reached" in error
+    assert error.count("\n") == 1
     assert not (tmp_path / "b").exists()
 
 
 def test_the_inspect_logs_hold_what_was_said(run: RunDir, tmp_path: Path) -> None:
     output = publish(run, tmp_path / "out", inspect=True)
-    log = read_json(output / "evaluation/inspect_after.json")
+    before, after = sorted(
+        (output / "evaluation/inspect").iterdir(), key=lambda p: "after" in p.name
+    )
+    assert "_before_" in before.name
+    log = read_json(after)
     replies = load(run).after_replies
     assert len(log["samples"]) == len(replies)
     first, reply = log["samples"][0], replies[0]
@@ -357,6 +355,6 @@ def test_the_inspect_logs_hold_what_was_said(run: RunDir, tmp_path: Path) -> Non
     assert first["messages"][-1]["content"] == reply.reply
     assert first["scores"]["empathy"]["value"] == reply.empathy
     scores = {score["name"]: score["metrics"] for score in log["results"]["scores"]}
-    after = read_json(run.after_path)["metrics"]["empathy"]
-    assert scores["empathy"]["mean"]["value"] == after["mean"]
+    expected = read_json(run.after_path)["metrics"]["empathy"]["mean"]
+    assert scores["empathy"]["mean"]["value"] == expected
     json.dumps(log, allow_nan=False)
