@@ -133,12 +133,12 @@ async def _memory(
         await source.close()
 
 
-def compare_sage(settings: EvaluateSettings) -> str:
+def compare_sage(settings: EvaluateSettings) -> tuple[Path, str]:
     """Write sage_comparison.json of a run's conversations before and after, above the folders of
-    both; returns what it says, for people."""
+    both; returns the file and what it says, for people."""
     before, after = (path for _, path in _outputs(settings, RunDir.open(str(settings.run))))
     path, text = write_comparison(before, after, before.parent, settings.statistics)
-    return f"== {path}\n\n{text}"
+    return path, f"== {path}\n\n{text}"
 
 
 def _sources(settings: EvaluateSettings) -> Iterator[tuple[ReplySource, Path, bool]]:

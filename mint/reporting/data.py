@@ -30,6 +30,8 @@ class ReportData:
     """A run as the report sees it. None or empty: not there."""
 
     name: str
+    path: str = ""
+    """Where the run is, as it was given; "" where nobody can go there."""
     manifest: Mapping[str, Any] | None
     config: DictConfig | None
     metrics: tuple[Mapping[str, Any], ...]
@@ -114,6 +116,7 @@ def load_results(run: RunDir, people: People | None = None) -> ReportData:
     manifest = read_json_if_there(run.manifest_path)
     return ReportData(
         name=run.path.resolve().name,
+        path=str(run.path),
         manifest=manifest,
         config=_config(run),
         metrics=(),

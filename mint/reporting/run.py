@@ -12,6 +12,7 @@ from mint.reporting import (
     dialogues,
     explorer,
     facts,
+    going_on,
     outcome,
     ratings,
     replies,
@@ -42,6 +43,7 @@ _LINKS = {
     "graders": "Graders",
     "facts": "Run facts",
     "notes": "Trust",
+    "go-on": "Go on",
 }
 SECTIONS: tuple[Section, ...] = (
     dialogues.dialogues_section,
@@ -63,6 +65,7 @@ SECTIONS: tuple[Section, ...] = (
     facts.graders_section,
     facts.facts_section,
     facts.notes_section,
+    going_on.going_on_section,
 )
 
 
