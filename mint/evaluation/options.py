@@ -112,6 +112,10 @@ class EvaluateSettings:
     results: str | None = None
     """A published result file of eq_bench, whose raw answers are parsed and scored anew: no model
     is asked."""
+    retry_failed: bool = False
+    """Ask again for recorded replies with nothing visible, which a server that was set up wrongly
+    leaves (a reasoning parser, a filter); of conversations also all that followed from them. What
+    was not answered, parsed or graded is asked for again in any case."""
     gate: bool = False
     """End with status 3 when the safety probes exceed their limits."""
     safety: SafetyLimits = field(default_factory=SafetyLimits)
@@ -148,6 +152,16 @@ class EvaluateSettings:
         for name, (holds, rule) in limits.items():
             if not holds:
                 raise ConfigError(f"{name} must be {rule}, got {getattr(self, name)!r}")
+        if self.retry_failed and (self.replies is not None or self.server.cache is not None):
+            raise ConfigError(
+                "retry_failed=true needs a model that can be asked again: "
+                + (
+                    "replies=FILE cannot; mend the file and choose another output=DIR"
+                    if self.replies is not None
+                    else f"server.cache={self.server.cache} would give the same answers; leave it"
+                    " out"
+                )
+            )
         if self.temperature == 0 and self.samples > 1:
             raise ConfigError("samples must be 1 when temperature is 0: all would be alike")
 

@@ -100,7 +100,9 @@ async def _eq_bench(
         seed=settings.seed,
     )
     try:
-        return await eq_bench.run(source, questions, output, sampling, settings.statistics)
+        return await eq_bench.run(
+            source, questions, output, sampling, settings.statistics, settings.retry_failed
+        )
     finally:
         await source.close()
 

@@ -15,7 +15,7 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     "Training": {
         name: f"mint.{name}"
         for name in (
-            *("doctor", "plan", "tiny", "policy", "convert"),
+            *("doctor", "plan", "tiny", "policy", "convert", "sft", "prefer"),
             *("train", "sweep", "launch", "watch", "report", "publish"),
         )
     },

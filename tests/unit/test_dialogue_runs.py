@@ -20,8 +20,8 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE, ValidationConfig
 from mint.dialogue.people import (
+    dialogue_row,
     person_of_row,
-    person_row,
     read_people_rows,
     shipped_parts,
     write_people,
@@ -196,7 +196,7 @@ RULES = DialogueRules(max_turns=6, turn_tokens=8, min_turn_tokens=4)
 
 
 def held(seeker: Any, context: int = 500, number: int = 3) -> tuple[Generator, dict[str, Any]]:
-    rows = [person_row(p, PROMPTS, "val", i, i) for i, p in enumerate(people(number))]
+    rows = [dialogue_row(p, PROMPTS, "val", i, i) for i, p in enumerate(people(number))]
     asked = [Asked(row, sample) for row in rows for sample in range(2)]
     generator = Generator()
     records = asyncio.run(hold(generator, asked, seeker, RULES, context))
@@ -215,7 +215,7 @@ def test_a_thought_that_the_template_opens_is_opened_once() -> None:
         def answer(self, prompt: Prompt) -> Generation:
             return Generation("<think>hm</think>I am so sorry.", 4, False)
 
-    row = person_row(people(1)[0], PROMPTS, "val", 0, 0)
+    row = dialogue_row(people(1)[0], PROMPTS, "val", 0, 0)
     generator = Opening()
     asyncio.run(hold(generator, [Asked(row, 0)], RuleSeeker(), RULES, 500))
     third = generator.render(generator.batches[2][0])

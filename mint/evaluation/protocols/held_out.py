@@ -32,8 +32,11 @@ from mint.evaluation.records import (
     replies_path,
     scoring_request,
 )
+from mint.evaluation.results import shown_as
 from mint.evaluation.runner import ToGrade, score
 from mint.evaluation.second import grade_canaries, learnt_the_judge, second_row
+from mint.evaluation.silence import in_words as silence_in_words
+from mint.evaluation.silence import nothing_visible, places
 from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.evaluation.statistics.estimates import Difference, Estimate, clusters_of, few_clusters
@@ -247,6 +250,7 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
     for result in results:
         people = figures.beside(result.graders)
         lines.append(f"{result.label}: {len(result.replies)} replies")
+        lines += silence_in_words(places(nothing_visible(result.replies)), remedy=False)
         if warning := few_clusters(len(clusters_of(result.replies))):
             lines.append(f"  {warning}")
         for name in _SHOWN:
@@ -257,7 +261,7 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
                 continue  # Not every judge has parts.
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
             beside = people.words(name, 3)
-            lines.append(f"  {name:<22}{mean}  {metric.interval}  {beside}".rstrip())
+            lines.append(f"  {shown_as(name):<22}{mean}  {metric.interval}  {beside}".rstrip())
         lines += error_lines(result.metrics)
         if result.warning:
             lines.append(f"  alarm: {result.warning}")
