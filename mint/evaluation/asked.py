@@ -15,7 +15,6 @@ from mint.evaluation.subjects import ask_eq_bench, ask_memory, compare_sage, ses
 from mint.rundir.directory import RunDir
 from rewards.canaries import format_canaries
 
-
 _WITHOUT_GRADERS = {eq_bench.NAME: ask_eq_bench, memory.NAME: ask_memory}
 
 

@@ -61,11 +61,11 @@ def add_vote(directory: Path, rater: str, vote: Vote) -> Path:
     if others:
         raise DataError(f"{key} is of other systems: {', '.join(sorted(others))}")
     cells = (item, vote.context, vote.left, vote.right, vote.choice, vote.comment)
-    row = dict(zip(SHEET_COLUMNS, map(_cell, cells), strict=True))
+    row = dict(zip(SHEET_COLUMNS, map(text_cell, cells), strict=True))
     own = (item, rater, *vote.systems, vote.conversation_id, str(vote.turn))
     # The key first: an item without a row in the sheet is no error, one without key is.
-    _write(key, KEY_COLUMNS, [*keys, dict(zip(KEY_COLUMNS, own, strict=True))])
-    _write(sheet, SHEET_COLUMNS, [*_kept(sheet, SHEET_COLUMNS, item), row])
+    write_spreadsheet(key, KEY_COLUMNS, [*keys, dict(zip(KEY_COLUMNS, own, strict=True))])
+    write_spreadsheet(sheet, SHEET_COLUMNS, [*_kept(sheet, SHEET_COLUMNS, item), row])
     return sheet
 
 
