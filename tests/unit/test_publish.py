@@ -64,7 +64,7 @@ def model(folder: Path, template: str = THINKING) -> Path:
 
 def configured(**changes: Any) -> Any:
     """The configuration of a run that told the template not to think."""
-    config = demo_run._config()
+    config = demo_run.invented_config()
     config["mint"]["data"] |= {"train_file": "train.parquet", "val_file": "val.parquet"}
     config["data"] |= {"apply_chat_template_kwargs": NOT_THINKING, **changes}
     config["actor_rollout_ref"]["rollout"] |= {"temperature": 0.7, "top_p": 0.9, "top_k": -1}
