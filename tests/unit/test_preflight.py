@@ -358,7 +358,7 @@ def test_a_template_that_takes_no_instructions_is_refused(
 
 def test_mint_must_be_installed_for_verl_to_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine_checks, "plugin_is_registered", lambda: False)
-    with pytest.raises(ConfigError, match="on the path but not installed.*pip install --no-deps"):
+    with pytest.raises(ConfigError, match=r"on the path but not installed.*pip install --no-deps"):
         machine_checks.check_packages(read_machine(), "cpu")
 
 
