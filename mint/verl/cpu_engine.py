@@ -6,10 +6,9 @@ from typing import Any
 
 from verl.workers.engine.base import EngineRegistry
 
-from mint.verl import policy_loss, token_entropy, weight_socket  # noqa: F401  (they register their losses)
+# They register their losses, and what pushes weights.
+from mint.verl import policy_loss, token_entropy, weight_sockets  # noqa: F401
 from mint.verl.shared_engine import SharedPrompts
-
-weight_socket.register()
 
 
 @EngineRegistry.register(model_type="language_model", backend=["fsdp", "fsdp2"], device="cpu")

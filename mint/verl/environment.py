@@ -1,6 +1,6 @@
 """Environment variables of the training process: switches of verl, vLLM, Ray and Hugging Face.
 
-They are derived from the configuration; mint reads back only that of `mint.verl.weight_socket`.
+They are derived from the configuration; mint reads none of them back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from omegaconf import DictConfig
 
 from mint.policy.vllm_switches import vllm_switches
 from mint.rundir.directory import RunDir
-from mint.verl import weight_socket
 from mint.verl.cluster import is_local
 
 AGENT_LOOPS = str(Path(__file__).resolve().with_name("agent_loops.yaml"))
@@ -26,7 +25,6 @@ def training_environment(config: DictConfig) -> dict[str, str]:
     cpu = config.trainer.device == "cpu"
     threads = max(1, len(os.sched_getaffinity(0)) // int(config.trainer.n_gpus_per_node))
     switches = vllm_switches(str(config.actor_rollout_ref.model.path), threads if cpu else None)
-    switches |= weight_socket.switch(run)
     switches |= {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_DEDUP_LOGS": "0",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from verl.workers.engine.base import EngineRegistry
 
-from mint.verl import policy_loss, token_entropy, weight_socket  # noqa: F401  (they register their losses)
+# They register their losses, and what pushes weights.
+from mint.verl import policy_loss, token_entropy, weight_sockets  # noqa: F401
 from mint.verl.shared_engine import SharedPrompts
-
-weight_socket.register()
 
 
 # An entry with a vendor is found before verl's own, which has none.

@@ -49,7 +49,7 @@ def workplace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(autouse=True)
 def room(request: pytest.FixtureRequest) -> None:
     """Every run needs memory; a test with two of them, or two ranks, more."""
-    wanted = NEEDED_GIB * (1.5 if any(name in request.node.name for name in _TWICE) else 1)
+    wanted = NEEDED_GIB * (1.75 if any(name in request.node.name for name in _TWICE) else 1)
     free = psutil.virtual_memory().available / 1024**3
     if free < wanted:
         pytest.skip(f"needs {wanted:.0f} GiB of free memory, there are {free:.0f}")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 import pytest
-from live import Live, check_history, reason, wait_for
+from live import Live, check_history, reason
+from ray_nodes import Nodes, family
 
 from mint.rundir.directory import RunDir
 from mint.verl.checkpoint import checkpoints
@@ -50,46 +47,6 @@ def test_one_of_two_ranks_is_killed(workplace: Path, tmp_path: Path) -> None:
     check_all_learnt(live.run, last + 2)
 
 
-class Nodes:
-    """Two Ray nodes on this machine, each with a GPU that is not there."""
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self._folder, self._stack = folder, stack
-        self.head = self._start("--head", f"--port={self.address.rpartition(':')[2]}")
-        self.second = self.join()
-
-    def join(self) -> subprocess.Popen[bytes]:
-        """Start a node beside the head."""
-        return self._start(f"--address={self.address}")
-
-    def _start(self, *where: str) -> subprocess.Popen[bytes]:
-        log = self._folder / f"node_{len(list(self._folder.glob('node_*')))}.log"
-        ray = str(Path(sys.executable).with_name("ray"))
-        command = [ray, "start", "--block", *where, "--num-cpus=32", "--num-gpus=1"]
-        command += ["--object-store-memory=500000000", "--disable-usage-stats"]
-        if "--head" in where:
-            command.append("--include-dashboard=false")
-        environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "CUDA_VISIBLE_DEVICES": "0"}
-        with log.open("wb") as said:
-            process = subprocess.Popen(command, stdout=said, stderr=said, env=environment)
-        self._stack.callback(end_node, process)
-        wait_for(lambda: "Ray runtime started" in log.read_text(), 120, f"Ray, see {log}")
-        return process
-
-
-def end_node(process: subprocess.Popen[bytes]) -> None:
-    """End a node with all that it has started."""
-    family = [*psutil.Process(process.pid).children(recursive=True)] if not process.poll() else []
-    process.terminate()
-    process.wait(timeout=60)
-    _, left = psutil.wait_procs(family, timeout=20)
-    for other in left:
-        other.kill()
-
-
 @pytest.fixture
 def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
     # Where this user has a token, a cluster would want it of everyone.
@@ -99,17 +56,16 @@ def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
 
 
 def test_one_of_two_nodes_is_killed(workplace: Path, tmp_path: Path, nodes: Nodes) -> None:
-    path = tmp_path / "run"
+    path, second = tmp_path / "run", nodes.join()
     there = (f"ray_kwargs.ray_init.address={nodes.address}", "trainer.nnodes=2")
     with Live(workplace, path, *there) as live:
         live.wait_steps(2)
-        family = psutil.Process(nodes.second.pid).children(recursive=True)
-        for process in (*family, psutil.Process(nodes.second.pid)):
+        for process in family(second):
             process.kill()
         assert live.end() == 1
     assert reason(live.run)
     last = max(checkpoints(live.run))
-    nodes.second.wait()
+    second.wait()
     nodes.join()
     with Live(workplace, path, "mint.run.resume=true", steps=last + 2) as live:
         live.wait_steps(2)
