@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 
 from mint.evaluation.options import HELD_OUT, EvaluateSettings
-from mint.evaluation.protocols import eq_bench, sage
+from mint.evaluation.protocols import ability, eq_bench, sage
 from mint.evaluation.protocols.held_out import evaluate_run, format_results
 from mint.evaluation.second import read_canary_rows
 from mint.evaluation.session import run_session
-from mint.evaluation.subjects import ask_eq_bench, compare_sage, sessions
+from mint.evaluation.subjects import ask_ability, ask_eq_bench, compare_sage, sessions
 from mint.rundir.directory import RunDir
 from mint.shell import cli
 from mint.shell.statuses import LIMIT_BROKEN
@@ -29,7 +29,10 @@ def main(settings: EvaluateSettings) -> int:
     if eq_bench.NAME in protocols:
         for output, text in ask_eq_bench(settings):
             print(f"== {output}\n\n{text}", flush=True)
-    asked = [name for name in protocols if name not in (HELD_OUT, eq_bench.NAME)]
+    if ability.NAME in protocols:
+        for output, text in ask_ability(settings):
+            print(f"== {output}\n\n{text}", flush=True)
+    asked = [name for name in protocols if name not in (HELD_OUT, eq_bench.NAME, ability.NAME)]
     if not asked:
         return 0
     closed = False

@@ -12,7 +12,7 @@ from mint.config.prompts import PromptConfig, PromptStyle, prompt_style, prompts
 from mint.config.schema import MintConfig, mint_config
 from mint.data.dataset import CARD
 from mint.evaluation.options import EvaluateSettings
-from mint.evaluation.protocols import eq_bench
+from mint.evaluation.protocols import ability, eq_bench
 from mint.evaluation.sage.compare import write_comparison
 from mint.evaluation.session import Session
 from mint.evaluation.sources.local import LocalModel
@@ -94,6 +94,33 @@ async def _eq_bench(
     )
     try:
         return await eq_bench.run(source, questions, output, sampling, settings.statistics)
+    finally:
+        await source.close()
+
+
+def ask_ability(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
+    """Sums and instructions of each subject, greedy: (folder, shares for people), of a run before
+    and after the differences last. Needs no grader. Raises ConfigError."""
+    outputs = []
+    for source, output, thinking in _sources(settings):
+        sampling = Sampling(
+            temperature=0.0,
+            top_p=1.0,
+            max_new_tokens=settings.max_new_tokens or ability.MAX_TOKENS,
+            thinking=thinking if settings.thinking is None else settings.thinking,
+            seed=settings.seed,
+        )
+        outputs.append(output)
+        yield output, asyncio.run(_closing(source, output, sampling, settings))
+    if len(outputs) == 2:
+        yield outputs[1].parent, ability.compare(outputs[0], outputs[1], settings.statistics)
+
+
+async def _closing(
+    source: ReplySource, output: Path, sampling: Sampling, settings: EvaluateSettings
+) -> str:
+    try:
+        return await ability.run(source, output, sampling, settings.statistics)
     finally:
         await source.close()
 
