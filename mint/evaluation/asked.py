@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mint.evaluation.options import HELD_OUT, EvaluateSettings
-from mint.evaluation.protocols import eq_bench, memory, sage
+from mint.evaluation.protocols import ability, eq_bench, memory, sage
 from mint.evaluation.protocols.held_out import evaluate_run, format_results
 from mint.evaluation.second import read_canary_rows
 from mint.evaluation.session import run_session
-from mint.evaluation.subjects import ask_eq_bench, ask_memory, compare_sage, sessions
+from mint.evaluation.subjects import compare_sage, sessions
+from mint.evaluation.without_graders import ask_ability, ask_eq_bench, ask_memory
 from mint.rundir.directory import RunDir
 from rewards.canaries import format_canaries
 
-_WITHOUT_GRADERS = {eq_bench.NAME: ask_eq_bench, memory.NAME: ask_memory}
+_WITHOUT_GRADERS = {
+    eq_bench.NAME: ask_eq_bench,
+    memory.NAME: ask_memory,
+    ability.NAME: ask_ability,
+}
 
 
 class Found(NamedTuple):

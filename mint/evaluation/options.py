@@ -17,7 +17,7 @@ from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerC
 from rewards.errors import ConfigError
 
 PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
-SEPARATE = ("sage", "eq_bench", "memory")
+SEPARATE = ("sage", "eq_bench", "memory", "ability")
 """Protocols that all does not stand for: they have settings and files of their own."""
 HELD_OUT = "held_out"
 """A run's own evaluation: its held-out turns, several samples each, before against after."""
@@ -52,7 +52,8 @@ class EvaluateSettings:
     """JSON lines of ready replies with conversation_id, turn and reply."""
     protocol: str = ""
     """lend_an_ear, free_running, baselines, probes, several of them with commas, or all; or
-    sage, eq_bench or memory. Default: held_out for a run, lend_an_ear for replies, else all."""
+    sage, eq_bench, memory or ability. Default: held_out for a run, lend_an_ear for replies, else
+    all."""
     sage: SageSettings = field(default_factory=SageSettings)
     """Who is talked with in sage: sage.preset=sage_bench, sage.second_preset=reserved, ..."""
     output: str | None = None

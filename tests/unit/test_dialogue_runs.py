@@ -88,6 +88,13 @@ def checked(*overrides: str) -> list[str]:
 
 def test_the_recipe_passes_its_checks() -> None:
     assert checked() == []
+    recipes.register(recipes.find_recipes())
+    config = compose.compose_config(["+recipe=rlver_smol"])
+    mint = mint_config(config)
+    dialogues.check(config, mint)
+    assert list(dialogues.notes(config, mint)) == []
+    assert (mint.policy.build, mint.task, mint.data.source) == ("smol", "dialogues", "persons")
+    assert config.actor_rollout_ref.rollout.temperature == mint.evaluation.temperature == 0.7
     assert checked("mint.dialogue.thinking=keep", "mint.data.enable_thinking=true") == []
 
 
