@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from mint.config.prompts import PromptConfig, prompt_style
 from mint.config.rules import SHARE, at_least, check, one_of, or_null
-from mint.supervised.heads import POOLING
 from mint.tuning.settings import BatchSettings, LoopSettings, ModelSettings, TuningRun
 from rewards.errors import ConfigError
+
+POOLING = ("last", "mean", "attention")
 
 
 @dataclass(frozen=True, kw_only=True)
