@@ -17,6 +17,7 @@ from mint.reporting import (
     ratings,
     replies,
     training,
+    tuning,
     validation,
 )
 from mint.reporting.data import ReportData, load
@@ -25,6 +26,8 @@ from mint.shell.files import write_text_atomic
 
 Section = Callable[[ReportData], str]
 _LINKS = {
+    "scores": "What was learnt",
+    "tuning": "Training",
     "outcome": "What changed",
     "dialogues": "Dialogues",
     "measures": "Measures",
@@ -41,6 +44,7 @@ _LINKS = {
     "canaries": "Canaries",
     "time": "Time",
     "graders": "Graders",
+    "settings": "Settings",
     "facts": "Run facts",
     "notes": "Trust",
     "go-on": "Go on",
@@ -67,6 +71,13 @@ SECTIONS: tuple[Section, ...] = (
     facts.notes_section,
     going_on.going_on_section,
 )
+_TUNED: tuple[Section, ...] = (
+    tuning.scores_section,
+    tuning.curves_section,
+    tuning.settings_section,
+    facts.facts_section,
+)
+"""Of a run of `mint sft` or `mint prefer`."""
 
 
 STEPWISE: frozenset[Section] = frozenset(
@@ -98,8 +109,13 @@ def write_report(run: RunDir | str | Path, people: People | None = None) -> Path
 
 def render(data: ReportData) -> str:
     """The whole page."""
-    body = "".join(make(data) for make in SECTIONS)
+    body = "".join(make(data) for make in sections_of(data))
     return page.render(head_of(data), links_of(body), body, " from the files of the run directory")
+
+
+def sections_of(data: ReportData) -> tuple[Section, ...]:
+    """What the page of this kind of run is made of, in order."""
+    return _TUNED if tuning.is_tuned(data) else SECTIONS
 
 
 def links_of(body: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from mint.rundir.directory import RunDir
 from mint.tuning.batches import Rows
 from mint.tuning.settings import ModelSettings
 from rewards.errors import ConfigError
+from rewards.quiet import quiet_loading
 
 KEY = "model.path"
 
@@ -89,7 +90,8 @@ def load_model(path: str, settings: ModelSettings, seed: int) -> Any:
 
     device = device_of(settings)
     frozen = dtype_of(settings, device) if settings.adapter == "lora" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(str(local_files(path)), dtype=frozen)
+    with quiet_loading():
+        model = AutoModelForCausalLM.from_pretrained(str(local_files(path)), dtype=frozen)
     model.config.use_cache = False
     torch.manual_seed(seed)
     if settings.adapter == "lora":
@@ -113,6 +115,7 @@ def _with_adapters(model: Any, settings: ModelSettings) -> Any:
         lora_dropout=lora.dropout,
         target_modules=targets,
         task_type="CAUSAL_LM",
+        layers_to_transform=_last_layers(model, lora.layers),
     )
     try:
         return get_peft_model(model, config)
@@ -122,6 +125,13 @@ def _with_adapters(model: Any, settings: ModelSettings) -> Any:
             f"model.lora.targets={lora.targets}: the model has no such layer; it has "
             f"{', '.join(sorted(names))}"
         ) from error
+
+
+def _last_layers(model: Any, number: int | None) -> list[int] | None:
+    if number is None:
+        return None
+    there = int(model.config.get_text_config().num_hidden_layers)
+    return list(range(max(0, there - number), there))
 
 
 def _is_linear(module: torch.nn.Module) -> bool:
@@ -172,5 +182,6 @@ def write_model(model: Any, tokenizer: Any, folder: Path, like: str) -> None:
     began = model_config(like) or {}
     name = next((began[key] for key in ("dtype", "torch_dtype") if began.get(key)), "float32")
     merged.config.use_cache = True
-    merged.to(getattr(torch, name)).save_pretrained(folder)
+    with quiet_loading():
+        merged.to(getattr(torch, name)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
