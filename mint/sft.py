@@ -1,5 +1,6 @@
 """Fine-tune a model on replies, emotions and strategies:
-`python -m mint.sft +recipe=NAME [key=value ...]`, or go on: `python -m mint.sft resume=RUN`.
+`python -m mint.sft +recipe=NAME [key=value ...]`, or go on with a run:
+`python -m mint.sft resume=RUN`.
 
 +recipe=NAME   a file sft_*.yaml of recipes/tuning/
 resume=RUN     go on with the run in this folder, with its own configuration

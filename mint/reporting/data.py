@@ -53,6 +53,8 @@ class ReportData:
     before_talks: Talks = field(default_factory=dict)
     """Dialogues with held-out people before training, by person and draw."""
     after_talks: Talks = field(default_factory=dict)
+    scores: Mapping[str, Any] | None = None
+    """evaluation/heads.json of a run of `mint sft`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """File -> broken last lines that were left out."""
 
@@ -118,6 +120,7 @@ def load(run: RunDir, people: People | None = None) -> ReportData:
         canaries=read_canary_rows(run.evaluation_path),
         before_talks=read_talks(run.evaluation_path, "before"),
         after_talks=read_talks(run.evaluation_path, "after"),
+        scores=read_json_if_there(run.scores_path),
         left_out=run.left_out(),
         people=(people or read_people()).beside({} if manifest is None else manifest["graders"]),
     )

@@ -15,6 +15,7 @@ from mint.reporting import (
     ratings,
     replies,
     training,
+    tuning,
     validation,
 )
 from mint.reporting.data import ReportData, load
@@ -22,6 +23,8 @@ from mint.rundir.directory import RunDir
 from mint.shell.files import write_text_atomic
 
 _LINKS = {
+    "scores": "What was learnt",
+    "tuning": "Training",
     "outcome": "What changed",
     "dialogues": "Dialogues",
     "measures": "Measures",
@@ -38,6 +41,7 @@ _LINKS = {
     "canaries": "Canaries",
     "time": "Time",
     "graders": "Graders",
+    "settings": "Settings",
     "facts": "Run facts",
     "notes": "Trust",
 }
@@ -62,6 +66,24 @@ _SECTIONS = (
     facts.facts_section,
     facts.notes_section,
 )
+_OF_REPLIES = (
+    outcome.outcome_section,
+    outcome.measures_section,
+    ratings.ratings_section,
+    outcome.tactics_section,
+    replies.pairs_section,
+    explorer.explorer_section,
+    canaries.canaries_section,
+)
+"""Of replies before and after; left out of the page of a run that has not evaluated any."""
+_TUNED = (
+    tuning.scores_section,
+    tuning.curves_section,
+    *_OF_REPLIES,
+    tuning.settings_section,
+    facts.facts_section,
+)
+"""Of a run of `mint sft` or `mint prefer`."""
 
 
 def write_report(run: RunDir | str | Path, people: People | None = None) -> Path:
@@ -78,7 +100,10 @@ def write_report(run: RunDir | str | Path, people: People | None = None) -> Path
 
 def render(data: ReportData) -> str:
     """The whole page."""
-    body = "".join(make(data) for make in _SECTIONS)
+    sections = _TUNED if tuning.is_tuned(data) else _SECTIONS
+    if tuning.is_tuned(data) and data.before is None and data.after is None:
+        sections = tuple(make for make in sections if make not in _OF_REPLIES)
+    body = "".join(make(data) for make in sections)
     links = {anchor: title for anchor, title in _LINKS.items() if f'<section id="{anchor}"' in body}
     return page.render(_head(data), links, body, " from the files of the run directory")
 

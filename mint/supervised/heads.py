@@ -20,7 +20,6 @@ from mint.tuning.batches import Rows
 from rewards.errors import ConfigError, DataError
 
 WEIGHTS, FACTS = "heads.safetensors", "heads.json"
-POOLING = ("last", "mean", "attention")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ def dry_run(asked: Asked) -> None:
     settings: SftSettings = asked.settings
     sizes = {name: len(own) for name, own in ready.splits.train.items()}
     if settings.weights.safety > 0:
-        sizes[safety.NAME] = len(safety.halves(safety.load_probes())[0])
+        sizes[safety.NAME] = len(safety.trained_on(settings.safety))
     _say_mixture(settings, sizes)
     folder = local_files(ready.model)
     if folder is None:

@@ -45,6 +45,13 @@ def halves(items: Sequence[ProbeItem]) -> tuple[list[ProbeItem], list[ProbeItem]
     return parts
 
 
+def trained_on(settings: SafetySettings) -> list[ProbeItem]:
+    """The probes of the training half that a run uses: spread over it where not all are."""
+    items, _ = halves(load_probes())
+    wanted = len(items) if settings.prompts is None else min(settings.prompts, len(items))
+    return [items[place * len(items) // wanted] for place in range(wanted)]
+
+
 def prompt_of(item: ProbeItem, prompts: PromptConfig) -> tuple[dict[str, str], ...]:
     """A probe as chat messages."""
     unknown = [()] * (len(item.messages) // 2)
@@ -58,7 +65,7 @@ def teacher_texts(
 
     Raises DataError when a given file has no reply to any of them.
     """
-    items, _ = halves(load_probes())
+    items = trained_on(settings)
     replies = teacher_replies(settings, teacher, prompts, items, run)
     texts = [
         Text(

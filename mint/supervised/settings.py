@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from mint.config.prompts import PromptConfig, prompt_style
 from mint.config.rules import SHARE, at_least, check, one_of, or_null
-from mint.supervised.heads import POOLING
 from mint.tuning.settings import BatchSettings, LoopSettings, ModelSettings, TuningRun
 from rewards.errors import ConfigError
+
+POOLING = ("last", "mean", "attention")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +176,8 @@ class SafetySettings:
     replies: str | None = None
     """File of the teacher's replies, a JSON object {"id", "reply"} a line as `mint.probe` reads;
     null: they are generated."""
+    prompts: int | None = None
+    """Most of the training half of the probes that are used; null: all (about 120)."""
     max_new_tokens: int = 96
     """Longest generated reply, tokens."""
     temperature: float = 0.7
@@ -184,7 +187,12 @@ class SafetySettings:
     them by the rules of `mint.probe`."""
 
     def __post_init__(self) -> None:
-        check(self, {"max_new_tokens": at_least(1), "temperature": at_least(0)}, "safety.")
+        rules = {
+            "prompts": or_null(at_least(1)),
+            "max_new_tokens": at_least(1),
+            "temperature": at_least(0),
+        }
+        check(self, rules, "safety.")
 
 
 @dataclass(frozen=True, kw_only=True)

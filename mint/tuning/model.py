@@ -16,6 +16,7 @@ from mint.rundir.directory import RunDir
 from mint.tuning.batches import Rows
 from mint.tuning.settings import ModelSettings
 from rewards.errors import ConfigError
+from rewards.quiet import quiet_loading
 
 KEY = "model.path"
 
@@ -89,7 +90,8 @@ def load_model(path: str, settings: ModelSettings, seed: int) -> Any:
 
     device = device_of(settings)
     frozen = dtype_of(settings, device) if settings.adapter == "lora" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(str(local_files(path)), dtype=frozen)
+    with quiet_loading():
+        model = AutoModelForCausalLM.from_pretrained(str(local_files(path)), dtype=frozen)
     model.config.use_cache = False
     torch.manual_seed(seed)
     if settings.adapter == "lora":
@@ -172,5 +174,6 @@ def write_model(model: Any, tokenizer: Any, folder: Path, like: str) -> None:
     began = model_config(like) or {}
     name = next((began[key] for key in ("dtype", "torch_dtype") if began.get(key)), "float32")
     merged.config.use_cache = True
-    merged.to(getattr(torch, name)).save_pretrained(folder)
+    with quiet_loading():
+        merged.to(getattr(torch, name)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
