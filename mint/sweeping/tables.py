@@ -43,6 +43,7 @@ OPTION = "--tables"
 _COMMANDS: Mapping[str, type] = {"sft": SftSettings, "prefer": PreferSettings}
 _SEED = "run.seed"
 _CONFIDENCE = 0.95
+_SCORE = "score"
 _OPTIONS = (OPTION, "--dir", "--dry-run")
 
 
@@ -217,8 +218,8 @@ def dev_metrics(folder: Path) -> dict[str, float]:
 def _table(
     asked: _Asked, rows: Mapping[str, tuple[str, ...]], runs: Sequence[_Run]
 ) -> dict[str, dict[str, Any]]:
-    """Setting -> measure -> mean over its seeds with interval, and the score's difference to the
-    first setting, paired by seed."""
+    """Setting -> measure -> mean over its seeds with interval, and the difference to the first
+    setting, paired by seed. Without the score: settings have different parts of it."""
     found: dict[str, dict[str, Any]] = {}
     first: list[dict[str, float]] = []
     for setting, overrides in rows.items():
@@ -226,13 +227,12 @@ def _table(
         first = first or own
         known = [metrics for metrics in own if metrics]
         names = [name for name in (known[0] if known else {}) if all(name in m for m in known)]
-        found[setting] = {
-            "runs": len(known),
-            **{name: _over_seeds([metrics[name] for metrics in known]) for name in names},
-            "score_to_first": _over_seeds(
-                [b["score"] - a["score"] for a, b in zip(first, own, strict=True) if a and b]
-            ),
-        }
+        found[setting] = {"runs": len(known)}
+        for name in [name for name in names if name != _SCORE]:
+            pairs = zip(first, own, strict=True)
+            gains = [b[name] - a[name] for a, b in pairs if name in a and name in b]
+            mean = _over_seeds([metrics[name] for metrics in known])
+            found[setting][name] = {**mean, "to_first": _over_seeds(gains)}
     return found
 
 
@@ -247,21 +247,32 @@ def _markdown(title: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
     measures = dict.fromkeys(name for row in rows.values() for name in row if name != "runs")
     head = ["setting", "runs", *measures]
     lines = [f"## {title}", "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for setting, row in rows.items():
-        cells = [_cell(row.get(name)) for name in measures]
+    for number, (setting, row) in enumerate(rows.items()):
+        cells = [_cell(row.get(name), number == 0) for name in measures]
         lines.append(f"| {' | '.join([setting, str(row['runs']), *cells])} |")
     return "\n".join(lines)
 
 
-def _cell(value: Mapping[str, float | None] | None) -> str:
-    if value is None or value["mean"] is None:
+def _cell(value: Mapping[str, Any] | None, is_first: bool) -> str:
+    if value is None:
         return "-"
-    shown = f"{value['mean']:.3f}"
-    return shown if value["low"] is None else f"{shown} [{value['low']:.3f}, {value['high']:.3f}]"
+    gain = "" if is_first else f" ({_number(value['to_first'], '+')})"
+    return f"{_number(value)}{gain}"
+
+
+def _number(value: Mapping[str, float | None], sign: str = "") -> str:
+    if value["mean"] is None:
+        return "-"
+    ends = "" if value["low"] is None else f" [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
+    return f"{value['mean']:{sign}.3f}{ends}"
 
 
 def _note(asked: _Asked) -> str:
-    what = "Measured on the dev split at each run's chosen step; the test split was not touched."
+    what = (
+        "Measured on the dev split at each run's chosen step; the test split was not touched. In "
+        "parentheses: difference to the first setting of the table."
+    )
     if len(asked.seeds) < 2:
         return f"{what} One seed: differences may be noise (run.seed=0,1,2 gives intervals)."
-    return f"{what} Brackets: {_CONFIDENCE:.0%} t intervals over {len(asked.seeds)} seeds."
+    over = f"{len(asked.seeds)} seeds, by which differences are paired"
+    return f"{what} Brackets: {_CONFIDENCE:.0%} t intervals over {over}."

@@ -37,7 +37,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         if weight == 0.5:
             return 1
         seed = int(values.get("run.seed", 0))
-        finished(Path(values["run.dir"]), 1.0 - weight + 0.1 * seed, lm_loss=2.0 + weight)
+        finished(Path(values["run.dir"]), 1.0 - weight, lm_loss=2.0 + weight + 0.1 * seed)
         return 0
 
     monkeypatch.setattr(tables, "run_guarded", train)
@@ -58,27 +58,29 @@ def test_each_setting_is_trained_once_and_measured_at_its_chosen_step(
     assert len(trainings) == 8
     assert list(found) == ["Ablations", "Weights of the heads"]
     first = found["Ablations"]["all four losses"]
-    assert first["score"]["mean"] == pytest.approx(0.8)
-    assert first["lm_loss"] == {"mean": 2.2, "low": None, "high": None}
-    assert found["Weights of the heads"]["0.2"]["score"] == first["score"]
-    gain = found["Ablations"]["without emotion"]["score_to_first"]["mean"]
-    assert gain == pytest.approx(0.2)
+    loss = first["lm_loss"]
+    assert (loss["mean"], loss["low"], loss["high"]) == (2.2, None, None)
+    assert "score" not in first  # settings have different parts of it
+    assert found["Weights of the heads"]["0.2"]["lm_loss"]["mean"] == loss["mean"]
+    gain = found["Ablations"]["without emotion"]["lm_loss"]["to_first"]["mean"]
+    assert gain == pytest.approx(-0.2)
     assert found["Weights of the heads"]["0.5"]["runs"] == 0
     text = (tmp_path / "tables.md").read_text()
-    assert "| without emotion | 1 | 2.000 | 1.000 | 0.200 |" in text
-    assert "| 0.5 | 0 | - | - | - |" in text
+    assert "| all four losses | 1 | 2.200 |" in text
+    assert "| without emotion | 1 | 2.000 (-0.200) |" in text
+    assert "| 0.5 | 0 | - |" in text
     assert "One seed: differences may be noise" in text
 
 
 def test_seeds_give_intervals_that_are_paired(tmp_path: Path, trainings: list[list[str]]) -> None:
     _, found = run(tmp_path, "run.seed=0,1,2")
     assert len(trainings) == 24
-    score = found["Ablations"]["all four losses"]["score"]
-    # 0.8, 0.9, 1.0: mean 0.9, deviation 0.1, t(2) = 4.3027: 0.9 -+ 4.3027 * 0.1 / sqrt(3)
-    assert score["mean"] == pytest.approx(0.9)
-    assert score["low"] == pytest.approx(0.9 - 0.24841, abs=1e-4)
-    gain = found["Ablations"]["without emotion"]["score_to_first"]
-    assert [gain["low"], gain["high"]] == pytest.approx([0.2, 0.2])
+    loss = found["Ablations"]["all four losses"]["lm_loss"]
+    # 2.2, 2.3, 2.4: mean 2.3, deviation 0.1, t(2) = 4.3027: 2.3 -+ 4.3027 * 0.1 / sqrt(3)
+    assert loss["mean"] == pytest.approx(2.3)
+    assert loss["low"] == pytest.approx(2.3 - 0.24841, abs=1e-4)
+    gain = found["Ablations"]["without emotion"]["lm_loss"]["to_first"]
+    assert [gain["low"], gain["high"]] == pytest.approx([-0.2, -0.2])
 
 
 def test_a_sweep_that_is_started_again_trains_what_is_missing(
