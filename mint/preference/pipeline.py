@@ -55,6 +55,14 @@ def run(asked: Asked) -> int:
     if asked.dry_run:
         say(f"all checks passed; the run would be in {asked.run.path}")
         return 0
+    threads = torch.get_num_threads()
+    try:
+        return _run(asked, settings)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(asked: Asked, settings: PreferSettings) -> int:
     model = make_ready(settings.model, settings.run.seed)
     files = _data_files(settings)
     judging = _judging(settings) if _grades(settings) else None
@@ -115,8 +123,8 @@ def _write(
             tuned_model.save_pretrained(folder)
     with replacing_folder(run_dir.model_path, overwrite=True) as folder:
         write_model(tuned_model, tokenizer, folder, model)
-        prompts = prompts_of_card(read_json_if_there(Path(settings.data.dir) / CARD) or {})
-        if prompts is not None:
+        card = read_json_if_there(Path(settings.data.dir) / CARD) if _grades(settings) else None
+        if (prompts := prompts_of_card(card or {})) is not None:
             write_tuned(folder, COMMAND, prompts, tokenizer, settings.data.enable_thinking)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from mint import prefer
+from mint import evaluate, prefer
 from mint.policy.tokenizer import train_tokenizer
 from mint.policy.warm_start import Example
 from mint.preference.dpo import PairLogProbs, dpo
@@ -239,3 +239,14 @@ def test_bad_input_is_one_line_before_anything_is_written(
     assert said in error
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+def test_a_run_of_another_command_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunDir.create(tmp_path / "run")
+    run.config_path.write_text("mint: {prefer: {dpo: {beta: 0.1}}}\n")
+    assert evaluate.cli.run(evaluate.EvaluateSettings, evaluate.main, [f"run={run.path}"]) == 2
+    assert "this is a run of `mint prefer`, not of `mint train`; give its model" in (
+        capsys.readouterr().err
+    )
