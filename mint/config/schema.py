@@ -19,6 +19,7 @@ from mint.config.rules import POSITIVE, SHARE, check, one_of
 from mint.config.validation import CollapseConfig, ValidationConfig
 from mint.shell.cli import make_writable
 from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerConfig
+from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
 from rewards.talks import DialogueWeights
 
@@ -173,6 +174,8 @@ class MintConfig:
         check(self, {"task": one_of(*TASKS)}, "mint.")
 
 
+_TUNED = ("sft", "prefer")
+"""Nodes of runs that tune a model without VERL."""
 _MOVED = (("evaluation", "enable_thinking", "data"),)
 """Node, key and present node of keys that configurations of earlier runs have elsewhere."""
 
@@ -188,6 +191,10 @@ def schema() -> DictConfig:
 def mint_config(config: DictConfig) -> MintConfig:
     """The validated `mint` node of a composed configuration. Raises ConfigError."""
     plain: Any = OmegaConf.to_container(config.mint, resolve=True)
+    if other := [name for name in _TUNED if name in plain]:
+        raise ConfigError(
+            f"this is a run of `mint {other[0]}`, not of `mint train`; give its model, RUN/model"
+        )
     for node_name, key, now in _MOVED:
         if key in plain.get(node_name, {}):
             plain.setdefault(now, {})[key] = plain[node_name].pop(key)

@@ -48,6 +48,9 @@ class EvaluateSettings:
     """More about that server: server.token_file, server.concurrency, server.read_timeout_s, ..."""
     vllm_options: bool = True
     """Send chat_template_kwargs and response_format, which servers other than vLLM may refuse."""
+    compare: list[str] = field(default_factory=list)
+    """Several models one after the other, NAME:MODEL, and one page about all in `output`; MODEL is
+    a folder, a hub name or a run directory (its model): compare=[base:DIR,sft:RUN,rl:RUN]."""
     replies: str | None = None
     """JSON lines of ready replies with conversation_id, turn and reply."""
     protocol: str = ""

@@ -71,9 +71,20 @@ SECTIONS: tuple[Section, ...] = (
     facts.notes_section,
     going_on.going_on_section,
 )
+_OF_REPLIES: tuple[Section, ...] = (
+    outcome.outcome_section,
+    outcome.measures_section,
+    ratings.ratings_section,
+    outcome.tactics_section,
+    replies.pairs_section,
+    explorer.explorer_section,
+    canaries.canaries_section,
+)
+"""Of replies before and after; left out of the page of a run that has not evaluated any."""
 _TUNED: tuple[Section, ...] = (
     tuning.scores_section,
     tuning.curves_section,
+    *_OF_REPLIES,
     tuning.settings_section,
     facts.facts_section,
 )
@@ -115,7 +126,10 @@ def render(data: ReportData) -> str:
 
 def sections_of(data: ReportData) -> tuple[Section, ...]:
     """What the page of this kind of run is made of, in order."""
-    return _TUNED if tuning.is_tuned(data) else SECTIONS
+    if not tuning.is_tuned(data):
+        return SECTIONS
+    evaluated = data.before is not None or data.after is not None
+    return tuple(make for make in _TUNED if evaluated or make not in _OF_REPLIES)
 
 
 def links_of(body: str) -> dict[str, str]:

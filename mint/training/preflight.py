@@ -197,20 +197,14 @@ def check_data(config: DictConfig, mint: MintConfig) -> None:
                 f"{path} has {rows} rows, data.train_batch_size={needed} needs at least {needed}"
             )
     card = data_card(config)
-    for name in ("style", "compact"):
-        wanted = getattr(mint.data, name)
-        if name in card and card[name] != wanted:
+    known = {**card, "persona": persona_of_card(card)} if card else {}
+    for name, made_with in known.items():
+        if name in ("style", "compact", "persona") and made_with != getattr(mint.data, name):
             raise ConfigError(
-                f"{Path(str(config.data.train_files)).parent} was prepared with "
-                f"{name}={card[name]}, the run says mint.data.{name}={wanted}; prepare it again or "
+                f"{Path(str(config.data.train_files)).parent} was prepared with {name}={made_with},"
+                f" the run says mint.data.{name}={getattr(mint.data, name)}; prepare it again or "
                 "change the key"
             )
-    if "style" in card and persona_of_card(card) != mint.data.persona:
-        raise ConfigError(
-            f"{Path(str(config.data.train_files)).parent} was prepared with "
-            f"{persona_of_card(card)}, the run says mint.data.persona={mint.data.persona}; prepare "
-            "it again or change the key"
-        )
 
 
 def data_card(config: DictConfig) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mint.reporting.comparison.curves import curves_section
 from mint.reporting.comparison.differences import differences_section
 from mint.reporting.comparison.run_settings import RunSettings, run_settings
 from mint.reporting.replies import samples_section
-from mint.reporting.run import SECTIONS, STEPWISE, head_of, links_of
+from mint.reporting.run import STEPWISE, head_of, links_of, sections_of
 from mint.rundir.directory import RunDir
 from mint.sweeping.page import draw as draw_sweep
 from mint.sweeping.record import FILE, read_sweep
@@ -105,7 +105,7 @@ class RunPage:
         data, before = self.followed.data, self._drawn_of
         all_new = known[RESULTS] != before.get(RESULTS)
         steps_new = all_new or known != before
-        for make in SECTIONS:
+        for make in sections_of(data):
             if make is samples_section and (all_new or known[SAMPLES] != before.get(SAMPLES)):
                 self._sections["newest"] = _safely("newest", lambda: newest_section(data))
             if all_new or (steps_new and make in STEPWISE):

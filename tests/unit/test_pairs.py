@@ -102,5 +102,5 @@ def test_filters_can_be_left_out() -> None:
 
 
 def test_a_wrong_setting_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"prefer.pairs.samples must be >= 2, got 1"):
+    with pytest.raises(ConfigError, match=r"pairs.samples must be >= 2, got 1"):
         PairConfig(samples=1)
