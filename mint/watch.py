@@ -42,7 +42,7 @@ def main(settings: WatchSettings) -> None:
     # Imported here: what draws pages takes a second, which --help should not wait for.
     from mint.watching.app import application
     from mint.watching.demo import going_on
-    from mint.watching.pages import make_pages
+    from mint.watching.overview import make_pages
     from mint.web.server import serve
 
     with ExitStack() as stack:

@@ -24,13 +24,14 @@ from mint.rundir.manifest import (
     amend_manifest,
     finish_manifest,
     identities,
+    note_failure,
     start_manifest,
 )
 from mint.rundir.resume import PROGRAM, GoingOn
 from mint.shell.console import say
 from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
-from mint.shell.signals import Signalled, on_signal
+from mint.shell.signals import on_signal
 from mint.shell.statuses import COLLAPSED, SAVED
 from mint.training import dialogues, material, preflight
 from mint.training.graphs import fill_graph_sizes
@@ -128,7 +129,7 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
                     prepare_validation(config, mint, run_dir, graders)
                 status = _stages(config, mint, run_dir, trained)
         except BaseException as error:
-            _note_failure(run_dir, error)
+            note_failure(run_dir, error)
             raise
         finish_manifest(run_dir)
         if status == SAVED:
@@ -141,14 +142,6 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
         write_report(run_dir)
     say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
     return status
-
-
-def _note_failure(run_dir: RunDir, error: BaseException) -> None:
-    """Say in the manifest how the run ended, if a full disk still lets it."""
-    try:
-        finish_manifest(run_dir, str(error) if isinstance(error, Signalled) else error)
-    except OSError as problem:
-        say(f"WARNING: {run_dir.manifest_path} keeps its old state: {problem.strerror}")
 
 
 def _open(run_dir: RunDir, ready: Plan, graders: Graders, going_on: GoingOn) -> None:

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp
 
 from mint.pages.html import text
 from mint.watching.board import Board
-from mint.watching.pages import HEADER, NAVIGATION, Drawn, OverviewPage, Page
+from mint.watching.overview import OverviewPage
+from mint.watching.pages import HEADER, NAVIGATION, Drawn, Page
 from mint.web.events import Event, event_stream
 from mint.web.site import html_page, make_app
 

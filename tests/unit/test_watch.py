@@ -38,7 +38,8 @@ from mint.watching.alarms import alarms_of
 from mint.watching.app import application
 from mint.watching.board import Board
 from mint.watching.follow import Followed
-from mint.watching.pages import OverviewPage, RunPage, SweepPage, make_pages
+from mint.watching.overview import OverviewPage, SweepPage, make_pages
+from mint.watching.pages import RunPage
 from mint.watching.words import span
 
 BEGAN = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -524,7 +525,6 @@ def answer_to(port: int, sent: bytes) -> bytes:
     client = socket.create_connection(("127.0.0.1", port), timeout=2)
     with client, contextlib.suppress(OSError):
         client.sendall(sent)
-        client.shutdown(socket.SHUT_WR)
         while len(got) < 65536 and (more := client.recv(65536)):
             got += more
     return got
