@@ -250,7 +250,9 @@
     values.push(told.emotion);
     if (talk.you && values.every((value) => value === values[0])) return;
     const several = talk.names.length > 1;
-    const boxes = talk.names.map((name, side) => drawing.trace(several ? name : "", talk.traces[side]));
+    const boxes = talk.names.map((name, side) =>
+      talk.traces[side].length ? drawing.trace(several ? name : "", talk.traces[side]) : "",
+    );
     emotions.replaceChildren(...boxes);
   }
   // --- what one does -----------------------------------------------------------------------
