@@ -72,7 +72,9 @@
     const asked = { models, blind: blind.checked && models.length > 1, seeker: seeker.value };
     if (seeker.value !== "you") Object.assign(asked, { person: person.value, preset: preset.value });
     try {
-      open(JSON.parse(await ask("/conversations", asked)).name);
+      const { name } = JSON.parse(await ask("/conversations", asked));
+      sessionStorage.setItem("conversation", name); // for when the page is loaded again
+      open(name);
     } catch (error) {
       failed(error);
     }
@@ -92,6 +94,7 @@
     });
     talk.source.addEventListener("error", () => {
       const over = talk.source.readyState === EventSource.CLOSED;
+      if (over) sessionStorage.removeItem("conversation");
       tell(over ? "This conversation is no longer there." : "The connection is lost; trying again.");
     });
   }
@@ -317,5 +320,10 @@
     }
   }
 
-  offer().catch(failed);
+  offer()
+    .then(() => {
+      const name = sessionStorage.getItem("conversation");
+      if (name) open(name);
+    })
+    .catch(failed);
 })();

@@ -115,6 +115,9 @@ class RunConfig:
     """Seed of data order and sampling."""
     evaluate: bool = True
     """Evaluate held-out conversations before and after training."""
+    watch: bool = False
+    """Serve the run's page (`mint watch`) on this machine until the run ends; its address is
+    printed."""
     export: str = "best"
     """What becomes RUN/model: best (the best validated step that keeps the limits; the last one
     without `mint.validation.every_steps`) or last."""

@@ -59,7 +59,9 @@ def dialogue_samples_section(data: ReportData) -> str:
     for step in sorted({steps[0], steps[len(steps) // 2], steps[-1]}):
         own = [row for row in rows if int(row["step"]) == step]
         group = [row for row in own if row["uid"] == own[0]["uid"]]
-        blocks.append(f"<h3>Step {step}</h3>{side_by_side('', [_sample(row) for row in group])}")
+        blocks.append(
+            f"<h3>Step {step}</h3>{side_by_side('', [dialogue_sample(row) for row in group])}"
+        )
     lead = (
         "From the group whose rewards differed most: siblings talk with the same person, who "
         "begins in the same mood."
@@ -101,7 +103,8 @@ def talks_title(talk: TalkRecord) -> str:
     return f"{talk.person}, hopes for {spaced(talk.intention)}"
 
 
-def _sample(row: Mapping[str, Any]) -> str:
+def dialogue_sample(row: Mapping[str, Any]) -> str:
+    """A row of samples.jsonl that holds a dialogue."""
     record = TalkRecord.from_json(row["dialogue"])
     title = f"{str(row['rank']).capitalize()}: reward {number(row['reward'])}"
     return _talk(title, record, row["rank"])

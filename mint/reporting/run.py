@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mint.evaluation.people import People
@@ -21,6 +22,7 @@ from mint.reporting.data import ReportData, load
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_text_atomic
 
+Section = Callable[[ReportData], str]
 _LINKS = {
     "outcome": "What changed",
     "dialogues": "Dialogues",
@@ -41,7 +43,7 @@ _LINKS = {
     "facts": "Run facts",
     "notes": "Trust",
 }
-_SECTIONS = (
+SECTIONS: tuple[Section, ...] = (
     dialogues.dialogues_section,
     outcome.outcome_section,
     outcome.measures_section,
@@ -64,6 +66,21 @@ _SECTIONS = (
 )
 
 
+STEPWISE: frozenset[Section] = frozenset(
+    (
+        dialogues.dialogue_curves_section,
+        dialogues.dialogue_samples_section,
+        replies.samples_section,
+        training.reward_section,
+        training.health_section,
+        training.tactic_curves_section,
+        training.time_section,
+        validation.validation_section,
+    )
+)
+"""Those that change with every step of training."""
+
+
 def write_report(run: RunDir | str | Path, people: People | None = None) -> Path:
     """Write RUN/report.html from what the run directory has, and return its path.
 
@@ -78,12 +95,17 @@ def write_report(run: RunDir | str | Path, people: People | None = None) -> Path
 
 def render(data: ReportData) -> str:
     """The whole page."""
-    body = "".join(make(data) for make in _SECTIONS)
-    links = {anchor: title for anchor, title in _LINKS.items() if f'<section id="{anchor}"' in body}
-    return page.render(_head(data), links, body, " from the files of the run directory")
+    body = "".join(make(data) for make in SECTIONS)
+    return page.render(head_of(data), links_of(body), body, " from the files of the run directory")
 
 
-def _head(data: ReportData) -> page.Head:
+def links_of(body: str) -> dict[str, str]:
+    """Anchor -> title of the sections that are in the body of a page."""
+    return {anchor: title for anchor, title in _LINKS.items() if f'<section id="{anchor}"' in body}
+
+
+def head_of(data: ReportData) -> page.Head:
+    """What stands at the top of the page."""
     manifest = data.manifest
     error = ""
     about = [f"{len(data.metrics)} training steps"]

@@ -16,7 +16,7 @@ STAGES: Mapping[str, Mapping[str, str]] = {
         name: f"mint.{name}"
         for name in (
             *("doctor", "plan", "tiny", "policy", "convert"),
-            *("train", "sweep", "launch", "report"),
+            *("train", "sweep", "launch", "watch", "report"),
         )
     },
     "Evaluation": {

@@ -117,6 +117,10 @@ def test_two_models_answer_side_by_side_and_a_vote_is_read_by_rate(
     ]
     turn.get_by_label("Right").check()
     shows(page, ".vote .small", "noted in")
+    page.reload()
+    page.wait_for_selector("fieldset.vote input[value=right]:checked")
+    ready(page)
+    assert HOSTILE in turn.locator(".seeker").text_content(), "what was said is still there"
     (key,) = (served[1] / "votes").rglob("key.csv")
     settings = rate.AgreementSettings(
         key=str(key), sheets=[str(key.with_name("you.csv"))], resamples=100

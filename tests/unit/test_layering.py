@@ -33,6 +33,7 @@ ROOMS = (
     "verl",
     "training",
     "sweeping",
+    "watching",
     "launching",
     "bench",
 )
