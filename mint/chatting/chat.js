@@ -72,7 +72,9 @@
     const asked = { models, blind: blind.checked && models.length > 1, seeker: seeker.value };
     if (seeker.value !== "you") Object.assign(asked, { person: person.value, preset: preset.value });
     try {
-      open(JSON.parse(await ask("/conversations", asked)).name);
+      const { name } = JSON.parse(await ask("/conversations", asked));
+      sessionStorage.setItem("conversation", name); // for when the page is loaded again
+      open(name);
     } catch (error) {
       failed(error);
     }
@@ -92,6 +94,7 @@
     });
     talk.source.addEventListener("error", () => {
       const over = talk.source.readyState === EventSource.CLOSED;
+      if (over) sessionStorage.removeItem("conversation");
       tell(over ? "This conversation is no longer there." : "The connection is lost; trying again.");
     });
   }
@@ -250,7 +253,9 @@
     values.push(told.emotion);
     if (talk.you && values.every((value) => value === values[0])) return;
     const several = talk.names.length > 1;
-    const boxes = talk.names.map((name, side) => drawing.trace(several ? name : "", talk.traces[side]));
+    const boxes = talk.names.map((name, side) =>
+      talk.traces[side].length ? drawing.trace(several ? name : "", talk.traces[side]) : "",
+    );
     emotions.replaceChildren(...boxes);
   }
   // --- what one does -----------------------------------------------------------------------
@@ -315,5 +320,10 @@
     }
   }
 
-  offer().catch(failed);
+  offer()
+    .then(() => {
+      const name = sessionStorage.getItem("conversation");
+      if (name) open(name);
+    })
+    .catch(failed);
 })();

@@ -125,8 +125,8 @@ def _named_apart(subjects: Sequence[Subject]) -> list[Subject]:
         replace(s, name=s.path) if names.count(s.name) > 1 or s.name == "tie" else s
         for s in subjects
     ]
-    taken: list[Subject] = []
-    for subject in named:
-        same = sum(other.path == subject.path for other in taken)
-        taken.append(replace(subject, name=f"{subject.name} ({same + 1})") if same else subject)
-    return taken
+    return [
+        replace(s, name=f"{s.name} ({same + 1})") if same else s
+        for place, s in enumerate(named)
+        for same in [sum(other.name == s.name for other in named[:place])]
+    ]
