@@ -2,8 +2,8 @@
 
     trainer = GRPOTrainer(model, reward_funcs=MintReward(), args=..., train_dataset=...)
 
-The data set's prompts are chats that end with the user. Needs mint's core installation beside TRL, in
-an environment without verl (verl 0.9.1 breaks where trl is installed).
+The data set's prompts are chats that end with the user. Needs mint's core installation beside TRL,
+in an environment without verl (verl 0.9.1 breaks where trl is installed).
 """
 
 from __future__ import annotations

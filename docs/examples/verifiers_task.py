@@ -1,8 +1,8 @@
 """MINT's reward as a task of verifiers (0.4), for prime-rl.
 
 The reward of a rollout is the composite on fixed scales, 0 to 2 with the default weights: prime-rl
-compares the rollouts of a group itself. Subclass `MintTask` in a taskset of your own. Needs mint's core
-installation beside verifiers, in an environment without verl.
+compares the rollouts of a group itself. Subclass `MintTask` in a taskset of your own. Needs mint's
+core installation beside verifiers, in an environment without verl.
 """
 
 from __future__ import annotations

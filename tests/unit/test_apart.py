@@ -13,6 +13,8 @@ import pytest
 import serving_models
 from conftest import missing
 
+from mint import load_graders
+from mint.library.grading import chat_rewards
 from mint.policy.settings import TinySettings
 from mint.policy.tiny import make_model
 from mint.publishing.inspect_log import write_logs
@@ -102,8 +104,6 @@ def test_trl_trains_with_the_reward(apart: Path, root: Path, tmp_path: Path) -> 
     assert prompts[0] == prompts[3] != prompts[4] == prompts[7], "siblings side by side"
     assert mean == pytest.approx(sum(scores) / 8, abs=1e-4)
     assert grad_norm > 0
-    from mint import load_graders
-    from mint.library.grading import chat_rewards
 
     lengths = [1] * 8  # random replies of 12 tokens are far below the length target
     expected = chat_rewards(prompts, replies, lengths, graders=load_graders())
