@@ -14,7 +14,15 @@ from rewards.formula import RewardWeights, group_rewards
 from rewards.scorer import ReplyScorer, ScoringRequest
 from rewards.tactics import NUM_TACTICS
 from rewards.text import split_sentences
-from rewards.types import Failure, Message, Rating, Reply, ScalarRating, Tagging
+from rewards.types import (
+    Failure,
+    Message,
+    Rating,
+    Reply,
+    ScalarRating,
+    Signals,
+    Tagging,
+)
 
 Chat = Sequence[Mapping[str, str]]
 """Messages {"role", "content"}; roles are user (or seeker), assistant (or supporter), system."""
@@ -87,20 +95,25 @@ def chat_rewards(
     Raises GraderError when a grader cannot be used at all, DataError for a prompt without user.
     """
     used = weights or RewardWeights()
-    return _now(_rewards(prompts, replies, num_tokens, graders, used))
+    signals = _now(score_chats(prompts, replies, num_tokens, graders, used))
+    groups = [signals[start : start + size] for start, size in _groups(prompts)]
+    return [score for group in groups for score in group_rewards(group, used).scores]
 
 
-async def _rewards(
+async def score_chats(
     prompts: Sequence[Chat],
     replies: Sequence[str],
     num_tokens: Sequence[int],
     graders: Graders,
     weights: RewardWeights,
-) -> list[float]:
-    groups = [len(list(same)) for _, same in itertools.groupby(prompts, key=_key)]
-    starts = list(itertools.accumulate([0, *groups[:-1]])) if groups else []
-    known = [await _earlier(prompts[start], start, graders) for start in starts]
-    contexts = [own for own, size in zip(known, groups, strict=True) for _ in range(size)]
+) -> list[Signals]:
+    """The raw signals of N replies to N prompts, in order: what `rewards.formula.group_rewards` and
+    `raw_reward` make rewards of. Arguments and errors are those of `chat_rewards`."""
+    known = [
+        own
+        for start, size in _groups(prompts)
+        for own in [await _earlier(prompts[start], start, graders)] * size
+    ]
     requests = [
         ScoringRequest(
             raw_reply=reply,
@@ -111,15 +124,16 @@ async def _rewards(
             truncated=False,
         )
         for reply, length, (history, counts, tactics) in zip(
-            replies, num_tokens, contexts, strict=True
+            replies, num_tokens, known, strict=True
         )
     ]
-    scorer = ReplyScorer(*graders, surprisals=weights.used_surprisals())
-    signals = await scorer.score(requests)
-    scores: list[float] = []
-    for start, size in zip(starts, groups, strict=True):
-        scores += group_rewards(signals[start : start + size], weights).scores
-    return scores
+    return await ReplyScorer(*graders, surprisals=weights.used_surprisals()).score(requests)
+
+
+def _groups(prompts: Sequence[Chat]) -> list[tuple[int, int]]:
+    """First place and size of each run of equal prompts."""
+    sizes = [len(list(same)) for _, same in itertools.groupby(prompts, key=_key)]
+    return list(zip(itertools.accumulate(sizes, initial=0), sizes, strict=False))
 
 
 Earlier = tuple[tuple[Message, ...], Sequence[int], tuple[tuple[tuple[str, ...], ...], ...]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
@@ -35,6 +36,6 @@ def _cell(value: object) -> str:
     if isinstance(value, bool | int):
         return str(value)
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.6g}" if math.isfinite(value) else ""
     shown = str(value)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
