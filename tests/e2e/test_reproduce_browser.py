@@ -18,6 +18,8 @@ from mint.reproduction.settings import ReproduceSettings
 
 TESTS = Path(__file__).resolve().parents[1]
 WIDTHS = {"desktop": 1200, "phone": 390}
+STRIP = 8000
+"""Rows of a picture, in pixels."""
 PROBE = """
 const found = [...document.querySelectorAll('iframe')].map(f => {
 const page = f.contentDocument, view = f.contentWindow;
@@ -100,20 +102,43 @@ def lay_out(browser: str, page: Path, folder: Path) -> dict[str, dict]:
 
 
 def look(browser: str, page: Path, folder: Path, size: tuple[int, int], scheme: str) -> Image.Image:
-    """The page as it is painted at a width and height."""
+    """The page as it is painted at a width and height.
+
+    Photographed in strips: of a window of 40,000 pixels Chromium leaves parts unpainted when the
+    machine is busy.
+    """
+    width, height = size
+    whole = Image.new("RGB", (max(width, 500), height))
+    for top in range(0, height, STRIP):
+        part = folder / str(top)
+        part.mkdir()
+        tall = min(STRIP, height - top)
+        whole.paste(_strip(browser, page, part, (width, height), (top, tall), scheme), (0, top))
+    return whole
+
+
+def _strip(
+    browser: str,
+    page: Path,
+    folder: Path,
+    size: tuple[int, int],
+    rows: tuple[int, int],
+    scheme: str,
+) -> Image.Image:
+    """`rows` = (first row, number of rows) of the page that is laid out at `size`."""
     shot, frame = folder / "page.png", folder / "shot.html"
     preferred = "0" if scheme == "dark" else "1"
-    width, height = size
+    (width, height), (top, tall) = size, rows
     # Chromium makes no window narrower than 500 pixels, so a phone is a frame of that width.
     frame.write_text(
-        f'<body style="margin:0"><iframe src="{page.as_uri()}" width="{width}" '
-        f'height="{height}" style="border:0"></iframe>'
+        f'<body style="margin:0;overflow:hidden"><iframe src="{page.as_uri()}" width="{width}" '
+        f'height="{height}" style="border:0;position:absolute;top:-{top}px"></iframe>'
     )
     report_browser.visit(
         browser,
         frame.as_uri(),
         folder / "profile",
-        f"--window-size={max(width, 500)},{height}",
+        f"--window-size={max(width, 500)},{tall}",
         f"--blink-settings=preferredColorScheme={preferred}",
         # Without these a picture on a busy machine may be taken before all of it is painted.
         "--run-all-compositor-stages-before-draw",
