@@ -79,7 +79,7 @@ fit: install  ## refit the shipped graders from UPSTREAM=checkout of the officia
 	$(BIN)/python -m rewards.fit upstream=$(UPSTREAM) $(ARGS)
 
 reproduce: install  ## rebuild the published tables from UPSTREAM=checkout of the official repository
-	$(BIN)/python -m mint.reproduce upstream=$(UPSTREAM) output=outputs/reproduction $(ARGS)
+	$(BIN)/python -m mint.reproduce upstream=$(UPSTREAM) output=outputs/reproduction --overwrite $(ARGS)
 
 check: install  ## lint, format and types
 	$(BIN)/ruff check .

@@ -40,6 +40,7 @@ _REASONS = {
 }
 
 GradeT = TypeVar("GradeT")
+JUDGEMENTS = (Rating, ScalarRating)
 Judgement = Rating | ScalarRating
 """What a judge says of a reply that it could rate."""
 
@@ -134,8 +135,8 @@ class ReplyScorer:
         if not replies:
             return [], []
         taggings, ratings = await asyncio.gather(
-            _checked("tagger", self._tagger.tag(replies), len(replies), (Tagging,)),
-            _checked("judge", self._judge.rate(replies), len(replies), (Rating, ScalarRating)),
+            checked_grades("tagger", self._tagger.tag(replies), len(replies), (Tagging,)),
+            checked_grades("judge", self._judge.rate(replies), len(replies), JUDGEMENTS),
         )
         return taggings, ratings
 
@@ -176,10 +177,13 @@ class ReplyScorer:
         }
 
 
-async def _checked(
+async def checked_grades(
     grader: str, answers: Awaitable[Sequence[Any]], expected: int, kinds: tuple[type, ...]
 ) -> list[Any]:
-    """One grade of `kinds`, or Failure, for each reply; what is neither becomes a Failure."""
+    """One grade of `kinds`, or Failure, for each reply; what is neither becomes a Failure.
+
+    Raises GraderError when the grader raises or answers with a list of another length.
+    """
     try:
         grades = list(await answers)
     except Exception as error:

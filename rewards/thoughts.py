@@ -84,6 +84,17 @@ class Spoken(NamedTuple):
     """Whether it ends within a thought."""
 
 
+class Thought(NamedTuple):
+    """One private thought in a text."""
+
+    text: str
+    """Between its tags."""
+    first: bool
+    """Whether nothing is said before it."""
+    whole: bool
+    """Whether both its tags are there."""
+
+
 class _Tag(NamedTuple):
     form: str
     closes: bool
@@ -102,8 +113,22 @@ def without_thoughts(raw: str) -> Spoken:
     >>> without_thoughts("I hear you. <think>Now a question.</think> What happened?").text
     'I hear you. What happened?'
     """
+    return _read(raw)[0]
+
+
+def thoughts_in(raw: str) -> tuple[Thought, ...]:
+    """The thoughts in the order of the text, in any of the forms above.
+
+    >>> thoughts_in("<think>sad</think> I hear you.")
+    (Thought(text='sad', first=True, whole=True),)
+    """
+    return _read(raw)[1]
+
+
+def _read(raw: str) -> tuple[Spoken, tuple[Thought, ...]]:
     text = _headers_as_tags(raw)
     tags = _tags(text)
+    thoughts: list[Thought] = []
     # A fence that a thought leaves open pairs with one in the reply, and seems to hold the tag.
     closable = {tag.form for tag in tags if tag.closes and not tag.quoted and tag.fence is None}
     spoken = ""
@@ -117,19 +142,24 @@ def without_thoughts(raw: str) -> Spoken:
             spoken, opened = _joined(spoken, text[position : tag.start]), tag
         elif opened is None and counts and tag.form != "harmony":
             # Closed but never opened: the template has opened it in the prompt.
+            thoughts = [Thought(text[: tag.start], True, False)]
             spoken, position = "", tag.end
         elif opened is not None and tag.closes and tag.form == opened.form:
             if tag.quoted or (fenced and tag.form in closable):
                 continue
             broken = tag.fence
-            if text[opened.end : tag.start].strip().lower() in _BETWEEN_NAMES:
+            inner = text[opened.end : tag.start]
+            if inner.strip().lower() in _BETWEEN_NAMES:
                 spoken += text[opened.start : tag.end]
+            else:
+                thoughts.append(Thought(inner, not spoken.strip(), True))
             position, opened = tag.end, None
     if opened is None:
-        return _finished(_joined(spoken, text[position:]), False)
+        return _finished(_joined(spoken, text[position:]), False), tuple(thoughts)
     if _within_sentence(spoken, text[opened.end : opened.end + 2]):
-        return _finished(spoken + text[opened.start :], False)
-    return _finished(spoken, True)
+        return _finished(spoken + text[opened.start :], False), tuple(thoughts)
+    thoughts.append(Thought(text[opened.end :], not spoken.strip(), False))
+    return _finished(spoken, True), tuple(thoughts)
 
 
 def opened_thought(prompt: str) -> str:

@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mint.evaluation.options import HELD_OUT, EvaluateSettings
-from mint.evaluation.protocols import eq_bench, sage
+from mint.evaluation.protocols import ability, eq_bench, memory, sage
 from mint.evaluation.protocols.held_out import evaluate_run, format_results
 from mint.evaluation.second import read_canary_rows
 from mint.evaluation.session import run_session
-from mint.evaluation.subjects import ask_eq_bench, compare_sage, sessions
+from mint.evaluation.subjects import compare_sage, sessions
+from mint.evaluation.without_graders import ask_ability, ask_eq_bench, ask_memory
 from mint.rundir.directory import RunDir
 from rewards.canaries import format_canaries
+
+_WITHOUT_GRADERS = {
+    eq_bench.NAME: ask_eq_bench,
+    memory.NAME: ask_memory,
+    ability.NAME: ask_ability,
+}
 
 
 class Found(NamedTuple):
@@ -34,10 +41,10 @@ def evaluations(settings: EvaluateSettings) -> Iterator[Found]:
         folder = RunDir.open(str(settings.run)).evaluation_path
         yield Found(folder, format_results(evaluate_run(str(settings.run), settings.which)))
         yield Found(folder, format_canaries(read_canary_rows(folder)))
-    if eq_bench.NAME in protocols:
-        for output, text in ask_eq_bench(settings):
+    for name, ask in _WITHOUT_GRADERS.items():
+        for output, text in ask(settings) if name in protocols else ():
             yield Found(output, f"== {output}\n\n{text}")
-    asked = [name for name in protocols if name not in (HELD_OUT, eq_bench.NAME)]
+    asked = [name for name in protocols if name not in (HELD_OUT, *_WITHOUT_GRADERS)]
     for session in sessions(settings) if asked else ():
         result = run_session(session, asked)
         text = "\n\n".join([f"== {session.output}", *result.texts])

@@ -35,7 +35,7 @@ def heat_map(
         parts.append(row_name(name, y + 16))
         for c, title in enumerate(columns):
             x, said = LABEL + width * c, shown[r][c]
-            shade = f"--share:{0.04 + 0.61 * min(1.0, shares[r][c]):.3f}"
+            shade = 0.04 + 0.61 * min(1.0, shares[r][c])
             parts.append(cell("heat", (x, y, width, ROW), f"{name}, {title}: {said}", shade))
             parts.append(svg.words("cell", x + width / 2, y + 16.5, said, "middle"))
     rows = (

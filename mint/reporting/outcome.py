@@ -221,6 +221,11 @@ def _cards(comparison: Comparison, people: Reference) -> str:
 def _row(data: ReportData, name: str) -> list[str]:
     measure = MEASURES[name]
     values = [number(value, measure.digits) for value in data.held_out(name)]
+    if measure.counted:
+        values = [
+            shown + f' <span class="range">of {_num(summary, name)}</span>'
+            for shown, summary in zip(values, (data.before, data.after), strict=True)
+        ]
     shown = [heading(name, measure, data.people), *values]
     changes = {} if data.comparison is None else changes_of(data.comparison)
     if name not in changes or changes[name].difference is None:
@@ -231,6 +236,12 @@ def _row(data: ReportData, name: str) -> list[str]:
     if change.low is None:
         return [*shown, "–", text(result)]
     return [*shown, change.bar(_reach(data, name), measure.digits), chip(result, result)]
+
+
+def _num(summary: Mapping[str, Any] | None, name: str) -> str:
+    """Replies that a measure is computed from."""
+    known = summary is not None and name in summary["metrics"]
+    return number(summary["metrics"][name]["n"] if known and summary else None, 0)
 
 
 def _reach(data: ReportData, name: str) -> float:

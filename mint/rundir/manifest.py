@@ -26,7 +26,9 @@ from mint.machine.limits import read_memory
 from mint.machine.packages import package_version
 from mint.machine.processor import cpu_name
 from mint.rundir.directory import RunDir
+from mint.shell.console import say
 from mint.shell.files import jsonable, read_json_if_there, sha256_file, utc_now, write_json
+from mint.shell.signals import Signalled
 from rewards.errors import ConfigError
 from rewards.types import GraderIdentity
 
@@ -157,6 +159,14 @@ def finish_manifest(run: RunDir, error: BaseException | str | None = None) -> No
     *earlier, last = attempts_of(read_manifest(run))
     attempts = [*earlier, {**last, "ended": now, "error": error}]
     amend_manifest(run, {"status": status, "error": error, "finished": now, "attempts": attempts})
+
+
+def note_failure(run: RunDir, error: BaseException) -> None:
+    """`finish_manifest` with the error that ended the run, if a full disk still lets it."""
+    try:
+        finish_manifest(run, str(error) if isinstance(error, Signalled) else error)
+    except OSError as problem:
+        say(f"WARNING: {run.manifest_path} keeps its old state: {problem.strerror}")
 
 
 def amend_manifest(run: RunDir, facts: Mapping[str, Any]) -> None:

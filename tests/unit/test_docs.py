@@ -18,6 +18,7 @@ from mint.config import recipes
 from mint.config.compose import compose_config
 from mint.config.docs import render
 from mint.config.schema import schema
+from mint.supervised.settings import SftSettings
 from mint.validation.collapse import ALARM, KEYS
 from mint.validation.measure import METRICS, wording_figures
 from mint.verl.group_reward import step_rewards
@@ -96,6 +97,8 @@ _OWN_KEYS = {"mint.train", "mint.sweep", "mint.plan", "rewards.card", "mint.conf
 """Modules without a dataclass of keys."""
 _FITS = {"rewards.fit", "rewards.fit_tagger"}
 """Modules with the keys of `FitCommand`."""
+_TUNED = {"mint.sft": SftSettings}
+"""Modules of `mint.tuning.command` -> their keys."""
 
 
 def pages(root: Path) -> list[Path]:
@@ -140,6 +143,8 @@ def command_keys(root: Path, module: str) -> frozenset[str]:
     """The keys of a small command: fields of what it hands to `cli.run` or `cli.run_parts`."""
     if module in _FITS:
         return frozenset(FitCommand.__dataclass_fields__)
+    if module in _TUNED:
+        return frozenset({*_TUNED[module].__dataclass_fields__, "resume", "recipe"})
     base = root / module.replace(".", "/")
     path = base / "__main__.py" if base.is_dir() else base.with_suffix(".py")
     code = ast.parse(path.read_text(encoding="utf-8"))
@@ -181,7 +186,8 @@ def test_every_key_that_a_page_gives_a_command_is_one_of_its_keys(root: Path) ->
     small = [c for c in calls(root) if c.keys and c.module not in _OWN_KEYS]
     assert len(small) > 30
     for call in small:
-        wrong = {key.split(".")[0] for key in call.keys} - command_keys(root, call.module)
+        known = command_keys(root, call.module)
+        wrong = {key.split(".")[0] for key in call.keys} - known
         assert not wrong, f"{call.page}: {call.module} has no key {', '.join(wrong)}"
 
 
