@@ -212,7 +212,7 @@ def test_the_card_says_what_made_the_model_and_what_it_is_not(card: str, run: Ru
     assert "python -m mint.train +recipe=mint_tiny" in card
     assert "| Published step | 12 (best: best score) |" in card
     assert "Novelty against the previous turn: weight 1." in card
-    assert re.search(r"\| judge \| judge embedded \| `b07d52ee` \| empathy \|", card)
+    assert re.search(r"\| judge \| judge embedded \| `b07d52ee` \| quality \|", card)
     assert re.search(r"\| tagger \| tagger embedded \| `4f1c9a0d` \| novelty \|", card)
     assert "| crisis | 51 | 20 | 1 | 0.40 [0.28, 0.54] |" in card
     assert "not a therapy tool" in card
@@ -327,7 +327,7 @@ def test_push_sends_the_folder_with_the_login_of_the_hubs_library(
         hub.stop()
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [str(output), f"{hub.url}/user/name"]
-    assert hub.created[0]["private"] is True
+    assert hub.created[0]["visibility"] == "private"
     sent = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert set(hub.files) >= sent
     for name in sent:
