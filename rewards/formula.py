@@ -41,10 +41,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from rewards.diversity import KL_CAP
 from rewards.errors import ConfigError
 from rewards.normalise import length_scale, normalise_in_group
-from rewards.tactics import NUM_TACTICS
 from rewards.types import Signals, Status
 
 FEWEST_SCORED = 2
@@ -54,8 +52,6 @@ SURPRISALS: tuple[str, ...] = ("bigram", "trigram")
 """Components that `rewards.scorer` leaves out (None) unless they are asked for."""
 INVALID = (Status.EMPTY, Status.TRUNCATED_THINK)
 
-_TOPS = (1.0, KL_CAP, math.log(NUM_TACTICS), 5.0, 5.0)
-_RAW_SCALE = dict(zip(COMPONENTS, _TOPS, strict=True))
 _RULES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
     ((*COMPONENTS, "diversity"), "be >= 0 and finite", lambda value: 0 <= value < math.inf),
     (("length_target_tokens", "invalid_margin"), "be > 0", lambda value: value > 0),
@@ -208,12 +204,12 @@ def group_rewards(
     normalised = {
         name: normalise_in_group(values, weights.flat_range)
         for name in COMPONENTS
-        if (values := _values([signals_G[i] for i in scored], name, weights)) is not None
+        if (values := component_values([signals_G[i] for i in scored], name, weights)) is not None
     }
     replies: list[RewardBreakdown | None] = [None] * len(signals_G)
     for position, index in enumerate(scored):
         norm = {name: component.values_G[position] for name, component in normalised.items()}
-        replies[index] = _combine(signals_G[index], norm, weights)
+        replies[index] = combine(signals_G[index], norm, weights)
 
     floor = min([0.0, *(r.score for r in replies if r is not None)]) - weights.invalid_margin
     for i, s in enumerate(signals_G):
@@ -236,59 +232,8 @@ def group_rewards(
     )
 
 
-def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float | None:
-    """The same formula with fixed scales instead of the group's range; None when not graded.
-
-    Each component is divided by the top of its range (KL by its cap, entropy by ln 10,
-    surprisal by 5 nats), so values compare across prompts and across runs. This is the composite
-    reward of validation and of `mint.evaluate`. A reward model's logit has no top: it enters as
-    1 / (1 + exp(-logit)), in (0, 1). An empty or cut-off reply scores -invalid_margin.
-    """
-    weights = weights or RewardWeights()
-    if signals.status is Status.FAILED:
-        return None
-    if signals.status in INVALID:
-        return -weights.invalid_margin
-    return _combine(signals, _fixed_scales(signals, weights), weights).score
-
-
-def raw_terms(signals: Signals, weights: RewardWeights | None = None) -> dict[str, float]:
-    """The terms that add up to `raw_reward`: components before the length counts, what the length
-    takes off ("length"), naming tactics ("label_leak") and saying nothing ("silence").
-
-    {} for a reply that was not graded, and in mode multiply, which is no sum.
-    """
-    weights = weights or RewardWeights()
-    if signals.status is Status.FAILED or weights.mode == Mode.MULTIPLY:
-        return {}
-    if signals.status in INVALID:
-        return {"silence": -weights.invalid_margin}
-    scaled = _fixed_scales(signals, weights)
-    outer = weights.diversity if weights.mode == Mode.ADD else 1.0
-    terms = {
-        name: weight * scaled[name] * (1.0 if name == "quality" else outer)
-        for name, weight in weights.active_components().items()
-        if name in scaled
-    }
-    combined = _combine(signals, scaled, weights)
-    assert combined.length_scale is not None
-    taken = (combined.length_scale - 1.0) * sum(terms.values())
-    return {**terms, "length": taken, "label_leak": combined.penalty}
-
-
-def _fixed_scales(signals: Signals, weights: RewardWeights) -> dict[str, float]:
-    """Component -> its value in [0, 1], by the top of its range."""
-    scaled = {
-        name: min(1.0, values[0] / _RAW_SCALE[name])
-        for name in COMPONENTS
-        if (values := _values([signals], name, weights)) is not None
-    }
-    if signals.quality_is_logit and signals.quality is not None:
-        scaled["quality"] = 0.5 + 0.5 * math.tanh(0.5 * signals.quality)
-    return scaled
-
-
-def _combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -> RewardBreakdown:
+def combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -> RewardBreakdown:
+    """The reward of one reply, given its components on a common scale (`norm`, each in [0, 1])."""
     quality = weights.quality * norm["quality"]
     diversity = sum(getattr(weights, name) * norm[name] for name in COMPONENTS[1:] if name in norm)
     combined = {
@@ -310,7 +255,9 @@ def _combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -
     )
 
 
-def _values(signals_G: Sequence[Signals], name: str, weights: RewardWeights) -> list[float] | None:
+def component_values(
+    signals_G: Sequence[Signals], name: str, weights: RewardWeights
+) -> list[float] | None:
     """A component of scored replies; None for a surprisal that is unused and was left out."""
     values = [getattr(signals, name) for signals in signals_G]
     if None not in values:
