@@ -18,6 +18,7 @@ from mint.config import recipes
 from mint.config.compose import compose_config
 from mint.config.docs import render
 from mint.config.schema import schema
+from mint.preference.settings import PreferSettings
 from mint.supervised.settings import SftSettings
 from mint.validation.collapse import ALARM, KEYS
 from mint.validation.measure import METRICS, wording_figures
@@ -90,14 +91,14 @@ class Call(NamedTuple):
 
 
 _CALL = re.compile(
-    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)|(?<![\w./-])mint (?P<name>[a-z_]+))"
+    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)|(?<![\w./-])(?<!from )mint (?P<name>[a-z_]+))"
     r"(?P<rest>[^|;&`]*)"
 )
 _OWN_KEYS = {"mint.train", "mint.sweep", "mint.plan", "rewards.card", "mint.config.docs"}
 """Modules without a dataclass of keys."""
 _FITS = {"rewards.fit", "rewards.fit_tagger"}
 """Modules with the keys of `FitCommand`."""
-_TUNED = {"mint.sft": SftSettings}
+_TUNED = {"mint.sft": SftSettings, "mint.prefer": PreferSettings}
 """Modules of `mint.tuning.command` -> their keys."""
 
 
@@ -207,6 +208,8 @@ def trainings(root: Path) -> list[Training]:
     found = []
     for page in pages(root):
         for code in snippets(page.read_text(encoding="utf-8")):
+            if not re.search(r"mint[ .](train|sweep|plan|launch)\b", code):
+                continue
             names = re.findall(r"\+recipe=([a-z]\w*)", code)
             keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", code)
             found += [Training(page, name, tuple(keys)) for name in names]
