@@ -52,8 +52,7 @@ import numpy as np
 
 from rewards.credit import Floats, leave_one_out, returns_to_go, scaled
 from rewards.diversity import kl_divergence
-from rewards.formula import FEWEST_SCORED, RewardWeights, group_rewards
-from rewards.raw_reward import raw_reward
+from rewards.formula import FEWEST_SCORED, RewardWeights, group_rewards, raw_reward
 from rewards.tactics import TACTIC_INDEX
 from rewards.talks import (
     TOP_EMOTION,

@@ -41,8 +41,10 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from rewards.diversity import KL_CAP
 from rewards.errors import ConfigError
 from rewards.normalise import length_scale, normalise_in_group
+from rewards.tactics import NUM_TACTICS
 from rewards.types import Signals, Status
 
 FEWEST_SCORED = 2
@@ -52,6 +54,8 @@ SURPRISALS: tuple[str, ...] = ("bigram", "trigram")
 """Components that `rewards.scorer` leaves out (None) unless they are asked for."""
 INVALID = (Status.EMPTY, Status.TRUNCATED_THINK)
 
+_TOPS = (1.0, KL_CAP, math.log(NUM_TACTICS), 5.0, 5.0)
+_RAW_SCALE = dict(zip(COMPONENTS, _TOPS, strict=True))
 _RULES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
     ((*COMPONENTS, "diversity"), "be >= 0 and finite", lambda value: 0 <= value < math.inf),
     (("length_target_tokens", "invalid_margin"), "be > 0", lambda value: value > 0),
@@ -204,12 +208,12 @@ def group_rewards(
     normalised = {
         name: normalise_in_group(values, weights.flat_range)
         for name in COMPONENTS
-        if (values := component_values([signals_G[i] for i in scored], name, weights)) is not None
+        if (values := _values([signals_G[i] for i in scored], name, weights)) is not None
     }
     replies: list[RewardBreakdown | None] = [None] * len(signals_G)
     for position, index in enumerate(scored):
         norm = {name: component.values_G[position] for name, component in normalised.items()}
-        replies[index] = combine(signals_G[index], norm, weights)
+        replies[index] = _combine(signals_G[index], norm, weights)
 
     floor = min([0.0, *(r.score for r in replies if r is not None)]) - weights.invalid_margin
     for i, s in enumerate(signals_G):
@@ -232,8 +236,33 @@ def group_rewards(
     )
 
 
-def combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -> RewardBreakdown:
-    """The reward of one reply, given its components on a common scale (`norm`, each in [0, 1])."""
+def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float | None:
+    """The same formula with fixed scales instead of the group's range; None when not graded.
+
+    Each component is divided by the top of its range (KL by its cap, entropy by ln 10,
+    surprisal by 5 nats), so values compare across prompts and across runs. This is the composite
+    reward of validation and of `mint.evaluate`. A reward model's logit has no top: it enters as
+    1 / (1 + exp(-logit)), in (0, 1). An empty or cut-off reply scores -invalid_margin.
+    """
+    return None if signals.status is Status.FAILED else raw_breakdown(signals, weights).score
+
+
+def raw_breakdown(signals: Signals, weights: RewardWeights | None = None) -> RewardBreakdown:
+    """`raw_reward` of a graded or silent reply with every number on the way to it."""
+    weights = weights or RewardWeights()
+    if signals.status in INVALID:
+        return RewardBreakdown(score=-weights.invalid_margin, status=signals.status)
+    scaled = {
+        name: min(1.0, values[0] / _RAW_SCALE[name])
+        for name in COMPONENTS
+        if (values := _values([signals], name, weights)) is not None
+    }
+    if signals.quality_is_logit and signals.quality is not None:
+        scaled["quality"] = 0.5 + 0.5 * math.tanh(0.5 * signals.quality)
+    return _combine(signals, scaled, weights)
+
+
+def _combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -> RewardBreakdown:
     quality = weights.quality * norm["quality"]
     diversity = sum(getattr(weights, name) * norm[name] for name in COMPONENTS[1:] if name in norm)
     combined = {
@@ -255,9 +284,7 @@ def combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) ->
     )
 
 
-def component_values(
-    signals_G: Sequence[Signals], name: str, weights: RewardWeights
-) -> list[float] | None:
+def _values(signals_G: Sequence[Signals], name: str, weights: RewardWeights) -> list[float] | None:
     """A component of scored replies; None for a surprisal that is unused and was left out."""
     values = [getattr(signals, name) for signals in signals_G]
     if None not in values:

@@ -13,8 +13,7 @@ import verifiers.v1 as vf
 
 from mint import load_graders
 from mint.library.grading import score_chats
-from rewards.formula import RewardWeights
-from rewards.raw_reward import raw_reward
+from rewards.formula import RewardWeights, raw_reward
 
 WEIGHTS = RewardWeights()
 graders = functools.cache(load_graders)

@@ -24,8 +24,7 @@ from mint.filters.lines import clean_stdout
 from mint.rundir.quarantine import turn_request
 from rewards.build import EncoderConfig, JudgeConfig, TaggerConfig, build_graders
 from rewards.errors import DataError
-from rewards.formula import RewardWeights, group_rewards
-from rewards.raw_reward import raw_reward
+from rewards.formula import RewardWeights, group_rewards, raw_reward
 from rewards.scorer import ReplyScorer
 from rewards.types import Signals
 

@@ -11,8 +11,7 @@ from mint.data.dataset import PromptRow
 from mint.evaluation.generation import Generation
 from mint.shell.files import read_json_lines
 from rewards.errors import DataError
-from rewards.formula import RewardWeights
-from rewards.raw_reward import raw_reward
+from rewards.formula import RewardWeights, raw_reward
 from rewards.scorer import ScoringRequest
 from rewards.text import visible_reply
 from rewards.types import Rating, ScalarRating, Signals, Status
@@ -42,7 +41,7 @@ class EvaluatedReply:
     reason: str = ""
     """Why, for every status but "ok"."""
     composite: float | None = None
-    """`rewards.raw_reward.raw_reward`; None when a grader failed."""
+    """`rewards.formula.raw_reward`; None when a grader failed."""
     empathy: float | None = None
     """Judge aggregate, [1, 5]; None for a reward model, which has no such scale."""
     second_empathy: float | None = None

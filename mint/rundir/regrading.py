@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mint.rundir.quarantine import Quarantined, failure_rows, summary
 from mint.shell.console import progress_bar
-from rewards.formula import RewardWeights
-from rewards.raw_reward import raw_reward
+from rewards.formula import RewardWeights, raw_reward
 from rewards.scorer import ReplyScorer
 from rewards.types import Rating, Signals, Status
 

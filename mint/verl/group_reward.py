@@ -14,8 +14,14 @@ import numpy as np
 
 from mint.evaluation.metrics.parts import PARTS, held_down
 from mint.verl.wire import GradedReply
-from rewards.formula import COMPONENTS, GroupReward, RewardBreakdown, RewardWeights, group_rewards
-from rewards.raw_reward import raw_reward
+from rewards.formula import (
+    COMPONENTS,
+    GroupReward,
+    RewardBreakdown,
+    RewardWeights,
+    group_rewards,
+    raw_reward,
+)
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import Status
 

@@ -25,7 +25,7 @@ from mint.verl.wire import KEY, GradedReply, pack
 from rewards.batching import MicroBatcher
 from rewards.build import EncoderConfig, build_graders
 from rewards.errors import GraderError
-from rewards.raw_reward import raw_reward
+from rewards.formula import raw_reward
 from rewards.scorer import ReplyScorer, ScoringRequest, failed_signals
 from rewards.types import Failure, Rating, Signals, Status
 

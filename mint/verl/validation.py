@@ -39,9 +39,8 @@ from mint.validation.record import COLLAPSE, PATIENCE, Stopped, ValidationRecord
 from mint.verl.samples import quarantine_rows
 from mint.verl.wire import GradedReply
 from rewards.build import build_encoder, build_judge, build_second_judge
-from rewards.formula import COMPONENTS, RewardWeights
+from rewards.formula import COMPONENTS, RewardWeights, raw_reward
 from rewards.protocols import EmpathyJudge
-from rewards.raw_reward import raw_reward
 from rewards.text import visible_reply
 from rewards.types import HIGHEST_RATING, LOWEST_RATING, Message, Signals, Status
 

@@ -13,8 +13,7 @@ from mint.rundir.directory import RunDir
 from mint.shell.files import write_json, write_json_lines
 from mint.watching.invented import PARTS, SEEKERS, SENTENCES
 from rewards.diversity import entropy, kl_divergence
-from rewards.formula import RewardWeights
-from rewards.raw_reward import raw_reward
+from rewards.formula import RewardWeights, raw_reward
 from rewards.tactics import TACTIC_NAMES, count_tactics
 from rewards.types import DIMENSIONS, Rating, Signals, Status
 

@@ -10,8 +10,7 @@ import pytest
 from rewards.dialogue import MINT, RLVER, emotion_rewards, group_credit, own_signals
 from rewards.diversity import kl_divergence
 from rewards.errors import ConfigError
-from rewards.formula import RewardWeights, group_rewards
-from rewards.raw_reward import raw_reward
+from rewards.formula import RewardWeights, group_rewards, raw_reward
 from rewards.tactics import NUM_TACTICS, TACTIC_INDEX
 from rewards.talks import CREDITS, DialogueWeights, Talk, Turn
 from rewards.types import Failure, Signals, Status

@@ -91,7 +91,7 @@ class Call(NamedTuple):
 
 
 _CALL = re.compile(
-    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)|(?<![\w./-])mint (?P<name>[a-z_]+))"
+    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)|(?<![\w./-])(?<!from )mint (?P<name>[a-z_]+))"
     r"(?P<rest>[^|;&`]*)"
 )
 _OWN_KEYS = {"mint.train", "mint.sweep", "mint.plan", "rewards.card", "mint.config.docs"}
@@ -208,6 +208,8 @@ def trainings(root: Path) -> list[Training]:
     found = []
     for page in pages(root):
         for code in snippets(page.read_text(encoding="utf-8")):
+            if not re.search(r"mint[ .](train|sweep|plan|launch)\b", code):
+                continue
             names = re.findall(r"\+recipe=([a-z]\w*)", code)
             keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", code)
             found += [Training(page, name, tuple(keys)) for name in names]

@@ -11,9 +11,16 @@ from itertools import permutations
 import pytest
 
 from rewards.errors import ConfigError
-from rewards.formula import COMPONENTS, SURPRISALS, Mode, RewardWeights, group_rewards
+from rewards.formula import (
+    COMPONENTS,
+    SURPRISALS,
+    Mode,
+    RewardWeights,
+    group_rewards,
+    raw_reward,
+)
 from rewards.normalise import length_scale, normalise_in_group
-from rewards.raw_reward import raw_reward, raw_terms
+from rewards.terms import raw_terms
 from rewards.types import Signals, Status
 
 FULL = RewardWeights(entropy=0.5, bigram=0.25, trigram=0.25)

@@ -25,6 +25,7 @@ from mint.publishing.model import CHATS, trained_template, write_model
 from mint.reporting.data import load
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json, write_json
+from mint.watching.invented import SEEKERS
 from rewards.errors import ConfigError
 
 THINKING = """\
@@ -180,7 +181,7 @@ def test_the_figures_are_there_without_what_people_said(run: RunDir, published: 
     assert names == {"before.json", "after.json", "comparison.json", "after_probes.json"}
     text = "".join(path.read_text("utf-8") for path in (published / "evaluation").iterdir())
     text += (published / "README.md").read_text(encoding="utf-8")
-    assert not [said for said in demo_run.SEEKERS if said[:30] in text]
+    assert not [said for said in SEEKERS if said[:30] in text]
     assert "I am so sorry." not in text
     own = read_json(published / "evaluation/comparison.json")["empathy"]
     assert own == read_json(run.comparison_path)["empathy"]
@@ -333,6 +334,7 @@ def test_push_sends_the_folder_with_the_login_of_the_hubs_library(
     for name in sent:
         assert hub.files[name] == (output / name).read_bytes(), name
     assert "hf_secret" not in captured.out + captured.err
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     other = [given[0], f"output={tmp_path / 'b'}", given[2]]
     assert cli.run(PublishSettings, main, other) == 2
     error = capsys.readouterr().err

@@ -549,7 +549,7 @@ def test_replies_side_by_side_have_their_history(source, run):
 def test_the_gain_is_told_by_component(page, run):
     from mint.evaluation.metrics.gains import gains, signals_of
     from mint.evaluation.records import read_replies, replies_path
-    from rewards.raw_reward import raw_reward
+    from rewards.formula import raw_reward
 
     sides = [
         read_replies(replies_path(run.evaluation_path, label)) for label in ("before", "after")
