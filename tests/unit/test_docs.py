@@ -91,7 +91,8 @@ class Call(NamedTuple):
 
 
 _CALL = re.compile(
-    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)|(?<![\w./-])(?<!from )mint (?P<name>[a-z_]+))"
+    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)"
+    r"|(?<![\w./-])(?<!from )mint (?P<name>[a-z_]+))"
     r"(?P<rest>[^|;&`]*)"
 )
 _OWN_KEYS = {"mint.train", "mint.sweep", "mint.plan", "rewards.card", "mint.config.docs"}
@@ -129,7 +130,7 @@ def calls(root: Path) -> list[Call]:
     found = []
     for page in pages(root):
         for code in snippets(page.read_text(encoding="utf-8")):
-            for match in _CALL.finditer(code.replace("from mint import", "")):
+            for match in _CALL.finditer(code):
                 # Behind " -- " stands what another command takes.
                 own = match["rest"].partition(" -- ")[0]
                 keys = re.findall(r"(?<!\S)\[?\'?([a-z][\w.]*)=", own)
