@@ -28,6 +28,8 @@ _SETTINGS = {
     "Learning rate": "loop.lr",
     "Samples a step": "batch.size",
     "Weights of the losses": "weights",
+    "Beta": "dpo.beta",
+    "Pairs": "pairs",
 }
 
 
@@ -56,7 +58,7 @@ def scores_section(data: ReportData) -> str:
     heads = ("Head", "Test file of", "Accuracy", "Weighted F1", "Macro-F1", "Samples")
     if rows:
         body.append(table(heads, rows, "Heads on the test files"))
-    elif data.scores is None:
+    elif data.scores is None and _command(data) == "sft":
         body.append(missing("Nothing was measured on test files yet."))
     lead = (
         "Test files are measured once, at the chosen step. Brackets hold Wilson's 95% interval "

@@ -38,7 +38,12 @@ def build(config: DictConfig, mint: MintConfig) -> None:
         build_people(mint)
     elif DATA in wanted:
         say(f"generating {mint.data.num_conversations} conversations in {mint.data.dir}")
-        build_demo_data(mint.data.dir, mint.data.num_conversations, mint.data.seed)
+        build_demo_data(
+            mint.data.dir,
+            mint.data.num_conversations,
+            mint.data.seed,
+            persona=mint.data.persona,
+        )
     if POLICY in wanted:
         building.build(mint.policy.build, mint.policy.path, mint.policy.seed)
 
@@ -48,6 +53,7 @@ def build_people(mint: MintConfig) -> None:
     prompts = PromptConfig(
         style=PromptStyle(mint.data.style),
         compact=mint.data.compact,
+        persona=mint.data.persona,
         max_tokens_hint=mint.dialogue.turn_tokens,
     )
     parts = shipped_parts()

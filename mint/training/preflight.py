@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
-from mint.config.prompts import PromptConfig, PromptStyle, length_note
+from mint.config.prompts import PromptConfig, PromptStyle, length_note, persona_of_card
 from mint.config.schema import MintConfig
 from mint.data.dataset import CARD
 from mint.machine.facts import Machine, read_machine
@@ -197,12 +197,12 @@ def check_data(config: DictConfig, mint: MintConfig) -> None:
                 f"{path} has {rows} rows, data.train_batch_size={needed} needs at least {needed}"
             )
     card = data_card(config)
-    for name in ("style", "compact"):
-        wanted = getattr(mint.data, name)
-        if name in card and card[name] != wanted:
+    known = {**card, "persona": persona_of_card(card)} if card else {}
+    for name, made_with in known.items():
+        if name in ("style", "compact", "persona") and made_with != getattr(mint.data, name):
             raise ConfigError(
-                f"{Path(str(config.data.train_files)).parent} was prepared with "
-                f"{name}={card[name]}, the run says mint.data.{name}={wanted}; prepare it again or "
+                f"{Path(str(config.data.train_files)).parent} was prepared with {name}={made_with},"
+                f" the run says mint.data.{name}={getattr(mint.data, name)}; prepare it again or "
                 "change the key"
             )
 
