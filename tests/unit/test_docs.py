@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from mint.config.docs import render
 from mint.config.schema import schema
+from mint.preference.settings import PreferSettings
 from mint.supervised.settings import SftSettings
 from mint.validation.collapse import ALARM, KEYS
 from mint.validation.measure import METRICS, wording_figures
@@ -95,7 +96,7 @@ _OWN_KEYS = {"mint.train", "mint.sweep", "mint.plan", "rewards.card", "mint.conf
 """Modules without a dataclass of keys."""
 _FITS = {"rewards.fit", "rewards.fit_tagger"}
 """Modules with the keys of `FitCommand`."""
-_TUNED = {"mint.sft": SftSettings}
+_TUNED = {"mint.sft": SftSettings, "mint.prefer": PreferSettings}
 """Modules of `mint.tuning.command` -> their keys."""
 
 
