@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mint.evaluation.people import People
@@ -22,6 +23,7 @@ from mint.reporting.data import ReportData, load
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_text_atomic
 
+Section = Callable[[ReportData], str]
 _LINKS = {
     "scores": "What was learnt",
     "tuning": "Training",
@@ -100,7 +102,7 @@ def write_report(run: RunDir | str | Path, people: People | None = None) -> Path
 
 def render(data: ReportData) -> str:
     """The whole page."""
-    sections = _TUNED if tuning.is_tuned(data) else _SECTIONS
+    sections: Sequence[Section] = _TUNED if tuning.is_tuned(data) else _SECTIONS
     if tuning.is_tuned(data) and data.before is None and data.after is None:
         sections = tuple(make for make in sections if make not in _OF_REPLIES)
     body = "".join(make(data) for make in sections)
