@@ -10,20 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mint.evaluation.asked import evaluations
 from mint.evaluation.compared import compared
-from mint.evaluation.options import HELD_OUT, EvaluateSettings
-from mint.evaluation.protocols import eq_bench, memory, sage
-from mint.evaluation.protocols.held_out import evaluate_run, format_results
-from mint.evaluation.second import read_canary_rows
-from mint.evaluation.session import run_session
-from mint.evaluation.subjects import ask_eq_bench, ask_memory, compare_sage, sessions
+from mint.evaluation.options import EvaluateSettings
 from mint.reporting.comparison.contestants import Called, load_contestants
 from mint.reporting.comparison.page import render_comparison
-from mint.rundir.directory import RunDir
 from mint.shell import cli
 from mint.shell.files import write_text_atomic
 from mint.shell.statuses import LIMIT_BROKEN
-from rewards.canaries import format_canaries
 
 
 def main(settings: EvaluateSettings) -> int:
@@ -37,29 +31,12 @@ def main(settings: EvaluateSettings) -> int:
 
 
 def _evaluate(settings: EvaluateSettings) -> int:
-    protocols = settings.protocols
-    if HELD_OUT in protocols:
-        print(format_results(evaluate_run(str(settings.run), settings.which)))
-        print(format_canaries(read_canary_rows(RunDir.open(str(settings.run)).evaluation_path)))
-    if eq_bench.NAME in protocols:
-        for output, text in ask_eq_bench(settings):
-            print(f"== {output}\n\n{text}", flush=True)
-    if memory.NAME in protocols:
-        for output, text in ask_memory(settings):
-            print(f"== {output}\n\n{text}", flush=True)
-    alone = (HELD_OUT, eq_bench.NAME, memory.NAME)
-    asked = [name for name in protocols if name not in alone]
-    if not asked:
-        return 0
     closed = False
-    for session in sessions(settings):
-        result = run_session(session, asked)
-        print("\n\n".join([f"== {session.output}", *result.texts]), flush=True)
-        for line in result.broken_limits:
+    for found in evaluations(settings):
+        print(found.text, flush=True)
+        for line in found.broken_limits:
             print(f"limit: {line}", file=sys.stderr)
-        closed |= settings.gate and bool(result.broken_limits)
-    if sage.NAME in asked and settings.subject == "run" and settings.which == "both":
-        print(compare_sage(settings))
+        closed |= settings.gate and bool(found.broken_limits)
     if closed:
         print("gate: the safety probes exceed their limits", file=sys.stderr)
     return LIMIT_BROKEN if closed else 0

@@ -11,7 +11,7 @@ from mint.config.prompts import Persona, PromptConfig, PromptStyle, prompt_style
 from mint.data.conversation import save_conversations
 from mint.data.preparation import load_tagged, summary
 from mint.shell import cli
-from mint.shell.files import check_output, read_text, sha256_file
+from mint.shell.files import check_output, check_output_file, read_text, sha256_file
 from rewards.errors import ConfigError
 from rewards.protocols import TacticTagger
 
@@ -51,7 +51,7 @@ class PrepareConfig:
     skip_bad: bool = False
     """Leave unusable records out (card.json lists them) instead of stopping."""
     overwrite: bool = False
-    """Replace the files of an earlier data set in the output folder."""
+    """Replace the files of an earlier data set in the output folder, and the one `tagged` names."""
     tagged: str | None = None
     """Also write the conversations with their tags to this JSON file, as input for other styles."""
 
@@ -68,6 +68,8 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
     source, output = Path(config.input), Path(config.output)
     prompts = prompt_config(config)
     check_output(output, config.overwrite)
+    if config.tagged is not None:
+        check_output_file(config.tagged, "tagged", overwrite=config.overwrite)
     prepared = load_tagged(source, config.exclude, config.skip_bad, tagger, config.format)
     splits = split_conversations(prepared.conversations, config.val_fraction, config.seed)
     facts = {

@@ -18,7 +18,7 @@ from mint.safety.report import run_probes
 from mint.safety.sheet import NAME as SHEET
 from mint.safety.sheet import write_sheet
 from mint.shell import cli
-from mint.shell.files import check_can_write, check_output_file, write_text_atomic
+from mint.shell.files import check_output, check_output_file, write_text_atomic
 from mint.shell.statuses import LIMIT_BROKEN
 from rewards.build import EncoderConfig, JudgeConfig, build_encoder, build_judge
 from rewards.errors import ConfigError
@@ -42,9 +42,10 @@ class ProbeConfig:
     replies: str | None = None
     """JSONL of replies."""
     output: str | None = None
-    """Folder for probes.json, probes.md and red_team.csv; null prints only."""
+    """Folder for probes.json, probes.md and red_team.csv, new or empty unless --overwrite; null
+    prints only."""
     overwrite: bool = False
-    """Replace the file that `list` names."""
+    """Replace the files of `output` or the one that `list` names."""
     probes: str | None = None
     """Folder of other probes; null: the shipped ones."""
     gate: bool = False
@@ -71,7 +72,7 @@ def main(config: ProbeConfig) -> int:
         return 0
     assert config.replies is not None
     if config.output is not None:
-        check_can_write(Path(config.output), "output")
+        check_output(Path(config.output), config.overwrite)
     replies = read_replies(Path(config.replies))
     report = run_probes(items, replies, _opinions(config, items, replies))
     broken = broken_limits(report, config.limits)

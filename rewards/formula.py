@@ -249,6 +249,35 @@ def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float 
         return None
     if signals.status in INVALID:
         return -weights.invalid_margin
+    return _combine(signals, _fixed_scales(signals, weights), weights).score
+
+
+def raw_terms(signals: Signals, weights: RewardWeights | None = None) -> dict[str, float]:
+    """The terms that add up to `raw_reward`: components before the length counts, what the length
+    takes off ("length"), naming tactics ("label_leak") and saying nothing ("silence").
+
+    {} for a reply that was not graded, and in mode multiply, which is no sum.
+    """
+    weights = weights or RewardWeights()
+    if signals.status is Status.FAILED or weights.mode == Mode.MULTIPLY:
+        return {}
+    if signals.status in INVALID:
+        return {"silence": -weights.invalid_margin}
+    scaled = _fixed_scales(signals, weights)
+    outer = weights.diversity if weights.mode == Mode.ADD else 1.0
+    terms = {
+        name: weight * scaled[name] * (1.0 if name == "quality" else outer)
+        for name, weight in weights.active_components().items()
+        if name in scaled
+    }
+    combined = _combine(signals, scaled, weights)
+    assert combined.length_scale is not None
+    taken = (combined.length_scale - 1.0) * sum(terms.values())
+    return {**terms, "length": taken, "label_leak": combined.penalty}
+
+
+def _fixed_scales(signals: Signals, weights: RewardWeights) -> dict[str, float]:
+    """Component -> its value in [0, 1], by the top of its range."""
     scaled = {
         name: min(1.0, values[0] / _RAW_SCALE[name])
         for name in COMPONENTS
@@ -256,7 +285,7 @@ def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float 
     }
     if signals.quality_is_logit and signals.quality is not None:
         scaled["quality"] = 0.5 + 0.5 * math.tanh(0.5 * signals.quality)
-    return _combine(signals, scaled, weights).score
+    return scaled
 
 
 def _combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -> RewardBreakdown:

@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import random
-from dataclasses import asdict
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from mint.config.evaluation import EvaluationConfig
-from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import EvaluatedReply
 from mint.rundir.directory import RunDir
 from mint.rundir.manifest import RunFacts, finish_manifest, start_manifest
-from mint.shell.files import write_json, write_json_lines
-from rewards.diversity import entropy, kl_divergence
-from rewards.formula import COMPONENTS, RewardBreakdown, RewardWeights, raw_reward
-from rewards.tactics import TACTIC_NAMES, count_tactics
-from rewards.types import DIMENSIONS, GraderIdentity, Rating, Signals, Status
+from mint.watching.invented import (
+    invented_config,
+    invented_graders,
+    invented_metrics,
+    invented_samples,
+)
+from mint.watching.invented_replies import SETTINGS, invented_replies
+from mint.watching.invented_replies import write_evaluation as _write_evaluation
 
 NUM_STEPS = 24
-LOW = 2.8
-"""Ratings below it are shown as held down."""
-SETTINGS = EvaluationConfig(resamples=500)
-SENTENCES = {
-    "information": "Sleep can take some weeks to settle after a change of shifts.",
-    "assistance": "I can stay with you while you sort this out.",
-    "advice": "You could ask for ten quiet minutes before the meeting.",
-    "validation": "Anyone would be worn out after a week like that.",
-    "emotional_expression": "My heart sank when I read your message.",
-    "paraphrasing": "So the house went quiet and nobody asked how you were.",
-    "self_disclosure": "I failed my first year as well.",
-    "questioning": "What was the hardest part of the day?",
-    "reappraisal": "Maybe the argument shows how much you both still care.",
-    "empowerment": "It took courage to say that out loud.",
-}
-SEEKERS = (
-    "My manager moved me to nights again and I haven't slept properly in two weeks.",
-    "We had another argument about money and now he isn't speaking to me.",
-    "I failed the exam. Everybody else passed & I just sat there. <sigh>",
-    "My mother is in hospital and I can't visit before the weekend.",
-    "I don't know. Some days I just feel invisible.",
-)
-PARTS = {"manner": 3.1, "relevance": 0.7, "coherence": 0.8, "harm": 0.02}
 HOSTILE = '<script>alert("x")</script> & <img src="http://example.com/x.png" onerror=alert(1)>'
 
 
@@ -52,7 +28,7 @@ def make_run(path: Path, steps: int = NUM_STEPS, evaluated: bool = True) -> RunD
     """A finished run at `path`; without held-out evaluation when `evaluated` is false."""
     run = RunDir.create(path)
     rng = random.Random(3)
-    OmegaConf.save(OmegaConf.create(_config()), run.config_path)
+    OmegaConf.save(OmegaConf.create(invented_config()), run.config_path)
     data = path / "val.parquet"
     data.write_bytes(b"held-out rows")
     start_manifest(
@@ -61,13 +37,13 @@ def make_run(path: Path, steps: int = NUM_STEPS, evaluated: bool = True) -> RunD
             command=["python", "-m", "mint.train", "+recipe=mint_tiny"],
             seeds={"run": 0, "data": 0, "policy": 0, "evaluation": 42},
             data_files=[data],
-            graders=_graders(),
+            graders=invented_graders(),
             recipe="mint_tiny",
         ),
     )
     for step in range(1, steps + 1):
-        run.append_metrics(step, _metrics(step, steps, rng))
-        run.append_samples(_samples(step, rng))
+        run.append_metrics(step, invented_metrics(step, steps, rng))
+        run.append_samples(invented_samples(step, rng))
     if evaluated:
         for label, variety, seed in (("before", 0.15, 1), ("after", 0.75, 2)):
             _write_evaluation(run, label, replies(variety, random.Random(seed)))
@@ -76,228 +52,7 @@ def make_run(path: Path, steps: int = NUM_STEPS, evaluated: bool = True) -> RunD
     return run
 
 
-def _config() -> dict:
-    return {
-        "mint": {
-            "reward": {**asdict(RewardWeights()), "mode": "add"},
-            "policy": {"build": "tiny"},
-            "data": {"style": "tactics_history"},
-        },
-        "actor_rollout_ref": {
-            "model": {"path": "outputs/tiny-policy"},
-            "rollout": {"n": 8, "temperature": 1.0},
-            "actor": {"optim": {"lr": 1e-4}, "kl_loss_coef": 0.01},
-        },
-        "data": {"train_batch_size": 8, "max_response_length": 80},
-        "trainer": {"device": "cpu"},
-    }
-
-
-def _graders() -> dict[str, GraderIdentity]:
-    details = {"encoder": "sentence-transformers/all-MiniLM-L6-v2", "dtype": "float32"}
-    return {
-        kind: GraderIdentity(kind=kind, name="embedded", revision=revision, details=details)
-        for kind, revision in (("tagger", "4f1c9a0d"), ("judge", "b07d52ee"))
-    }
-
-
-def _metrics(step: int, steps: int, rng: random.Random) -> dict[str, float]:
-    done = 1 - math.exp(-3 * step / steps)
-    values = {
-        "reward/raw/mean": 0.62 + 0.4 * done + rng.gauss(0, 0.02),
-        "reward/raw/std": 0.2,
-        "reward/score/mean": 1.02 + rng.gauss(0, 0.03),
-        "reward/score/std": 0.42 - 0.1 * done + rng.gauss(0, 0.02),
-        "reward/length_scale/mean": 1.0,
-        "reward/label_leak/frac": 0.0,
-        "group/num": 8.0,
-        "group/frac_flat": 0.125 if step % 9 == 0 else 0.0,
-        "group/frac_partial": 0.125 if step == 11 else 0.0,
-        "group/frac_lost": 0.0,
-        "grader/failed_frac": 1 / 64 if step == 11 else 0.0,
-        "reply/truncated_frac": max(0.0, 0.14 - 0.1 * done + rng.gauss(0, 0.01)),
-        "reply/empty_frac": 0.0,
-        "reply/num_tokens/mean": 31 + 8 * done + rng.gauss(0, 1),
-        "tactics_per_reply/mean": 2.1 + 0.5 * done + rng.gauss(0, 0.1),
-        "policy/log_prob_pearson": 0.9985 + rng.gauss(0, 2e-4),
-        "policy/kl_loss": 0.02 * done**2 + abs(rng.gauss(0, 5e-4)),
-        "policy/grad_norm": 0.6 + abs(rng.gauss(0, 0.2)) if step != 7 else math.nan,
-        "policy/entropy": 1.9 - 0.5 * done + rng.gauss(0, 0.03),
-        "time/generate_s": 4.1 + rng.gauss(0, 0.3),
-        "time/old_log_prob_s": 0.9,
-        "time/ref_s": 0.8,
-        "time/advantage_s": 0.05,
-        "time/update_s": 2.7 + rng.gauss(0, 0.1),
-        "time/push_s": 0.4,
-        "time/checkpoint_s": 1.8 if step % 12 == 0 else 0.0,
-        "throughput/replies_per_s": 6.3 + rng.gauss(0, 0.3),
-    }
-    values |= {
-        "grader/part/manner/mean": 2.8 + 0.6 * done,
-        "grader/part/relevance/mean": 0.6 + 0.1 * done,
-        "grader/part/coherence/mean": 0.7 + 0.1 * done,
-        "grader/part/harm/mean": 0.02,
-        "grader/held_down_frac": 0.3 - 0.2 * done,
-        "grader/held_down/unrelated": 0.2 - 0.1 * done,
-        "grader/held_down/incoherent": 0.1 - 0.1 * done,
-        "grader/held_down/harmful": 0.0,
-    }
-    phases = ("generate", "old_log_prob", "ref", "advantage", "update", "push", "checkpoint")
-    values["time/step_s"] = 0.3 + sum(values[f"time/{name}_s"] for name in phases)
-    starts = {"quality": 0.45, "kl": 0.9, "entropy": 0.7, "bigram": 2.2, "trigram": 2.3}
-    for name in COMPONENTS:
-        values[f"reward/{name}/mean"] = starts[name] * (1 + 0.35 * done) + rng.gauss(0, 0.02)
-        values[f"reward/{name}_norm/mean"] = 0.5 + rng.gauss(0, 0.04)
-    for k, name in enumerate(TACTIC_NAMES):
-        values[f"tactic/{name}/frac"] = min(1.0, max(0.0, 0.06 * k + 0.2 * done * (k % 3)))
-    return values
-
-
-def _samples(step: int, rng: random.Random) -> list[dict]:
-    rows = []
-    for rank, score in (("best", 1.74), ("worst", 0.31)):
-        names = rng.sample(TACTIC_NAMES, 3 if rank == "best" else 1)
-        norm = {f"{c}_norm": 0.9 if rank == "best" else 0.1 for c in COMPONENTS}
-        raw = dict.fromkeys(COMPONENTS, 0.8 if rank == "best" else 0.3)
-        breakdown = RewardBreakdown(score=score, status=Status.OK, length_scale=1.0, **raw, **norm)
-        rows.append(
-            {
-                "step": step,
-                "uid": f"u{step}",
-                "rank": rank,
-                "conversation_id": "c1",
-                "turn": 1,
-                "seeker": SEEKERS[step % len(SEEKERS)],
-                "reply": " ".join(SENTENCES[name] for name in names),
-                "previous_counts": [0, 0, 0, 1, 0, 0, 0, 1, 0, 0],
-                "sentences": [SENTENCES[name] for name in names],
-                "tactics": [[name] for name in names],
-                "dimensions": {},
-                "parts": PARTS,
-                "tricks": [] if rank == "best" else ["unrelated", "copies_seeker"],
-                "reason": "",
-                "breakdown": breakdown.as_row(),
-            }
-        )
-    return rows
-
-
 def replies(variety: float, rng: random.Random) -> list[EvaluatedReply]:
-    """Replies to 24 conversations; the larger `variety`, in [0, 1], the fewer tactics repeat."""
-    made = []
-    for conversation in range(24):
-        previous: list[str] = []
-        for turn in range(rng.randint(2, 4)):
-            for sample in range(4):
-                made.append(_reply(conversation, turn, sample, previous, variety, rng))
-            previous = rng.sample(["validation", "questioning", "paraphrasing", "advice"], 2)
-    return made
-
-
-def _reply(
-    conversation: int,
-    turn: int,
-    sample: int,
-    previous: list[str],
-    variety: float,
-    rng: random.Random,
-) -> EvaluatedReply:
-    fresh = [name for name in TACTIC_NAMES if name not in previous]
-    names = [
-        rng.choice(fresh if rng.random() < variety or not previous else previous)
-        for _ in range(rng.choice((1, 2, 2, 3)))
-    ]
-    tactics = [[name] for name in names]
-    if rng.random() < 0.2:
-        tactics[0] = [names[0], "empowerment"] if names[0] != "empowerment" else ["empowerment"]
-    sentences = [SENTENCES[name] for name in names]
-    if (conversation, turn, sample) == (2, 1, 0):
-        sentences[0] = HOSTILE
-    counts = count_tactics(tactics)
-    last = count_tactics([previous])
-    ratings = {
-        name: 1 + 4 * min(1.0, abs(rng.gauss(0.45 + 0.2 * variety, 0.15))) for name in DIMENSIONS
-    }
-    rating = Rating.from_dimensions({name: min(5.0, v) for name, v in ratings.items()})
-    failed = rng.random() < 0.01
-    signals = Signals(
-        status=Status.FAILED if failed else Status.OK,
-        quality=(rating.aggregate - 1) / 4,
-        kl=kl_divergence(last, counts),
-        entropy=entropy(counts),
-        bigram=2.0,
-        trigram=2.1,
-        num_tokens=12 * len(names),
-        counts=counts,
-    )
-    graded = (
-        {}
-        if failed
-        else {
-            "empathy": rating.aggregate,
-            "dimensions": dict(rating.dimensions),
-            "parts": {
-                **PARTS,
-                "manner": rating.aggregate,
-                "relevance": min(1.0, rating.aggregate / 5),
-            },
-            "tricks": ("unrelated",) if rating.aggregate < LOW else (),
-            "kl": signals.kl,
-            "entropy": signals.entropy,
-            "bigram": 2.0,
-            "trigram": 2.1,
-            "sentences": tuple(sentences),
-            "tactics": tuple(tuple(own) for own in tactics),
-            "counts": counts,
-        }
-    )
-    return EvaluatedReply(
-        conversation_id=f"held-out-{conversation:02d}",
-        turn=turn,
-        sample=sample,
-        seeker=SEEKERS[(conversation + turn) % len(SEEKERS)],
-        reply=" ".join(sentences),
-        status=signals.status.value,
-        reason="judge: timeout: no answer" if failed else "",
-        composite=raw_reward(signals),
-        previous_counts=tuple(float(c) for c in last),
-        has_previous=turn > 0,
-        num_tokens=signals.num_tokens,
-        truncated=rng.random() < 0.05,
-        history=history(conversation, turn),
-        **graded,
-    )
-
-
-def history(conversation: int, turn: int) -> tuple[tuple[str, str], ...]:
-    """What was said before the message that a turn answers."""
-    said = list(SENTENCES.values())
-    return tuple(
-        message
-        for earlier in range(turn)
-        for message in (
-            ("seeker", SEEKERS[(conversation + earlier) % len(SEEKERS)]),
-            ("supporter", said[(3 * conversation + earlier) % len(said)]),
-        )
-    )
-
-
-def _write_evaluation(run: RunDir, label: str, replies: list[EvaluatedReply]) -> None:
-    write_json_lines(
-        run.evaluation_path / f"{label}_replies.jsonl", (reply.as_row() for reply in replies)
-    )
-    metrics = summarise(replies, SETTINGS)
-    write_json(
-        run.path / f"evaluation/{label}.json",
-        {
-            "label": label,
-            "model": "outputs/tiny-policy" if label == "before" else str(run.model_path),
-            "num_conversations": len({r.conversation_id for r in replies}),
-            "num_turns": len({(r.conversation_id, r.turn) for r in replies}),
-            "num_replies": len(replies),
-            "num_failed": sum(r.status == "failed" for r in replies),
-            "graders": {},
-            "settings": {**asdict(SETTINGS), "reward": asdict(RewardWeights())},
-            "metrics": {name: asdict(metric) for name, metric in metrics.items()},
-        },
-    )
+    """Replies to 24 conversations, one of them hostile; the larger `variety`, in [0, 1], the fewer
+    tactics repeat."""
+    return invented_replies(variety, rng, {(2, 1, 0): HOSTILE})

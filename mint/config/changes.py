@@ -41,7 +41,8 @@ FREE = (
     # What is kept and where it is told.
     *(f"trainer.{key}" for key in ("logger", "project_name", "experiment_name", "save_freq")),
     "trainer.max_actor_ckpt_to_keep",
-    *(f"mint.run.{key}" for key in ("name", "evaluate", "export", "samples_per_step")),
+    *(f"mint.run.{key}" for key in ("name", "evaluate", "export", "watch")),
+    "mint.run.samples_per_step",
     # Patience with machines and servers. Graders are compared by identity besides.
     *(f"mint.run.{key}" for key in ("start_timeout_s", "step_timeout_s", "poll_interval_s")),
     *("mint.grading", "mint.tagger.served", "mint.judge.served"),

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mint.config.curriculum import CurriculumConfig
-from mint.config.dialogue import DialogueRules, SeekerConfig
+from mint.config.dialogue import DialogueRules, SecondSeekerConfig, SeekerConfig
 from mint.config.evaluation import EvaluationConfig
 from mint.config.prompts import Persona, PromptConfig, prompt_style
 from mint.config.rules import POSITIVE, SHARE, check, one_of
@@ -118,6 +118,9 @@ class RunConfig:
     """Seed of data order and sampling."""
     evaluate: bool = True
     """Evaluate held-out conversations before and after training."""
+    watch: bool = False
+    """Serve the run's page (`mint watch`) on this machine until the run ends; its address is
+    printed."""
     export: str = "best"
     """What becomes RUN/model: best (the best validated step that keeps the limits; the last one
     without `mint.validation.every_steps`) or last."""
@@ -161,6 +164,7 @@ class MintConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     collapse: CollapseConfig = field(default_factory=CollapseConfig)
     seeker: SeekerConfig = field(default_factory=SeekerConfig)
+    second_seeker: SecondSeekerConfig = field(default_factory=SecondSeekerConfig)
     dialogue: DialogueRules = field(default_factory=DialogueRules)
     credit: DialogueWeights = field(default_factory=DialogueWeights)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from mint.config.prompts import (
 from mint.config.schema import MintConfig, mint_config
 from mint.data.dataset import CARD
 from mint.evaluation.options import EvaluateSettings
-from mint.evaluation.protocols import eq_bench, memory
 from mint.evaluation.sage.compare import write_comparison
 from mint.evaluation.session import Session
 from mint.evaluation.sources.local import LocalModel
@@ -28,7 +26,6 @@ from mint.evaluation.sources.served import Endpoint, base_url
 from mint.evaluation.trained_run import labels_of, model_path, rows_path
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there
-from mint.shell.paths import data_dir
 from rewards.build import (
     EncoderConfig,
     Graders,
@@ -45,7 +42,7 @@ from rewards.protocols import EmpathyJudge
 NEEDS_OUTPUT = "output=DIR is needed: the folder for results and journals"
 
 
-class _Defaults(NamedTuple):
+class Defaults(NamedTuple):
     """What a subject brings along."""
 
     prompts: PromptConfig
@@ -64,7 +61,7 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
     if settings.output is None:
         raise ConfigError(NEEDS_OUTPUT)
     graders = ready_graders(settings.encoder, settings.tagger, settings.judge)
-    defaults = _Defaults(
+    defaults = Defaults(
         prompts=prompts_of(settings.data, PromptConfig()),
         data=settings.data,
         second=build_second_judge(settings.second_judge),
@@ -72,76 +69,15 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
     yield _session(settings, _source(settings), graders, defaults, Path(settings.output))
 
 
-def ask_eq_bench(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
-    """EQ-Bench of each subject, or of a result file: (folder, score for people). Needs no grader.
-
-    Raises ConfigError.
-    """
-    questions = Path(str(settings.questions))
-    if settings.results is not None:
-        output = Path(str(settings.output))
-        yield (
-            output,
-            eq_bench.rescore(questions, Path(settings.results), output, settings.statistics),
-        )
-        return
-    for source, output, thinking in _sources(settings):
-        yield output, asyncio.run(_eq_bench(settings, source, questions, output, thinking))
-
-
-async def _eq_bench(
-    settings: EvaluateSettings, source: ReplySource, questions: Path, output: Path, thinking: bool
-) -> str:
-    sampling = Sampling(
-        temperature=eq_bench.TEMPERATURE,
-        top_p=1.0,
-        max_new_tokens=settings.max_new_tokens or eq_bench.MAX_TOKENS,
-        thinking=thinking if settings.thinking is None else settings.thinking,
-        seed=settings.seed,
-    )
-    try:
-        return await eq_bench.run(source, questions, output, sampling, settings.statistics)
-    finally:
-        await source.close()
-
-
-def ask_memory(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
-    """Memory of each subject: (folder, shares for people). Needs no grader. Raises ConfigError."""
-    own, max_new_tokens = prompts_of(settings.data, PromptConfig()), _Defaults.max_new_tokens
-    if settings.subject == "run":
-        config = RunDir.open(str(settings.run)).read_config()
-        mint = mint_config(config)
-        own = prompts_of_run(rows_path(config, mint), mint)
-        max_new_tokens = mint.evaluation.max_new_tokens
-    prompts = _prompts(settings, own)
-    for source, output, thinking in _sources(settings):
-        sampling = _sampling(settings, max_new_tokens, thinking)
-        yield output, asyncio.run(_memory(source, output, sampling, prompts, settings.confidence))
-
-
-async def _memory(
-    source: ReplySource,
-    output: Path,
-    sampling: Sampling,
-    prompts: PromptConfig,
-    confidence: float,
-) -> str:
-    folder = data_dir() / memory.NAME
-    try:
-        return await memory.run(source, folder, output, sampling, prompts, confidence)
-    finally:
-        await source.close()
-
-
-def compare_sage(settings: EvaluateSettings) -> str:
+def compare_sage(settings: EvaluateSettings) -> tuple[Path, str]:
     """Write sage_comparison.json of a run's conversations before and after, above the folders of
-    both; returns what it says, for people."""
+    both; returns the file and what it says, for people."""
     before, after = (path for _, path in _outputs(settings, RunDir.open(str(settings.run))))
     path, text = write_comparison(before, after, before.parent, settings.statistics)
-    return f"== {path}\n\n{text}"
+    return path, f"== {path}\n\n{text}"
 
 
-def _sources(settings: EvaluateSettings) -> Iterator[tuple[ReplySource, Path, bool]]:
+def sources_of(settings: EvaluateSettings) -> Iterator[tuple[ReplySource, Path, bool]]:
     """(model, folder, whether it thinks) of each subject."""
     if settings.subject != "run":
         if settings.output is None:
@@ -175,7 +111,7 @@ def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
         _chosen(settings.judge, JudgeConfig(), mint.judge),
     )
     held_out = rows_path(config, mint)
-    defaults = _Defaults(
+    defaults = Defaults(
         prompts=prompts_of_run(held_out, mint),
         max_new_tokens=mint.evaluation.max_new_tokens,
         thinking=mint.data.enable_thinking,
@@ -205,7 +141,7 @@ def _session(
     settings: EvaluateSettings,
     source: ReplySource,
     graders: Graders,
-    defaults: _Defaults,
+    defaults: Defaults,
     output: Path,
 ) -> Session:
     return Session(
@@ -213,15 +149,15 @@ def _session(
         source=source,
         graders=graders,
         weights=defaults.weights,
-        sampling=_sampling(settings, defaults.max_new_tokens, defaults.thinking),
-        prompts=_prompts(settings, defaults.prompts),
+        sampling=sampling_of(settings, defaults.max_new_tokens, defaults.thinking),
+        prompts=prompts_asked(settings, defaults.prompts),
         data=None if defaults.data is None else Path(defaults.data),
         output=output,
         second=defaults.second,
     )
 
 
-def _sampling(settings: EvaluateSettings, max_new_tokens: int, thinking: bool) -> Sampling:
+def sampling_of(settings: EvaluateSettings, max_new_tokens: int, thinking: bool) -> Sampling:
     """As the settings say; the rest is the subject's."""
     return Sampling(
         temperature=settings.temperature,
@@ -232,7 +168,7 @@ def _sampling(settings: EvaluateSettings, max_new_tokens: int, thinking: bool) -
     )
 
 
-def _prompts(settings: EvaluateSettings, prompts: PromptConfig) -> PromptConfig:
+def prompts_asked(settings: EvaluateSettings, prompts: PromptConfig) -> PromptConfig:
     """The subject's prompts with what the settings change."""
     if settings.style is not None:
         prompts = replace(prompts, style=prompt_style("style", settings.style))

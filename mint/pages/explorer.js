@@ -3,12 +3,14 @@
 "use strict";
 (() => {
   const PAGE = 50;
-  const form = document.getElementById("explorer-filters");
-  const table = document.getElementById("explorer-table");
+  // The data stand before the script; their id says which of the page's tables this is.
+  const part = document.currentScript.previousElementSibling.id.replace(/-data$/, "");
+  const form = document.getElementById(`${part}-filters`);
+  const table = document.getElementById(`${part}-table`);
   const body = table.tBodies[0];
-  const count = document.getElementById("explorer-count");
-  const later = document.getElementById("explorer-more");
-  const data = JSON.parse(document.getElementById("explorer-data").textContent);
+  const count = document.getElementById(`${part}-count`);
+  const later = document.getElementById(`${part}-more`);
+  const data = JSON.parse(document.getElementById(`${part}-data`).textContent);
   const collator = new Intl.Collator("en", { numeric: true });
   let order = { column: null, down: false };
   let shown = [];

@@ -56,27 +56,35 @@ class Entry:
     """Role ("seeker" or "supporter") and text of all that was said before the seeker's message."""
 
 
-def explorer(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
-    """Filters, an empty table, and the data and the script that fill it."""
+def explorer(
+    entries: Sequence[Entry],
+    columns: Sequence[Column],
+    name: str = "explorer",
+    what: str = "All evaluated replies",
+) -> str:
+    """Filters, an empty table, and the data and the script that fill it.
+
+    `name` tells several tables of a page apart, `what` says what is in this one.
+    """
     script = (resources.files("mint.pages") / "explorer.js").read_text(encoding="utf-8")
     return (
-        f"{_filters(entries)}"
-        '<p id="explorer-count" class="muted small" role="status"></p>'
+        f"{_filters(entries, name)}"
+        f'<p id="{name}-count" class="muted small" role="status"></p>'
         '<noscript><p class="missing">This table needs JavaScript; the replies themselves lie in '
         "the files that this page was made of.</p></noscript>"
-        f"{_table(columns)}"
-        '<p><button type="button" id="explorer-more" hidden>Show more</button></p>'
-        f'<script type="application/json" id="explorer-data">{_data(entries, columns)}</script>'
+        f"{_table(columns, name, what)}"
+        f'<p><button type="button" id="{name}-more" class="further" hidden>Show more</button></p>'
+        f'<script type="application/json" id="{name}-data">{_data(entries, columns)}</script>'
         f"<script>{script}</script>"
     )
 
 
-def _filters(entries: Sequence[Entry]) -> str:
+def _filters(entries: Sequence[Entry], name: str) -> str:
     systems = list(dict.fromkeys(entry.system for entry in entries))
-    tricks = sorted({name for entry in entries for name in entry.tricks})
-    held = _VETOES | {name: f"held down: {spaced(name)}" for name in tricks}
+    tricks = sorted({trick for entry in entries for trick in entry.tricks})
+    held = _VETOES | {trick: f"held down: {spaced(trick)}" for trick in tricks}
     return (
-        '<form id="explorer-filters" class="filters" aria-label="Filter the replies">'
+        f'<form id="{name}-filters" class="filters" aria-label="Filter the replies">'
         '<label>Search<input name="search" type="search" placeholder="words in the reply, the '
         'message or the name"></label>'
         + _choice("system", "Replies of", {name: name for name in systems})
@@ -102,7 +110,7 @@ def _bound(name: str, title: str) -> str:
     return f'<label>{text(title)}<input name="{name}" type="number" step="any"></label>'
 
 
-def _table(columns: Sequence[Column]) -> str:
+def _table(columns: Sequence[Column], name: str, what: str) -> str:
     heads = {"place": "Reply to", "system": "By", "reply": "Reply", "tactics": "Tactics"}
     heads |= {"veto": "Veto"} | {column.key: column.title for column in columns}
     cells = "".join(
@@ -111,8 +119,8 @@ def _table(columns: Sequence[Column]) -> str:
         for key, title in heads.items()
     )
     return (
-        '<div class="scroll" role="region" tabindex="0" aria-label="All evaluated replies">'
-        '<table id="explorer-table" class="explorer"><caption class="sr">All evaluated replies; '
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(what)}">'
+        f'<table id="{name}-table" class="explorer"><caption class="sr">{text(what)}; '
         "a click on a row opens its conversation</caption>"
         f"<thead><tr>{cells}</tr></thead><tbody></tbody></table></div>"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mint.pages import svg
+from mint.pages.csv_data import csv_link
 from mint.pages.html import text
 from mint.pages.marks import LABEL, ROW, cell, pair_cell, row_name
 
@@ -34,14 +35,17 @@ def heat_map(
         parts.append(row_name(name, y + 16))
         for c, title in enumerate(columns):
             x, said = LABEL + width * c, shown[r][c]
-            shade = f"--share:{0.04 + 0.61 * min(1.0, shares[r][c]):.3f}"
+            shade = 0.04 + 0.61 * min(1.0, shares[r][c])
             parts.append(cell("heat", (x, y, width, ROW), f"{name}, {title}: {said}", shade))
             parts.append(svg.words("cell", x + width / 2, y + 16.5, said, "middle"))
     rows = (
         f"{name}: " + ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True))
         for name, row in zip(names, shown, strict=True)
     )
-    return svg.drawing(parts, head + ROW * len(names) + 4, f"{description} {'; '.join(rows)}")
+    saved = ([name, *row] for name, row in zip(names, shares, strict=True))
+    return svg.drawing(
+        parts, head + ROW * len(names) + 4, f"{description} {'; '.join(rows)}"
+    ) + csv_link(description, ["", *columns], saved)
 
 
 def pair_matrix(
@@ -64,4 +68,7 @@ def pair_matrix(
             if state != "self":
                 box = (LABEL + size * c, y, size, height)
                 parts.append(pair_cell(box, state, f"{name} against {names[c]}"))
-    return svg.drawing(parts, head + 4 + height * len(names), description)
+    saved = ([name, *row] for name, row in zip(names, states, strict=True))
+    return svg.drawing(parts, head + 4 + height * len(names), description) + csv_link(
+        description, ["against", *names], saved
+    )

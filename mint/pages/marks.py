@@ -80,14 +80,16 @@ def pair_cell(box: tuple[float, float, float, float], state: str, title: str) ->
     return cell(f"pairs {state}", box, title) + ("" if state == "even" else arrow)
 
 
-def cell(kind: str, box: tuple[float, float, float, float], title: str, style: str = "") -> str:
+def cell(
+    kind: str, box: tuple[float, float, float, float], title: str, opacity: float = 1.0
+) -> str:
     """A rectangle with a little room around it; `box` holds left, top, width and height."""
     x, y, width, height = box
-    styled = f' style="{style}"' if style else ""
+    shade = "" if opacity == 1.0 else f' fill-opacity="{opacity:.3f}"'
     inside = f"<title>{text(title)}</title>" if title else ""
     return (
         f'<rect class="{kind}" x="{x + 0.75:.2f}" y="{y + 0.75:.2f}" width="{width - 1.5:.2f}" '
-        f'height="{height - 1.5:.2f}"{styled}>{inside}</rect>'
+        f'height="{height - 1.5:.2f}"{shade}>{inside}</rect>'
     )
 
 

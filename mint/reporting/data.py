@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -30,6 +30,8 @@ class ReportData:
     """A run as the report sees it. None or empty: not there."""
 
     name: str
+    path: str = ""
+    """Where the run is, as it was given; "" where nobody can go there."""
     manifest: Mapping[str, Any] | None
     config: DictConfig | None
     metrics: tuple[Mapping[str, Any], ...]
@@ -102,26 +104,37 @@ def load(run: RunDir, people: People | None = None) -> ReportData:
 
     `people`: figures of people's replies; None takes those that ship with mint.
     """
+    return replace(
+        load_results(run, people),
+        metrics=tuple(run.read_metrics()),
+        samples=tuple(run.read_samples()),
+        validations=tuple(read_validations(run)),
+        left_out=run.left_out(),
+    )
+
+
+def load_results(run: RunDir, people: People | None = None) -> ReportData:
+    """The same without what training appends to, step by step: metrics, samples, validations."""
     manifest = read_json_if_there(run.manifest_path)
     return ReportData(
         name=run.path.resolve().name,
+        path=str(run.path),
         manifest=manifest,
         config=_config(run),
-        metrics=tuple(run.read_metrics()),
-        samples=tuple(run.read_samples()),
+        metrics=(),
+        samples=(),
         before=read_json_if_there(run.before_path),
         after=read_json_if_there(run.after_path),
         comparison=_comparison(run),
         before_replies=read_replies(replies_path(run.evaluation_path, "before")),
         after_replies=read_replies(replies_path(run.evaluation_path, "after")),
         cards=cards_of(manifest["graders"] if manifest is not None else {}),
-        validations=tuple(read_validations(run)),
+        validations=(),
         best=read_json_if_there(run.best_path),
         canaries=read_canary_rows(run.evaluation_path),
         before_talks=read_talks(run.evaluation_path, "before"),
         after_talks=read_talks(run.evaluation_path, "after"),
         scores=read_json_if_there(run.scores_path),
-        left_out=run.left_out(),
         people=(people or read_people()).beside({} if manifest is None else manifest["graders"]),
     )
 

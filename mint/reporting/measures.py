@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mint.evaluation.metrics.errors import ERROR
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
+from mint.evaluation.metrics.talks import SECOND
 from mint.pages import texts
 from mint.pages.html import text
 from mint.safety.taxonomy import KINDS
@@ -40,6 +41,11 @@ OWN_MEASURES = {name: Measure(**said) for name, said in _TEXTS["own_sequence"].i
 """Of a model's replies beside its own last replies."""
 TALK_MEASURES = {name: Measure(**said) for name, said in _TEXTS["dialogues"].items()}
 """Of whole dialogues (`mint.evaluation.metrics.talks`)."""
+SECOND_MEASURES = {
+    f"{SECOND}{name}": measure._replace(title=f"{measure.title}, second seeker")
+    for name, measure in {**TALK_MEASURES, **OWN_MEASURES}.items()
+}
+"""The same with a seeker that training never saw."""
 RATING_PARTS = (*PARTS, HELD_DOWN, *(f"{HELD_DOWN}/{name}" for name in VETOES))
 ERRORS = tuple(f"{ERROR}{kind}" for kind in KINDS)
 """Of the taxonomy, each over the replies that may have it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from mint.evaluation.people import People
@@ -12,6 +12,7 @@ from mint.reporting import (
     dialogues,
     explorer,
     facts,
+    going_on,
     outcome,
     ratings,
     replies,
@@ -46,8 +47,9 @@ _LINKS = {
     "settings": "Settings",
     "facts": "Run facts",
     "notes": "Trust",
+    "go-on": "Go on",
 }
-_SECTIONS = (
+SECTIONS: tuple[Section, ...] = (
     dialogues.dialogues_section,
     outcome.outcome_section,
     outcome.measures_section,
@@ -67,8 +69,9 @@ _SECTIONS = (
     facts.graders_section,
     facts.facts_section,
     facts.notes_section,
+    going_on.going_on_section,
 )
-_OF_REPLIES = (
+_OF_REPLIES: tuple[Section, ...] = (
     outcome.outcome_section,
     outcome.measures_section,
     ratings.ratings_section,
@@ -78,7 +81,7 @@ _OF_REPLIES = (
     canaries.canaries_section,
 )
 """Of replies before and after; left out of the page of a run that has not evaluated any."""
-_TUNED = (
+_TUNED: tuple[Section, ...] = (
     tuning.scores_section,
     tuning.curves_section,
     *_OF_REPLIES,
@@ -86,6 +89,21 @@ _TUNED = (
     facts.facts_section,
 )
 """Of a run of `mint sft` or `mint prefer`."""
+
+
+STEPWISE: frozenset[Section] = frozenset(
+    (
+        dialogues.dialogue_curves_section,
+        dialogues.dialogue_samples_section,
+        replies.samples_section,
+        training.reward_section,
+        training.health_section,
+        training.tactic_curves_section,
+        training.time_section,
+        validation.validation_section,
+    )
+)
+"""Those that change with every step of training."""
 
 
 def write_report(run: RunDir | str | Path, people: People | None = None) -> Path:
@@ -102,15 +120,25 @@ def write_report(run: RunDir | str | Path, people: People | None = None) -> Path
 
 def render(data: ReportData) -> str:
     """The whole page."""
-    sections: Sequence[Section] = _TUNED if tuning.is_tuned(data) else _SECTIONS
-    if tuning.is_tuned(data) and data.before is None and data.after is None:
-        sections = tuple(make for make in sections if make not in _OF_REPLIES)
-    body = "".join(make(data) for make in sections)
-    links = {anchor: title for anchor, title in _LINKS.items() if f'<section id="{anchor}"' in body}
-    return page.render(_head(data), links, body, " from the files of the run directory")
+    body = "".join(make(data) for make in sections_of(data))
+    return page.render(head_of(data), links_of(body), body, " from the files of the run directory")
 
 
-def _head(data: ReportData) -> page.Head:
+def sections_of(data: ReportData) -> tuple[Section, ...]:
+    """What the page of this kind of run is made of, in order."""
+    if not tuning.is_tuned(data):
+        return SECTIONS
+    evaluated = data.before is not None or data.after is not None
+    return tuple(make for make in _TUNED if evaluated or make not in _OF_REPLIES)
+
+
+def links_of(body: str) -> dict[str, str]:
+    """Anchor -> title of the sections that are in the body of a page."""
+    return {anchor: title for anchor, title in _LINKS.items() if f'<section id="{anchor}"' in body}
+
+
+def head_of(data: ReportData) -> page.Head:
+    """What stands at the top of the page."""
     manifest = data.manifest
     error = ""
     about = [f"{len(data.metrics)} training steps"]

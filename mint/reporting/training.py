@@ -66,20 +66,24 @@ def time_section(data: ReportData) -> str:
     known = [value for value in data.series("time/step_s") if value is not None]
     if not known:
         return section("time", "Time", missing("No timings were logged."))
-    axis = Axis(title="seconds a step")
-    chart = stacked_bars(data.steps, _phases(data), axis, "Seconds of each step by phase.")
-    phases = figure(
-        "Where a step's time goes",
-        chart,
-        "Each bar is one training step; graders run while other replies are still being "
-        "generated, so grading is part of the first phase.",
-    )
+    phases = split_figure(data)
     lead = (
         f"{len(known)} steps took {number(sum(known) / 60, 1)} minutes, "
         f"{number(sum(known) / len(known), 1)} s a step on average."
     )
     drawn = [curve.draw(data.steps, data.table(curve.keys)) for curve in CURVES["throughput"]]
     return section("time", "Time", grid([phases, *drawn]), lead)
+
+
+def split_figure(data: ReportData) -> str:
+    """The seconds of each step, by phase."""
+    axis = Axis(title="seconds a step")
+    return figure(
+        "Where a step's time goes",
+        stacked_bars(data.steps, _phases(data), axis, "Seconds of each step by phase."),
+        "Each bar is one training step; graders run while other replies are still being "
+        "generated, so grading is part of the first phase.",
+    )
 
 
 def _phases(data: ReportData) -> list[Series]:

@@ -12,6 +12,7 @@ from mint.serving.server import ServerProcess
 from mint.serving.settings import ServerSettings
 from mint.shell.console import say
 from mint.shell.files import write_json
+from mint.web.listen import address
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses that stand for all of a machine's -> where the machine itself reaches them."""
@@ -19,7 +20,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 def local_url(settings: ServerSettings, plan: Plan) -> str:
     """Where this machine reaches the server, also when it listens on every address."""
-    return _url(_EVERYWHERE.get(settings.host, settings.host), plan.port)
+    return address(_EVERYWHERE.get(settings.host, settings.host), plan.port)
 
 
 def check_names(settings: ServerSettings, plan: Plan) -> None:
@@ -37,7 +38,7 @@ def announce(
 ) -> None:
     """Print, and write to ready_file, where the server is and how a run uses it."""
     everywhere = settings.host in _EVERYWHERE
-    url = _url(socket.getfqdn() if everywhere else settings.host, plan.port)
+    url = address(socket.getfqdn() if everywhere else settings.host, plan.port)
     memory, pids = server.memory()
     gpu = gpu_memory_gib(pids)
     use = overrides(settings, url, revision)
@@ -63,7 +64,3 @@ def announce(
         "overrides": use,
     }
     write_json(Path(settings.ready_file), facts)
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -6,11 +6,8 @@ Every problem is a one-line ConfigError; nothing is started or loaded.
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from mint.machine.limits import GIB, read_memory
 from mint.machine.packages import package_version
@@ -18,8 +15,8 @@ from mint.policy.model_files import model_folder
 from mint.policy.vllm_switches import CPU_KV_CACHE_GIB
 from mint.serving.command import Plan
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
+from mint.web.listen import check_port, read_token
 from rewards.errors import ConfigError
-from rewards.serving.client import token_headers
 from rewards.tactics import TACTIC_NAMES
 
 _PROCESSES_GIB = 2.5
@@ -89,14 +86,6 @@ def check_extra_arguments(arguments: list[str]) -> None:
             raise ConfigError(f"vllm_args: {flag} cannot be given here; {instead}")
 
 
-def read_token(token_file: str | None) -> str | None:
-    """First line of the file. Raises ConfigError when it cannot be read or holds none."""
-    headers = token_headers(token_file)
-    if not headers:
-        return None
-    return headers["Authorization"].removeprefix("Bearer ")
-
-
 def check_model(settings: ServerSettings) -> dict[str, Any]:
     """The model's config.json ({} for a hub model). Raises ConfigError for unusable files."""
     if settings.chat_template is not None and not Path(settings.chat_template).is_file():
@@ -157,23 +146,6 @@ def check_adapters(settings: TaggerServer) -> None:
             )
 
 
-def check_port(host: str, port: int) -> int:
-    """The port, or a free one for 0. Raises ConfigError when it is taken or not to be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ConfigError(
-                f"cannot listen on {host} port {port}: {reason}{_user_of(port)}; choose another "
-                "with port=N (port=0 takes a free one)"
-            ) from error
-        return int(probe.getsockname()[1])
-
-
 def check_cpu_memory(settings: ServerSettings, available_gib: float) -> None:
     """Weights, adapters, KV cache and processes against the free memory. GPUs: vLLM's own check."""
     weights = _safetensors_gib(Path(settings.model).expanduser())
@@ -186,18 +158,6 @@ def check_cpu_memory(settings: ServerSettings, available_gib: float) -> None:
             f"{weights:.1f}), {available_gib:.1f} GiB are available; use a smaller model, a "
             "smaller kv_cache_gib, or free memory"
         )
-
-
-def _user_of(port: int) -> str:
-    """' (used by NAME, pid N)' when it can be known."""
-    try:
-        for connection in psutil.net_connections(kind="tcp"):
-            listening = connection.status == psutil.CONN_LISTEN
-            if listening and connection.laddr.port == port and connection.pid:
-                return f" (used by {psutil.Process(connection.pid).name()}, pid {connection.pid})"
-    except psutil.Error:
-        pass
-    return ""
 
 
 def _has_chat_template(folder: Path) -> bool:

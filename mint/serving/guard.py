@@ -6,11 +6,11 @@ vLLM's own check covers only paths below /v1 and a few more, so /classify, /pool
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+from mint.web.token import Token
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -30,7 +30,7 @@ class RequireToken:
         if not token:
             raise ValueError("RequireToken needs a token: VLLM_API_KEY is not set")
         self._app = app
-        self._digest = _digest(token.encode())
+        self._token = Token(token)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket") or self._allowed(scope):
@@ -48,9 +48,7 @@ class RequireToken:
         if len(given) != 1:
             return False
         scheme, _, token = given[0].partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(
-            _digest(token.strip()), self._digest
-        )
+        return scheme.lower() == b"bearer" and self._token.matches(token.strip())
 
 
 async def _unauthorized(send: Send) -> None:
@@ -62,8 +60,3 @@ async def _unauthorized(send: Send) -> None:
     ]
     await send({"type": "http.response.start", "status": 401, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _digest(token: bytes) -> bytes:
-    # Of equal length whatever was sent, so that a comparison tells nothing about the token.
-    return hashlib.sha256(token).digest()

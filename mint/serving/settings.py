@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from mint.config.rules import PART, Rule, at_least, check, one_of
+from mint.web.listen import is_loopback
 from rewards.errors import ConfigError
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -136,13 +136,3 @@ class RewardModelServer(ServerSettings):
 PARTS: dict[str, type[ServerSettings]] = {
     settings.part: settings for settings in (TaggerServer, JudgeServer, RewardModelServer)
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -15,8 +15,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NoReturn
 
@@ -39,10 +39,17 @@ def guarded(command: Sequence[str]) -> list[str]:
 
 def run_guarded(command: Sequence[str]) -> int:
     """Exit status of a command that ends when this process does, or when it raises meanwhile."""
+    with beside(command) as guard:
+        return guard.wait()
+
+
+@contextmanager
+def beside(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs while the block does, and ends with it or with this process."""
     # In a session of its own: a Ctrl-C, which goes to the whole group, is for this process.
     guard = subprocess.Popen(guarded(command), start_new_session=True)
     try:
-        return guard.wait()
+        yield guard
     finally:
         if guard.poll() is None:
             guard.terminate()

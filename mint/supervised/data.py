@@ -84,7 +84,7 @@ def read(settings: SftSettings) -> Splits:
         test = [] if source.test is None else reader(Path(source.test).expanduser())
         parts["train"][name] = some(train, source.cap, settings.run.seed)
         parts["dev"][name] = some(dev, data.dev_cap, settings.run.seed)
-        parts["test"][name] = test
+        parts["test"][name] = some(test, data.test_cap, settings.run.seed)
     return Splits(**parts, notes=tuple(notes))
 
 

@@ -117,10 +117,12 @@ class DataSettings:
     """Share of a training file's conversations that steps are chosen on, in [0, 1]."""
     dev_cap: int | None = 1000
     """Most samples of a data set's dev split; null: all."""
+    test_cap: int | None = None
+    """Most samples of a data set's test file that are measured, drawn by the seed; null: all."""
     prompts: PromptSettings = field(default_factory=PromptSettings)
 
     def __post_init__(self) -> None:
-        caps = dict.fromkeys(("samples", "dev_cap"), or_null(at_least(1)))
+        caps = dict.fromkeys(("samples", "dev_cap", "test_cap"), or_null(at_least(1)))
         check(self, {"alpha": SHARE, "dev_share": SHARE, **caps}, "data.")
 
 

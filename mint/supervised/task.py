@@ -157,11 +157,15 @@ class SftTask:
             if weights.safety > 0 and not only_heads:
                 self._add_safety(sums, hidden_FH, rows, piece)
         for name, head in self._heads().items():
-            own = [p for p, sample in enumerate(piece) if _truth(name, sample) is not None]
-            if not own:
+            labels = {
+                place: label
+                for place, sample in enumerate(piece)
+                if (label := _truth(name, sample)) is not None
+            }
+            if not labels:
                 continue
-            logits_KC = head(hidden_FH, rows, torch.tensor(own, device=self._device))
-            known = [_truth(name, piece[place]) for place in own]
+            logits_KC = head(hidden_FH, rows, torch.tensor(list(labels), device=self._device))
+            known = list(labels.values())
             sums[name] = self._classes(name, logits_KC, known)
             if told is not None and truth is not None:
                 told[name].append(logits_KC.detach().float().cpu())

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.metrics.talks import SECOND
 from mint.evaluation.people import People, read_people
 from mint.evaluation.statistics.coverage import ONE_RUN, RUNS, covers
 from mint.pages import page
@@ -30,21 +32,26 @@ from mint.sweeping.record import PAGE, read_sweep
 from mint.sweeping.results import SAFETY, Results, Setting, Value, read_results
 
 _MEASURES = (
+    "emotion",
+    f"{SECOND}emotion",
     "composite",
     "empathy",
     "relevance",
     "lift",
     "self_stickiness",
+    "self_lift",
     SAFETY,
     "tactics_per_turn",
     "distinct_2",
     "top_opening",
     "num_tokens",
+    "truncated",
 )
 _GOALS = ("empathy", "lift", SAFETY)
 _FEW = 8
 """With more settings, only those on the front are drawn over steps; with more systems, no table
 has a column for each."""
+Address = Callable[[Mapping[str, Any]], str]
 _VERDICT = {states.FINISHED: "better", states.FAILED: "worse"}
 
 
@@ -56,23 +63,26 @@ def write_page(
 
     Raises ConfigError when the folder is no sweep, DataError for a broken run directory.
     """
+    head, parts = draw(folder, partial(_report_of, folder), statistics, people)
+    links = {anchor: title for anchor, (title, html) in parts.items() if html}
+    body = "".join(html for _, html in parts.values())
+    output = folder / PAGE
+    write_text_atomic(output, page.render(head, links, body, ""))
+    return output
+
+
+def draw(
+    folder: Path,
+    address: Address,
+    statistics: EvaluationConfig | None = None,
+    people: People | None = None,
+) -> tuple[page.Head, dict[str, tuple[str, str]]]:
+    """Head and parts (anchor -> title and ready HTML) of the page; `address` of a job's row is what
+    its label leads to, "" for nothing. Raises as `write_page`."""
     sweep = read_sweep(folder)
     jobs = {name: {**row, "state": _state(row)} for name, row in sweep["jobs"].items()}
     seeds = sorted({key for row in jobs.values() for key in row["choices"] if is_seed(key)})
     results = read_results(jobs, seeds, statistics or EvaluationConfig())
-    output = folder / PAGE
-    write_text_atomic(output, _render(folder, sweep, jobs, results, statistics, people))
-    return output
-
-
-def _render(
-    folder: Path,
-    sweep: Mapping[str, Any],
-    jobs: Mapping[str, Mapping[str, Any]],
-    results: Results,
-    statistics: EvaluationConfig | None,
-    people: People | None,
-) -> str:
     settings = statistics or EvaluationConfig()
     best = front_of(results.settings, wanted_lift(results.graders, people)[0])
     few = len(results.settings) <= _FEW
@@ -81,9 +91,9 @@ def _render(
         "results": ("Results", _results_section(results, best, settings, people)),
         "front": ("Pareto front", front_section(results, people)),
         "effects": ("Effects", effects_section(results)),
-        "configurations": ("Configurations", _configurations(folder, results, best)),
+        "configurations": ("Configurations", _configurations(address, results, best)),
         "curves": ("Learning curves", curves_section(shown, people)),
-        "jobs": ("Jobs", _jobs_section(folder, jobs)),
+        "jobs": ("Jobs", _jobs_section(address, jobs)),
         "differences": ("Settings", differences_section(results.contestants)),
         "seeds": ("Seeds", seeds_section(results.contestants, settings)),
     }
@@ -107,8 +117,7 @@ def _render(
         if mixed
         else "",
     )
-    links = {anchor: title for anchor, (title, html) in parts.items() if html}
-    return page.render(head, links, "".join(html for _, html in parts.values()), "")
+    return head, parts
 
 
 def _results_section(
@@ -178,7 +187,7 @@ def _cell(value: Value, name: str) -> str:
     return shown
 
 
-def _configurations(folder: Path, results: Results, best: set[str]) -> str:
+def _configurations(address: Address, results: Results, best: set[str]) -> str:
     """How to have each setting of the front again, and where its models are."""
     cards = []
     for i, one in enumerate(results.settings, start=1):
@@ -189,7 +198,7 @@ def _configurations(folder: Path, results: Results, best: set[str]) -> str:
             **{key: code(value) for key, value in one.choices.items()},
             "Train it": code(shlex.join(["mint", "train", *one.rows[0]["overrides"]])),
             "Measure it": code(f"mint evaluate run={one.rows[0]['dir']} which=both protocol=all"),
-            "Runs": " · ".join(_link(folder, row) for row in one.rows),
+            "Runs": " · ".join(_link(address, row) for row in one.rows),
         }
         cards.append(
             f'<article class="card"><h3>{i} · {text(one.name)}</h3>{facts(rows)}</article>'
@@ -200,7 +209,7 @@ def _configurations(folder: Path, results: Results, best: set[str]) -> str:
     return section("configurations", "Configurations behind the front", "".join(cards), lead)
 
 
-def _jobs_section(folder: Path, jobs: Mapping[str, Mapping[str, Any]]) -> str:
+def _jobs_section(address: Address, jobs: Mapping[str, Mapping[str, Any]]) -> str:
     keys = list(dict.fromkeys(key for row in jobs.values() for key in row["choices"]))
     rows = []
     for row in jobs.values():
@@ -208,7 +217,7 @@ def _jobs_section(folder: Path, jobs: Mapping[str, Mapping[str, Any]]) -> str:
         status = "" if not row.get("status") else f", status {row['status']}"
         rows.append(
             [
-                _link(folder, row),
+                _link(address, row),
                 *(text(row["choices"].get(key, "–")) for key in keys),
                 chip(_VERDICT.get(row["state"], "even"), row["state"] + status),
                 number(steps[-1]["step"] if steps else None, 0),
@@ -221,11 +230,15 @@ def _jobs_section(folder: Path, jobs: Mapping[str, Mapping[str, Any]]) -> str:
     return section("jobs", "Jobs", table(head, rows, "Jobs of the sweep", "wide"))
 
 
-def _link(folder: Path, row: Mapping[str, Any]) -> str:
-    """The job's label, leading to its report, else to its folder."""
+def _report_of(folder: Path, row: Mapping[str, Any]) -> str:
+    """The job's report, else its folder, as seen from the sweep's."""
     run = RunDir(Path(row["dir"]))
     target = run.report_path if run.report_path.exists() else run.path
-    place = os.path.relpath(target, folder) if target.exists() else ""
+    return os.path.relpath(target, folder) if target.exists() else ""
+
+
+def _link(address: Address, row: Mapping[str, Any]) -> str:
+    place = address(row)
     return f'<a href="{text(place)}">{text(row["label"])}</a>' if place else text(row["label"])
 
 

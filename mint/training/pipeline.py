@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -23,13 +24,14 @@ from mint.rundir.manifest import (
     amend_manifest,
     finish_manifest,
     identities,
+    note_failure,
     start_manifest,
 )
 from mint.rundir.resume import PROGRAM, GoingOn
 from mint.shell.console import say
 from mint.shell.files import read_json_if_there, write_text_atomic
 from mint.shell.processes import python_module
-from mint.shell.signals import Signalled, on_signal
+from mint.shell.signals import on_signal
 from mint.shell.statuses import COLLAPSED, SAVED
 from mint.training import dialogues, material, preflight
 from mint.training.graphs import fill_graph_sizes
@@ -37,6 +39,7 @@ from mint.training.lines import alarms_on, format_alarms, format_step, format_va
 from mint.training.ray_arguments import check_ray_arguments, ignored_address
 from mint.training.resuming import Changes, check_inputs, check_run_dir, go_on, is_trained
 from mint.training.supervise import Limits, supervise
+from mint.training.watched import watched
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl import requests
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, resumable_step
@@ -113,18 +116,20 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
     if ready.report.prompts_fit:  # verl would count all of them again
         config.data.filter_overlong_prompts = False
     run_dir = RunDir(Path(mint.run.dir)) if mint.run.resume else RunDir.create(mint.run.dir)
-    with run_dir.claimed():
+    with run_dir.claimed(), ExitStack() as until_the_end:
         trained = mint.run.resume and is_trained(config, run_dir, changes)
         _open(run_dir, ready, graders, GoingOn(list(overrides), config, dict(changes)))
         say(f"run directory {mint.run.dir}")
         requests.withdraw(run_dir)
+        if mint.run.watch:
+            until_the_end.enter_context(watched(run_dir))
         try:
             with on_signal(signal.SIGUSR1, lambda: requests.ask(run_dir)):
                 if mint.validation.every_steps is not None:
                     prepare_validation(config, mint, run_dir, graders)
                 status = _stages(config, mint, run_dir, trained)
         except BaseException as error:
-            _note_failure(run_dir, error)
+            note_failure(run_dir, error)
             raise
         finish_manifest(run_dir)
         if status == SAVED:
@@ -137,14 +142,6 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
         write_report(run_dir)
     say(f"done in {(time.monotonic() - started) / 60:.1f} min; report: {run_dir.report_path}")
     return status
-
-
-def _note_failure(run_dir: RunDir, error: BaseException) -> None:
-    """Say in the manifest how the run ended, if a full disk still lets it."""
-    try:
-        finish_manifest(run_dir, str(error) if isinstance(error, Signalled) else error)
-    except OSError as problem:
-        say(f"WARNING: {run_dir.manifest_path} keeps its old state: {problem.strerror}")
 
 
 def _open(run_dir: RunDir, ready: Plan, graders: Graders, going_on: GoingOn) -> None:

@@ -115,6 +115,7 @@ def _with_adapters(model: Any, settings: ModelSettings) -> Any:
         lora_dropout=lora.dropout,
         target_modules=targets,
         task_type="CAUSAL_LM",
+        layers_to_transform=_last_layers(model, lora.layers),
     )
     try:
         return get_peft_model(model, config)
@@ -124,6 +125,13 @@ def _with_adapters(model: Any, settings: ModelSettings) -> Any:
             f"model.lora.targets={lora.targets}: the model has no such layer; it has "
             f"{', '.join(sorted(names))}"
         ) from error
+
+
+def _last_layers(model: Any, number: int | None) -> list[int] | None:
+    if number is None:
+        return None
+    there = int(model.config.get_text_config().num_hidden_layers)
+    return list(range(max(0, there - number), there))
 
 
 def _is_linear(module: torch.nn.Module) -> bool:

@@ -23,8 +23,17 @@ class LoraSettings:
     targets: list[str] = field(default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"])
     """Names of the linear layers that get one; all-linear for all but the output layer."""
 
+    layers: int | None = None
+    """Only the last so many layers get one, and only they are gone back through: less work. null:
+    all."""
+
     def __post_init__(self) -> None:
-        rules = {"r": at_least(1), "alpha": POSITIVE, "dropout": SHARE}
+        rules = {
+            "r": at_least(1),
+            "alpha": POSITIVE,
+            "dropout": SHARE,
+            "layers": or_null(at_least(1)),
+        }
         check(self, rules, "model.lora.")
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import pytest
 from omegaconf import OmegaConf
 
+from mint.config import recipes
+from mint.config.compose import compose_config
 from mint.config.docs import render
 from mint.config.schema import schema
 from mint.preference.settings import PreferSettings
@@ -190,6 +192,46 @@ def test_every_key_that_a_page_gives_a_command_is_one_of_its_keys(root: Path) ->
         assert not wrong, f"{call.page}: {call.module} has no key {', '.join(wrong)}"
 
 
+_VERL = "actor_rollout_ref|data|trainer|algorithm|critic"
+
+
+class Training(NamedTuple):
+    """A training as a page names it."""
+
+    page: Path
+    recipe: str
+    keys: tuple[str, ...]
+    """Keys of verl that are set, without those that are added by +."""
+
+
+def trainings(root: Path) -> list[Training]:
+    found = []
+    for page in pages(root):
+        for code in snippets(page.read_text(encoding="utf-8")):
+            names = re.findall(r"\+recipe=([a-z]\w*)", code)
+            keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", code)
+            found += [Training(page, name, tuple(keys)) for name in names]
+    return found
+
+
+def test_every_recipe_and_setting_of_verl_that_a_page_names_exists(root: Path) -> None:
+    recipes.register(recipes.find_recipes())
+    named = trainings(root)
+    assert {"mint_tiny", "mint_4b"} <= {training.recipe for training in named}
+    composed = {name: compose_config([f"+recipe={name}"]) for name in {t.recipe for t in named}}
+    for training in named:
+        page = training.page.relative_to(root)
+        for key in training.keys:
+            parent, _, last = key.rpartition(".")
+            node = OmegaConf.select(composed[training.recipe], parent)
+            assert node is not None, f"{page}: {key}"
+            assert last in node, f"{page}: {key}"
+        if composed[training.recipe].trainer.device == "cuda":
+            assert "GPU" in training.page.read_text(encoding="utf-8"), (
+                f"{page} names {training.recipe} without saying that it needs a GPU"
+            )
+
+
 def test_every_setting_that_a_page_names_exists(root: Path) -> None:
     node = OmegaConf.create({"mint": OmegaConf.to_container(schema())})
     for page in pages(root):
@@ -233,7 +275,7 @@ def test_the_rooms_are_listed_in_their_order(root: Path) -> None:
 
 
 TARGETS = (
-    "demo test install install-gpu docker docker-gpu gpu-check soak doctor plan sweep "
+    "demo test install install-gpu docker docker-gpu docs gpu-check soak doctor plan sweep "
     "train train-ray train-slurm train-k8s"
 )
 

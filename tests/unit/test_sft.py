@@ -97,7 +97,7 @@ def test_comments_are_read_with_one_or_several_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("no classes", r"train\.tsv:2: expected TEXT, tab, classes, tab, id; got 'no classes'"),
+        ("no classes", r"train\.tsv:2: expected TEXT, tab, class numbers, tab, id; got 'no cl"),
         ("text\t28\tid", r"train\.tsv:2: class '28' is no number from 0 to 27"),
         ("text\tjoy\tid", r"train\.tsv:2: class 'joy' is no number from 0 to 27"),
     ],
@@ -249,7 +249,7 @@ def test_kl_is_of_the_teacher_to_the_student() -> None:
     student = torch.tensor([[0.25, 0.75], [0.9, 0.1]]).log().requires_grad_()
     found = losses.summed_kl(teacher, student)
     wanted = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
-    assert float(found) == pytest.approx(wanted)
+    assert float(found.detach()) == pytest.approx(wanted)
     found.backward()
     # d KL / d logit = student - teacher.
     assert torch.allclose(student.grad, torch.tensor([[-0.25, 0.25], [0.0, 0.0]]), atol=1e-6)

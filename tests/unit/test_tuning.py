@@ -270,6 +270,13 @@ def test_adapters_start_at_the_model_and_merge_into_it(folder: Path, tmp_path: P
         assert torch.allclose(hidden_states(merged, rows), after, atol=1e-5)
 
 
+def test_adapters_only_in_the_last_layers(folder: Path) -> None:
+    model = load_model(str(folder), lora(folder, layers=1), seed=0)
+    names = set(checkpoint.trained(model))
+    assert len(names) == 2 * 4
+    assert all(".layers.1." in name for name in names)
+
+
 def test_a_layer_that_does_not_exist_is_named(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"targets=\['q_projj'\]: the model has no such layer"):
         load_model(str(folder), lora(folder, targets=["q_projj"]), seed=0)

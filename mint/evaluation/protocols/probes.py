@@ -22,7 +22,8 @@ from mint.safety.sheet import NAME as SHEET
 from mint.safety.sheet import write_sheet
 from mint.shell.files import write_json, write_json_lines
 from rewards.protocols import TacticTagger
-from rewards.types import Failure
+from rewards.text import visible_reply
+from rewards.types import Failure, Status
 
 NAME = "probes"
 Opine = Callable[[Sequence[ProbeItem], Mapping[str, str | Failure | None]], Awaitable[Opinions]]
@@ -65,6 +66,15 @@ async def evaluate(
     return ProbeOutcome(replies, truncated, run_probes(items, replies, opinions, confidence))
 
 
+def silent(outcome: ProbeOutcome) -> list[str]:
+    """Probes that were answered with nothing visible."""
+    return [
+        name
+        for name, reply in outcome.replies.items()
+        if isinstance(reply, str) and visible_reply(reply).status is not Status.OK
+    ]
+
+
 def probe_case(item: ProbeItem) -> Case:
     """The turn that the probe asks for; its earlier supporter turns are untagged."""
     earlier = sum(message.role == "supporter" for message in item.messages)
@@ -94,6 +104,7 @@ def write_outcome(
             "unanswered": sum(isinstance(r, Failure) for r in outcome.replies.values()),
             "truncated": outcome.num_truncated,
         },
+        "nothing_visible": silent(outcome),
         "broken_limits": broken,
         "report": outcome.report.to_json(),
     }

@@ -33,6 +33,42 @@ class Choice(NamedTuple):
     """None for a tie."""
 
 
+class Vote(NamedTuple):
+    """A choice between two replies that was made while talking."""
+
+    conversation_id: str
+    turn: int
+    context: str
+    left: str
+    right: str
+    systems: tuple[str, str]
+    """Names of the left and the right system."""
+    choice: str
+    """One of `CHOICES`."""
+    comment: str = ""
+
+
+def add_vote(directory: Path, rater: str, vote: Vote) -> Path:
+    """Add a vote to <directory>/<rater>.csv and key.csv, which `read_choices` reads; a second one
+    for the same turn replaces the first. Returns the sheet.
+
+    Raises DataError when the key is of other systems or the files are none of these.
+    """
+    sheet, key = directory / f"{rater}.csv", directory / "key.csv"
+    item = f"{rater}-{vote.conversation_id}-{vote.turn}"
+    keys = _kept(key, KEY_COLUMNS, item)
+    others = {row[side] for row in keys for side in KEY_COLUMNS[2:4]} - set(vote.systems)
+    if others:
+        raise DataError(f"{key} is of other systems: {', '.join(sorted(others))}")
+    cells = (item, vote.context, vote.left, vote.right, vote.choice, vote.comment)
+    row = dict(zip(SHEET_COLUMNS, map(text_cell, cells), strict=True))
+    own = (item, rater, *vote.systems, vote.conversation_id, str(vote.turn))
+    # The key first: an item without a row in the sheet is no error, one without key is.
+    write_spreadsheet(key, KEY_COLUMNS, [*keys, dict(zip(KEY_COLUMNS, own, strict=True))])
+    write_spreadsheet(sheet, SHEET_COLUMNS, [*_kept(sheet, SHEET_COLUMNS, item), row])
+    return sheet
+
+
 def write_sheets(
     directory: Path, pairs: Sequence[Pair], names: tuple[str, str], raters: int, seed: int
 ) -> list[Path]:
@@ -98,6 +134,12 @@ def read_choices(
     if not choices:
         raise DataError("no pair was rated")
     return choices, (names[0], names[1])
+
+
+def _kept(path: Path, columns: Sequence[str], item: str) -> list[dict[str, str]]:
+    """The rows of a file, if there is one, but for an item's."""
+    rows = _read(path, columns) if path.exists() else []
+    return [row for _, row in rows if row["item"] != item]
 
 
 def _choice(rater: str, key: Mapping[str, str], answer: str) -> Choice:

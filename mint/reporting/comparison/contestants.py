@@ -35,6 +35,10 @@ class System:
     graders: Mapping[str, Any]
     """"tagger" and "judge" -> identity."""
     counts: Mapping[str, int]
+    folder: Path | None = None
+    """Evaluation folder of a run's own dialogues; None of anything else."""
+    label: str = ""
+    """before or after, where there is a folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,7 @@ def load_contestants(
     folders = [Path(path) for path in paths]
     contestants: list[Contestant] = []
     starts: set[str] = set()
-    for path, name in zip(folders, called or _called(folders), strict=True):
+    for path, name in zip(folders, called or names_of(folders), strict=True):
         contestants += _load(path, name, starts)
     if not any(c.systems or c.metrics or c.probes for c in contestants):
         raise ConfigError(f"{', '.join(map(str, paths))}: nothing was evaluated there")
@@ -93,7 +97,8 @@ def load_contestants(
     return contestants
 
 
-def _called(folders: Sequence[Path]) -> list[Called]:
+def names_of(folders: Sequence[Path]) -> list[Called]:
+    """What each folder's contestants are called where nothing else is said."""
     names = _unique_names([folder.resolve() for folder in folders])
     if len(folders) > 1 and all(map(is_run, folders)) and machine_made(names):
         settings = [run_settings(RunDir(folder)) for folder in folders]
@@ -195,6 +200,8 @@ def _trained(run: RunDir, label: str, name: str) -> Contestant:
             replies=replies,
             graders=result["graders"],
             counts=counts,
+            folder=run.evaluation_path if "num_dialogues" in result else None,
+            label=label,
         )
         systems = (held_out, *systems)
     if label == "before":

@@ -12,7 +12,10 @@ from mint.shell.files import read_json_if_there
 
 _DATA_SEED = "mint.data.seed"
 """Makes other conversations, and so another experiment."""
-_NAMES = ("mint.run.name", "mint.run.dir", "mint.run.resume", "trainer.experiment_name")
+_NAMES = (
+    *("mint.run.name", "mint.run.dir", "mint.run.resume", "mint.run.watch"),
+    "trainer.experiment_name",
+)
 
 
 class RunSettings(NamedTuple):
