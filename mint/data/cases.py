@@ -47,6 +47,7 @@ def load_cases(path: Path, skip_bad: bool = False) -> Loaded:
                 history=row.history,
                 tags=row.history_tactics,
                 scenario=row.scenario,
+                summary=row.summary,
             )
             for row in read_rows(path)
         ]

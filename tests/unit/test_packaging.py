@@ -42,7 +42,11 @@ def test_wheel_holds_what_the_code_reads(unpacked: Path) -> None:
     expected = {
         "mint/_recipes/base.yaml",
         "mint/_recipes/mint_4b.yaml",
+        "mint/_recipes/tuning/prefer_tiny.yaml",
         "mint/_recipes/tuning/sft_tiny.yaml",
+        "mint/_data/memory/facts.jsonl",
+        "mint/_data/personas/wording.json",
+        "mint/_data/supervised/ablations.yaml",
         "mint/_data/supervised/emotions.json",
         "mint/_data/supervised/comments.tsv",
         "mint/config/train.yaml",
