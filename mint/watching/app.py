@@ -47,8 +47,9 @@ class Live:
     async def draw(self) -> float:
         """Bring the board up to date; returns the processor seconds it took."""
         async with self._drawing:
-            self.drawn, took = await asyncio.to_thread(self._draw)
-        self.board.show(self.drawn.parts)
+            drawn, took = await asyncio.to_thread(self._draw)
+        self.drawn = drawn
+        self.board.show(drawn.parts)
         return took
 
     def _draw(self) -> tuple[Drawn, float]:
