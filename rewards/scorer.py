@@ -30,6 +30,7 @@ from rewards.types import (
     Signals,
     Status,
     Tagging,
+    scaled_rating,
 )
 
 _ORDERS = {"bigram": 2, "trigram": 3}
@@ -39,6 +40,7 @@ _REASONS = {
 }
 
 GradeT = TypeVar("GradeT")
+JUDGEMENTS = (Rating, ScalarRating)
 Judgement = Rating | ScalarRating
 """What a judge says of a reply that it could rate."""
 
@@ -133,8 +135,8 @@ class ReplyScorer:
         if not replies:
             return [], []
         taggings, ratings = await asyncio.gather(
-            _checked("tagger", self._tagger.tag(replies), len(replies), (Tagging,)),
-            _checked("judge", self._judge.rate(replies), len(replies), (Rating, ScalarRating)),
+            checked_grades("tagger", self._tagger.tag(replies), len(replies), (Tagging,)),
+            checked_grades("judge", self._judge.rate(replies), len(replies), JUDGEMENTS),
         )
         return taggings, ratings
 
@@ -175,10 +177,13 @@ class ReplyScorer:
         }
 
 
-async def _checked(
+async def checked_grades(
     grader: str, answers: Awaitable[Sequence[Any]], expected: int, kinds: tuple[type, ...]
 ) -> list[Any]:
-    """One grade of `kinds`, or Failure, for each reply; what is neither becomes a Failure."""
+    """One grade of `kinds`, or Failure, for each reply; what is neither becomes a Failure.
+
+    Raises GraderError when the grader raises or answers with a list of another length.
+    """
     try:
         grades = list(await answers)
     except Exception as error:
@@ -206,7 +211,7 @@ def quality_of(rating: Judgement) -> float:
     """The aggregate mapped to [0, 1]; a reward model's logit as it is."""
     if isinstance(rating, ScalarRating):
         return rating.value
-    return (rating.aggregate - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
+    return scaled_rating(rating.aggregate)
 
 
 def failed_signals(request: ScoringRequest, failures: Mapping[str, Failure]) -> Signals:

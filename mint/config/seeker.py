@@ -47,3 +47,10 @@ class SeekerEndpoint(EndpointConfig):
         """Longest time that one request may take with all its attempts, seconds."""
         waits = sum(min(self.backoff_cap_s, self.backoff_s * 2**n) for n in range(self.retries))
         return (self.retries + 1) * self.read_timeout_s + waits
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayedBy(SeekerEndpoint):
+    """The same for a command whose key it is."""
+
+    where: ClassVar[str] = "seeker_endpoint"

@@ -41,7 +41,10 @@ class ReplyGenerator(Generator):
         except (OSError, ValueError) as error:
             raise cannot_load(model_path, error) from error
         self.model.to(self.device).eval()
-        self._size = model_size(self.model.config.get_text_config(), dtype.itemsize)
+        config = self.model.config.get_text_config()
+        self._size = model_size(config, dtype.itemsize)
+        longest = getattr(config, "max_position_embeddings", self.tokenizer.model_max_length)
+        self.context = int(longest)
         self.eos_ids = eos_ids(self.model.generation_config, self.tokenizer)
         pad_id = self.tokenizer.pad_token_id
         self.pad_id = self.eos_ids[0] if pad_id is None else pad_id
@@ -75,6 +78,21 @@ class ReplyGenerator(Generator):
                 )
                 for position, index in enumerate(batch)
             ]
+
+    def tokens(self, ids: list[int], key: str) -> Iterator[list[int]]:
+        uniforms = reply_uniforms([key], self.settings).to(self.device)
+        cache, made = DynamicCache(), []
+        new = torch.tensor([ids], device=self.device)
+        mask = torch.ones_like(new)
+        for step in range(min(self.settings.max_new_tokens, self.context - len(ids))):
+            with torch.inference_mode():
+                logits = self._forward(new, mask, cache)
+                new = choose_tokens(logits, uniforms[:1, step], self.settings)[:, None]
+                mask = torch.cat([mask, mask.new_ones(1, 1)], dim=1)
+            made.append(int(new))
+            yield made
+            if made[-1] in self.eos_ids:
+                return
 
     def _free_bytes(self) -> int:
         """Memory that a batch may take; the rest is for what the allocator splits up."""

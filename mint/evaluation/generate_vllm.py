@@ -33,8 +33,9 @@ _GPU_SHARE = 0.85
 class VllmGenerator(Generator):
     """A policy loaded by vLLM."""
 
-    def __init__(self, model_path: str | Path, settings: GenerationConfig) -> None:
-        """Raises ConfigError when the model cannot be loaded or vLLM does not start."""
+    def __init__(self, model_path: str | Path, settings: GenerationConfig, models: int = 1) -> None:
+        """`models`: how many share the GPUs. Raises ConfigError when the model cannot be loaded or
+        vLLM does not start."""
         super().__init__(model_path, settings)
         on_gpu = torch.cuda.is_available()
         try:
@@ -54,7 +55,7 @@ class VllmGenerator(Generator):
                     dtype="bfloat16" if on_gpu else "float32",
                     # The longest context of the model that fits.
                     max_model_len=-1 if on_gpu else None,
-                    gpu_memory_utilization=_GPU_SHARE,
+                    gpu_memory_utilization=_GPU_SHARE / models,
                     tensor_parallel_size=gpus,
                     enforce_eager=not on_gpu,
                     enable_prefix_caching=True,
@@ -62,6 +63,7 @@ class VllmGenerator(Generator):
                     load_format="safetensors",
                     seed=settings.seed,
                 )
+                self.context = int(self._llm.llm_engine.model_config.max_model_len)
         except (OSError, ValueError) as error:
             raise cannot_load(model_path, error) from error
         except RuntimeError as error:
@@ -81,13 +83,8 @@ class VllmGenerator(Generator):
         texts = [self.render(prompt) for prompt in prompts]
         encoded = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         engine = self._llm.llm_engine
-        longest = self._llm.llm_engine.model_config.max_model_len
         for index, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True)):
-            if len(ids) >= longest:
-                raise ConfigError(
-                    f"the prompt {prompt.key} has {len(ids)} tokens, and the model reads at most "
-                    f"{longest} with the memory there is"
-                )
+            self._refuse_long(prompt.key, ids)
             for sample in range(samples):
                 engine.add_request(
                     f"{index}/{sample}",
@@ -107,6 +104,25 @@ class VllmGenerator(Generator):
                     ready.append((index, [own[sample] for sample in range(samples)]))
             if ready:
                 yield ready
+
+    def tokens(self, ids: list[int], key: str) -> Iterator[list[int]]:
+        self._refuse_long(key, ids)
+        engine = self._llm.llm_engine
+        name = f"stream/{key}"
+        engine.add_request(name, {"prompt_token_ids": ids}, self._sampling(key, 0))
+        try:
+            while engine.has_unfinished_requests():
+                for output in engine.step():
+                    yield list(output.outputs[0].token_ids)
+        finally:
+            engine.abort_request([name])
+
+    def _refuse_long(self, key: str, ids: Sequence[int]) -> None:
+        if len(ids) >= self.context:
+            raise ConfigError(
+                f"the prompt {key} has {len(ids)} tokens, and the model reads at most "
+                f"{self.context} with the memory there is"
+            )
 
     def _sampling(self, key: str, sample: int) -> Any:
         from vllm import SamplingParams

@@ -25,6 +25,8 @@ class Generator(ABC):
 
     settings: GenerationConfig
     eos_ids: tuple[int, ...]
+    context: int
+    """Most tokens of prompt and reply together."""
 
     def __init__(self, model_path: str | Path, settings: GenerationConfig) -> None:
         """Raises ConfigError when there is no tokenizer with a chat template."""
@@ -51,6 +53,22 @@ class Generator(ABC):
     @abstractmethod
     def batches(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[int, list[Generation]]]]:
         """(position of a prompt, its `samples_per_prompt` replies), as they are done."""
+
+    @abstractmethod
+    def tokens(self, ids: list[int], key: str) -> Iterator[list[int]]:
+        """The tokens of one reply to an encoded prompt, all so far after each new one; an end token
+        is kept. The same reply as the first sample of `batches`."""
+
+    def stream(self, prompt: Prompt) -> Iterator[Generation]:
+        """One reply as it grows; the last is the whole one, and `truncated` counts only there."""
+        text = self.render(prompt)
+        for tokens in self.tokens(self.encode(text), prompt.key):
+            yield self.decode(text, tokens)
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a rendered prompt."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def generate(self, prompts: Sequence[Prompt], title: str = "replies") -> list[list[Generation]]:
         """`samples_per_prompt` replies to each prompt, in the order of `prompts`.
@@ -82,12 +100,15 @@ class Generator(ABC):
         return Generation(raw, count if visible else 0, end is None)
 
 
-def open_generator(model_path: str | Path, settings: GenerationConfig) -> Generator:
-    """The generator that `mint.evaluation.engine` asks for. Raises ConfigError."""
+def open_generator(
+    model_path: str | Path, settings: GenerationConfig, models: int = 1
+) -> Generator:
+    """The generator that `mint.evaluation.engine` asks for; `models`: how many share the GPUs.
+    Raises ConfigError."""
     if chosen_engine(settings.engine) == "vllm":
         from mint.evaluation.generate_vllm import VllmGenerator
 
-        return VllmGenerator(model_path, settings)
+        return VllmGenerator(model_path, settings, models)
     from mint.evaluation.generate import ReplyGenerator
 
     return ReplyGenerator(model_path, settings)

@@ -32,6 +32,11 @@ class Span(NamedTuple):
     """0-based number of the sentence it starts in."""
 
 
+def plain(text: str) -> str:
+    """The text with plain apostrophes, hyphens and spaces, of the same length."""
+    return text.translate(_SAME)
+
+
 @lru_cache(maxsize=_CACHED)
 def prepared(reply: str) -> str:
     """The copy that rules match on; the same length as `reply`.
@@ -39,7 +44,7 @@ def prepared(reply: str) -> str:
     >>> prepared('Say “no” to him. I’m sure.')
     "Say      to him. I'm sure."
     """
-    text = reply.translate(_SAME)
+    text = plain(reply)
     if _QUOTED.fullmatch(text.strip()):
         return text  # a reply that is one quotation as a whole is no quotation
     return _QUOTED.sub(lambda match: " " * len(match[0]), text)

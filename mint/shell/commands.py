@@ -15,13 +15,13 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     "Training": {
         name: f"mint.{name}"
         for name in (
-            *("doctor", "plan", "tiny", "policy", "convert"),
-            *("train", "sweep", "launch", "watch", "report"),
+            *("doctor", "plan", "tiny", "policy", "convert", "sft", "prefer"),
+            *("train", "sweep", "launch", "watch", "report", "publish"),
         )
     },
     "Evaluation": {
         name: f"mint.{name}"
-        for name in ("evaluate", "people", "probe", "rate", "regrade", "reproduce")
+        for name in ("evaluate", "chat", "people", "probe", "rate", "regrade", "reproduce")
     },
     "Graders": {
         **{name: f"mint.{name}" for name in ("tag", "judge", "serve")},

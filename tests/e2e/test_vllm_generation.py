@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ found = {}
 for engine in ("transformers", "vllm"):
     with open_generator(sys.argv[1], GenerationConfig(engine=engine, **greedy)) as generator:
         found[engine] = generator.generate(prompts)
+        found[f"{engine} stream"] = [list(generator.stream(prompt)) for prompt in prompts]
         sampled = GenerationConfig(engine=engine, samples_per_prompt=2, max_new_tokens=24)
         generator.settings = sampled
         found[f"{engine} sampled"] = generator.generate(prompts)
@@ -55,6 +57,15 @@ def test_vllm_generates_what_transformers_does(workplace: Path) -> None:
             # Of the visible text: a sampled reply may be cut into other, more tokens than the 24
             # that were generated.
             assert 0 < num_tokens <= 24 * 1.5
+        for grown in found[f"{engine} stream"]:
+            assert len(grown) > 5, "token by token"
+            assert all(len(a[0]) <= len(b[0]) for a, b in pairwise(grown))
+    assert [grown[-1] for grown in found["transformers stream"]] == [
+        own[0] for own in found["transformers"]
+    ]
+    streamed = [grown[-1] for grown in found["vllm stream"]]
+    # One at a time or all at once: the last digits may differ, as below.
+    assert sum(a[0] == b for a, b in zip(found["vllm"], streamed, strict=True)) >= 2, found
     # One differing last digit may turn a reply; most are the same to the letter.
     same = [a == b for a, b in zip(found["vllm"], found["transformers"], strict=True)]
     assert sum(same) >= 2, found
