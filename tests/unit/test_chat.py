@@ -687,15 +687,13 @@ def test_a_thousand_bad_requests_leave_the_server_up_and_nothing_read(
     values: list[Any] = [None, -1, 10**30, 0.5, True, "", HOSTILE, str(secret), [], {}, "left"]
     fields = ("models", "seeker", "person", "preset", "blind", "text", "turn", "choice", "side")
     for _ in range(1000):
-        address = "/" + "/".join(rng.choices(parts, k=rng.randint(1, 4)))
-        if address.endswith("/events"):
-            continue
+        path = "/".join(rng.choices(parts, k=rng.randint(1, 4)))
         body = {field: rng.choice(values) for field in rng.sample(fields, rng.randint(0, 4))}
         content = json.dumps(body)[: rng.choice([None, 3])]
         kind = rng.choice(["application/json", "text/plain", "application/json; charset=x"])
         answer = client.request(
             rng.choice(["GET", "POST", "PUT", "DELETE"]),
-            address,
+            f"http://127.0.0.1/{path}",
             content=content,
             headers={"content-type": kind},
             follow_redirects=False,
