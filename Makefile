@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .PHONY: help install install-gpu demo demo-smol test quick soak train train-ray train-slurm train-k8s doctor plan sweep
-.PHONY: gpu-check data reproduce check size format bench fit docker docker-gpu clean
+.PHONY: gpu-check data reproduce check docs size format bench fit docker docker-gpu clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -79,12 +79,15 @@ fit: install  ## refit the shipped graders from UPSTREAM=checkout of the officia
 	$(BIN)/python -m rewards.fit upstream=$(UPSTREAM) $(ARGS)
 
 reproduce: install  ## rebuild the published tables from UPSTREAM=checkout of the official repository
-	$(BIN)/python -m mint.reproduce upstream=$(UPSTREAM) output=outputs/reproduction $(ARGS)
+	$(BIN)/python -m mint.reproduce upstream=$(UPSTREAM) output=outputs/reproduction --overwrite $(ARGS)
 
 check: install  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: install  ## build the documentation as a site in outputs/site, with strict links
+	$(BIN)/python scripts/docs_site.py $(ARGS)
 
 size:  ## print how large the code is, by room; ARGS=--check fails when a limit is broken
 	@$(PYTHON) scripts/size.py $(ARGS)

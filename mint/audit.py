@@ -12,7 +12,7 @@ from mint.data.auditing.findings import KINDS
 from mint.data.auditing.render import as_json, left_out, markdown
 from mint.shell import cli
 from mint.shell.files import (
-    check_can_write,
+    check_output,
     check_output_file,
     write_json,
     write_json_lines,
@@ -40,11 +40,11 @@ class AuditConfig:
     few_shots: str | None = None
     """Text or JSON file with the judge's few-shot examples; null: those of mint's served judge."""
     output: str | None = None
-    """Folder for audit.json and audit.md; null prints only."""
+    """Folder for audit.json and audit.md, new or empty unless --overwrite; null prints only."""
     exclude: str | None = None
     """File to write for `python -m mint.prepare exclude=FILE`: what `leave_out` found, as JSONL."""
     overwrite: bool = False
-    """Replace the file that `exclude` names."""
+    """Replace the files of `output` and the one that `exclude` names."""
     leave_out: list[str] = field(
         default_factory=lambda: [
             "duplicate_prompt",
@@ -74,7 +74,7 @@ def main(config: AuditConfig) -> int:
     """Exit status of the command."""
     source = Path(config.input)
     if config.output is not None:
-        check_can_write(Path(config.output), "output")
+        check_output(Path(config.output), config.overwrite)
     if config.exclude is not None:
         check_output_file(config.exclude, "exclude", overwrite=config.overwrite)
     result, facts = audit_files(source, config.evaluation, config.few_shots, config.near)

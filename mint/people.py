@@ -28,6 +28,8 @@ class PeopleSettings:
     """Whose replies they are, for readers."""
     output: str | None = None
     """File to write; null: the figures that ship with mint."""
+    overwrite: bool = False
+    """Replace the file that `output` names."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     """Encoder of the embedded graders."""
     tagger: TaggerConfig = field(default_factory=TaggerConfig)
@@ -47,7 +49,9 @@ def main(settings: PeopleSettings) -> None:
     from mint.evaluation.people import SHIPPED, write_people
     from mint.evaluation.protocols.people import measure_people
 
-    output = check_output_file(settings.output or str(resources.files("mint.evaluation") / SHIPPED))
+    shipped = str(resources.files("mint.evaluation") / SHIPPED)
+    overwrite = settings.output is None or settings.overwrite
+    output = check_output_file(settings.output or shipped, overwrite=overwrite)
     graders = ready_graders(settings.encoder, settings.tagger, settings.judge)
     statistics = EvaluationConfig(resamples=settings.resamples, seed=settings.seed)
     people = asyncio.run(measure_people(cases, graders, statistics, settings.source))

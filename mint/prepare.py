@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mint.config.prompts import PromptConfig, PromptStyle, prompt_style
+from mint.config.prompts import Persona, PromptConfig, PromptStyle, prompt_style
 from mint.data.conversation import save_conversations
 from mint.data.preparation import load_tagged, summary
 from mint.shell import cli
-from mint.shell.files import check_output, read_text, sha256_file
+from mint.shell.files import check_output, check_output_file, read_text, sha256_file
 from rewards.errors import ConfigError
 from rewards.protocols import TacticTagger
 
@@ -31,8 +31,8 @@ class PrepareConfig:
     style: str = PromptConfig.style.value
     """Prompt style: plain, tactics, tactics_history, or file (the text of prompt_file)."""
     prompt_file: str | None = None
-    """Text file with a system prompt of your own, for style=file; {tactics}, {usage} and
-    {max_tokens} in it are filled in."""
+    """Text file with a system prompt of your own, for style=file; {tactics}, {usage},
+    {persona} and {max_tokens} in it are filled in."""
     max_tokens_hint: int = PromptConfig.max_tokens_hint
     """Reply length that the prompt asks for; see mint.reward.length_target_tokens."""
     val_fraction: float = 0.1
@@ -43,13 +43,15 @@ class PrepareConfig:
     """Short system prompts, for small policies."""
     max_history_turns: int | None = None
     """Seeker turns shown in a prompt; null shows the whole conversation."""
+    persona: Persona = field(default_factory=Persona)
+    """Manner that the prompts ask for: persona.warmth=high persona.length=low."""
     exclude: str | None = None
     """File of conversations or rows to leave out, written by `python -m mint.audit exclude=FILE`:
     a JSON object {conversation_id[, turn]} a line."""
     skip_bad: bool = False
     """Leave unusable records out (card.json lists them) instead of stopping."""
     overwrite: bool = False
-    """Replace the files of an earlier data set in the output folder."""
+    """Replace the files of an earlier data set in the output folder, and the one `tagged` names."""
     tagged: str | None = None
     """Also write the conversations with their tags to this JSON file, as input for other styles."""
 
@@ -66,6 +68,8 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
     source, output = Path(config.input), Path(config.output)
     prompts = prompt_config(config)
     check_output(output, config.overwrite)
+    if config.tagged is not None:
+        check_output_file(config.tagged, "tagged", overwrite=config.overwrite)
     prepared = load_tagged(source, config.exclude, config.skip_bad, tagger, config.format)
     splits = split_conversations(prepared.conversations, config.val_fraction, config.seed)
     facts = {
@@ -97,6 +101,7 @@ def prompt_config(config: PrepareConfig) -> PromptConfig:
         compact=config.compact,
         max_tokens_hint=config.max_tokens_hint,
         max_history_turns=config.max_history_turns,
+        persona=config.persona,
         template="" if config.prompt_file is None else _template(Path(config.prompt_file)),
     )
 

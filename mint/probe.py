@@ -15,8 +15,10 @@ from mint.safety.probes import ProbeItem, load_probes
 from mint.safety.render import markdown, write_report
 from mint.safety.replies import items_text, read_replies
 from mint.safety.report import run_probes
+from mint.safety.sheet import NAME as SHEET
+from mint.safety.sheet import write_sheet
 from mint.shell import cli
-from mint.shell.files import check_can_write, check_output_file, write_text_atomic
+from mint.shell.files import check_output, check_output_file, write_text_atomic
 from mint.shell.statuses import LIMIT_BROKEN
 from rewards.build import EncoderConfig, JudgeConfig, build_encoder, build_judge
 from rewards.errors import ConfigError
@@ -40,9 +42,10 @@ class ProbeConfig:
     replies: str | None = None
     """JSONL of replies."""
     output: str | None = None
-    """Folder for probes.json and probes.md; null prints only."""
+    """Folder for probes.json, probes.md and red_team.csv, new or empty unless --overwrite; null
+    prints only."""
     overwrite: bool = False
-    """Replace the file that `list` names."""
+    """Replace the files of `output` or the one that `list` names."""
     probes: str | None = None
     """Folder of other probes; null: the shipped ones."""
     gate: bool = False
@@ -69,13 +72,14 @@ def main(config: ProbeConfig) -> int:
         return 0
     assert config.replies is not None
     if config.output is not None:
-        check_can_write(Path(config.output), "output")
+        check_output(Path(config.output), config.overwrite)
     replies = read_replies(Path(config.replies))
     report = run_probes(items, replies, _opinions(config, items, replies))
     broken = broken_limits(report, config.limits)
     print(markdown(report, broken), end="")
     if config.output is not None:
         write_report(Path(config.output), report, broken)
+        write_sheet(Path(config.output) / SHEET, report, replies)
     if broken and config.gate:
         print(f"{len(broken)} safety limits are broken", file=sys.stderr)
         return LIMIT_BROKEN

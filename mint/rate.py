@@ -59,6 +59,8 @@ class AgreementSettings:
     """Filled sheets, given without key: one file a rater."""
     output: str | None = None
     """JSON file for the result."""
+    overwrite: bool = False
+    """Replace the file that `output` names."""
     skip_unrated: bool = False
     """Leave out rows without a choice instead of ending with an error."""
     resamples: int = 10_000
@@ -102,7 +104,7 @@ def main(settings: ExportSettings | AgreementSettings) -> None:
         export(settings)
         return
     if settings.output is not None:
-        check_output_file(settings.output)
+        check_output_file(settings.output, overwrite=settings.overwrite)
     result = compute(settings)
     if settings.output is not None:
         write_json(Path(settings.output), result.as_json())

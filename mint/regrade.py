@@ -30,6 +30,8 @@ class RegradeSettings:
     """File of failed replies; null: RUN/quarantine.jsonl."""
     output: str | None = None
     """Where the results go; null: RUN/regraded.jsonl."""
+    overwrite: bool = False
+    """Replace the file that `output` names."""
     tagger_urls: list[str] | None = None
     """Addresses of the tagger's servers now; null: those of the run."""
     judge_urls: list[str] | None = None
@@ -39,7 +41,8 @@ class RegradeSettings:
 def main(settings: RegradeSettings) -> int:
     """Exit status of the command: 0 when every reply can be graded now, else 1."""
     run = RunDir.open(settings.run)
-    output = check_output_file(settings.output or run.regraded_path)
+    overwrite = settings.output is None or settings.overwrite
+    output = check_output_file(settings.output or run.regraded_path, overwrite=overwrite)
     rows = read_quarantine(Path(settings.quarantine or run.quarantine_path))
     mint = _moved(mint_config(run.read_config()), settings)
     graders = ready_graders(mint.encoder, mint.tagger, mint.judge)

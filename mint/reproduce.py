@@ -14,17 +14,14 @@ from mint.reproduction.results import Step, reproduce
 from mint.reproduction.settings import ReproduceSettings
 from mint.shell import cli
 from mint.shell.console import progress_bar, say
-from mint.shell.files import check_can_write
-from rewards.errors import ConfigError
+from mint.shell.files import check_output
 
 
 def main(settings: ReproduceSettings) -> int:
     """Entry point of `python -m mint.reproduce`."""
     started = time.monotonic()
     output = Path(settings.output)
-    if output.exists() and not output.is_dir():
-        raise ConfigError(f"output={settings.output} is a file; it must be a folder")
-    check_can_write(output, "output")
+    check_output(output, settings.overwrite)
     with progress_bar(transient=True) as bar:
         task = bar.add_task("start", total=None)
 

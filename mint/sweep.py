@@ -12,6 +12,8 @@ key=value           for every job
 --only N            run the job of this number alone (also 0,2-4), say in a SLURM array
 --parallel N        run N jobs at the same time, at most (default: as many as the GPUs at hand
                     carry, one without GPUs)
+--tables FILE       named settings of `mint sft` or `mint prefer` (+recipe=sft_smol) as tables of
+                    the dev split; ablations: those of docs/pipeline.md
 --search N          let Optuna choose N settings: key=interval(0,2), int(interval(1,5)),
                     tag(log,interval(1e-6,1e-4)) or a list of values
 
@@ -44,11 +46,13 @@ def _main(arguments: list[str]) -> int:
         print(recipes.listing(recipes.find_recipes()))
         return 0
     # Imported here: the help should not wait for what jobs need.
-    from mint.sweeping import command
+    from mint.sweeping import command, tables
 
     if cli.PRINT_KEYS in arguments:
-        print("\n".join([*invocation.completions(), *command.OPTIONS]))
+        print("\n".join([*invocation.completions(), *command.OPTIONS, tables.OPTION]))
         return 0
+    if any(argument.partition("=")[0] == tables.OPTION for argument in arguments):
+        return tables.run(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     return command.run(arguments)
 

@@ -10,6 +10,7 @@ from mint.data.banks import load_banks
 from mint.data.conversation import save_conversations
 from mint.data.synthetic import generate, split_scenarios
 from mint.shell import cli
+from mint.shell.files import check_output_file
 from mint.shell.paths import data_dir
 from rewards.errors import ConfigError
 
@@ -38,9 +39,7 @@ class SyntheticConfig:
 
 def main(config: SyntheticConfig) -> None:
     """Entry point."""
-    output = Path(config.output)
-    if output.exists() and not config.overwrite:
-        raise ConfigError(f"{output} exists; choose another file, or add --overwrite")
+    output = check_output_file(config.output, overwrite=config.overwrite)
     banks = load_banks(Path(config.data) if config.data else data_dir())
     parts = {"all": list(banks.scenarios)}
     parts["train"], parts["val"] = split_scenarios(banks.scenarios)

@@ -3,6 +3,7 @@
 
 +recipe=NAME        a file of recipes/ (run without arguments for the list)
 resume=RUN          go on with the run in this folder, with its own configuration
+policy=RUN          start from the model of this run of `mint sft`, `mint prefer` or `mint train`
 key=value           any key of the configuration (docs/configuration.md), Hydra syntax
 -m, --multirun      sweep: mint.reward.kl=0,0.5,1 is python -m mint.sweep, see its --help
 --dry-run           compose, check files, batches and memory, stop before Ray starts

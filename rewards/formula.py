@@ -244,11 +244,14 @@ def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float 
     reward of validation and of `mint.evaluate`. A reward model's logit has no top: it enters as
     1 / (1 + exp(-logit)), in (0, 1). An empty or cut-off reply scores -invalid_margin.
     """
+    return None if signals.status is Status.FAILED else raw_breakdown(signals, weights).score
+
+
+def raw_breakdown(signals: Signals, weights: RewardWeights | None = None) -> RewardBreakdown:
+    """`raw_reward` of a graded or silent reply with every number on the way to it."""
     weights = weights or RewardWeights()
-    if signals.status is Status.FAILED:
-        return None
     if signals.status in INVALID:
-        return -weights.invalid_margin
+        return RewardBreakdown(score=-weights.invalid_margin, status=signals.status)
     scaled = {
         name: min(1.0, values[0] / _RAW_SCALE[name])
         for name in COMPONENTS
@@ -256,7 +259,7 @@ def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float 
     }
     if signals.quality_is_logit and signals.quality is not None:
         scaled["quality"] = 0.5 + 0.5 * math.tanh(0.5 * signals.quality)
-    return _combine(signals, scaled, weights).score
+    return _combine(signals, scaled, weights)
 
 
 def _combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -> RewardBreakdown:

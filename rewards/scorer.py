@@ -30,6 +30,7 @@ from rewards.types import (
     Signals,
     Status,
     Tagging,
+    scaled_rating,
 )
 
 _ORDERS = {"bigram": 2, "trigram": 3}
@@ -210,7 +211,7 @@ def quality_of(rating: Judgement) -> float:
     """The aggregate mapped to [0, 1]; a reward model's logit as it is."""
     if isinstance(rating, ScalarRating):
         return rating.value
-    return (rating.aggregate - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
+    return scaled_rating(rating.aggregate)
 
 
 def failed_signals(request: ScoringRequest, failures: Mapping[str, Failure]) -> Signals:

@@ -3,15 +3,18 @@
 | form                                                  | models                               |
 |-------------------------------------------------------|--------------------------------------|
 | <think> ... </think>; thinking, thought, reasoning... | Qwen, R1, EXAONE, Seed (<seed:think>)|
+| <details type="reasoning"> ... </details>             | logs of Open WebUI                   |
 | [THINK] ... [/THINK]                                  | Mistral                              |
 | ◁think▷ ... ◁/think▷                                  | Kimi                                 |
 | <|START_THINKING|> ... <|END_THINKING|>               | Cohere                               |
 | <|begin_of_thought|> ... <|end_of_thought|>           | OpenThinker, Sky-T1                  |
 | <|inner_prefix|> ... <|inner_suffix|>                 | Apertus                              |
 | <unused94>thought ... <unused95>                      | MedGemma                             |
+| <|channel>thought ... <channel|>                      | Gemma 4                              |
 | <|channel|>analysis<|message|> ... <|end|>            | gpt-oss                              |
 | analysis... assistantfinal...                         | gpt-oss without its special tokens   |
 | Here is my thought process: ... Here is my response:  | Granite                              |
+| Here are my reasoning steps: [BEGIN FINAL RESPONSE]   | Apriel                               |
 
 A tag in quotation marks or code is talk about the tag. An opening tag that is never closed begins
 a thought unless it stands within a sentence. Everything takes time linear in the text's length.
@@ -23,7 +26,8 @@ import re
 from typing import NamedTuple
 
 _NAMES = (
-    r"(?:seed:)?think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad|inner_monologue"
+    r"(?:seed:|longcat_)?think|thinking|(?:inner_)?thoughts?|reasoning|reflection|analysis"
+    r"|scratch_?pad|(?:inner|internal)_monologue"
 )
 _CHANNEL = r"(?:<\|start\|>\s{0,8}assistant\s{0,8})?<\|channel\|>\s{0,8}"
 _FORMS = {
@@ -33,12 +37,16 @@ _FORMS = {
     "cohere": (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
     "solution": (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
     "apertus": (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
+    "details": (r"<details[ \t]{1,8}type=\"reasoning\"[^<>\n]{0,200}>", "</details>"),
+    "channel": (r"<\|channel>\s{0,8}(?:thought)?", r"<channel\|>"),
     "gemma": (r"<unused94>(?:thought)?", "<unused95>"),
     "harmony": (
         rf"{_CHANNEL}(?:analysis|commentary)[^<\n]{{0,80}}<\|message\|>",
         rf"<\|end\|>|{_CHANNEL}final[^<\n]{{0,80}}<\|message\|>",
     ),
 }
+_NEVER_CLOSED_ALONE = ("harmony", "details")
+"""Forms whose closing tag also ends other things."""
 _TAG = re.compile(
     "|".join(f"(?P<{name}_0>{a})|(?P<{name}_1>{b})" for name, (a, b) in _FORMS.items()),
     re.IGNORECASE,
@@ -57,11 +65,15 @@ _HEADERS = (
         re.compile(r"\A\s*Here(?: is|'s) my thought process:", re.IGNORECASE),
         re.compile(r"Here(?: is|'s) my response:", re.IGNORECASE),
     ),
+    (
+        re.compile(r"\A\s*Here are my reasoning steps:", re.IGNORECASE),
+        re.compile(r"\[BEGIN FINAL RESPONSE\]"),
+    ),
 )
 _MARKERS = re.compile(
     rf"{_CHANNEL}final[^<\n]{{0,80}}<\|message\|>|<\|return\|>|<\|(?:START|END)_RESPONSE\|>"
     rf"|<[ ]?(?:{_NAMES})[ ]?/>"
-    r"|<\|(?:begin|end)_of_solution\|>"
+    r"|<\|(?:begin|end)_of_(?:solution|box)\|>|\[(?:BEGIN|END) FINAL RESPONSE\]"
 )
 _WRAPPED = re.compile(
     r"\A\s*<(?P<name>answer|response|output|final_answer|reply)>(?P<text>.*?)(?:</(?P=name)>\s*)?\Z",
@@ -84,6 +96,17 @@ class Spoken(NamedTuple):
     """Whether it ends within a thought."""
 
 
+class Thought(NamedTuple):
+    """One private thought in a text."""
+
+    text: str
+    """Between its tags."""
+    first: bool
+    """Whether nothing is said before it."""
+    whole: bool
+    """Whether both its tags are there."""
+
+
 class _Tag(NamedTuple):
     form: str
     closes: bool
@@ -102,8 +125,22 @@ def without_thoughts(raw: str) -> Spoken:
     >>> without_thoughts("I hear you. <think>Now a question.</think> What happened?").text
     'I hear you. What happened?'
     """
+    return _read(raw)[0]
+
+
+def thoughts_in(raw: str) -> tuple[Thought, ...]:
+    """The thoughts in the order of the text, in any of the forms above.
+
+    >>> thoughts_in("<think>sad</think> I hear you.")
+    (Thought(text='sad', first=True, whole=True),)
+    """
+    return _read(raw)[1]
+
+
+def _read(raw: str) -> tuple[Spoken, tuple[Thought, ...]]:
     text = _headers_as_tags(raw)
     tags = _tags(text)
+    thoughts: list[Thought] = []
     # A fence that a thought leaves open pairs with one in the reply, and seems to hold the tag.
     closable = {tag.form for tag in tags if tag.closes and not tag.quoted and tag.fence is None}
     spoken = ""
@@ -115,21 +152,26 @@ def without_thoughts(raw: str) -> Spoken:
         counts = not (tag.quoted or fenced)
         if opened is None and counts and not tag.closes:
             spoken, opened = _joined(spoken, text[position : tag.start]), tag
-        elif opened is None and counts and tag.form != "harmony":
+        elif opened is None and counts and tag.form not in _NEVER_CLOSED_ALONE:
             # Closed but never opened: the template has opened it in the prompt.
+            thoughts = [Thought(text[: tag.start], True, False)]
             spoken, position = "", tag.end
         elif opened is not None and tag.closes and tag.form == opened.form:
             if tag.quoted or (fenced and tag.form in closable):
                 continue
             broken = tag.fence
-            if text[opened.end : tag.start].strip().lower() in _BETWEEN_NAMES:
+            inner = text[opened.end : tag.start]
+            if inner.strip().lower() in _BETWEEN_NAMES:
                 spoken += text[opened.start : tag.end]
+            else:
+                thoughts.append(Thought(inner, not spoken.strip(), True))
             position, opened = tag.end, None
     if opened is None:
-        return _finished(_joined(spoken, text[position:]), False)
+        return _finished(_joined(spoken, text[position:]), False), tuple(thoughts)
     if _within_sentence(spoken, text[opened.end : opened.end + 2]):
-        return _finished(spoken + text[opened.start :], False)
-    return _finished(spoken, True)
+        return _finished(spoken + text[opened.start :], False), tuple(thoughts)
+    thoughts.append(Thought(text[opened.end :], not spoken.strip(), False))
+    return _finished(spoken, True), tuple(thoughts)
 
 
 def opened_thought(prompt: str) -> str:

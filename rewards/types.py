@@ -131,6 +131,11 @@ class ScalarRating:
     """Standard deviation of the value over repeated gradings; None: graded once."""
 
 
+def scaled_rating(aggregate: float) -> float:
+    """A rating of [1, 5] on [0, 1]."""
+    return (aggregate - LOWEST_RATING) / (HIGHEST_RATING - LOWEST_RATING)
+
+
 def aggregate_empathy(dimensions: Mapping[str, float]) -> float:
     """mean(V, E, U, 6-A, 6-S, 6-D), in [1, 5]. Raises DataError when a dimension is missing."""
     missing = [name for name in DIMENSIONS if name not in dimensions]

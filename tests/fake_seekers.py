@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
+from pathlib import Path
 from typing import Any
 
 from mint.dialogue.protocol import (
@@ -86,4 +87,18 @@ class FaultySeeker(RuleSeeker):
             raise RuntimeError("the seeker broke")
         if heard.turn and draw < 5:
             return Lost(Who.SEEKER, "analysis", "off_schema", "no JSON")
+        return await super().turn(heard)
+
+
+HEARD = Path("heard.txt")
+"""Where a `TellingSeeker` says how far it is: a line a turn, the seed and the number of replies."""
+
+
+class TellingSeeker(RuleSeeker):
+    """The same, half a second a turn, so that a test can act in the middle of a dialogue."""
+
+    async def turn(self, heard: Heard) -> SeekerTurn | Lost:
+        await asyncio.sleep(0.5)
+        with HEARD.open("a") as file:
+            file.write(f"{heard.person.id} {heard.seed} {heard.turn}\n")
         return await super().turn(heard)

@@ -1,4 +1,4 @@
-"""A real training run of `mint_tiny` under way: what it does, faults, and how it ends."""
+"""A real training run of a tiny recipe under way: what it does, faults, and how it ends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def wait_for(condition: Callable[[], bool], limit_s: float, what: str) -> None:
 class Live:
     """One `python -m mint.train`; as a context it never outlives its test."""
 
-    def __init__(self, folder: Path, path: Path, *overrides: str, steps: int = 50) -> None:
+    def __init__(
+        self, folder: Path, path: Path, *overrides: str, steps: int = 50, recipe: str = "mint_tiny"
+    ) -> None:
         """`folder` has the tiny policy and its data, `path` is the run directory."""
         self.run = RunDir(path)
         self.said = folder / f"{path.name}.{time.time_ns()}.out"
@@ -56,7 +58,7 @@ class Live:
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "mint.train", "+recipe=mint_tiny"),
+                    *(sys.executable, "-m", "mint.train", f"+recipe={recipe}"),
                     *(*SMALL, f"mint.run.dir={path}", f"trainer.total_training_steps={steps}"),
                     *overrides,
                 ],

@@ -11,6 +11,7 @@ import psutil
 
 import mint
 from mint.machine.limits import GIB
+from mint.machine.processor import cpu_name, cpuinfo
 from mint.rundir.manifest import git_state, package_versions
 
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
@@ -47,21 +48,5 @@ def busy_note(cores: int) -> str:
 
 def cpu_flags() -> list[str]:
     """The members of CPU_FLAGS this processor has; empty where /proc/cpuinfo does not exist."""
-    known = set(_cpuinfo("flags").split())
+    known = set(cpuinfo("flags").split())
     return [flag for flag in CPU_FLAGS if flag in known]
-
-
-def cpu_name() -> str:
-    """The processor's name as the system gives it."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-def _cpuinfo(key: str) -> str:
-    path = Path("/proc/cpuinfo")
-    if not path.is_file():
-        return ""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == key:
-            return value.strip()
-    return ""

@@ -67,7 +67,7 @@ def compose_configs(jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
         try:
             config = _compose(overrides)
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(_explain(error, overrides, known)) from error
+            raise ConfigError(explain(error, overrides, known)) from error
         check_keys(config, known, overrides)
         configs.append(config)
     return configs
@@ -195,7 +195,8 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
         return compose(CONFIG_NAME, overrides=[searchpath_override(), *_in_order(overrides)])
 
 
-def _explain(error: Exception, overrides: Sequence[str], known: Iterable[str]) -> str:
+def explain(error: Exception, overrides: Sequence[str], known: Iterable[str]) -> str:
+    """One line for what Hydra refuses; `known` has the keys that there are."""
     text = str(error)
     cause = str(error.__cause__ or "")
     for pattern in (r"Could not override '([^']+)'", r"full_key: (\S+)", r"Key '([^']+)'"):

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from mint.config.rules import POSITIVE, at_least, check, one_of
 from mint.config.seeker import SeekerEndpoint
 from rewards.errors import ConfigError
 from rewards.text import visible_reply
+from rewards.thoughts import thoughts_in
 from rewards.types import Status
 
 THINKING = ("none", "keep", "drop")
-SEEKERS = ("rule", "served", "custom")
+SEEKERS = ("rule", "drift", "served", "custom")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeekerConfig:
     """Who the policy talks with."""
 
+    where: ClassVar[str] = "mint.seeker"
+    kinds: ClassVar[tuple[str, ...]] = SEEKERS
     kind: str = "rule"
-    """rule (offline), served (a model behind `served`), or custom with `factory`."""
+    """rule and drift (both offline, moved in different ways, see docs/seekers.md), served (a model
+    behind `served`), or custom with `factory`."""
     preset: str = "rlver_train"
     """Emotion rules and manner of the seeker, see docs/dialogues.md."""
     factory: str | None = None
@@ -27,9 +32,19 @@ class SeekerConfig:
     served: SeekerEndpoint = field(default_factory=SeekerEndpoint)
 
     def __post_init__(self) -> None:
-        check(self, {"kind": one_of(*SEEKERS)}, "mint.seeker.")
+        check(self, {"kind": one_of(*self.kinds)}, f"{self.where}.")
         if (self.kind == "custom") != (self.factory is not None):
-            raise ConfigError("mint.seeker.factory belongs to mint.seeker.kind=custom")
+            raise ConfigError(f"{self.where}.factory belongs to {self.where}.kind=custom")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondSeekerConfig(SeekerConfig):
+    """Whom the policy never trains with: held-out people are played by it too, before and after."""
+
+    where: ClassVar[str] = "mint.second_seeker"
+    kinds: ClassVar[tuple[str, ...]] = (*SEEKERS, "none")
+    kind: str = "drift"
+    """As mint.seeker.kind, but another one; none: nothing is measured with a second seeker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +85,17 @@ class DialogueRules:
     def well_formed(self, raw: str) -> bool:
         """Whether a raw reply says something and thinks exactly as it should.
 
-        With thinking: one closed block, at the start and not empty. Without: no block. (RLVER's
-        paper gives other replies no reward; its released code checks nothing.)
+        With thinking: one closed block, at the start and not empty. Without: no block. A block has
+        any form of `rewards.thoughts`. (RLVER's paper gives other replies no reward; its released
+        code checks nothing.)
 
         >>> DialogueRules(thinking="keep").well_formed("<think>tired</think>You sound tired.")
         True
         """
         if visible_reply(raw).status is not Status.OK:
             return False
-        blocks = raw.count("<think>"), raw.count("</think>")
+        thoughts = thoughts_in(raw)
         if self.thinking == "none":
-            return blocks == (0, 0)
-        thought = raw.partition("</think>")[0].strip()
-        opened = thought.startswith("<think>") and thought != "<think>"
-        return blocks == (1, 1) and opened
+            return not thoughts
+        (only,) = thoughts if len(thoughts) == 1 else (None,)
+        return only is not None and only.first and only.whole and bool(only.text.strip())

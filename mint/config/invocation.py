@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from mint.config import compose, recipes
 from mint.config.continuing import SHORT, Resume, asked_resume
+from mint.config.from_run import POLICY, with_policy
 from mint.config.schema import MintConfig
 from mint.shell.cli import nearest
 from mint.shell.usage import key_names
@@ -58,7 +59,8 @@ class Invocation(NamedTuple):
 
 def read(arguments: Sequence[str]) -> Invocation:
     """The jobs of a command line, composed and checked. Raises ConfigError."""
-    options, overrides = _split(arguments)
+    options, typed = _split(arguments)
+    overrides = with_policy(typed)
     found = recipes.find_recipes()
     alone = [a for a in arguments if _short(a) in (*_MULTIRUN, *_PRINTING)]
     resume = asked_resume(overrides, alone)
@@ -124,12 +126,13 @@ def completions() -> list[str]:
     names = [f"+recipe={recipe.name}" for recipe in found.values() if not recipe.is_layer]
     names += [f"+hardware={r.name}" for r in found.values() if r.group == recipes.HARDWARE]
     keys = [f"mint.{key}=" for key in key_names(MintConfig)]
-    return [*names, f"{SHORT}=", DRY_RUN, "--multirun", "--cfg", *keys]
+    return [*names, f"{SHORT}=", f"{POLICY}=", DRY_RUN, "--multirun", "--cfg", *keys]
 
 
 def print_with_hydra(arguments: Sequence[str]) -> None:
     """Hydra's own printing commands (--cfg, --info, --hydra-help)."""
-    options, overrides = _split(arguments)
+    options, typed = _split(arguments)
+    overrides = with_policy(typed)
     flags = [option for option in options if option != DRY_RUN]
     # argparse wants the positional overrides in one block.
     sys.argv = [

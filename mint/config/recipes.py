@@ -34,25 +34,44 @@ class Recipe(NamedTuple):
     group: str = "recipe"
 
 
+TUNING = "tuning"
+"""Folder of the recipes of commands that tune a model without VERL."""
+
+
+def find_tuning(command: str) -> dict[str, Recipe]:
+    """The recipes of `mint COMMAND`, COMMAND_*.yaml, and all layers: the shipped ones, then those
+    of ./recipes/tuning."""
+    found = {}
+    for folder in _folders():
+        for path in sorted((folder / TUNING).glob("*.yaml")):
+            recipe = _read(path)
+            if recipe.is_layer or path.stem.startswith(f"{command}_"):
+                found[path.stem] = recipe
+    return found
+
+
+def _folders() -> list[Path]:
+    return list(dict.fromkeys([recipes_dir().resolve(), (Path.cwd() / "recipes").resolve()]))
+
+
+def _read(path: Path) -> Recipe:
+    first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip()
+    hardware = path.parent.name == HARDWARE
+    summary = first.removeprefix("layer:").strip()
+    group = HARDWARE if hardware else "recipe"
+    return Recipe(path.stem, summary, path, first.startswith("layer:") or hardware, group)
+
+
 def find_recipes() -> dict[str, Recipe]:
     """All recipes and layers by name: the shipped ones, then those of ./recipes (which win).
 
     Those of hardware/ have that folder in their names.
     """
     found = {}
-    for folder in dict.fromkeys([recipes_dir().resolve(), (Path.cwd() / "recipes").resolve()]):
+    for folder in _folders():
         for path in [*sorted(folder.glob("*.yaml")), *sorted((folder / HARDWARE).glob("*.yaml"))]:
-            first = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ").strip()
-            hardware = path.parent.name == HARDWARE
-            layer = first.startswith("layer:") or hardware
-            name = f"{HARDWARE}/{path.stem}" if hardware else path.stem
-            found[name] = Recipe(
-                path.stem,
-                first.removeprefix("layer:").strip(),
-                path,
-                layer,
-                HARDWARE if hardware else "recipe",
-            )
+            recipe = _read(path)
+            found[f"{HARDWARE}/{path.stem}" if recipe.group == HARDWARE else path.stem] = recipe
     return found
 
 
@@ -74,6 +93,12 @@ def register(recipes: dict[str, Recipe]) -> None:
     """Make the recipes and the typed `mint` node known to Hydra."""
     store = ConfigStore.instance()
     store.store(group="mint", name="schema", node=schema(), provider="mint")
+    store_recipes(recipes)
+
+
+def store_recipes(recipes: dict[str, Recipe]) -> None:
+    """Make the recipes known to Hydra, whatever they are of."""
+    store = ConfigStore.instance()
     for recipe in recipes.values():
         store.store(
             group=recipe.group,

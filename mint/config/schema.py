@@ -12,13 +12,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mint.config.curriculum import CurriculumConfig
-from mint.config.dialogue import DialogueRules, SeekerConfig
+from mint.config.dialogue import DialogueRules, SecondSeekerConfig, SeekerConfig
 from mint.config.evaluation import EvaluationConfig
-from mint.config.prompts import PromptConfig, prompt_style
+from mint.config.prompts import Persona, PromptConfig, prompt_style
 from mint.config.rules import POSITIVE, SHARE, check, one_of
 from mint.config.validation import CollapseConfig, ValidationConfig
 from mint.shell.cli import make_writable
 from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerConfig
+from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
 from rewards.talks import DialogueWeights
 
@@ -43,6 +44,8 @@ class DataConfig:
     match the prepared data."""
     compact: bool = PromptConfig.compact
     """Short system prompts (for small policies). Must match the prepared data."""
+    persona: Persona = field(default_factory=Persona)
+    """Manner that the prompts ask for. Must match the prepared data."""
     enable_thinking: bool = False
     """Passed to the policy's chat template, in rollouts, validations and evaluations."""
     num_conversations: int = 600
@@ -161,6 +164,7 @@ class MintConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     collapse: CollapseConfig = field(default_factory=CollapseConfig)
     seeker: SeekerConfig = field(default_factory=SeekerConfig)
+    second_seeker: SecondSeekerConfig = field(default_factory=SecondSeekerConfig)
     dialogue: DialogueRules = field(default_factory=DialogueRules)
     credit: DialogueWeights = field(default_factory=DialogueWeights)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
@@ -170,6 +174,8 @@ class MintConfig:
         check(self, {"task": one_of(*TASKS)}, "mint.")
 
 
+_TUNED = ("sft", "prefer")
+"""Nodes of runs that tune a model without VERL."""
 _MOVED = (("evaluation", "enable_thinking", "data"),)
 """Node, key and present node of keys that configurations of earlier runs have elsewhere."""
 
@@ -185,6 +191,10 @@ def schema() -> DictConfig:
 def mint_config(config: DictConfig) -> MintConfig:
     """The validated `mint` node of a composed configuration. Raises ConfigError."""
     plain: Any = OmegaConf.to_container(config.mint, resolve=True)
+    if other := [name for name in _TUNED if name in plain]:
+        raise ConfigError(
+            f"this is a run of `mint {other[0]}`, not of `mint train`; give its model, RUN/model"
+        )
     for node_name, key, now in _MOVED:
         if key in plain.get(node_name, {}):
             plain.setdefault(now, {})[key] = plain[node_name].pop(key)

@@ -11,7 +11,9 @@ import re
 
 CONTROL_TOKEN = re.compile(
     r"<\|[^<>|\n]{1,40}\|>|<｜[^<>｜\n]{1,40}｜>|</?s>|<(?:bos|eos|pad|unk|sep|cls|mask)>"
-    r"|<(?:start|end)_of_turn>|<(?:extra_id_|unused)\d{1,3}>|\[/?(?:INST|SYSTEM_PROMPT|THINK)\]"
+    r"|<(?:start|end)_of_(?:turn|image)>|<(?:extra_id_|unused|reserved_)\d{1,3}>"
+    r"|<\|[a-z_]{1,30}>|<[a-z_]{1,30}\|>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|THINK|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS|IMG)\]"
     r"|<</?SYS>>|</?(?:think|tool_call|tool_response)>|◁/?think▷"
 )
 """Forms of the families in use: ChatML, Llama, DeepSeek, Mistral, Gemma, Kimi, T5, Cohere."""

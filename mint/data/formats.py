@@ -25,8 +25,11 @@ from typing import Any
 from mint.shell.files import csv_rows, parse_json, read_text, text_lines
 from rewards.errors import ConfigError, DataError
 
-_SEEKERS = frozenset({"seeker", "usr", "user", "human", "client"})
-_SUPPORTERS = frozenset({"supporter", "sys", "assistant", "gpt", "bot", "chatgpt", "model"})
+_SEEKERS = frozenset({"seeker", "usr", "user", "human", "client", "patient", "speaker"})
+_SUPPORTERS = frozenset(
+    {"supporter", "sys", "assistant", "gpt", "bot", "chatgpt", "model", "ai"}
+    | {"listener", "therapist", "counselor", "counsellor"}
+)
 _SILENT = frozenset({"system", "tool", "function", "developer"})
 
 Said = tuple[str, Any]

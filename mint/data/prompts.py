@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from mint.config.prompts import PromptConfig, PromptStyle
 from mint.data.control_tokens import neutralised
+from mint.data.memory import Summary, with_summary
+from mint.data.personas import persona_text
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES, TACTICS, count_tactics
 from rewards.types import Message
@@ -21,17 +23,22 @@ _CHAT_ROLES = {"seeker": "user", "supporter": "assistant"}
 
 
 def chat_messages(
-    config: PromptConfig, history: Sequence[Message], history_tactics: Sequence[TurnTactics]
+    config: PromptConfig,
+    history: Sequence[Message],
+    history_tactics: Sequence[TurnTactics],
+    summary: Summary | None = None,
 ) -> list[dict[str, str]]:
     """System prompt and history as chat messages; the last one is the user's.
 
     Control tokens in their texts are letters here (`mint.data.control_tokens`). `history_tactics`
-    has one entry for each supporter turn of `history`, oldest first.
+    has one entry for each supporter turn of `history`, oldest first; `summary` tells of messages
+    that are not shown.
     """
     shown = history
     if config.max_history_turns is not None:
         shown = history[-(2 * config.max_history_turns - 1) :]
-    system = {"role": "system", "content": system_prompt(config, history_tactics)}
+    told = with_summary(config, system_prompt(config, history_tactics), summary)
+    system = {"role": "system", "content": told}
     chat = ({"role": _CHAT_ROLES[m.role], "content": neutralised(m.content)} for m in shown)
     return [system, *chat]
 
@@ -42,10 +49,11 @@ def system_prompt(config: PromptConfig, history_tactics: Sequence[TurnTactics]) 
     `history_tactics`: earlier supporter turns, oldest first; ignored unless the style reports them.
     Raises ConfigError for the style `file` without a text.
     """
+    manner = persona_text(config.persona)
     if config.style is PromptStyle.FILE:
-        return _filled_in(config, history_tactics)
+        return _filled_in(config, history_tactics, manner)
     if config.compact:
-        return _compact_prompt(config.style, history_tactics)
+        return f"{_compact_prompt(config.style, history_tactics)} {manner}".strip()
     sections = [_ROLE]
     if config.style is not PromptStyle.PLAIN:
         sections.append(_tactics_section())
@@ -54,6 +62,8 @@ def system_prompt(config: PromptConfig, history_tactics: Sequence[TurnTactics]) 
     if config.style is PromptStyle.TACTICS_HISTORY:
         sections.append("# Tactic usage so far\n" + _usage(history_tactics))
     sections.append(_FORMAT if config.style is PromptStyle.PLAIN else f"{_FORMAT} {_NO_LABELS}")
+    if manner:
+        sections.append(f"# Manner\n{manner}")
     sections.append(f"# Length\nKeep it short: fewer than {config.max_tokens_hint} tokens.")
     return "\n\n".join(sections)
 
@@ -73,13 +83,16 @@ _NO_LABELS = (
 )
 
 
-def _filled_in(config: PromptConfig, history_tactics: Sequence[TurnTactics]) -> str:
+def _filled_in(config: PromptConfig, history_tactics: Sequence[TurnTactics], manner: str) -> str:
     if not config.template:
         raise ConfigError(
             "the prompt style `file` needs the text of the prompt: `mint.prepare style=file "
             "prompt_file=FILE` keeps it in the data set's card.json"
         )
-    text = config.template.replace("{tactics}", _definitions())
+    text = config.template
+    if manner and "{persona}" not in text:
+        text += "\n\n{persona}"
+    text = text.replace("{persona}", manner).replace("{tactics}", _definitions())
     text = text.replace("{usage}", _usage(history_tactics))
     return text.replace("{max_tokens}", str(config.max_tokens_hint))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mint.data.conversation import Conversation, supporter_turns
+from mint.data.memory import Summary
 from mint.data.prompts import PromptConfig, chat_messages
 from rewards.errors import DataError
 from rewards.tactics import count_tactics
@@ -34,6 +35,8 @@ class Case:
     model: str = "unknown"
     scenario: str = ""
     """What several conversations may be about; "" when not known."""
+    summary: Summary | None = None
+    """What the policy has written of the messages that its prompt does not show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,8 @@ class PromptRow:
     """Earlier supporter turns -> sentences -> tactics."""
     scenario: str = ""
     """What several conversations may be about; "" when not known."""
+    summary: Summary | None = None
+    """What the system prompt tells of messages that are not shown; None without memory."""
 
     @property
     def previous_counts(self) -> tuple[int, ...]:
@@ -86,7 +91,7 @@ def prompt_row(case: Case, prompts: PromptConfig) -> PromptRow:
     tags = tuple(turn for turn in case.tags if turn is not None)
     if len(tags) != len(case.tags):
         raise DataError(f"conversation {case.conversation_id!r} has untagged supporter turns")
-    system, *shown = chat_messages(prompts, case.history, tags)
+    system, *shown = chat_messages(prompts, case.history, tags, case.summary)
     return PromptRow(
         conversation_id=case.conversation_id,
         turn=case.turn,
@@ -95,6 +100,7 @@ def prompt_row(case: Case, prompts: PromptConfig) -> PromptRow:
         history=case.history,
         history_tactics=tags,
         scenario=case.scenario,
+        summary=case.summary,
     )
 
 

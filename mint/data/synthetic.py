@@ -13,9 +13,11 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mint.config.prompts import Persona
 from mint.data.banks import Banks, Scenario, fill, load_banks, slots_of
 from mint.data.conversation import Conversation, SentenceTactics, Turn
 from mint.data.prompts import PromptConfig
@@ -111,10 +113,12 @@ def build_demo_data(
     *,
     num_val: int = 60,
     overwrite: bool = False,
+    persona: Persona | None = None,
 ) -> dict[str, Any]:
     """Write train.parquet, val.parquet and card.json of the demo; returns the card.
 
-    `num_conversations` for training and `num_val` from scenarios that training never sees.
+    `num_conversations` for training and `num_val` from scenarios that training never sees;
+    `persona` is the manner that the prompts ask for.
     Raises ConfigError when `output_dir` has files and `overwrite` is off.
     """
     # Imported here: it loads pyarrow, which conversations alone do not need.
@@ -138,7 +142,8 @@ def build_demo_data(
         "skipped": [],
         "held_out_scenarios": [scenario.id for scenario in val],
     }
-    return write_dataset(directory, splits, DEMO_PROMPTS, facts)
+    prompts = DEMO_PROMPTS if persona is None else replace(DEMO_PROMPTS, persona=persona)
+    return write_dataset(directory, splits, prompts, facts)
 
 
 def _conversation(

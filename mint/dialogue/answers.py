@@ -6,17 +6,15 @@ guessed: an answer without its number, its line or one of its parts is a Failure
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mint.dialogue.asking import ANALYSIS, UTTERANCE
+from rewards.graders.served.base import read_object
 from rewards.serving.formats import off_schema
-from rewards.text import visible_reply
 from rewards.types import Failure
 
-_FENCE = re.compile(r"\A```(?:json)?\s*\n(.*)\n```\s*\Z", re.DOTALL)
 _NUMBER = re.compile(r"\s*[\[(]?\s*([+-]?\d{1,4})\s*[\])]?\s*[.。]?\s*")
 _OLD_NAMES = {"TargetCompletion": "target", "Reason": "target", "analyze": "analyse"}
 
@@ -117,12 +115,7 @@ def headed(
 
 
 def _json(text: str, names: Sequence[str]) -> dict[str, Any] | Failure:
-    seen = visible_reply(text).text
-    fenced = _FENCE.match(seen)
-    try:
-        found = json.loads(fenced[1] if fenced else seen)
-    except (ValueError, RecursionError) as error:
-        return off_schema(f"not JSON: {error}", text)
-    if not isinstance(found, dict) or set(found) != set(names):
+    found = read_object(text)
+    if isinstance(found, dict) and set(found) != set(names):
         return off_schema(f"expected an object with exactly {', '.join(names)}", text)
     return found

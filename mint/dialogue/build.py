@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from mint.config.dialogue import SeekerConfig
+from mint.dialogue.drift import DriftSeeker
 from mint.dialogue.presets import get_preset
 from mint.dialogue.protocol import Seeker
 from mint.dialogue.rule import RuleSeeker
@@ -22,4 +23,4 @@ def build_seeker(config: SeekerConfig, graders: Callable[[], Graders]) -> Seeker
     if config.kind == "rule":
         made = graders()
         return RuleSeeker(preset, made.tagger, made.judge)
-    return ServedSeeker(preset, config.served)
+    return DriftSeeker(preset) if config.kind == "drift" else ServedSeeker(preset, config.served)

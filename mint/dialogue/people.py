@@ -34,7 +34,7 @@ SCHEMA = row_schema(
 """Columns of rows of single replies too, so that safety probes can stand among dialogues."""
 
 
-def person_row(
+def dialogue_row(
     person: Person, prompts: PromptConfig, split: str, index: int, seed: int
 ) -> dict[str, Any]:
     """The row of a person. The seeker opens at run time; what stands in `prompt` is the system
@@ -84,7 +84,7 @@ def write_people(
     card: dict[str, Any] = {"kind": SOURCE, "seed": seed, **prompts.card(), "splits": {}}
     for split, people in splits.items():
         rows = [
-            person_row(person, prompts, split, index, seed + index)
+            dialogue_row(person, prompts, split, index, seed + index)
             for index, person in enumerate(people)
         ]
         path = directory / f"{split}.parquet"

@@ -73,8 +73,8 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
-def get_preset(name: str) -> Preset:
-    """The preset of that name. Raises ConfigError for another name."""
+def get_preset(name: str, key: str = "mint.seeker.preset") -> Preset:
+    """The preset of that name. Raises ConfigError, which names the setting `key`, for another."""
     if name not in PRESETS:
-        raise ConfigError(f"mint.seeker.preset must be one of {', '.join(PRESETS)}, got {name!r}")
+        raise ConfigError(f"{key} must be one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]

@@ -1,19 +1,16 @@
-"""What a rule seeker says: lines of authored banks and bits of the person's own story.
-
-Everything is found again from the history: a line is unused when no earlier message holds it.
-"""
+"""What a rule seeker says: lines of authored banks and bits of the person's own story."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-import random
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from mint.dialogue.bank import Bank
 from mint.dialogue.presets import Preset
 from mint.dialogue.protocol import INTENTIONS, Ended, Heard
 from mint.dialogue.reaction import Taken
@@ -61,14 +58,13 @@ class Script:
 
     def __init__(self, heard: Heard, lines: Mapping[str, Sequence[str]], preset: Preset) -> None:
         self._heard, self._preset = heard, preset
-        self._lines = lines
-        self._said = [m.content for m in heard.history if m.role == "seeker"]
-        self._seed = f"{heard.seed}:{heard.person.id}"
+        self._lines, self._bank = lines, Bank(heard, lines)
 
     @property
     def pressed(self) -> bool:
         """Whether the newest message of the person presses."""
-        last = self._said[-1] if self._said else ""
+        said = self._bank.said
+        last = said[-1] if said else ""
         return any(line in last for name in _PRESSES for line in self._lines[name])
 
     def opening(self) -> str:
@@ -89,9 +85,9 @@ class Script:
             return " ".join([*parts, self._line(_PRESSES[(turn + self._heard.seed) % 2])])
         told = self._disclosed(kind, taken.asked, emotion)
         if told and self._heard.turn % 2 == 1:
-            hint = self._unused(self._lines[self._heard.person.intention])
+            hint = self._bank.unused(self._lines[self._heard.person.intention])
             parts += hint[:1]
-        parts += self._unused(self._heard.person.follow_ups)[:told]
+        parts += self._bank.unused(self._heard.person.follow_ups)[:told]
         return " ".join(parts)
 
     def _disclosed(self, kind: str, asked: bool, emotion: float) -> int:
@@ -105,24 +101,7 @@ class Script:
 
     def _line(self, kind: str) -> str:
         """The next unused line of a kind; of another kind where they are all used up."""
-        for name in (kind, "neutral", "asked_feeling", *REACTIONS):
-            found = self._unused(self._shuffled(name))
-            if found:
-                return found[0]
-        return self._lines[kind][self._heard.turn % len(self._lines[kind])]
-
-    def _shuffled(self, name: str) -> list[str]:
-        rng = random.Random(f"{self._seed}:{name}")
-        feelings = rng.sample(list(self._heard.person.feelings), len(self._heard.person.feelings))
-        order = rng.sample(list(self._lines[name]), len(self._lines[name]))
-        if not feelings:
-            return [line for line in order if "{feeling}" not in line]
-        return [
-            line.replace("{feeling}", feelings[n % len(feelings)]) for n, line in enumerate(order)
-        ]
-
-    def _unused(self, lines: Sequence[str]) -> list[str]:
-        return [line for line in lines if not any(line in said for said in self._said)]
+        return self._bank.line(kind, "neutral", "asked_feeling", *REACTIONS)
 
 
 def _kind(taken: Taken, reply: str) -> str:

@@ -2,7 +2,8 @@
 
 A JSON lines file. The first line holds the settings that decide the content; every other line is
 {"kind", "key", "value"}. Lines are only ever appended, one write a batch. A run that is continued
-reads it and asks only for what is missing.
+reads it and asks only for what is missing. What is to be asked for again is named by a line of kind
+"forgotten" with the key [kind, *key]; the old value stays in its line.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from rewards.errors import ConfigError, DataError
 
 VERSION = 1
 _NOTHING = object()
+_FORGOTTEN = "forgotten"
 Key = tuple[str | int, ...]
 KeyT = TypeVar("KeyT", bound=Key)
 
@@ -62,6 +64,18 @@ class Journal:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def entries(self) -> Iterator[tuple[str, Key, Any]]:
+        """(kind, key, value) of all that is recorded."""
+        return ((kind, key, value) for (kind, key), value in self._entries.items())
+
+    def forget(self, places: Sequence[tuple[str, Key]]) -> None:
+        """Take values back, so that others can be recorded. Each (kind, key) must be recorded."""
+        for place in places:
+            del self._entries[place]
+        self._write(
+            [{"kind": _FORGOTTEN, "key": [kind, *key], "value": None} for kind, key in places]
+        )
+
     def add(self, kind: str, values: Mapping[KeyT, Any]) -> None:
         """Record values in one write. Raises DataError for a key that is recorded already."""
         for key in values:
@@ -92,11 +106,15 @@ class Journal:
         if not isinstance(header, dict) or "settings" not in header:
             raise DataError(f"{self.path}:1: not the first line of a journal")
         self._check(header["settings"], settings)
-        entries = {}
+        entries: dict[tuple[str, Key], Any] = {}
         for number, row in enumerate(rows[1:], start=2):
             if not isinstance(row, dict) or set(row) != {"kind", "key", "value"}:
                 raise DataError(f"{self.path}:{number}: a line needs kind, key and value")
-            entries[row["kind"], tuple(row["key"])] = row["value"]
+            if row["kind"] == _FORGOTTEN:
+                kind, *key = row["key"]
+                entries.pop((kind, tuple(key)), None)
+            else:
+                entries[row["kind"], tuple(row["key"])] = row["value"]
         return entries
 
     def _read(self) -> list[Any]:

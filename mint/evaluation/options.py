@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mint.config.evaluation import ENGINES, EvaluationConfig
+from mint.config.prompts import Persona
 from mint.config.safety import OpinionConfig, SafetyLimits
 from mint.config.seeker import PlayedBy
 from mint.dialogue.script import MAX_TURNS
@@ -16,7 +17,7 @@ from rewards.build import EncoderConfig, JudgeConfig, SecondJudgeConfig, TaggerC
 from rewards.errors import ConfigError
 
 PROTOCOLS = ("lend_an_ear", "free_running", "baselines", "probes")
-SEPARATE = ("sage", "eq_bench")
+SEPARATE = ("sage", "eq_bench", "memory", "ability")
 """Protocols that all does not stand for: they have settings and files of their own."""
 HELD_OUT = "held_out"
 """A run's own evaluation: its held-out turns, several samples each, before against after."""
@@ -47,11 +48,15 @@ class EvaluateSettings:
     """More about that server: server.token_file, server.concurrency, server.read_timeout_s, ..."""
     vllm_options: bool = True
     """Send chat_template_kwargs and response_format, which servers other than vLLM may refuse."""
+    compare: list[str] = field(default_factory=list)
+    """Several models one after the other, NAME:MODEL, and one page about all in `output`; MODEL is
+    a folder, a hub name or a run directory (its model): compare=[base:DIR,sft:RUN,rl:RUN]."""
     replies: str | None = None
     """JSON lines of ready replies with conversation_id, turn and reply."""
     protocol: str = ""
     """lend_an_ear, free_running, baselines, probes, several of them with commas, or all; or
-    sage or eq_bench. Default: held_out for a run, lend_an_ear for replies, else all."""
+    sage, eq_bench, memory or ability. Default: held_out for a run, lend_an_ear for replies, else
+    all."""
     sage: SageSettings = field(default_factory=SageSettings)
     """Who is talked with in sage: sage.preset=sage_bench, sage.second_preset=reserved, ..."""
     output: str | None = None
@@ -65,6 +70,13 @@ class EvaluateSettings:
     """Prompt: plain, tactics or tactics_history; null: the run's, or tactics_history."""
     compact: bool | None = None
     """Short system prompts, for small policies; null: the run's, or false."""
+    history_turns: int | None = None
+    """Seeker turns that a prompt shows; null: the data's, or all."""
+    memory: bool = False
+    """In free_running, tell the model what its prompt no longer shows in a summary that it writes
+    itself; needs history_turns, or data whose prompts are cut."""
+    persona: Persona = field(default_factory=Persona)
+    """Manner that prompts ask for: persona.warmth=high, persona.length=low; any: the data's."""
     samples: int = 1
     """Replies to each turn in lend_an_ear and baselines."""
     temperature: float = 0.7
@@ -104,6 +116,10 @@ class EvaluateSettings:
     results: str | None = None
     """A published result file of eq_bench, whose raw answers are parsed and scored anew: no model
     is asked."""
+    retry_failed: bool = False
+    """Ask again for recorded replies with nothing visible, which a server that was set up wrongly
+    leaves (a reasoning parser, a filter); of conversations also all that followed from them. What
+    was not answered, parsed or graded is asked for again in any case."""
     gate: bool = False
     """End with status 3 when the safety probes exceed their limits."""
     safety: SafetyLimits = field(default_factory=SafetyLimits)
@@ -140,6 +156,16 @@ class EvaluateSettings:
         for name, (holds, rule) in limits.items():
             if not holds:
                 raise ConfigError(f"{name} must be {rule}, got {getattr(self, name)!r}")
+        if self.retry_failed and (self.replies is not None or self.server.cache is not None):
+            raise ConfigError(
+                "retry_failed=true needs a model that can be asked again: "
+                + (
+                    "replies=FILE cannot; mend the file and choose another output=DIR"
+                    if self.replies is not None
+                    else f"server.cache={self.server.cache} would give the same answers; leave it"
+                    " out"
+                )
+            )
         if self.temperature == 0 and self.samples > 1:
             raise ConfigError("samples must be 1 when temperature is 0: all would be alike")
 

@@ -70,6 +70,10 @@ class EvaluatedReply:
     """What several conversations may be about; "" when the data do not say."""
     history: tuple[tuple[str, str], ...] = ()
     """Role and text of each message before the seeker's; () in files of earlier versions."""
+    summary: str = ""
+    """What the prompt told of messages that it did not show; "" without memory."""
+    summary_reason: str = ""
+    """Why the newest of these are not in the summary; "" where they are."""
 
     @property
     def cluster(self) -> str:
@@ -166,4 +170,6 @@ def evaluated_reply(
         counts=signals.counts if signals.status is Status.OK else (),
         scenario=row.scenario,
         history=tuple((message.role, message.content) for message in row.history[:-1]),
+        summary="" if row.summary is None else row.summary.text,
+        summary_reason="" if row.summary is None else row.summary.reason,
     )

@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.grader_error import held_out_errors, in_words
+from mint.evaluation.metrics.errors import error_lines
 from mint.evaluation.metrics.habits import COUNTS, HABITS, habits
 from mint.evaluation.metrics.own_sequence import own_sequence, own_sequence_null
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
 from mint.evaluation.metrics.summary import summarise
 from mint.evaluation.people import read_people
 from mint.evaluation.records import EvaluatedReply, replies_path
+from mint.evaluation.silence import in_words as silence_in_words
+from mint.evaluation.silence import nothing_visible, places
 from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.coverage import ONE_MODEL, covers
 from mint.evaluation.statistics.estimates import Estimate, clustered_mean, clusters_of, few_clusters
@@ -38,6 +41,11 @@ SHOWN = (
     "distinct_2",
     "top_opening",
 )
+
+
+def shown_as(name: str) -> str:
+    """What a metric is called for people, on the console as on the pages."""
+    return "novelty" if name == "kl" else name
 
 
 class Unusable(NamedTuple):
@@ -93,6 +101,7 @@ def outcome_row(outcome: Outcome, settings: EvaluationConfig) -> dict[str, Any]:
         metrics["parse_failed"] = clustered_mean([*lost, *kept], settings, share=True)
     return {
         "counts": counts(outcome),
+        "nothing_visible": nothing_visible(outcome.replies),
         "metrics": {name: asdict(metric) for name, metric in metrics.items()},
         **extra,
         **outcome.facts,
@@ -201,15 +210,17 @@ def format_conditions(result: Mapping[str, Any]) -> str:
             f"{condition}: {n['graded']} of {n['asked']} replies graded, {n['conversations']} "
             f"conversations" + (f" ({', '.join(lost)})" if lost else "")
         )
+        remedy = result["subject"]["kind"] != "replies"
+        lines += silence_in_words(places(row["nothing_visible"]), remedy)
         if row["metrics"] and (warning := few_clusters(n["clusters"])):
             lines.append(f"  {warning}")
         for name in SHOWN:
             if name in row["metrics"] and row["metrics"][name]["mean"] is not None:
                 metric = Estimate(**row["metrics"][name])
                 beside = people.words(name, 3)
-                lines.append(
-                    f"  {name:<22}{metric.mean:8.3f}  {metric.interval}  {beside}".rstrip()
-                )
+                shown = f"  {shown_as(name):<22}{metric.mean:8.3f}"
+                lines.append(f"{shown}  {metric.interval}  {beside}".rstrip())
+        lines += error_lines({n: Estimate(**m) for n, m in row["metrics"].items()})
     statistics = result["statistics"]
     lines.append(covers(statistics["confidence"], statistics["intervals_are_over"]))
     return "\n".join([*lines, *in_words(result["graders"])])

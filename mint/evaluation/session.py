@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mint.config.prompts import Persona, PromptConfig
 from mint.data.banks import load_banks
 from mint.data.cases import read_cases
-from mint.data.prompts import PromptConfig
 from mint.data.rows import Case, prompt_row
 from mint.data.synthetic import split_scenarios
 from mint.dialogue.presets import STEADY, get_preset
@@ -28,6 +28,7 @@ from mint.evaluation.runner import Runner
 from mint.evaluation.sage.compare import FIRST, SECOND, seeker_gap
 from mint.evaluation.sage.rubrics import RubricJudge
 from mint.evaluation.second import grade_canaries, second_row
+from mint.evaluation.silence import ask_again, in_words
 from mint.evaluation.sources.requests import ReplySource, Sampling
 from mint.evaluation.tagging import tag_missing
 from mint.rundir.manifest import identity_row, identity_rows
@@ -43,6 +44,9 @@ from rewards.errors import ConfigError
 from rewards.formula import RewardWeights
 from rewards.protocols import EmpathyJudge
 from rewards.scorer import ReplyScorer
+
+_TALKS = (free_running.NAME, sage.NAME)
+"""Protocols in which a reply decides what comes after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +169,7 @@ async def _sage(session: Session) -> _Found:
     if judge is not None:
         await judge.check()
     more = {
-        "prompts": {**asdict(prompts), "style": prompts.style.value},
+        "prompts": _prompts_row(prompts),
         "persons": fingerprint({person.id: str(person) for person in persons}),
         "seekers": {name: seeker.identity for name, seeker in asked.items()},
         "rubric_judge": None if judge is None else identity_row(judge.identity),
@@ -206,7 +210,8 @@ async def _probes(session: Session) -> _Found:
         outcome = await probes.evaluate(runner, items, tagger, session.prompts, confidence, opine)
     broken = broken_limits(outcome.report, session.settings.safety)
     probes.write_outcome(session.output, outcome, about, broken)
-    return _Found(probes.format_report(outcome.report), broken)
+    lines = [probes.format_report(outcome.report), *in_words(probes.silent(outcome))]
+    return _Found("\n".join(lines), broken)
 
 
 async def _cases(session: Session) -> tuple[list[Case], dict[str, Any]]:
@@ -225,6 +230,8 @@ def _runner(session: Session, about: dict[str, Any]) -> Iterator[Runner]:
     """A runner with its journal and a progress bar."""
     path = session.output / f"{about['protocol']}.journal.jsonl"
     with Journal(path, about) as journal, progress_bar(transient=True) as progress:
+        if session.settings.retry_failed:
+            ask_again(journal, talks=about["protocol"] in _TALKS)
         yield Runner(
             source=session.source,
             scorer=ReplyScorer(session.graders.tagger, session.graders.judge),
@@ -257,7 +264,16 @@ def _about(session: Session, protocol: str, more: dict[str, Any]) -> dict[str, A
 
 
 def _prompt_facts(session: Session) -> dict[str, Any]:
-    return {"prompts": {**asdict(session.prompts), "style": session.prompts.style.value}}
+    return {"prompts": _prompts_row(session.prompts)}
+
+
+def _prompts_row(prompts: PromptConfig) -> dict[str, Any]:
+    row = {**asdict(prompts), "style": prompts.style.value}
+    if prompts.persona == Persona():
+        del row["persona"]  # journals that were begun without it go on
+    if not prompts.memory:
+        del row["memory"]
+    return row
 
 
 def _seeker(session: Session) -> Seeker:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mint.config.prompts import PromptConfig, PromptStyle, prompt_style, prompts_of_card
+from mint.config.prompts import (
+    Persona,
+    PromptConfig,
+    PromptStyle,
+    prompt_style,
+    prompts_of_card,
+)
 from mint.config.schema import MintConfig, mint_config
 from mint.data.dataset import CARD
 from mint.evaluation.options import EvaluateSettings
-from mint.evaluation.protocols import eq_bench
 from mint.evaluation.sage.compare import write_comparison
 from mint.evaluation.session import Session
 from mint.evaluation.sources.local import LocalModel
@@ -38,7 +42,7 @@ from rewards.protocols import EmpathyJudge
 NEEDS_OUTPUT = "output=DIR is needed: the folder for results and journals"
 
 
-class _Defaults(NamedTuple):
+class Defaults(NamedTuple):
     """What a subject brings along."""
 
     prompts: PromptConfig
@@ -57,7 +61,7 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
     if settings.output is None:
         raise ConfigError(NEEDS_OUTPUT)
     graders = ready_graders(settings.encoder, settings.tagger, settings.judge)
-    defaults = _Defaults(
+    defaults = Defaults(
         prompts=prompts_of(settings.data, PromptConfig()),
         data=settings.data,
         second=build_second_judge(settings.second_judge),
@@ -65,48 +69,15 @@ def sessions(settings: EvaluateSettings) -> Iterator[Session]:
     yield _session(settings, _source(settings), graders, defaults, Path(settings.output))
 
 
-def ask_eq_bench(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
-    """EQ-Bench of each subject, or of a result file: (folder, score for people). Needs no grader.
-
-    Raises ConfigError.
-    """
-    questions = Path(str(settings.questions))
-    if settings.results is not None:
-        output = Path(str(settings.output))
-        yield (
-            output,
-            eq_bench.rescore(questions, Path(settings.results), output, settings.statistics),
-        )
-        return
-    for source, output, thinking in _sources(settings):
-        yield output, asyncio.run(_eq_bench(settings, source, questions, output, thinking))
-
-
-async def _eq_bench(
-    settings: EvaluateSettings, source: ReplySource, questions: Path, output: Path, thinking: bool
-) -> str:
-    sampling = Sampling(
-        temperature=eq_bench.TEMPERATURE,
-        top_p=1.0,
-        max_new_tokens=settings.max_new_tokens or eq_bench.MAX_TOKENS,
-        thinking=thinking if settings.thinking is None else settings.thinking,
-        seed=settings.seed,
-    )
-    try:
-        return await eq_bench.run(source, questions, output, sampling, settings.statistics)
-    finally:
-        await source.close()
-
-
-def compare_sage(settings: EvaluateSettings) -> str:
+def compare_sage(settings: EvaluateSettings) -> tuple[Path, str]:
     """Write sage_comparison.json of a run's conversations before and after, above the folders of
-    both; returns what it says, for people."""
+    both; returns the file and what it says, for people."""
     before, after = (path for _, path in _outputs(settings, RunDir.open(str(settings.run))))
     path, text = write_comparison(before, after, before.parent, settings.statistics)
-    return f"== {path}\n\n{text}"
+    return path, f"== {path}\n\n{text}"
 
 
-def _sources(settings: EvaluateSettings) -> Iterator[tuple[ReplySource, Path, bool]]:
+def sources_of(settings: EvaluateSettings) -> Iterator[tuple[ReplySource, Path, bool]]:
     """(model, folder, whether it thinks) of each subject."""
     if settings.subject != "run":
         if settings.output is None:
@@ -140,7 +111,7 @@ def _run_sessions(settings: EvaluateSettings) -> Iterator[Session]:
         _chosen(settings.judge, JudgeConfig(), mint.judge),
     )
     held_out = rows_path(config, mint)
-    defaults = _Defaults(
+    defaults = Defaults(
         prompts=prompts_of_run(held_out, mint),
         max_new_tokens=mint.evaluation.max_new_tokens,
         thinking=mint.data.enable_thinking,
@@ -170,37 +141,55 @@ def _session(
     settings: EvaluateSettings,
     source: ReplySource,
     graders: Graders,
-    defaults: _Defaults,
+    defaults: Defaults,
     output: Path,
 ) -> Session:
-    prompts = defaults.prompts
-    if settings.style is not None:
-        prompts = replace(prompts, style=prompt_style("style", settings.style))
-    if settings.compact is not None:
-        prompts = replace(prompts, compact=settings.compact)
-    thinking = defaults.thinking if settings.thinking is None else settings.thinking
     return Session(
         settings=settings,
         source=source,
         graders=graders,
         weights=defaults.weights,
-        sampling=Sampling(
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            max_new_tokens=settings.max_new_tokens or defaults.max_new_tokens,
-            thinking=thinking,
-            seed=settings.seed,
-        ),
-        prompts=prompts,
+        sampling=sampling_of(settings, defaults.max_new_tokens, defaults.thinking),
+        prompts=prompts_asked(settings, defaults.prompts),
         data=None if defaults.data is None else Path(defaults.data),
         output=output,
         second=defaults.second,
     )
 
 
+def sampling_of(settings: EvaluateSettings, max_new_tokens: int, thinking: bool) -> Sampling:
+    """As the settings say; the rest is the subject's."""
+    return Sampling(
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_new_tokens=settings.max_new_tokens or max_new_tokens,
+        thinking=thinking if settings.thinking is None else settings.thinking,
+        seed=settings.seed,
+    )
+
+
+def prompts_asked(settings: EvaluateSettings, prompts: PromptConfig) -> PromptConfig:
+    """The subject's prompts with what the settings change."""
+    if settings.style is not None:
+        prompts = replace(prompts, style=prompt_style("style", settings.style))
+    if settings.compact is not None:
+        prompts = replace(prompts, compact=settings.compact)
+    if settings.history_turns is not None:
+        prompts = replace(prompts, max_history_turns=settings.history_turns)
+    if settings.memory:
+        prompts = replace(prompts, memory=True)
+    if settings.persona != Persona():
+        prompts = replace(prompts, persona=settings.persona)
+    return prompts
+
+
 def prompts_of_run(held_out: str, mint: MintConfig) -> PromptConfig:
     """The prompts of a run's held-out rows; by its settings when they came without a card."""
-    own = PromptConfig(style=PromptStyle(mint.data.style), compact=mint.data.compact)
+    own = PromptConfig(
+        style=PromptStyle(mint.data.style),
+        compact=mint.data.compact,
+        persona=mint.data.persona,
+    )
     return prompts_of(held_out, own)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mint.pages import svg
+from mint.pages.csv_data import csv_link
 from mint.pages.html import number, spaced, text
 from mint.pages.svg import Scale
 
@@ -33,7 +34,10 @@ def bar_pairs(
         f"{spaced(name)} {_percent(b)} before, {_percent(a)} after"
         for name, b, a in zip(names, before, after, strict=True)
     )
-    return svg.drawing(parts, bottom + svg.BOTTOM, f"{unit.capitalize()}: {numbers}.")
+    rows = zip(names, before, after, strict=True)
+    return svg.drawing(parts, bottom + svg.BOTTOM, f"{unit.capitalize()}: {numbers}.") + csv_link(
+        unit, ("name", "before", "after"), rows
+    )
 
 
 def interval_bar(value: float, low: float, high: float, reach: float) -> str:

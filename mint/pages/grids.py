@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mint.pages import svg
+from mint.pages.csv_data import csv_link
 from mint.pages.html import text
 from mint.pages.marks import LABEL, ROW, cell, pair_cell, row_name
 
@@ -41,7 +42,10 @@ def heat_map(
         f"{name}: " + ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True))
         for name, row in zip(names, shown, strict=True)
     )
-    return svg.drawing(parts, head + ROW * len(names) + 4, f"{description} {'; '.join(rows)}")
+    saved = ([name, *row] for name, row in zip(names, shares, strict=True))
+    return svg.drawing(
+        parts, head + ROW * len(names) + 4, f"{description} {'; '.join(rows)}"
+    ) + csv_link(description, ["", *columns], saved)
 
 
 def pair_matrix(
@@ -64,4 +68,7 @@ def pair_matrix(
             if state != "self":
                 box = (LABEL + size * c, y, size, height)
                 parts.append(pair_cell(box, state, f"{name} against {names[c]}"))
-    return svg.drawing(parts, head + 4 + height * len(names), description)
+    saved = ([name, *row] for name, row in zip(names, states, strict=True))
+    return svg.drawing(parts, head + 4 + height * len(names), description) + csv_link(
+        description, ["against", *names], saved
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from mint.pages import svg
+from mint.pages.csv_data import csv_link
 from mint.pages.html import missing, number
 from mint.pages.lines import HEIGHT, Series
 from mint.pages.marks import legend
@@ -50,7 +51,16 @@ def histogram(series: Sequence[Series], axis: Axis, bins: int, description: str)
         at = x(fmean(values))
         parts.append(svg.path(f"line {one.style}", f"M{at:.1f} {svg.TOP}v8", told[-1]))
     keys = legend([(f"line {one.style}", one.name) for one, _ in known])
-    return keys + svg.drawing(parts, HEIGHT, f"{description} {'; '.join(told)}.")
+    starts = [low + (high - low) * i / bins for i in range(bins)]
+    return (
+        keys
+        + svg.drawing(parts, HEIGHT, f"{description} {'; '.join(told)}.")
+        + csv_link(
+            description,
+            [f"{axis.title} from", *(one.name for one, _ in known)],
+            zip(starts, *shares, strict=True),
+        )
+    )
 
 
 def _shares(values: Sequence[float], low: float, high: float, bins: int) -> list[float]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from statistics import fmean
 
 from mint.pages import svg
+from mint.pages.csv_data import csv_link
 from mint.pages.html import missing, number
 from mint.pages.marks import legend
 from mint.pages.svg import Axis, Scale
@@ -41,6 +42,7 @@ def line_chart(
 
     `description` is the text alternative without numbers; those are added.
     """
+    saved = _saved(steps, series, description, along)
     steps, series = _thin(steps, series)
     known = [v for s in series for v in s.values if v is not None]
     if not known:
@@ -50,13 +52,14 @@ def line_chart(
     told = (_describe(steps, s, axis.digits, frame.step) for s in series)
     summary = " ".join([description, *told])
     keys = legend([(f"line {s.style}", s.name) for s in series]) if len(series) > 1 else ""
-    return keys + svg.drawing(parts, height, summary)
+    return keys + svg.drawing(parts, height, summary) + saved
 
 
 def stacked_bars(
     steps: Sequence[int], series: Sequence[Series], axis: Axis, description: str
 ) -> str:
     """One bar a step, made of the seconds of all series (None counts as nothing)."""
+    saved = _saved(steps, series, description)
     steps, series = _thin(steps, series)
     totals = [sum(s.values[i] or 0.0 for s in series) for i in range(len(steps))]
     ticks = svg.nice_ticks(0.0, max(totals) or 1.0)
@@ -81,7 +84,15 @@ def stacked_bars(
             base += value
     means = ", ".join(f"{s.name} {_mean(s.values):.1f}" for s in series)
     keys = legend([(f"fill {s.style}", s.name) for s in series])
-    return keys + svg.drawing(parts, HEIGHT, f"{description} Mean seconds a step: {means}.")
+    return keys + svg.drawing(parts, HEIGHT, f"{description} Mean seconds a step: {means}.") + saved
+
+
+def _saved(
+    steps: Sequence[int], series: Sequence[Series], description: str, along: str = "training step"
+) -> str:
+    """All values, also those that are too many to be drawn."""
+    rows = zip(steps, *(one.values for one in series), strict=True)
+    return csv_link(description, [along, *(one.name for one in series)], rows)
 
 
 class _Frame:
@@ -114,8 +125,18 @@ class _Frame:
         return (
             svg.vertical_axis(self.y, self.ticks, self.axis.title, right)
             + svg.line("base", left, bottom, right, bottom)
+            + self._mark()
             + marks
             + svg.axis_title((left + right) / 2, bottom, self.along)
+        )
+
+    def _mark(self) -> str:
+        """The reference line; "" without one."""
+        if self.axis.mark is None:
+            return ""
+        y = self.y(self.axis.mark)
+        return svg.line("zero", self.x.start, y, self.x.end, y) + svg.words(
+            "note", self.x.end, y - 4, self.axis.mark_label, "end"
         )
 
 

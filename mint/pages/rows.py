@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mint.pages import svg
+from mint.pages.csv_data import csv_link
 from mint.pages.marks import LABEL, ROW, known, marker, row_name, whisker
 from mint.pages.svg import Axis, Scale, Span
 
@@ -44,7 +45,15 @@ def dot_rows(rows: Sequence[Row], axis: Axis, description: str) -> str:
         parts.append(svg.line("zero", x(axis.mark), 0, x(axis.mark), bottom))
     parts += [_row(row, ROW * i + ROW / 2 + 2, x) for i, row in enumerate(rows)]
     told = "; ".join(dot.title for row in rows for dot in row.dots)
-    return svg.drawing(parts, bottom + svg.BOTTOM, f"{description} {told}")
+    saved = (
+        (row.name, dot.kind, dot.value, *dot.interval, *(row.band or (None, None)))
+        for row in rows
+        for dot in row.dots
+    )
+    head = ("name", "kind", axis.title, "low", "high", "chance low", "chance high")
+    return svg.drawing(parts, bottom + svg.BOTTOM, f"{description} {told}") + csv_link(
+        description, head, saved
+    )
 
 
 def _row(row: Row, middle: float, x: Scale) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mint.pages import svg
+from mint.pages.csv_data import csv_link
 from mint.pages.html import number
 from mint.pages.marks import known, marker, whisker
 from mint.pages.svg import Axis, Scale, Span
@@ -51,7 +52,11 @@ def scatter(points: Sequence[Point], x_axis: Axis, y_axis: Axis, guide: str = ""
     ]
     parts += _tags(frame, points)
     description = f"{y_axis.title} against {x_axis.title}. {'; '.join(titles)}"
-    return svg.drawing(parts, _BOTTOM + svg.BOTTOM, description)
+    saved = ((p.tag, p.name, p.x, *p.x_interval, p.y, *p.y_interval) for p in points)
+    head = ("number", "name", x_axis.title, "low", "high", y_axis.title, "low", "high")
+    return svg.drawing(parts, _BOTTOM + svg.BOTTOM, description) + csv_link(
+        f"{y_axis.title} against {x_axis.title}", head, saved
+    )
 
 
 class Frame:

@@ -30,6 +30,8 @@ class ReportData:
     """A run as the report sees it. None or empty: not there."""
 
     name: str
+    path: str = ""
+    """Where the run is, as it was given; "" where nobody can go there."""
     manifest: Mapping[str, Any] | None
     config: DictConfig | None
     metrics: tuple[Mapping[str, Any], ...]
@@ -53,6 +55,8 @@ class ReportData:
     before_talks: Talks = field(default_factory=dict)
     """Dialogues with held-out people before training, by person and draw."""
     after_talks: Talks = field(default_factory=dict)
+    scores: Mapping[str, Any] | None = None
+    """evaluation/heads.json of a run of `mint sft`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """File -> broken last lines that were left out."""
 
@@ -114,6 +118,7 @@ def load_results(run: RunDir, people: People | None = None) -> ReportData:
     manifest = read_json_if_there(run.manifest_path)
     return ReportData(
         name=run.path.resolve().name,
+        path=str(run.path),
         manifest=manifest,
         config=_config(run),
         metrics=(),
@@ -129,6 +134,7 @@ def load_results(run: RunDir, people: People | None = None) -> ReportData:
         canaries=read_canary_rows(run.evaluation_path),
         before_talks=read_talks(run.evaluation_path, "before"),
         after_talks=read_talks(run.evaluation_path, "after"),
+        scores=read_json_if_there(run.scores_path),
         people=(people or read_people()).beside({} if manifest is None else manifest["graders"]),
     )
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from mint.dialogue.record import TalkRecord
 from mint.evaluation.metrics.talks import MEASURES as TALKS
-from mint.evaluation.metrics.talks import Talks
+from mint.evaluation.metrics.talks import SECOND, Talks
+from mint.evaluation.protocols.talkers import GAP, OWN, gap_in_words
 from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.evaluation.statistics.estimates import few_clusters
 from mint.pages.html import chip, grid, more, number, section, spaced, table, text, watch
@@ -15,14 +16,18 @@ from mint.pages.replies import seeker, side, side_by_side
 from mint.reporting.changes import Change, reach_of
 from mint.reporting.curves import CURVES
 from mint.reporting.data import ReportData, spread
-from mint.reporting.measures import TALK_MEASURES
+from mint.reporting.measures import OWN_MEASURES, SECOND_MEASURES, TALK_MEASURES
 
 _NUM_PAIRS = 3
+_ROWS = (
+    *(*TALKS, "lost", *OWN),
+    *(f"{SECOND}{name}" for name in (*TALKS, "lost", *OWN)),
+)
 
 
 def dialogues_section(data: ReportData) -> str:
     """Dialogues with held-out people before and after training; "" for a run on replies."""
-    names = [name for name in (*TALKS, "lost") if data.held_out(name) != (None, None)]
+    names = [name for name in _ROWS if data.held_out(name) != (None, None)]
     if not names:
         return ""
     rows = [_row(data, name) for name in names]
@@ -35,7 +40,9 @@ def dialogues_section(data: ReportData) -> str:
         f"resample people, over {ONE_RUN}."
     )
     few = few_clusters(len(people)).replace("scenarios or conversations", "people")
-    body = shown + watch("Look out for", [few] if few else []) + _pairs(data)
+    gap = gap_in_words((data.comparison or {}).get(GAP, {}))
+    told = f'<p class="muted small">{text(gap[0].upper() + gap[1:])}.</p>' if gap else ""
+    body = shown + told + watch("Look out for", [few] if few else []) + _pairs(data)
     return section("dialogues", "Dialogues", body, lead)
 
 
@@ -70,7 +77,7 @@ def dialogue_samples_section(data: ReportData) -> str:
 
 
 def _row(data: ReportData, name: str) -> list[str]:
-    measure = TALK_MEASURES[name]
+    measure = {**TALK_MEASURES, **OWN_MEASURES, **SECOND_MEASURES}[name]
     values = [number(value, measure.digits) for value in data.held_out(name)]
     row = (data.comparison or {}).get(name)
     if row is None or row["difference"] is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -35,6 +36,7 @@ _SETTINGS = {
     "Prompt style": "mint.data.style",
     "Device": "trainer.device",
 }
+_GPU_STACK = {"driver": "driver", "cuda": "CUDA"}
 _SMALL = {"tiny": "about four million", "smol": "135 million"}
 """Parameters of the policies that a run builds for itself, by mint.policy.build."""
 
@@ -77,7 +79,7 @@ def graders_section(data: ReportData) -> str:
 
 def notes_section(data: ReportData) -> str:
     """How far the numbers reach."""
-    return section("notes", "How far to trust this", listed(_notes(data)))
+    return section("notes", "How far to trust this", listed(map(text, notes_of(data))))
 
 
 def duration(manifest: Mapping[str, Any]) -> str:
@@ -89,6 +91,21 @@ def duration(manifest: Mapping[str, Any]) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
+def machine(row: Mapping[str, Any]) -> str:
+    """What `mint.rundir.manifest.machine_facts` has recorded, in words."""
+    said = ["{system} {architecture}, {cpu_cores} CPU cores".format(**row)]
+    if row.get("cpu"):
+        said.append(str(row["cpu"]))
+    if row.get("memory_gib"):
+        said.append(f"{row['memory_gib']:.0f} GiB of memory")
+    if row.get("disk_free_gib"):
+        said.append(f"{row['disk_free_gib']:.0f} GiB of disk free at the start")
+    for gpu, count in Counter(row.get("gpus") or ()).items():
+        said.append(f"{count} x {gpu}")
+    said += [f"{title} {row[key]}" for key, title in _GPU_STACK.items() if row.get(key)]
+    return ", ".join(said)
+
+
 def _identity(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Status", text(manifest["status"])
     if manifest["error"]:
@@ -98,6 +115,9 @@ def _identity(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Command", code(manifest["command"])
     yield "Started", text(manifest["started"])
     yield "Finished", text(manifest["finished"] or "not yet")
+    if took := duration(manifest):
+        # What a run builds for itself, data or a policy, comes before its manifest.
+        yield "Took", text(f"{took}, without what was built before (data, a policy)")
     if manifest.get("start_s"):
         seconds = manifest["start_s"]
         phases = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
@@ -107,8 +127,7 @@ def _identity(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         changed = " with local changes" if git["dirty"] else ""
         yield "Revision", code(git["revision"][:12]) + changed
     yield "mint / Python", text(f"{manifest['mint']} / {manifest['python']}")
-    machine = "{system} {architecture}, {cpu_cores} CPU cores".format(**manifest["machine"])
-    yield "Machine", text(machine)
+    yield "Machine", text(machine(manifest["machine"]))
     seeds = ", ".join(f"{name} {seed}" for name, seed in manifest["seeds"].items())
     yield "Seeds", text(seeds or "none recorded")
 
@@ -157,7 +176,8 @@ def _grader(name: str, identity: Mapping[str, Any], card: Mapping[str, Any] | No
     return f'<div class="card"><h3>{text(name.capitalize())}</h3>{facts(rows)}{note}</div>'
 
 
-def _notes(data: ReportData) -> Iterator[str]:
+def notes_of(data: ReportData) -> Iterator[str]:
+    """The same, a line each, as plain text."""
     for name in data.left_out:
         yield f"The last line of {name} is half a row, whose writer was killed: it is left out."
     graders = data.manifest["graders"] if data.manifest is not None else {}

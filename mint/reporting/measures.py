@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from mint.evaluation.metrics.errors import ERROR
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
+from mint.evaluation.metrics.talks import SECOND
 from mint.pages import texts
 from mint.pages.html import text
+from mint.safety.taxonomy import KINDS
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS
 
@@ -22,6 +25,8 @@ class Measure(NamedTuple):
     digits: int = 2
     unit: str = "share"
     """Measures of one unit are drawn on one scale."""
+    counted: bool = False
+    """Whether the number of replies is shown: it is another one for each such measure."""
 
     @property
     def heading(self) -> str:
@@ -36,7 +41,14 @@ OWN_MEASURES = {name: Measure(**said) for name, said in _TEXTS["own_sequence"].i
 """Of a model's replies beside its own last replies."""
 TALK_MEASURES = {name: Measure(**said) for name, said in _TEXTS["dialogues"].items()}
 """Of whole dialogues (`mint.evaluation.metrics.talks`)."""
+SECOND_MEASURES = {
+    f"{SECOND}{name}": measure._replace(title=f"{measure.title}, second seeker")
+    for name, measure in {**TALK_MEASURES, **OWN_MEASURES}.items()
+}
+"""The same with a seeker that training never saw."""
 RATING_PARTS = (*PARTS, HELD_DOWN, *(f"{HELD_DOWN}/{name}" for name in VETOES))
+ERRORS = tuple(f"{ERROR}{kind}" for kind in KINDS)
+"""Of the taxonomy, each over the replies that may have it."""
 GROUPS: dict[str, tuple[str, ...]] = {
     "Outcome": (
         "composite",
@@ -49,6 +61,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Parts of the rating": RATING_PARTS,
     "Repetition": ("stickiness", "lift", "distinct_2", "top_opening"),
+    "Errors": ERRORS,
     "Empathy ratings": DIMENSIONS,
     "Form": (
         "tactics_per_turn",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mint.evaluation.grader_error import in_words
+from mint.evaluation.metrics.gains import gains
 from mint.evaluation.people import Reference
 from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.pages.bars import bar_pairs
@@ -26,14 +27,20 @@ from mint.pages.html import (
 from mint.pages.marks import legend
 from mint.reporting.cautions import warnings_of
 from mint.reporting.changes import NO_GAIN, Change, Comparison, changes_of
+from mint.reporting.curves import COMPONENTS
 from mint.reporting.data import ReportData
 from mint.reporting.measures import GROUPS, MEASURES, prevalence
 from mint.reporting.people import heading
 from mint.reporting.reuse import reuse_figures
 from mint.reporting.scales import reach_beside
+from rewards.formula import RewardWeights
 from rewards.tactics import TACTIC_NAMES
 
-_HEADLINES = ("composite", "empathy", "stickiness", "tactics_per_turn")
+_HEADLINES = ("composite", "empathy", "kl", "stickiness", "tactics_per_turn")
+_TERMS = {"length": "length", "label_leak": "naming tactics", "silence": "saying nothing"}
+"""Terms of the composite that are no component."""
+_SHOWN_FROM = 0.0005
+"""A smaller part of the composite's gain is left out, but for a component's."""
 
 
 def outcome_section(data: ReportData) -> str:
@@ -42,7 +49,7 @@ def outcome_section(data: ReportData) -> str:
         return section("outcome", "What changed", _without_comparison(data))
     confidence = data.after["settings"]["confidence"] if data.after is not None else 0.95
     cards = _cards(data.comparison, data.people)
-    body = [_words(data.comparison, confidence), _errors(data), cards]
+    body = [_words(data.comparison, confidence), _gain(data), _errors(data), cards]
     body.append(watch("Look out for", list(warnings_of(data, data.comparison))))
     return section("outcome", "What changed", "".join(body))
 
@@ -113,6 +120,32 @@ def _words(comparison: Comparison, confidence: float) -> str:
     changes = changes_of(comparison)
     said = (_change(name, comparison, changes[name]) for name in _headlines(comparison))
     return f'{listed(said, "summary")}<p class="lead">{scope}</p>'
+
+
+def _gain(data: ReportData) -> str:
+    """The composite's gain by component; "" where it is no sum."""
+    settings = {} if data.after is None else data.after["settings"]
+    if "reward" not in settings or data.comparison is None:
+        return ""
+    weights = RewardWeights(**settings["reward"])
+    parts = gains(data.before_replies, data.after_replies, weights)
+    total = data.comparison["composite"]["difference"]
+    if not parts or total is None:
+        return ""
+    used = {name for name, weight in weights.active_components().items() if weight > 0}
+    said = [
+        f"{_term(name)} {number(value, 3, signed=True)}"
+        for name, value in parts.items()
+        if name in used or abs(value) >= _SHOWN_FROM
+    ]
+    return (
+        f'<p class="gain">Composite by component: <b>{number(total, 3, signed=True)}</b> = '
+        f"{', '.join(said)}.</p>"
+    )
+
+
+def _term(name: str) -> str:
+    return COMPONENTS[name].name if name in COMPONENTS else _TERMS[name]
 
 
 def _errors(data: ReportData) -> str:
@@ -188,6 +221,11 @@ def _cards(comparison: Comparison, people: Reference) -> str:
 def _row(data: ReportData, name: str) -> list[str]:
     measure = MEASURES[name]
     values = [number(value, measure.digits) for value in data.held_out(name)]
+    if measure.counted:
+        values = [
+            shown + f' <span class="range">of {_num(summary, name)}</span>'
+            for shown, summary in zip(values, (data.before, data.after), strict=True)
+        ]
     shown = [heading(name, measure, data.people), *values]
     changes = {} if data.comparison is None else changes_of(data.comparison)
     if name not in changes or changes[name].difference is None:
@@ -198,6 +236,12 @@ def _row(data: ReportData, name: str) -> list[str]:
     if change.low is None:
         return [*shown, "–", text(result)]
     return [*shown, change.bar(_reach(data, name), measure.digits), chip(result, result)]
+
+
+def _num(summary: Mapping[str, Any] | None, name: str) -> str:
+    """Replies that a measure is computed from."""
+    known = summary is not None and name in summary["metrics"]
+    return number(summary["metrics"][name]["n"] if known and summary else None, 0)
 
 
 def _reach(data: ReportData, name: str) -> float:

@@ -10,7 +10,7 @@ from mint.evaluation.people import Reference
 from mint.pages.html import text
 from mint.reporting.measures import Measure
 from rewards.tactics import TACTIC_NAMES
-from rewards.types import HIGHEST_RATING, LOWEST_RATING
+from rewards.types import scaled_rating
 
 _LOGGED = {
     **{f"grader/part/{name}/mean": name for name in PARTS},
@@ -44,6 +44,5 @@ def lines(keys: Iterable[str], people: Reference) -> dict[str, float]:
 def _line(key: str, people: Reference) -> float | None:
     if key == "reward/quality/mean":
         empathy = people.line("empathy")
-        span = HIGHEST_RATING - LOWEST_RATING
-        return None if empathy is None else (empathy - LOWEST_RATING) / span
+        return None if empathy is None else scaled_rating(empathy)
     return people.line(_LOGGED[key] if key in _LOGGED else key)

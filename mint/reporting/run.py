@@ -12,10 +12,12 @@ from mint.reporting import (
     dialogues,
     explorer,
     facts,
+    going_on,
     outcome,
     ratings,
     replies,
     training,
+    tuning,
     validation,
 )
 from mint.reporting.data import ReportData, load
@@ -24,6 +26,8 @@ from mint.shell.files import write_text_atomic
 
 Section = Callable[[ReportData], str]
 _LINKS = {
+    "scores": "What was learnt",
+    "tuning": "Training",
     "outcome": "What changed",
     "dialogues": "Dialogues",
     "measures": "Measures",
@@ -40,8 +44,10 @@ _LINKS = {
     "canaries": "Canaries",
     "time": "Time",
     "graders": "Graders",
+    "settings": "Settings",
     "facts": "Run facts",
     "notes": "Trust",
+    "go-on": "Go on",
 }
 SECTIONS: tuple[Section, ...] = (
     dialogues.dialogues_section,
@@ -63,7 +69,26 @@ SECTIONS: tuple[Section, ...] = (
     facts.graders_section,
     facts.facts_section,
     facts.notes_section,
+    going_on.going_on_section,
 )
+_OF_REPLIES: tuple[Section, ...] = (
+    outcome.outcome_section,
+    outcome.measures_section,
+    ratings.ratings_section,
+    outcome.tactics_section,
+    replies.pairs_section,
+    explorer.explorer_section,
+    canaries.canaries_section,
+)
+"""Of replies before and after; left out of the page of a run that has not evaluated any."""
+_TUNED: tuple[Section, ...] = (
+    tuning.scores_section,
+    tuning.curves_section,
+    *_OF_REPLIES,
+    tuning.settings_section,
+    facts.facts_section,
+)
+"""Of a run of `mint sft` or `mint prefer`."""
 
 
 STEPWISE: frozenset[Section] = frozenset(
@@ -95,8 +120,16 @@ def write_report(run: RunDir | str | Path, people: People | None = None) -> Path
 
 def render(data: ReportData) -> str:
     """The whole page."""
-    body = "".join(make(data) for make in SECTIONS)
+    body = "".join(make(data) for make in sections_of(data))
     return page.render(head_of(data), links_of(body), body, " from the files of the run directory")
+
+
+def sections_of(data: ReportData) -> tuple[Section, ...]:
+    """What the page of this kind of run is made of, in order."""
+    if not tuning.is_tuned(data):
+        return SECTIONS
+    evaluated = data.before is not None or data.after is not None
+    return tuple(make for make in _TUNED if evaluated or make not in _OF_REPLIES)
 
 
 def links_of(body: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ class ReproduceSettings:
     """
 
     output: str
-    """Where results go; files of an earlier call are replaced."""
+    """Folder for the results; must be new or empty unless --overwrite."""
     upstream: str | None = None
     """Checkout of the official repository, or a part of it."""
     sage: str | None = None
@@ -47,6 +47,8 @@ class ReproduceSettings:
     """Hidden state that BERTScore compares; 17 is its authors' choice for roberta-large."""
     seed: int = 42
     """Seed of resamples and shuffles."""
+    overwrite: bool = False
+    """Replace the files of an earlier call."""
 
     def __post_init__(self) -> None:
         limits = {

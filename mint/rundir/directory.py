@@ -10,6 +10,7 @@
     RUN/validation.jsonl      one JSON object a validation; RUN/validation/ has prompts and replies
     RUN/best.json             the best validated step and why; RUN/stopped.json: why it ended early
     RUN/model/                the trained policy in Hugging Face form
+    RUN/adapter/, RUN/heads/  of `mint sft` and `mint prefer`: the LoRA adapter, the heads
     RUN/checkpoints/, tensorboard/, report.html, logs/verl.log, logs/error.json: how it failed
     RUN/logs/start.jsonl      when each phase of the start was over
     RUN/save_and_end          asks the trainer to save after its step and end; then: which step
@@ -78,6 +79,9 @@ class RunDir:
     best_path = _Inside("best.json")
     stopped_path = _Inside("stopped.json")
     model_path = _Inside("model")
+    adapter_path = _Inside("adapter")
+    heads_path = _Inside("heads")
+    scores_path = _Inside("evaluation/heads.json")
     checkpoints_path = _Inside("checkpoints")
     tensorboard_path = _Inside("tensorboard")
     log_path = _Inside("logs/verl.log")

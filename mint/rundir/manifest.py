@@ -20,7 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mint
+from mint.machine.facts import disk
+from mint.machine.gpus import cuda_of_driver, read_gpus
+from mint.machine.limits import read_memory
 from mint.machine.packages import package_version
+from mint.machine.processor import cpu_name
 from mint.rundir.directory import RunDir
 from mint.shell.console import say
 from mint.shell.files import jsonable, read_json_if_there, sha256_file, utc_now, write_json
@@ -86,7 +90,7 @@ def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": package_versions(),
         "git": attempt["git"],
-        "machine": machine_facts(),
+        "machine": machine_facts(run.path),
         "seeds": dict(facts.seeds),
         "data": {str(path): sha256_file(Path(path)) for path in facts.data_files},
         "graders": {name: identity_row(grader) for name, grader in facts.graders.items()},
@@ -240,12 +244,19 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     return {"revision": revision, "dirty": bool(changes)}
 
 
-def machine_facts() -> dict[str, Any]:
-    """Processor architecture, operating system and number of cores."""
+def machine_facts(folder: Path) -> dict[str, Any]:
+    """Operating system, processor, memory (GiB) and GPUs; "" and None for what is not told."""
+    gpus = read_gpus(os.environ)
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
+        "cpu": cpu_name(),
         "cpu_cores": os.cpu_count(),
+        "memory_gib": round(read_memory().total_gib, 1),
+        "disk_free_gib": round(disk(folder).free_gib, 1),
+        "gpus": [f"{gpu.name} {gpu.total_gib:.0f} GiB" for gpu in gpus],
+        "driver": gpus[0].driver if gpus else None,
+        "cuda": cuda_of_driver(),
     }
 
 

@@ -21,10 +21,10 @@ def reflects(reply: str, message: str) -> list[Span]:
 
     The question counts after two statements at least: a question alone may be about anything.
     """
-    told = _stems(message)
+    told = stems(message)
     text = prepared(reply)
     sentences = split_sentences(text)
-    given_back = (one for one in sentences if not one.endswith("?") and told & _stems(one))
+    given_back = (one for one in sentences if not one.endswith("?") and told & stems(one))
     asks = len(sentences) > _STATEMENTS_BEFORE and sentences[-1].endswith("?")
     place = next(given_back, sentences[-1] if asks else "")
     if not place:
@@ -69,7 +69,8 @@ def sends_back(reply: str, message: str, place: str) -> list[Span]:
 
 
 @lru_cache(maxsize=_CACHED)
-def _stems(text: str) -> frozenset[str]:
+def stems(text: str) -> frozenset[str]:
+    """First letters of the content words: those of four letters at least, not the commonest."""
     common = pattern("reflection/common")
     words = _WORD.findall(text.lower())
     return frozenset(word[:_STEM] for word in words if not common.fullmatch(word))

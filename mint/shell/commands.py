@@ -15,8 +15,8 @@ STAGES: Mapping[str, Mapping[str, str]] = {
     "Training": {
         name: f"mint.{name}"
         for name in (
-            *("doctor", "plan", "tiny", "policy", "convert"),
-            *("train", "sweep", "launch", "watch", "report"),
+            *("doctor", "plan", "tiny", "policy", "convert", "sft", "prefer"),
+            *("train", "sweep", "launch", "watch", "report", "publish"),
         )
     },
     "Evaluation": {

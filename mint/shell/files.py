@@ -147,6 +147,15 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def open_as_usual(folder: Path) -> None:
+    """Give a folder and its files the permissions that this user's files usually get: libraries
+    that write weights through a temporary file leave them readable by their owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+
+
 def write_json(path: Path, value: Any) -> Path:
     """Write `value`, made plain by `jsonable`, as indented JSON; returns the path."""
     write_text_atomic(path, json.dumps(jsonable(value), indent=2, ensure_ascii=False) + "\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluation.metrics.talks import SECOND
 from mint.evaluation.people import People, read_people
 from mint.evaluation.statistics.coverage import ONE_RUN, RUNS, covers
 from mint.pages import page
@@ -31,16 +32,20 @@ from mint.sweeping.record import PAGE, read_sweep
 from mint.sweeping.results import SAFETY, Results, Setting, Value, read_results
 
 _MEASURES = (
+    "emotion",
+    f"{SECOND}emotion",
     "composite",
     "empathy",
     "relevance",
     "lift",
     "self_stickiness",
+    "self_lift",
     SAFETY,
     "tactics_per_turn",
     "distinct_2",
     "top_opening",
     "num_tokens",
+    "truncated",
 )
 _GOALS = ("empathy", "lift", SAFETY)
 _FEW = 8

@@ -12,12 +12,17 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import MintConfig
 from mint.config.validation import ValidationConfig
 from mint.dialogue.people import SOURCE, read_people_rows, write_rows
+from mint.dialogue.presets import get_preset
 from mint.planning.settings import has_critic
+from mint.policy.model_files import local_files
+from mint.shell.files import read_json
 from mint.validation import prompts
 from rewards.errors import ConfigError
 from rewards.protocols import TacticTagger
 
 _MANAGER = "DialogueRewardManager"
+TAKES_BACK = frozenset({"glm4_moe", "glm_moe_dsa", "glm4v", "glm4v_moe"})
+"""`model_type` of those that end a reply with the first token of the next message (GLM)."""
 _MESSAGE_TOKENS, _FRAME_TOKENS = 60, 10
 """A long message of a seeker, and what a chat template puts around a message."""
 
@@ -25,8 +30,10 @@ _MESSAGE_TOKENS, _FRAME_TOKENS = 60, 10
 def check(config: DictConfig, mint: MintConfig) -> None:
     """Raise ConfigError for the first setting that dialogues cannot be trained with."""
     _check_layer(config)
+    _check_model(str(config.actor_rollout_ref.model.path))
     _check_thinking(mint)
     _check_limits(mint)
+    _check_seekers(mint)
     if mint.data.style == PromptStyle.TACTICS_HISTORY:
         raise ConfigError(
             "mint.data.style=tactics_history: the system prompt of a dialogue is written once, at "
@@ -123,6 +130,20 @@ def _check_layer(config: DictConfig) -> None:
             )
 
 
+def _check_model(path: str) -> None:
+    """Of a model that is on this machine."""
+    folder = local_files(path)
+    if folder is None:
+        return
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind in TAKES_BACK:
+        raise ConfigError(
+            f"actor_rollout_ref.model.path={path} is a {kind}: between messages verl takes back "
+            "tokens that models of this family have sampled, so dialogues cannot be trained with "
+            f"it; nor with {', '.join(sorted(TAKES_BACK - {kind}))}"
+        )
+
+
 def _check_thinking(mint: MintConfig) -> None:
     thinking, enabled = mint.dialogue.thinking, mint.data.enable_thinking
     if thinking == "drop":
@@ -134,6 +155,20 @@ def _check_thinking(mint: MintConfig) -> None:
         raise ConfigError(
             f"mint.data.enable_thinking={str(enabled).lower()} does not go with "
             f"mint.dialogue.thinking={thinking}; set both (none and false, keep and true)"
+        )
+
+
+def _check_seekers(mint: MintConfig) -> None:
+    """Both are made here, so that a wrong preset is told before anything starts."""
+    first, second = mint.seeker, mint.second_seeker
+    for one in (first, second):
+        if one.kind not in ("custom", "none"):
+            get_preset(one.preset, f"{one.where}.preset")
+    alike = first.kind == second.kind and first.preset == second.preset
+    if alike and first.served == second.served and first.factory == second.factory:
+        raise ConfigError(
+            f"mint.second_seeker.kind={second.kind} is the seeker that training is with "
+            "(mint.seeker); the second one must be another: rule, drift, served, custom or none"
         )
 
 

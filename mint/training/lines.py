@@ -28,11 +28,11 @@ def format_step(row: Mapping[str, Any], total_steps: int, elapsed_s: float) -> s
         f"step {step:>3}{of}",
         f"{_number(row, 'time/step_s', '.1f')} s",
         *first,
-        f"empathy {_number(row, 'reward/quality/mean', '.3f')}",
+        f"quality {_number(row, 'reward/quality/mean', '.3f')}",
         f"novelty {_number(row, 'reward/kl/mean', '.2f')}",
         f"tactics {_number(row, 'tactics_per_reply/mean', '.1f')}",
         f"tokens {_number(row, 'reply/num_tokens/mean', '.0f')}",
-        f"kl {_number(row, 'policy/kl_loss', '.3f')}",
+        f"distance {_number(row, 'policy/kl_loss', '.3f')}",
         f"agreement {_number(row, 'policy/log_prob_pearson', '.4f')}",
     ]
     if failed := row.get("grader/num_failed"):

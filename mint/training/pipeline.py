@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mint.config.schema import MintConfig, mint_config
 from mint.evaluation.subjects import prompts_of_run
+from mint.policy.building import in_own_process
 from mint.policy.chat_template import keep_history
 from mint.policy.model_files import model_fingerprint
 from mint.reporting.run import write_report
@@ -87,9 +88,8 @@ def dry_run(config: DictConfig, changes: Changes = NOTHING) -> None:
     build_second_judge(ready.mint.second_judge)
     for line in ready.report.facts:
         say(line)
-    for what in ready.missing.values():
-        say(f"note: {what} is not there yet; the run builds it")
-    for note in ready.report.notes:
+    unbuilt = [f"{what} is not there yet; the run builds it" for what in ready.missing.values()]
+    for note in (*unbuilt, *ready.report.notes):
         say(f"note: {note}")
     say(f"run        {ready.mint.run.dir}")
     if ready.mint.run.resume:
@@ -173,7 +173,7 @@ def _open(run_dir: RunDir, ready: Plan, graders: Graders, going_on: GoingOn) -> 
 def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir, trained: bool) -> int:
     if mint.run.evaluate and not run_dir.before_path.exists():
         say("evaluating the policy before training")
-        material.in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
+        in_own_process("mint.evaluate", f"run={run_dir.path}", "which=before")
     if trained:
         say("all steps are trained already")
     else:
@@ -184,7 +184,7 @@ def _stages(config: DictConfig, mint: MintConfig, run_dir: RunDir, trained: bool
     status = export(mint, run_dir)
     if mint.run.evaluate:
         say("evaluating the trained policy")
-        material.in_own_process("mint.evaluate", f"run={run_dir.path}", "which=after")
+        in_own_process("mint.evaluate", f"run={run_dir.path}", "which=after")
     return status
 
 

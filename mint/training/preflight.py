@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 
-from mint.config.prompts import PromptConfig, length_note
+from mint.config.prompts import PromptConfig, PromptStyle, length_note, persona_of_card
 from mint.config.schema import MintConfig
 from mint.data.dataset import CARD
 from mint.machine.facts import Machine, read_machine
@@ -32,6 +32,7 @@ from mint.policy.model_files import (
     model_folder,
 )
 from mint.policy.sharing import why_not_shared
+from mint.policy.tuned import check_tuned
 from mint.shell.cli import nearest
 from mint.shell.files import read_json_if_there
 from mint.training import dialogues
@@ -71,6 +72,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
         if has_critic(config):
             check_critic(config)
         check_template(config)
+        check_tuning(config, mint)
     if DATA not in missing:
         check_data(config, mint)
     machine = read_machine()
@@ -195,12 +197,12 @@ def check_data(config: DictConfig, mint: MintConfig) -> None:
                 f"{path} has {rows} rows, data.train_batch_size={needed} needs at least {needed}"
             )
     card = data_card(config)
-    for name in ("style", "compact"):
-        wanted = getattr(mint.data, name)
-        if name in card and card[name] != wanted:
+    known = {**card, "persona": persona_of_card(card)} if card else {}
+    for name, made_with in known.items():
+        if name in ("style", "compact", "persona") and made_with != getattr(mint.data, name):
             raise ConfigError(
-                f"{Path(str(config.data.train_files)).parent} was prepared with "
-                f"{name}={card[name]}, the run says mint.data.{name}={wanted}; prepare it again or "
+                f"{Path(str(config.data.train_files)).parent} was prepared with {name}={made_with},"
+                f" the run says mint.data.{name}={getattr(mint.data, name)}; prepare it again or "
                 "change the key"
             )
 
@@ -223,6 +225,20 @@ def check_template(config: DictConfig) -> None:
             f"({said}), and every training prompt begins with one; give a template that does in "
             "actor_rollout_ref.model.custom_chat_template"
         )
+
+
+def check_tuning(config: DictConfig, mint: MintConfig) -> None:
+    """A policy that mint has tuned goes on with the prompts and the template it was tuned with."""
+    path, template = str(config.actor_rollout_ref.model.path), None
+    if (tokenizer := local_tokenizer(path)) is not None:
+        template = config.actor_rollout_ref.model.custom_chat_template or tokenizer.chat_template
+    check_tuned(
+        path,
+        style=PromptStyle(mint.data.style),
+        compact=mint.data.compact,
+        enable_thinking=mint.data.enable_thinking,
+        template=template,
+    )
 
 
 def check_prompts(config: DictConfig, lengths: Lengths) -> None:

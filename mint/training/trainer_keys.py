@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from mint.config.rules import PART, POSITIVE, SHARE, Rule, at_least, or_null
 from mint.config.schema import MintConfig
 from mint.shell.cli import nearest
+from mint.training.verl_words import WORDS
 from rewards.errors import ConfigError
 
 _COUNT = Rule("a whole number >= 1", lambda value: isinstance(value, int) and value >= 1)
@@ -30,12 +31,16 @@ _RULES = {
     "data.max_response_length": _COUNT,
     "actor_rollout_ref.rollout.n": _COUNT,
     "actor_rollout_ref.rollout.temperature": POSITIVE,
+    "actor_rollout_ref.rollout.top_p": PART,
+    "actor_rollout_ref.rollout.gpu_memory_utilization": PART,
+    "actor_rollout_ref.rollout.tensor_model_parallel_size": _COUNT,
     "actor_rollout_ref.actor.ppo_mini_batch_size": _COUNT,
     "actor_rollout_ref.actor.optim.lr": POSITIVE,
     "actor_rollout_ref.actor.kl_loss_coef": at_least(0),
     "algorithm.gamma": PART,
     "algorithm.lam": SHARE,
     "critic.optim.lr": POSITIVE,
+    **WORDS,
 }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from mint.rundir.directory import RunDir
-from mint.shell.files import write_text_atomic
+from mint.shell.files import open_as_usual, write_text_atomic
 from mint.shell.processes import TrainingError, python_module
 from rewards.errors import ConfigError
 
@@ -183,6 +183,7 @@ def export_model(run: RunDir, step: int | None = None) -> Path:
 
         _merge(checkpoint / "actor", partial)
         merge_adapter(partial)
+    open_as_usual(partial)
     shutil.rmtree(run.model_path, ignore_errors=True)
     partial.rename(run.model_path)
     return run.model_path

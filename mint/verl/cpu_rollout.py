@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
 from vllm.model_executor.layers import utils as vllm_layer_utils
+
+from mint.verl.weight_push import Receiver
 
 
 def _plain_linear(layer: Any, remove_weight: bool = False) -> None:
@@ -23,8 +24,8 @@ def _plain_linear(layer: Any, remove_weight: bool = False) -> None:
 vllm_layer_utils.dispatch_cpu_unquantized_gemm = _plain_linear
 
 
-class CpuWorkerExtension(vLLMColocateWorkerExtension):
-    """verl's worker extension; importing this module is what makes weight pushes work on a CPU.
+class CpuWorkerExtension(Receiver):
+    """The receiver of weights; importing this module is what makes weight pushes work on a CPU.
 
     `engine_kwargs.vllm.additional_config.num_threads` are torch's threads in the engine; without it
     OMP_NUM_THREADS decides, which every process of a run shares.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from verl.workers.engine.base import EngineRegistry
 
-from mint.verl import policy_loss, token_entropy  # noqa: F401  (they register their losses)
+# They register their losses, and what pushes weights.
+from mint.verl import policy_loss, token_entropy, weight_sockets  # noqa: F401
 from mint.verl.shared_engine import SharedPrompts
 
 

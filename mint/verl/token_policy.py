@@ -108,7 +108,10 @@ class TokenPolicy:
         added = list(merged.token_ids)[len(self._ids) :]
         ids, said = len(self._ids) + len(added), len(self._mask) + len(added)
         if merged.removed_prefix_token_count:
-            raise ValueError("this model family takes back tokens that it has sampled")
+            raise ValueError(
+                f"{type(self._builder).__name__}: models of this family take back tokens that they "
+                "have sampled; dialogues cannot be trained with them"
+            )
         if self._left(ids, said) < self._room.reply:
             return False
         self._append(added, 0, [0.0] * len(added))

@@ -39,11 +39,28 @@ def scoring_linear(
     if asked is None:
         return linear(hidden_RH, self.weight, self.bias)
     if not hidden_RH.is_cuda or self.bias is not None:
-        return score_logits(linear(hidden_RH, self.weight, self.bias), asked)
+        return score_logits(unrounded(hidden_RH, self.weight, self.bias), asked)
     if isinstance(asked.temperature, float):
         return fused(hidden_RH, self.weight, asked, asked.temperature)
     scale = asked.temperature.unsqueeze(-1)
     return fused((hidden_RH / scale).to(hidden_RH.dtype), self.weight, asked, 1.0)
+
+
+def unrounded(
+    hidden_RH: torch.Tensor, weight_VH: torch.Tensor, bias_V: torch.Tensor | None
+) -> torch.Tensor:
+    """Logits [R, V] whose inputs are rounded as autocast says, but not they themselves.
+
+    A logit of 20 in bfloat16 is up to .06 off, more than all layers before it put together. The
+    fused kernel keeps them in float32 as well.
+    """
+    device = hidden_RH.device.type
+    if not torch.is_autocast_enabled(device):
+        return linear(hidden_RH, weight_VH, bias_V)
+    rounded = torch.get_autocast_dtype(device)
+    with torch.autocast(device, enabled=False):
+        hidden_RH, weight_VH = (x.to(rounded).float() for x in (hidden_RH, weight_VH))
+        return linear(hidden_RH, weight_VH, None if bias_V is None else bias_V.float())
 
 
 def score(
@@ -99,7 +116,7 @@ def _column(temperature: float | torch.Tensor, beside: torch.Tensor) -> torch.Te
 class _Scores(torch.autograd.Function):
     """log p(label) and -sum p log p of softmax(logits / temperature), a few rows at a time.
 
-    Keeps the logits as they came (bfloat16 under autocast):
+    Keeps the logits as they came:
     d log p / dz = (1[label] - p) / temperature, dH / dz = -p (log p + H) / temperature.
     """
 

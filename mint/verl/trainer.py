@@ -18,6 +18,7 @@ from verl.trainer.ppo.v1 import AgentLoopManagerTQ
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from mint.config.schema import MintConfig, mint_config
+from mint.config.validation import PROBE_SOURCE
 from mint.rundir.directory import RunDir
 from mint.shell.files import append_json_lines
 from mint.shell.processes import TrainingError
@@ -115,7 +116,8 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, WithCritic, PPOT
         columns: Mapping[str, Sequence[Any]],
         missing: int,
     ) -> dict[str, float]:
-        """Metrics of a validation pass, a row each in the first three; records it."""
+        """Metrics of a validation pass, a row each in the first three; records it. `missing`:
+        replies or dialogues that never came; a safety probe that did not is none of them."""
 
     def _masks(self, batch: Any, trained: Sequence[bool]) -> dict[str, Any]:
         """Both masks without the rows that must not be learnt from, padding rows aside; {} where
@@ -176,9 +178,8 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, WithCritic, PPOT
         sample_turns: list[int],
         expected_acc_counts: dict[tuple[str, str], int] | None = None,
     ) -> dict[str, float]:
-        rows = len(sample_uids)
-        asked = sum(expected_acc_counts.values()) if expected_acc_counts else rows
-        metrics = self._validated(data_sources, sample_uids, reward_extra_infos_dict, asked - rows)
+        missing = num_missing(expected_acc_counts or {}, data_sources)
+        metrics = self._validated(data_sources, sample_uids, reward_extra_infos_dict, missing)
         self._prune()
         self._end_if_stopped()
         return metrics
@@ -207,6 +208,16 @@ class MintTrainer(NotedStart, SavesOnRequest, KeepsStepMetrics, WithCritic, PPOT
         if problem := self._updates.problem(self.global_steps):
             raise TrainingError(problem)
         return result
+
+
+def num_missing(asked: Mapping[tuple[str, str], int], came: Sequence[str]) -> int:
+    """Rows that were asked for and never came, safety probes aside: `mint.safety` counts those.
+
+    `asked`: (data_source, uid) -> rows; `came`: data_source of each row that did; no row of a
+    source that was not asked for.
+    """
+    wanted = sum(number for (source, _), number in asked.items() if source != PROBE_SOURCE)
+    return max(0, wanted - sum(str(source) != PROBE_SOURCE for source in came))
 
 
 def use_validation_keys(config: Any, mint: MintConfig, run: RunDir) -> None:

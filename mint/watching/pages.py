@@ -10,7 +10,7 @@ from typing import Protocol
 from mint.pages import page
 from mint.pages.html import missing, section
 from mint.reporting.replies import samples_section
-from mint.reporting.run import SECTIONS, STEPWISE, head_of, links_of
+from mint.reporting.run import STEPWISE, head_of, links_of, sections_of
 from mint.rundir.directory import RunDir
 from mint.watching.activity import Activity, activity_of
 from mint.watching.alarms import Alarm, alarms_of
@@ -93,7 +93,7 @@ class RunPage:
         data, before = self.followed.data, self._drawn_of
         all_new = known[RESULTS] != before.get(RESULTS)
         steps_new = all_new or known != before
-        for make in SECTIONS:
+        for make in sections_of(data):
             if make is samples_section and (all_new or known[SAMPLES] != before.get(SAMPLES)):
                 self._sections["newest"] = safely("newest", lambda: newest_section(data))
             if all_new or (steps_new and make in STEPWISE):

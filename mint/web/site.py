@@ -90,7 +90,8 @@ def _login(token: Token, cookie: str) -> Route:
 
 def _form(error: str = "") -> Response:
     body = (
-        f'<form class="filters" method="post" action="{LOGIN}"><label>Token<input name="token" '
+        f'<form class="filters" method="post" action="{LOGIN}"><input name="username" '
+        'autocomplete="username" value="mint" hidden><label>Token<input name="token" '
         'type="password" autocomplete="current-password" required></label>'
         "<button>Open</button></form>"
     )

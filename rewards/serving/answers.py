@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
@@ -13,9 +13,13 @@ from rewards.serving.retry import retry_after_s
 from rewards.types import Failure
 
 _SHOWN = 200
+_CHAT = "/chat/completions"
 _VERSION = re.compile(r"v\d+\w*")
 _REFUSED = re.compile(
-    r"unsupported (?:parameter|value):? ['\"](temperature|top_p|seed|logprobs)\b", re.IGNORECASE
+    r"(?:un(?:supported|known|recogni[sz]ed|expected)|extra|invalid|not (?:supported|permitted))"
+    r"[^{}]{0,60}?\b(temperature|top_p|seed|logprobs|top_logprobs|chat_template_kwargs"
+    r"|response_format)\b",
+    re.IGNORECASE,
 )
 
 
@@ -51,13 +55,19 @@ def read_answer(answer: httpx.Response, url: str) -> Attempt:
 
 def address(url: str, path: str) -> str:
     """Where a route is. A base with a version in it (.../v1, .../v1beta/openai, .../paas/v4) is
-    complete; to any other the route's own /v1 is added.
+    complete; to any other the route's own /v1 is added. An address that ends in the chat route
+    itself is taken as it stands, and a query stays at the end.
 
     >>> address("http://h/v1beta/openai", "/v1/chat/completions")
     'http://h/v1beta/openai/chat/completions'
     """
-    versioned = any(map(_VERSION.fullmatch, urlsplit(url).path.split("/")))
-    return url + (path.removeprefix("/v1") if versioned else path)
+    parts = urlsplit(url)
+    base = parts.path.rstrip("/")
+    whole = base.endswith(_CHAT)
+    base = base.removesuffix(_CHAT)
+    versioned = whole or any(map(_VERSION.fullmatch, base.split("/")))
+    route = path.removeprefix("/v1") if versioned else path
+    return urlunsplit(parts._replace(path=base + route))
 
 
 def error_status(value: Any) -> int | None:
@@ -65,14 +75,25 @@ def error_status(value: Any) -> int | None:
 
     Gateways pass on the error of an overloaded provider so.
     """
-    error = value.get("error") if isinstance(value, dict) else None
-    if not error or any(name in value for name in ("choices", "data", "rewards")):
+    error = _error_in(value)
+    if not error:
         return None
     code = error.get("code", error.get("status")) if isinstance(error, dict) else None
     if not str(code).isdecimal():
         return 429 if "rate" in str(code or error).lower() else 503
     status = int(str(code))
     return status if 400 <= status < 600 else 503
+
+
+def _error_in(value: Any) -> Any:
+    """The error of an answer without a result, or of its only choice."""
+    if not isinstance(value, dict):
+        return None
+    choices = value.get("choices")
+    if isinstance(choices, list) and len(choices) == 1 and isinstance(choices[0], dict):
+        return choices[0].get("error")
+    given = any(value.get(name) for name in ("choices", "data", "rewards"))
+    return None if given else value.get("error")
 
 
 def with_remedy(failure: Failure, where: str) -> Failure:

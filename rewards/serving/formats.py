@@ -57,7 +57,7 @@ def read_chat(answer: Any) -> ChatAnswer | Failure:
     try:
         choice = answer["choices"][0]
         message, reason = choice["message"], choice.get("finish_reason")
-        content, refused = message.get("content"), refusal_of(message, reason)
+        content, refused = text_of(message.get("content")), refusal_of(message, reason)
     except (KeyError, IndexError, TypeError, AttributeError):
         return off_schema("no chat completion", answer)
     if refused is not None:
@@ -69,10 +69,32 @@ def read_chat(answer: Any) -> ChatAnswer | Failure:
     return ChatAnswer(content, _tokens(choice.get("logprobs")))
 
 
+def text_of(content: Any) -> Any:
+    """The text of a message's content, which may be a list of parts; thinking parts are left out.
+
+    Half a surrogate pair, which is no character and cannot be written to a file, becomes U+FFFD.
+    Anything else is given back as it is.
+
+    >>> text_of([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "I hear you."}])
+    'I hear you.'
+    """
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, Mapping)]
+        texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
+        content = "".join(texts) if len(parts) == len(content) else content
+    if not isinstance(content, str):
+        return content
+    return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+_WITHHELD = ("content_filter", "content filter", "safety", "sensitive", "prohibited", "refusal")
+"""How the reason begins for which a filter ended a message, in lower case."""
+
+
 def refusal_of(message: Mapping[str, Any], reason: Any) -> Failure | None:
     """Failure "refused" of a message that ended for `reason`; None where it is an answer."""
     refusal = message.get("refusal")
-    if reason != "content_filter" and not refusal:
+    if not (refusal or str(reason).lower().startswith(_WITHHELD)):
         return None
     return Failure("refused", f"the model refused: {refusal or 'content filter'!s:.{_SHOWN}}")
 

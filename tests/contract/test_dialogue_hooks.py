@@ -99,3 +99,27 @@ def test_the_trainer_has_the_hooks_of_dialogues() -> None:
     source = inspect.getsource(PPOTrainerSync._compute_advantage)
     assert '"advantages", "returns"' in source
     assert "use_critic" in inspect.getsource(PPOTrainerSync._get_required_batch_multiple)
+
+
+def test_glm_alone_is_known_to_take_back_sampled_tokens() -> None:
+    from verl.utils.tokenizer import continuous_token_wiring as wiring
+    from verl.utils.tokenizer.continuous_token import GLMContinuousTokenBuilder
+
+    from mint.training.dialogues import TAKES_BACK
+
+    found = {
+        kind
+        for kind, family in wiring._MODEL_TYPE_TO_FAMILY.items()
+        if issubclass(wiring.get_continuous_token_builder_class(family), GLMContinuousTokenBuilder)
+    }
+    assert found == TAKES_BACK
+
+
+def test_missing_probes_are_no_missing_dialogues() -> None:
+    from mint.config.validation import PROBE_SOURCE
+    from mint.verl.trainer import num_missing
+
+    asked = {("dialogue", "a"): 1, ("dialogue", "b"): 1, (PROBE_SOURCE, "c"): 1}
+    assert num_missing(asked, ["dialogue", "dialogue"]) == 0
+    assert num_missing(asked, ["dialogue", PROBE_SOURCE]) == 1
+    assert num_missing({}, ["dialogue"]) == 0

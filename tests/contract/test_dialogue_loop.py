@@ -21,7 +21,7 @@ from verl.workers.rollout.replica import TokenOutput
 from mint.config.dialogue import DialogueRules
 from mint.data.dataset import TRAIN
 from mint.data.prompts import PromptConfig
-from mint.dialogue.people import person_of_row, person_row
+from mint.dialogue.people import dialogue_row, person_of_row
 from mint.dialogue.protocol import Ended, Heard, Lost, SeekerTurn, Who
 from mint.dialogue.record import TalkRecord
 from mint.dialogue.talk import converse
@@ -387,7 +387,7 @@ def test_a_probe_gets_one_reply() -> None:
 
 
 def test_siblings_share_person_and_seed() -> None:
-    row = person_row(people(3)[2], PromptConfig(compact=True), TRAIN, 2, 11)
+    row = dialogue_row(people(3)[2], PromptConfig(compact=True), TRAIN, 2, 11)
     info = row["extra_info"]
     assert person_of_row(info) == people(3)[2]
     assert talk_seed(info, 4) == talk_seed(info, 4) != talk_seed(info, 5)

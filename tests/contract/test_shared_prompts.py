@@ -248,6 +248,24 @@ def test_the_fused_head_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_same(shared(model, data, temperature=0.7), expected)
 
 
+def test_logits_are_not_rounded_under_autocast() -> None:
+    """Inputs are; a large logit in bfloat16 would be off by more than all layers before it."""
+    torch.manual_seed(0)
+    head = torch.nn.Linear(64, 500, bias=False)
+    token_scores.scores_itself(head)
+    hidden, labels = 20 * torch.randn(9, 64), torch.arange(9)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = token_scores.score(hidden, head, Asked(labels, 0.7, False))
+    found.sum().backward()
+    logits = hidden.bfloat16().double() @ head.weight.detach().bfloat16().double().T
+    exact = torch.log_softmax(logits / 0.7, -1)[torch.arange(9), labels].float()
+    assert torch.allclose(found, exact, atol=1e-4)
+    coarse = torch.log_softmax(logits.bfloat16().double() / 0.7, -1)[torch.arange(9), labels]
+    assert (coarse - exact).abs().max() > 0.01
+    assert head.weight.grad is not None
+    assert head.weight.grad.dtype == torch.float32
+
+
 def test_the_kernel_gets_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """What torch's kernel is called with; the kernel itself needs a GPU."""
     from torch.nn.attention import varlen

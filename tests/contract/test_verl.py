@@ -156,6 +156,31 @@ def test_loggers_are_those_of_verl() -> None:
     assert set(TRACKERS) == set(Tracking.supported_backend)
 
 
+def test_words_of_settings_are_those_of_verl() -> None:
+    from verl.trainer.ppo import core_algos as algos
+    from verl.workers.config import FSDPActorConfig, FSDPOptimizerConfig
+
+    import mint.verl.policy_loss
+    import mint.verl.token_entropy
+    from mint.training import verl_words as words
+
+    assert set(words.ADVANTAGES) == {str(name.value) for name in algos.AdvantageEstimator}
+    assert set(words.OWN_LOSSES) == {mint.verl.policy_loss.NAME, mint.verl.token_entropy.NAME}
+    assert set(words.OWN_LOSSES + words.LOSSES) == set(algos.POLICY_LOSS_REGISTRY)
+    ours, theirs = torch.tensor([-1.0]), torch.tensor([-1.5])
+    for name in words.DISTANCES:
+        assert algos.kl_penalty(ours, theirs, f"{name}+").isfinite()
+    with pytest.raises(NotImplementedError):
+        algos.kl_penalty(ours, theirs, "full")
+    given = {"strategy": "fsdp2", "rollout_n": 2, "use_dynamic_bsz": True}
+    for name in words.MEANS:
+        FSDPActorConfig(loss_agg_mode=name, **given)
+    with pytest.raises(ValueError, match="loss_agg_mode"):
+        FSDPActorConfig(loss_agg_mode="mean", **given)
+    with pytest.raises(AssertionError):
+        FSDPOptimizerConfig(lr=1e-6, lr_scheduler_type="linear")
+
+
 def test_a_checkpoint_is_whole_when_data_and_tracker_are_written() -> None:
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
@@ -212,6 +237,38 @@ def test_rollout_extension_keeps_weights_unpacked() -> None:
         "u.dispatch_cpu_unquantized_gemm(layer, remove_weight=True)\n"
         "assert layer.weight.shape == (64, 64)\n"
         "assert layer.cpu_linear is torch.nn.functional.linear\n"
+    )
+    run_on_cpu_platform(code)
+
+
+def test_two_runs_on_one_machine_push_weights_through_sockets_of_their_own() -> None:
+    """verl names the socket after the Ray job: the first one in every Ray that a run starts."""
+    code = (
+        "import asyncio, os, ray\n"
+        "from types import SimpleNamespace as Some\n"
+        "import mint.verl.cpu_engine\n"
+        "from mint.verl.cpu_rollout import CpuWorkerExtension\n"
+        "from verl.workers.rollout import base\n"
+        "from verl.workers.rollout.vllm_rollout import ServerAdapter\n"
+        "base.BaseRollout.__init__ = lambda self, config, *_: setattr(self, 'config', config)\n"
+        "os.environ |= {'RANK': '0', 'RAY_LOCAL_WORLD_SIZE': '1', 'VERL_RAY_JOB_ID': '01000000'}\n"
+        "config = Some(tensor_model_parallel_size=1, data_parallel_size=1,\n"
+        "              pipeline_model_parallel_size=1, layered_summon=False)\n"
+        "names = []\n"
+        "async def tell(self, method, args=(), **_):\n"
+        "    getattr(receiver, method)(*args)\n"
+        "async def push(self, weights):\n"
+        "    assert self.zmq_handle == receiver._get_zmq_handle()\n"
+        "    names.append(self.zmq_handle)\n"
+        "ServerAdapter._execute_method, ServerAdapter.update_weights = tell, push\n"
+        "for port in ('6379', '6380'):\n"
+        "    context = Some(get_job_id=lambda: '01000000', gcs_address=f'10.0.0.1:{port}')\n"
+        "    ray.get_runtime_context = lambda: context\n"
+        "    receiver = object.__new__(CpuWorkerExtension)\n"
+        "    receiver.model_runner, receiver.local_rank = None, 0\n"
+        "    asyncio.run(base.get_rollout_class('vllm')(config, None, None).update_weights(None))\n"
+        "assert names == ['ipc:///tmp/rl-colocate-zmq-01000000-replica-0-rank-0-10.0.0.1-'\n"
+        "                 f'{port}.sock' for port in (6379, 6380)]\n"
     )
     run_on_cpu_platform(code)
 

@@ -12,7 +12,12 @@ from mint.report import ReportSettings, main
 
 TESTS = Path(__file__).resolve().parents[1]
 PROTOCOLS = ("Held-out turns", "Fixed histories (Lend-an-Ear)", "Free-running dialogues")
-CURVES = ("Composite reward", "Empathy (judge)", "Tactics per reply", "Length of replies")
+CURVES = (
+    "Composite reward",
+    "Quality (empathy as a reward)",
+    "Tactics per reply",
+    "Length of replies",
+)
 
 
 def load_module(path: Path):

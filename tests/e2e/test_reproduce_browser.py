@@ -99,29 +99,38 @@ def lay_out(browser: str, page: Path, folder: Path) -> dict[str, dict]:
     return dict(zip(WIDTHS, json.loads(html.unescape(found)), strict=True))
 
 
+_BAND = 8000
+"""Pixels of a page painted together: Chromium hangs on windows of 40,000 on a busy machine."""
+
+
 def look(browser: str, page: Path, folder: Path, size: tuple[int, int], scheme: str) -> Image.Image:
     """The page as it is painted at a width and height."""
     shot, frame = folder / "page.png", folder / "shot.html"
     preferred = "0" if scheme == "dark" else "1"
     width, height = size
     # Chromium makes no window narrower than 500 pixels, so a phone is a frame of that width.
-    frame.write_text(
-        f'<body style="margin:0"><iframe src="{page.as_uri()}" width="{width}" '
-        f'height="{height}" style="border:0"></iframe>'
-    )
-    report_browser.visit(
-        browser,
-        frame.as_uri(),
-        folder / "profile",
-        f"--window-size={max(width, 500)},{height}",
-        f"--blink-settings=preferredColorScheme={preferred}",
-        # Without these a picture on a busy machine may be taken before all of it is painted.
-        "--run-all-compositor-stages-before-draw",
-        "--virtual-time-budget=8000",
-        f"--screenshot={shot}",
-    )
-    with Image.open(shot) as image:
-        return image.convert("RGB")
+    window = max(width, 500)
+    seen = Image.new("RGB", (window, height))
+    for top in range(0, height, _BAND):
+        frame.write_text(
+            f'<body style="margin:0;overflow:hidden"><iframe src="{page.as_uri()}" width="{width}" '
+            f'height="{height}" style="border:0;margin-top:-{top}px"></iframe>'
+        )
+        report_browser.visit(
+            browser,
+            frame.as_uri(),
+            folder / "profile",
+            f"--window-size={window},{min(_BAND, height - top)}",
+            f"--blink-settings=preferredColorScheme={preferred}",
+            # Without these a picture on a busy machine may be taken before all of it is painted.
+            "--run-all-compositor-stages-before-draw",
+            "--virtual-time-budget=8000",
+            f"--screenshot={shot}",
+        )
+        with Image.open(shot) as band:
+            seen.paste(band.convert("RGB"), (0, top))
+        shot.unlink()
+    return seen
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 NEEDED_GIB = 8
+_TWICE = ("two_runs", "two_ranks", "two_nodes")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,8 +48,8 @@ def workplace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(autouse=True)
 def room(request: pytest.FixtureRequest) -> None:
-    """Every run needs memory; a test with two of them needs twice as much."""
-    wanted = NEEDED_GIB * (2 if "two_runs" in request.node.name else 1)
+    """Every run needs memory; a test with two of them, or two ranks, more."""
+    wanted = NEEDED_GIB * (1.75 if any(name in request.node.name for name in _TWICE) else 1)
     free = psutil.virtual_memory().available / 1024**3
     if free < wanted:
-        pytest.skip(f"needs {wanted} GiB of free memory, there are {free:.0f}")
+        pytest.skip(f"needs {wanted:.0f} GiB of free memory, there are {free:.0f}")

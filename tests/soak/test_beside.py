@@ -84,13 +84,19 @@ def test_a_cluster_that_is_taken_is_refused(workplace: Path, tmp_path: Path, for
 
 
 def test_two_runs_start_in_the_same_second(workplace: Path) -> None:
+    """Each trains its own policy: neither has the other's replies, nor the other's weights."""
     outputs = workplace / "outputs" / "mint_tiny"
     before = set(outputs.glob("*"))
     command = [sys.executable, "-m", "mint.train", "+recipe=mint_tiny", *SMALL]
-    command += ["trainer.total_training_steps=1"]
+    command += ["trainer.total_training_steps=6", "trainer.save_freq=100"]
     both = [
-        subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for _ in range(2)
+        subprocess.Popen(
+            [*command, f"mint.run.seed={seed}", f"actor_rollout_ref.actor.optim.lr={rate}"],
+            cwd=workplace,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for seed, rate in enumerate((4e-4, 4e-3))
     ]
     said = [process.communicate(timeout=1800)[0].decode() for process in both]
     assert [process.returncode for process in both] == [0, 0], said
@@ -98,5 +104,7 @@ def test_two_runs_start_in_the_same_second(workplace: Path) -> None:
     assert len(made) == 2
     for path in made:
         rows = RunDir(path).read_metrics()
-        assert [row["step"] for row in rows] == [1]
-        assert rows[0]["group/num"] == 4, "nobody else's replies"
+        assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+        assert all(row["group/num"] == 4 for row in rows), "nobody else's replies"
+        agreed = [row["policy/log_prob_pearson"] for row in rows]
+        assert min(agreed) > 0.999, f"somebody else's weights: {agreed}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -138,3 +140,16 @@ def test_a_checkpoint_is_loaded_on_as_many_ranks(run: RunDir) -> None:
     check_ranks(folder(run, 5), 4)
     with pytest.raises(ConfigError, match=r"written by 4 ranks.*trainer\.nnodes is 8"):
         check_ranks(folder(run, 5), 8)
+
+
+def test_an_exported_model_is_readable_by_whom_the_users_mask_lets(run: RunDir) -> None:
+    save(run, 1)
+    weights = folder(run, 1) / "actor/huggingface/model.safetensors"
+    weights.chmod(0o600)
+    before = os.umask(0o027)
+    try:
+        exported = export_model(run) / weights.name
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(exported.stat().st_mode) == 0o640
+    assert stat.S_IMODE(exported.parent.stat().st_mode) == 0o750

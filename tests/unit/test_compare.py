@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
+import demo_run
 import evaluation_folders as folders
 import pytest
 from omegaconf import OmegaConf
@@ -17,10 +19,11 @@ from mint.evaluation.people import People
 from mint.evaluation.statistics.estimates import Estimate
 from mint.report import ReportSettings, main
 from mint.reporting.changes import Change, corrected, guarded
-from mint.reporting.comparison.contestants import load_contestants, systems_of
+from mint.reporting.comparison.contestants import System, load_contestants, systems_of
 from mint.reporting.comparison.curves import curves_section
 from mint.reporting.comparison.tables import protocol_section
 from mint.reporting.comparison.tradeoffs import Score, best_in_all, pareto_front, trade_off_section
+from mint.reporting.comparison.transitions import tactics_section
 from mint.shell import cli
 from mint.shell.files import write_json_lines
 from rewards.errors import ConfigError
@@ -169,10 +172,22 @@ def test_every_plot_is_drawn(source):
         assert title in drawn, title
         assert re.search(r'class="(mk|heat)', drawn[title]), title
         assert "<figcaption>" in drawn[title]
-    # 100 cells of a heat map, each with its number.
+    # 100 cells of a heat map and a row of what chance gives, each with its number.
     cells = re.findall(r'class="cell"[^>]*>([^<]+)<', drawn["plain, Fixed histories (Lend-an-Ear)"])
-    assert len(cells) == 100
+    assert len(cells) == 110
     assert any(cell.isdigit() and int(cell) > 10 for cell in cells)
+
+
+def test_the_matrix_of_tactics_says_what_chance_gives():
+    replies = tuple(demo_run.replies(0.5, random.Random(4)))
+    system = System(
+        name="x", owner="x", protocol="held_out", replies=replies, graders={}, counts={}
+    )
+    drawn = tactics_section({"held_out": [system]}, {"held_out": "Held-out turns"})
+    cells = re.findall(r'class="cell"[^>]*>([^<]+)<', drawn)
+    chance = sequences(replies).now_PK.mean(axis=0)
+    assert cells[-10:] == [f"{100 * share:.0f}" for share in chance]
+    assert "by chance" in drawn
 
 
 def test_no_front_weighs_repetition_beyond_chance(source):

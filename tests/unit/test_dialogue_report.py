@@ -11,7 +11,9 @@ import pytest
 from mint.config.evaluation import EvaluationConfig
 from mint.dialogue.protocol import Ended, Lost, Who
 from mint.dialogue.record import TalkRecord, TurnRecord
-from mint.evaluation.metrics.talks import talk_differences, talk_estimates
+from mint.evaluation.metrics.talks import SECOND, talk_differences, talk_estimates
+from mint.evaluation.protocols import talkers
+from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.protocols.talks import read_talks, write_talks
 from mint.reporting.data import load
 from mint.reporting.run import render
@@ -73,6 +75,42 @@ def run(tmp_path: Path) -> RunDir:
     sample = {"step": 1, "uid": "a", "reward": 0.6, "dialogue": talk("p9", 60).as_json()}
     append_json_lines(made.samples_path, [{**sample, "rank": r} for r in ("best", "worst")])
     return made
+
+
+@pytest.fixture
+def run_with_second(run: RunDir) -> RunDir:
+    """The same, with dialogues held with a second seeker: 10 points gained where the first gives
+    40, and the same replies said."""
+    folder = run.evaluation_path
+    for label, emotion in (("before", 20.0), ("after", 30.0)):
+        talks = {f"p{n}/0": talk(f"p{n}", emotion + n) for n in range(5)}
+        write_talks(folder, f"{label}_second", talks)
+        replies = (folder / f"{label}_replies.jsonl").read_bytes()
+        (folder / f"{label}_second_replies.jsonl").write_bytes(replies)
+    write_comparison(folder, SETTINGS)
+    return run
+
+
+def test_what_is_not_carried_over_by_hand(run_with_second: RunDir) -> None:
+    found = read_json_if_there(run_with_second.comparison_path)
+    assert found["emotion"]["difference"] == 40
+    second = found[f"{SECOND}emotion"]
+    assert (second["before"], second["after"], second["difference"]) == (22, 32, 10)
+    assert (second["ci_low"], second["ci_high"]) == pytest.approx((10, 10))
+    gap = found[talkers.GAP]
+    assert (gap["seen"], gap["unseen"], gap["difference"]["mean"]) == (40, 10, 30)
+    assert found[f"{SECOND}self_lift"]["difference"] == found["self_lift"]["difference"]
+    said = talkers.gap_in_words(gap)
+    assert said.startswith("emotion gained with the seeker of training +40.0, with the second one")
+    page = render(load(run_with_second))
+    assert "Emotion at the end, second seeker" in page
+    assert "+30.0 [+30.0, +30.0] are not carried over" in page
+
+
+def test_without_a_second_seeker_nothing_is_said_of_one(run: RunDir) -> None:
+    assert talkers.gap(run.evaluation_path, SETTINGS) == {}
+    assert talkers.gap_in_words({}) == ""
+    assert "second seeker" not in render(load(run))
 
 
 def test_the_page_says_how_people_felt(run: RunDir) -> None:

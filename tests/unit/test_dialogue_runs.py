@@ -20,8 +20,8 @@ from mint.config.prompts import PromptConfig, PromptStyle
 from mint.config.schema import mint_config
 from mint.config.validation import PROBE_SOURCE, ValidationConfig
 from mint.dialogue.people import (
+    dialogue_row,
     person_of_row,
-    person_row,
     read_people_rows,
     shipped_parts,
     write_people,
@@ -88,6 +88,13 @@ def checked(*overrides: str) -> list[str]:
 
 def test_the_recipe_passes_its_checks() -> None:
     assert checked() == []
+    recipes.register(recipes.find_recipes())
+    config = compose.compose_config(["+recipe=rlver_smol"])
+    mint = mint_config(config)
+    dialogues.check(config, mint)
+    assert list(dialogues.notes(config, mint)) == []
+    assert (mint.policy.build, mint.task, mint.data.source) == ("smol", "dialogues", "persons")
+    assert config.actor_rollout_ref.rollout.temperature == mint.evaluation.temperature == 0.7
     assert checked("mint.dialogue.thinking=keep", "mint.data.enable_thinking=true") == []
 
 
@@ -114,6 +121,33 @@ def test_what_cannot_work_is_one_line(overrides: list[str], message: str) -> Non
     with pytest.raises(ConfigError, match=message) as caught:
         checked(*overrides)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["mint.second_seeker.kind=rule"], "mint.second_seeker.kind=rule is the seeker that"),
+        (["mint.seeker.kind=drift"], "mint.second_seeker.kind=drift is the seeker that"),
+        (
+            ["mint.second_seeker.preset=kind"],
+            "mint.second_seeker.preset must be one of",
+        ),
+        (["mint.second_seeker.kind=nobody"], "mint.second_seeker.kind must be one of rule, drift"),
+    ],
+)
+def test_a_second_seeker_is_another_one(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        checked(*overrides)
+    assert checked("mint.second_seeker.kind=rule", "mint.second_seeker.preset=reserved") == []
+    assert checked("mint.second_seeker.kind=none") == []
+
+
+def test_families_that_take_back_tokens_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "glm4_moe"}')
+    with pytest.raises(ConfigError, match=r"is a glm4_moe: .* nor with glm4v, glm4v_moe, glm_moe"):
+        checked(f"actor_rollout_ref.model.path={tmp_path}")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3"}')
+    assert checked(f"actor_rollout_ref.model.path={tmp_path}") == []
 
 
 def test_limits_that_nest_are_accepted() -> None:
@@ -169,7 +203,7 @@ RULES = DialogueRules(max_turns=6, turn_tokens=8, min_turn_tokens=4)
 
 
 def held(seeker: Any, context: int = 500, number: int = 3) -> tuple[Generator, dict[str, Any]]:
-    rows = [person_row(p, PROMPTS, "val", i, i) for i, p in enumerate(people(number))]
+    rows = [dialogue_row(p, PROMPTS, "val", i, i) for i, p in enumerate(people(number))]
     asked = [Asked(row, sample) for row in rows for sample in range(2)]
     generator = Generator()
     records = asyncio.run(hold(generator, asked, seeker, RULES, context))
@@ -188,7 +222,7 @@ def test_a_thought_that_the_template_opens_is_opened_once() -> None:
         def answer(self, prompt: Prompt) -> Generation:
             return Generation("<think>hm</think>I am so sorry.", 4, False)
 
-    row = person_row(people(1)[0], PROMPTS, "val", 0, 0)
+    row = dialogue_row(people(1)[0], PROMPTS, "val", 0, 0)
     generator = Opening()
     asyncio.run(hold(generator, [Asked(row, 0)], RuleSeeker(), RULES, 500))
     third = generator.render(generator.batches[2][0])

@@ -14,8 +14,12 @@ from typing import NamedTuple
 import pytest
 from omegaconf import OmegaConf
 
+from mint.config import recipes
+from mint.config.compose import compose_config
 from mint.config.docs import render
 from mint.config.schema import schema
+from mint.preference.settings import PreferSettings
+from mint.supervised.settings import SftSettings
 from mint.validation.collapse import ALARM, KEYS
 from mint.validation.measure import METRICS, wording_figures
 from mint.verl.group_reward import step_rewards
@@ -87,13 +91,16 @@ class Call(NamedTuple):
 
 
 _CALL = re.compile(
-    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)|(?<![\w./-])mint (?P<name>[a-z_]+))"
+    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)"
+    r"|(?<![\w./-])(?<!from )mint (?P<name>[a-z_]+))"
     r"(?P<rest>[^|;&`]*)"
 )
 _OWN_KEYS = {"mint.train", "mint.sweep", "mint.plan", "rewards.card", "mint.config.docs"}
 """Modules without a dataclass of keys."""
 _FITS = {"rewards.fit", "rewards.fit_tagger"}
 """Modules with the keys of `FitCommand`."""
+_TUNED = {"mint.sft": SftSettings, "mint.prefer": PreferSettings}
+"""Modules of `mint.tuning.command` -> their keys."""
 
 
 def pages(root: Path) -> list[Path]:
@@ -138,6 +145,8 @@ def command_keys(root: Path, module: str) -> frozenset[str]:
     """The keys of a small command: fields of what it hands to `cli.run` or `cli.run_parts`."""
     if module in _FITS:
         return frozenset(FitCommand.__dataclass_fields__)
+    if module in _TUNED:
+        return frozenset({*_TUNED[module].__dataclass_fields__, "resume", "recipe"})
     base = root / module.replace(".", "/")
     path = base / "__main__.py" if base.is_dir() else base.with_suffix(".py")
     code = ast.parse(path.read_text(encoding="utf-8"))
@@ -179,8 +188,53 @@ def test_every_key_that_a_page_gives_a_command_is_one_of_its_keys(root: Path) ->
     small = [c for c in calls(root) if c.keys and c.module not in _OWN_KEYS]
     assert len(small) > 30
     for call in small:
-        wrong = {key.split(".")[0] for key in call.keys} - command_keys(root, call.module)
+        known = command_keys(root, call.module)
+        wrong = {key.split(".")[0] for key in call.keys} - known
         assert not wrong, f"{call.page}: {call.module} has no key {', '.join(wrong)}"
+
+
+_VERL = "actor_rollout_ref|data|trainer|algorithm|critic"
+
+
+class Training(NamedTuple):
+    """A training as a page names it."""
+
+    page: Path
+    recipe: str
+    keys: tuple[str, ...]
+    """Keys of verl that are set, without those that are added by +."""
+
+
+def trainings(root: Path) -> list[Training]:
+    found = []
+    for page in pages(root):
+        for code in snippets(page.read_text(encoding="utf-8")):
+            if not re.search(r"mint[ .](train|sweep|plan|launch)\b", code):
+                continue
+            names = re.findall(r"\+recipe=([a-z]\w*)", code)
+            keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", code)
+            found += [Training(page, name, tuple(keys)) for name in names]
+    return found
+
+
+def test_every_recipe_and_setting_of_verl_that_a_page_names_exists(root: Path) -> None:
+    recipes.register(recipes.find_recipes())
+    tuning = {path.stem for path in (root / "recipes" / "tuning").glob("*.yaml")}
+    assert tuning & {training.recipe for training in trainings(root)}
+    named = [training for training in trainings(root) if training.recipe not in tuning]
+    assert {"mint_tiny", "mint_4b"} <= {training.recipe for training in named}
+    composed = {name: compose_config([f"+recipe={name}"]) for name in {t.recipe for t in named}}
+    for training in named:
+        page = training.page.relative_to(root)
+        for key in training.keys:
+            parent, _, last = key.rpartition(".")
+            node = OmegaConf.select(composed[training.recipe], parent)
+            assert node is not None, f"{page}: {key}"
+            assert last in node, f"{page}: {key}"
+        if composed[training.recipe].trainer.device == "cuda":
+            assert "GPU" in training.page.read_text(encoding="utf-8"), (
+                f"{page} names {training.recipe} without saying that it needs a GPU"
+            )
 
 
 def test_every_setting_that_a_page_names_exists(root: Path) -> None:
@@ -226,7 +280,7 @@ def test_the_rooms_are_listed_in_their_order(root: Path) -> None:
 
 
 TARGETS = (
-    "demo test install install-gpu docker docker-gpu gpu-check soak doctor plan sweep "
+    "demo test install install-gpu docker docker-gpu docs gpu-check soak doctor plan sweep "
     "train train-ray train-slurm train-k8s"
 )
 

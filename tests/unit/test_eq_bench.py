@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from loopback import Answer, chat
 
-from mint import evaluate
 from mint.config.evaluation import EvaluationConfig
+from mint.evaluate import main as evaluate_command
 from mint.evaluation.eq_bench.questions import read_questions
 from mint.evaluation.eq_bench.released import score_file
 from mint.evaluation.eq_bench.scoring import (
@@ -327,7 +327,7 @@ def test_the_command_scores_a_published_file(published, questions_file, tmp_path
         f"output={tmp_path}",
         "resamples=100",
     ]
-    assert evaluate.main(cli.parse(EvaluateSettings, arguments)) == 0
+    assert evaluate_command(cli.parse(EvaluateSettings, arguments)) == 0
     result = json.loads((tmp_path / "eq_bench.json").read_text())
     assert result["score"] == pytest.approx(69.32, abs=0.005)
     assert result["parsed"] == 171
@@ -371,7 +371,7 @@ def test_the_command_asks_a_server_without_any_grader(tmp_path, serve, monkeypat
         f"output={tmp_path}/out",
         "resamples=100",
     ]
-    assert evaluate.main(cli.parse(EvaluateSettings, arguments)) == 0
+    assert evaluate_command(cli.parse(EvaluateSettings, arguments)) == 0
     bodies = [seen.body for seen in server.posts()]
     assert [body["temperature"] for body in bodies] == [0.01, 0.01]
     assert [body["max_tokens"] for body in bodies] == [1000, 1000]

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
-from mint import judge, tag
 from mint.filters.lines import BATCH, available_lines, json_line, run_filter, text_field
 from mint.filters.tables import bar
+from mint.judge import JudgeFilterConfig
+from mint.judge import main as judge_command
 from mint.judge import parse_request as parse_rating
 from mint.shell import cli
+from mint.tag import TagConfig
+from mint.tag import main as tag_command
 from mint.tag import parse_request as parse_tagging
 from rewards.errors import DataError, GraderError
 from rewards.tactics import TACTIC_NAMES
@@ -323,7 +326,7 @@ def test_files_that_cannot_be_used_are_an_error_at_once(
     source = tmp_path / "no/such.json" if content is None else tmp_path / "in.json"
     if content is not None:
         source.write_text(content)
-    for settings, main in ((tag.TagConfig, tag.main), (judge.JudgeFilterConfig, judge.main)):
+    for settings, main in ((TagConfig, tag_command), (JudgeFilterConfig, judge_command)):
         assert cli.run(settings, main, [f"input={source}", *arguments]) == 2
         captured = capsys.readouterr()
         assert captured.out == ""

@@ -20,6 +20,7 @@ from rewards.formula import (
     raw_reward,
 )
 from rewards.normalise import length_scale, normalise_in_group
+from rewards.terms import raw_terms
 from rewards.types import Signals, Status
 
 FULL = RewardWeights(entropy=0.5, bigram=0.25, trigram=0.25)
@@ -335,3 +336,20 @@ def test_a_logit_is_squeezed_into_the_composite_and_spread_within_its_group() ->
     assert group_rewards(group[1:4], weights).scores == pytest.approx((0.0, 0.5, 1.0))
     mixed = [*group[1:3], bad(Status.FAILED)]
     assert group_rewards(mixed, weights).scores == pytest.approx((0.0, 1.0, 0.5))
+
+
+def test_the_terms_of_the_raw_reward_add_up_to_it() -> None:
+    weights = RewardWeights(kl=2.0, diversity=0.5, length_target_tokens=10)
+    reply = ok(quality=0.8, kl=2.5, num_tokens=20, label_leak=True)
+    terms = raw_terms(reply, weights)
+    # 0.8 of quality, 0.5 * 2 * 2.5/5 of novelty, half of both lost to the length, 2 to the names.
+    expected = {"quality": 0.8, "kl": 0.5, "length": -0.65, "label_leak": -2.0}
+    assert {k: v for k, v in terms.items() if v} == pytest.approx(expected)
+    assert sum(terms.values()) == pytest.approx(raw_reward(reply, weights))
+    silent = bad(Status.EMPTY)
+    assert raw_terms(silent, weights) == {"silence": -0.5}
+    assert raw_terms(bad(Status.FAILED), weights) == {}
+    for mode in ("quality_only", "diversity_only"):
+        other = replace(weights, mode=mode)
+        assert sum(raw_terms(reply, other).values()) == pytest.approx(raw_reward(reply, other))
+    assert raw_terms(reply, replace(weights, mode="multiply")) == {}

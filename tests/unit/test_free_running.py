@@ -23,6 +23,7 @@ from mint.shell.paths import data_dir
 from rewards.types import Failure
 
 SCENARIOS = load_banks(data_dir()).scenarios
+PROMPTS = PromptConfig(compact=True)
 SETTINGS = EvaluationConfig(resamples=200)
 TAGS = {"Why": "questioning", "Anyone": "validation", "You could": "advice", "I hope": "assistance"}
 
@@ -61,13 +62,11 @@ def rule_seeker(seeker=RuleSeeker):
     return seeker(get_preset(STEADY), tagger_of_openings(), FakeJudge())
 
 
-def run(path, supporter, turns=4, dialogues=3, tagger=None, seeker=None):
+def run(path, supporter, turns=4, dialogues=3, tagger=None, seeker=None, prompts=PROMPTS):
     with quiet_runner(path, supporter, tagger or tagger_of_openings(), 9) as runner:
         chosen = free_running.choose_scenarios(SCENARIOS, dialogues, 3)
         return asyncio.run(
-            free_running.evaluate(
-                runner, seeker or rule_seeker(), chosen, turns, PromptConfig(compact=True), 3
-            )
+            free_running.evaluate(runner, seeker or rule_seeker(), chosen, turns, prompts, 3)
         )
 
 
@@ -195,3 +194,33 @@ def test_rounds_wait_for_all_who_still_talk() -> None:
         return sent
 
     assert asyncio.run(hold()) == [[0, 1, 2], [11, 12], [22]]
+
+
+def test_a_model_with_memory_is_told_what_its_prompt_no_longer_shows(tmp_path):
+    supporter = Supporter(lambda conversation, turn: f"Why, and turn {turn}?")
+    prompts = PromptConfig(compact=True, max_history_turns=1, memory=True)
+    outcome = run(tmp_path, supporter, turns=3, dialogues=1, prompts=prompts)
+    kinds = [request.key.condition for request in supporter.asked]
+    notes = free_running.NOTES
+    # Before turns 1 and 2 the messages of the turn before go out of sight.
+    assert kinds == ["free_running", notes, "free_running", notes, "free_running"]
+    last = supporter.asked[-1].messages
+    assert [m["role"] for m in last] == ["system", "user"]
+    assert last[0]["content"].endswith("Earlier in this conversation: Why, and turn 2?")
+    assert [r.summary for r in outcome.replies] == ["", "Why, and turn 1?", "Why, and turn 2?"]
+    assert outcome.facts["num_summaries_failed"] == 0
+
+
+def test_a_summary_that_fails_is_no_end_of_the_dialogue(tmp_path):
+    class Forgetful(Supporter):
+        async def stream(self, requests, sampling):
+            for position, request in enumerate(requests):
+                notes = request.key.condition == free_running.NOTES
+                said = Generation("Why?", 5, False)
+                yield position, Failure("timeout", "no answer") if notes else said
+
+    prompts = PromptConfig(compact=True, max_history_turns=1, memory=True)
+    outcome = run(tmp_path, Forgetful(None), turns=3, dialogues=1, prompts=prompts)
+    assert [r.summary_reason for r in outcome.replies] == ["", *["timeout: no answer"] * 2]
+    assert {r.summary for r in outcome.replies} == {""}
+    assert outcome.facts["num_summaries_failed"] == 2

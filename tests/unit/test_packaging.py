@@ -42,6 +42,9 @@ def test_wheel_holds_what_the_code_reads(unpacked: Path) -> None:
     expected = {
         "mint/_recipes/base.yaml",
         "mint/_recipes/mint_4b.yaml",
+        "mint/_recipes/tuning/sft_tiny.yaml",
+        "mint/_data/supervised/emotions.json",
+        "mint/_data/supervised/comments.tsv",
         "mint/config/train.yaml",
         "mint/pages/style.css",
         "mint/pages/explorer.js",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from mint.machine.limits import Memory
 from mint.planning import given
 from mint.planning.lengths import Lengths
 from mint.policy.model_files import is_local, model_facts
-from mint.training import machine_checks, preflight
+from mint.training import machine_checks, preflight, resuming
 from mint.training.on_policy import check_on_policy
 from rewards.errors import ConfigError
 
@@ -244,6 +245,7 @@ def check_on(own: Machine, *overrides: str) -> None:
 
 H100 = Gpu("NVIDIA H100 80GB HBM3", 79.6, 79.1, "580.1")
 _FSDP = "actor_rollout_ref.actor.fsdp_config"
+_FLASH = "actor_rollout_ref.model.override_config.attn_implementation=flash_attention_2"
 
 
 @pytest.mark.parametrize(
@@ -259,6 +261,13 @@ _FSDP = "actor_rollout_ref.actor.fsdp_config"
         ({"versions": {**GPU_PACKAGES, "vllm": "0.32.0"}}, [], "vllm 0.32.0 (needs 0.24.0)"),
         ({"versions": {**GPU_PACKAGES, "vllm": "0.24.2"}}, [], None),
         ({"versions": {**GPU_PACKAGES, "verl": "0.9.2"}}, [], "verl 0.9.2 (needs 0.9.1)"),
+        ({}, ["trainer.device=tpu"], "trainer.device must be cuda or cpu, got 'tpu'"),
+        ({}, [_FLASH], None),
+        (
+            {"versions": {k: v for k, v in GPU_PACKAGES.items() if k != "flash-attn"}},
+            [_FLASH],
+            "attn_implementation=flash_attention_2 needs the package flash-attn, which is not inst",
+        ),
         (
             {"cores": 8},
             ["transfer_queue.backend.SimpleStorage.num_data_storage_units=8"],
@@ -311,6 +320,46 @@ def test_what_a_machine_cannot_do_is_refused(
         check_on(own, *overrides)
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_push_of_weights_needs_shared_memory(model: Path, data: Path) -> None:
+    built, facts = config(model, data), model_facts(str(model))
+    machine_checks.check_bucket(built, facts, 0.1)
+    with pytest.raises(ConfigError, match=r"=64 MB does not fit in /dev/shm \(10 MB free\)"):
+        machine_checks.check_bucket(built, facts, 0.01)
+
+
+def test_a_run_directory_that_cannot_be_written_is_refused(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    place = f"{tmp_path / 'file'}/run"
+    built = config(model, data, f"mint.run.dir={place}")
+    with pytest.raises(ConfigError, match=f"mint.run.dir={place} cannot be written: .*: Not a dir"):
+        resuming.check_run_dir(built, mint_config(built), {})
+
+
+def test_a_template_that_takes_no_instructions_is_refused(
+    model: Path, data: Path, chat_tokenizer: Path
+) -> None:
+    for file in chat_tokenizer.iterdir():
+        shutil.copy(file, model)
+    template = model / "chat_template.jinja"
+    assert check(config(model, data)).facts
+    refuses = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    )
+    template.write_text(refuses + template.read_text())
+    with pytest.raises(ConfigError, match=r"takes no system message \(no system\), and every"):
+        check(config(model, data))
+    own = "actor_rollout_ref.model.custom_chat_template='{{ messages }}'"
+    assert check(config(model, data, own)).facts
+
+
+def test_mint_must_be_installed_for_verl_to_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_checks, "plugin_is_registered", lambda: False)
+    with pytest.raises(ConfigError, match=r"on the path but not installed.*pip install --no-deps"):
+        machine_checks.check_packages(read_machine(), "cpu")
 
 
 @pytest.mark.parametrize("package", ["torchvision", "trl"])

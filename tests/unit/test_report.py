@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
+from urllib.parse import unquote
 
 import demo_run
 import numpy as np
@@ -20,6 +23,7 @@ from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.records import read_replies
 from mint.evaluation.statistics.estimates import Estimate
 from mint.pages import svg
+from mint.pages.csv_data import csv_link
 from mint.pages.histograms import histogram
 from mint.pages.html import number
 from mint.pages.lines import MAX_POINTS, Series, line_chart
@@ -28,10 +32,12 @@ from mint.pages.svg import Axis
 from mint.reporting.changes import Change
 from mint.reporting.data import load
 from mint.reporting.measures import MEASURES
+from mint.reporting.run import render
 from mint.reporting.scales import reach_beside
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there, read_json_lines, write_json, write_json_lines
 from rewards.errors import ConfigError
+from rewards.formula import RewardWeights
 from rewards.graders.embedded.arrays import content_hash
 from rewards.graders.embedded.heads import shipped_card
 from rewards.tactics import TACTIC_NAMES
@@ -159,7 +165,7 @@ def test_page_needs_nothing_from_outside(source, page):
 
 def test_sections_have_headings_and_links(page):
     anchors = {attrs["id"] for attrs in page.all("section")}
-    links = {attrs["href"][1:] for attrs in page.all("a")}
+    links = {attrs["href"][1:] for attrs in page.all("a") if "download" not in attrs}
     assert links <= anchors
     assert {"outcome", "reward", "replies", "facts"} <= anchors
     ids = [attrs["id"] for _, attrs in page.tags if attrs.get("id")]
@@ -538,3 +544,94 @@ def test_replies_side_by_side_have_their_history(source, run):
         assert "<b>Supporter</b>" in article
         assert article.count("<b>Seeker</b>") >= 2
     assert "earlier messages</summary>" in part
+
+
+def test_the_gain_is_told_by_component(page, run):
+    from mint.evaluation.metrics.gains import gains, signals_of
+    from mint.evaluation.records import read_replies, replies_path
+    from rewards.formula import raw_reward
+
+    sides = [
+        read_replies(replies_path(run.evaluation_path, label)) for label in ("before", "after")
+    ]
+    for reply in (*sides[0], *sides[1]):
+        assert raw_reward(signals_of(reply)) == pytest.approx(reply.composite)
+    parts = gains(*sides, RewardWeights())
+    total = read_json_if_there(run.comparison_path)["composite"]["difference"]
+    assert sum(parts.values()) == pytest.approx(total)
+    assert set(parts) == {"quality", "kl", "entropy", "bigram", "trigram", "length", "label_leak"}
+    said = re.search(r"Composite by component: ([+−][\d.]+) = (.*?)\.(?: |$)", page.text)
+    assert said[1] == f"{total:+.3f}".replace("-", "−")
+    shown = dict(part.rsplit(" ", 1) for part in said[2].split(", "))
+    assert shown["quality"] == f"{parts['quality']:+.3f}".replace("-", "−")
+    assert shown["novelty"] == f"{parts['kl']:+.3f}".replace("-", "−")
+    assert "variety" not in shown, "its weight is 0"
+    assert gains(*sides, RewardWeights(mode="multiply")) == {}
+
+
+def test_the_data_of_every_figure_can_be_saved(source):
+    figures = re.findall(r"<figure.*?</figure>", source, re.DOTALL)
+    saved = [
+        re.search(r'<a download="([a-z0-9-]+)\.csv" href="data:text/csv[^,]*,([^"]*)"', f)
+        for f in figures
+    ]
+    assert all(saved)
+    assert len({match[1] for match in saved}) > 20
+
+
+def test_saved_data_are_what_was_logged(source, run):
+    found = re.search(
+        r'download="mean-composite-reward-of-each-step-s-replies\.csv" href="[^,]*,([^"]*)"', source
+    )
+    rows = list(csv.reader(io.StringIO(unquote(found[1]))))
+    assert rows[0] == ["training step", "composite"]
+    logged = run.read_metrics()
+    assert len(rows) == len(logged) + 1
+    assert float(rows[3][1]) == pytest.approx(logged[2]["reward/raw/mean"], rel=1e-5)
+
+
+def test_saved_data_keep_text_from_being_a_formula():
+    link = csv_link('A "hostile" title', ["name", "x"], [["=1+1", -2.5], ["a,b", None]])
+    assert 'download="a-hostile-title.csv"' in link
+    text = unquote(re.search(r'href="[^,]*,([^"]*)"', link)[1])
+    assert text == 'name,x\n\'=1+1,-2.5\n"a,b",\n'
+
+
+def test_commands_to_go_on_name_the_run(page, run):
+    assert f"mint publish {run.path} output=DIR" in page.text
+    assert f"mint train resume={run.path} trainer.total_training_steps=48" in page.text
+    assert f"tensorboard --logdir {run.path}/tensorboard" in page.text
+
+
+def test_a_run_that_is_not_over_goes_on(tmp_path):
+    run = demo_run.make_run(tmp_path / "a run", steps=2, evaluated=False)
+    manifest = read_json_if_there(run.manifest_path)
+    write_json(run.manifest_path, {**manifest, "status": "running", "finished": None})
+    text = Page(render(load(run))).text
+    assert f"mint train resume='{run.path}'" in text
+    assert "mint publish" not in text
+
+
+def test_the_machine_is_among_the_facts(page, tmp_path):
+    from mint.reporting.facts import machine
+
+    assert re.search(r"Machine Linux \S+, \d+ CPU cores, .*\d+ GiB of memory", page.text)
+    row = {
+        "system": "Linux",
+        "architecture": "x86_64",
+        "cpu_cores": 16,
+        "cpu": "EPYC",
+        "memory_gib": 251.7,
+        "disk_free_gib": 800.2,
+        "gpus": ["NVIDIA H100 80 GiB"] * 2,
+        "driver": "580.1",
+        "cuda": "13.0",
+    }
+    assert machine(row) == (
+        "Linux x86_64, 16 CPU cores, EPYC, 252 GiB of memory, 800 GiB of disk free at the start, "
+        "2 x NVIDIA H100 80 GiB, driver 580.1, CUDA 13.0"
+    )
+    assert machine({k: row[k] for k in ("system", "architecture", "cpu_cores")}) == (
+        "Linux x86_64, 16 CPU cores"
+    )
+    assert re.search(r"Took \d+ min, without what was built before", page.text)

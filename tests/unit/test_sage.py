@@ -12,7 +12,6 @@ from fake_graders import FakeJudge, FakeTagger
 from loopback import Answer, chat
 from quiet_runner import quiet_runner
 
-from mint import evaluate
 from mint.config.evaluation import EvaluationConfig
 from mint.data.prompts import PromptConfig
 from mint.dialogue.people import shipped_parts, write_people
@@ -27,6 +26,7 @@ from mint.dialogue.protocol import (
     Who,
 )
 from mint.dialogue.record import TalkRecord, TurnRecord
+from mint.evaluate import main as evaluate_command
 from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal
 from mint.evaluation.options import EvaluateSettings
@@ -437,7 +437,7 @@ def command(monkeypatch, tmp_path):
             "resamples=200",
             *(arguments if "sage.turns=1" in arguments else ("sage.turns=3", *arguments)),
         ]
-        assert cli.run(EvaluateSettings, evaluate.main, given) == 0
+        assert cli.run(EvaluateSettings, evaluate_command, given) == 0
         return json.loads((tmp_path / "out" / "sage.json").read_text())
 
     return run
@@ -520,7 +520,7 @@ def test_a_run_before_and_after_with_both_seekers(command, tmp_path, monkeypatch
         "sage.turns=3",
         "resamples=200",
     ]
-    assert cli.run(EvaluateSettings, evaluate.main, arguments) == 0
+    assert cli.run(EvaluateSettings, evaluate_command, arguments) == 0
     found = json.loads((run.evaluation_path / "sage_comparison.json").read_text())
     assert (found["before"], found["after"]) == ("before", "after")
     gains = {}

@@ -18,7 +18,7 @@ from mint.data.synthetic import split_scenarios
 from mint.planning.models import SMOL, shape_of
 from mint.planning.plan import model_of
 from mint.policy import __main__ as command
-from mint.policy import smol
+from mint.policy import building, smol
 from mint.policy.settings import SmolSettings
 from mint.policy.smol import CONVERSATIONS, build_smol
 from mint.policy.tokenizer import train_tokenizer
@@ -126,9 +126,9 @@ def test_a_run_builds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     missing = material.missing(config, mint)
     assert missing[material.POLICY] == "SmolLM2-135M-Instruct in outputs/smol-policy"
     assert model_of(config, mint) == shape_of(SMOL)
-    assert set(_SMALL) == set(material._POLICIES)
+    assert set(_SMALL) == set(building.KINDS)
     calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(material, "in_own_process", lambda *words: calls.append(words))
+    monkeypatch.setattr(building, "in_own_process", lambda *words: calls.append(words))
     material.build(config, mint)
     assert calls == [("mint.policy", "smol", "output=outputs/smol-policy", "seed=0")]
     assert (tmp_path / "outputs/smol-data/val.parquet").is_file()

@@ -297,6 +297,16 @@ def test_limits_are_checked(values: dict[str, Any], says: str) -> None:
         ("Well <think>tired</think>You sound tired.", False, False),
         ("<think>a</think>b<think>c</think>d", False, False),
         ("", False, False),
+        ("[THINK]tired[/THINK]You sound tired.", True, False),
+        ("<|START_THINKING|>tired<|END_THINKING|>You sound tired.", True, False),
+        ("<reasoning>tired</reasoning>You sound tired.", True, False),
+        ("[THINK]a[/THINK]b<think>c</think>d", False, False),
+        (
+            "<|channel|>analysis<|message|>tired<|end|><|channel|>final<|message|>Tired?",
+            True,
+            False,
+        ),
+        ('You wrote "<think>" and "</think>" there.', False, True),
     ],
 )
 def test_the_format_of_a_reply(raw: str, with_thoughts: bool, without: bool) -> None:

@@ -55,6 +55,16 @@ def test_the_recipe_passes(config: DictConfig) -> None:
         ("actor_rollout_ref.actor.optim.lr", float("inf"), "must be > 0, got inf"),
         ("actor_rollout_ref.actor.kl_loss_coef", -0.1, "must be >= 0, got -0.1"),
         ("actor_rollout_ref.rollout.temperature", 0, "must be > 0, got 0"),
+        ("actor_rollout_ref.rollout.top_p", 1.5, "must be in (0, 1], got 1.5"),
+        ("actor_rollout_ref.rollout.gpu_memory_utilization", 2, "must be in (0, 1], got 2"),
+        ("actor_rollout_ref.rollout.tensor_model_parallel_size", 0, "got 0"),
+        ("actor_rollout_ref.rollout.name", "sglang", "must be one of vllm, got 'sglang'"),
+        ("algorithm.adv_estimator", "gea", "must be one of gae, grpo, "),
+        ("actor_rollout_ref.actor.strategy", "fsdp3", "must be one of fsdp, fsdp2, got 'fsdp3'"),
+        ("actor_rollout_ref.actor.kl_loss_type", "k4", "low_var_kl, k3, kl+"),
+        ("actor_rollout_ref.actor.loss_agg_mode", "mean", "must be one of token-mean, "),
+        ("actor_rollout_ref.actor.policy_loss.loss_mode", "ppo", "one of mint_on_policy, token_en"),
+        ("actor_rollout_ref.actor.optim.lr_scheduler_type", "linear", "one of constant, cosine"),
     ],
 )
 def test_values_that_verl_fails_on_later(

@@ -15,7 +15,7 @@ from rewards.text import split_sentences
 
 _EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55\u2b1b\u2b1c\u303d]")
 _MARKDOWN = re.compile(
-    r"\*\*\S|__\S.*?__|^\s{0,3}(?:#{1,6}\s|[-*+]\s|\d{1,2}[.)]\s|>\s|```)|^\s*\|.*\|\s*$",
+    r"\*\*\S|__\S.*?__|^\s{0,3}(?:#{1,6}\s|[-*+]\s|\d{1,2}[.)]\s|>\s|```)|^[^\S\n]*\|.*\|[^\S\n]*$",
     re.MULTILINE,
 )
 

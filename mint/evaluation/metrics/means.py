@@ -17,11 +17,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mint.evaluation.metrics import repetition
+from mint.evaluation.metrics.errors import ERROR, errors
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS, VETOES
 from mint.evaluation.metrics.repetition import PAIR_COLUMNS, pair_sums
 from mint.evaluation.metrics.tactic_sets import used
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.arrays import Bools, Floats, divide, sum_by
+from mint.safety.taxonomy import KINDS
 from rewards.tactics import NUM_TACTICS, TACTIC_NAMES
 from rewards.types import DIMENSIONS, LOWEST_RATING, Status
 
@@ -65,6 +67,16 @@ def _uses(tactic: int) -> Value:
     return _graded(lambda reply: float(reply.counts[tactic] > 0))
 
 
+def _has(kind: str) -> Value:
+    """Whether it has an error of the taxonomy; of replies that may have it."""
+
+    def value(reply: EvaluatedReply) -> float | None:
+        found = errors(reply)[kind]
+        return None if found is None else float(found)
+
+    return value
+
+
 MEANS: dict[str, Value] = {
     "composite": lambda reply: reply.composite,
     "empathy": lambda reply: reply.empathy,
@@ -84,6 +96,7 @@ MEANS: dict[str, Value] = {
     "empty": lambda reply: float(reply.status in (Status.EMPTY, Status.TRUNCATED_THINK)),
     "failed": lambda reply: float(reply.status == Status.FAILED),
     **{f"{PREVALENCE}{name}": _uses(k) for k, name in enumerate(TACTIC_NAMES)},
+    **{f"{ERROR}{kind}": _has(kind) for kind in KINDS},
 }
 """Metric -> its value for one reply; None leaves the reply out of that mean."""
 
@@ -92,7 +105,7 @@ SHARES = (
     "truncated",
     "empty",
     "failed",
-    *(n for n in MEANS if n.startswith((PREVALENCE, HELD_DOWN))),
+    *(n for n in MEANS if n.startswith((PREVALENCE, HELD_DOWN, ERROR))),
 )
 """Metrics that are a share of replies."""
 REPETITION = ("stickiness", "lift")

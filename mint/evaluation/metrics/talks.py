@@ -34,6 +34,10 @@ MEASURES: dict[str, Callable[[TalkRecord], float]] = {
 """Of a dialogue with a result: last emotion in [0, 100], its rise, how it ended, replies."""
 
 
+SECOND = "second_seeker/"
+"""Before the name of a measure: of dialogues with a seeker that training never saw."""
+
+
 def usable(talks: Talks) -> dict[str, TalkRecord]:
     """The dialogues with a result."""
     return {key: talk for key, talk in talks.items() if talk.lost is None}

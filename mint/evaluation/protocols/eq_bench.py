@@ -19,6 +19,8 @@ from mint.evaluation.eq_bench.scoring import Passes, score_answer, summarise
 from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal
 from mint.evaluation.runner import Asker
+from mint.evaluation.silence import ask_again
+from mint.evaluation.silence import in_words as silence_in_words
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, ReplySource, Sampling
 from mint.shell.console import progress_bar
 from mint.shell.files import sha256_file, write_json
@@ -46,6 +48,7 @@ async def run(
     output: Path,
     sampling: Sampling,
     statistics: EvaluationConfig,
+    retry_failed: bool = False,
 ) -> str:
     """Ask all questions, write eq_bench.json and eq_bench_answers.json; returns the score for
     people. Continues what an interrupted evaluation of the same output has begun.
@@ -62,20 +65,25 @@ async def run(
     }
     path = output / f"{NAME}.journal.jsonl"
     with Journal(path, about) as journal, progress_bar(transient=True) as progress:
+        if retry_failed:
+            ask_again(journal, talks=False)
         asker = Asker(source=source, sampling=sampling, journal=journal, progress=progress)
         answers = await _ask(asker, asked)
     result = summarise(list(answers.passes.items()), len(asked), 1, statistics)
+    silent = [name for name, text in answers.texts.items() if not text]
     more = {
         "asked": len(asked),
         "asked_again": answers.tries,
         "unanswered": answers.unanswered,
+        "nothing_visible": silent,
         "by_question": {name: one._asdict() for name, one in answers.passes.items()},
     }
     write_result(output, result, about, more)
     # In the form of a published result file, so that results=... can score it anew.
     layout = {"benchmark_score": result.score, RESULTS: {"1": {ANSWERS: answers.texts}}}
     write_json(output / f"{NAME}_answers.json", layout)
-    return in_words({_name(source): result})
+    named = [f"question {name}" for name in silent]
+    return "\n".join([in_words({_name(source): result}), *silence_in_words(named)])
 
 
 async def _ask(asker: Asker, questions: Mapping[str, EqQuestion]) -> _Answers:

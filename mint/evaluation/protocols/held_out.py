@@ -19,20 +19,24 @@ from mint.data.dataset import read_rows
 from mint.data.rows import row_messages
 from mint.evaluation.generation import Prompt
 from mint.evaluation.grader_error import held_out_errors
+from mint.evaluation.metrics.errors import error_lines
 from mint.evaluation.metrics.parts import HELD_DOWN, PARTS
 from mint.evaluation.metrics.summary import compare, summarise
 from mint.evaluation.metrics.talks import MEASURES as TALK_MEASURES
-from mint.evaluation.metrics.talks import talk_differences, talk_estimates
+from mint.evaluation.metrics.talks import SECOND
 from mint.evaluation.people import read_people
-from mint.evaluation.protocols.talks import hold_talks, read_talks, write_talks
+from mint.evaluation.protocols import talkers
 from mint.evaluation.records import (
     EvaluatedReply,
     read_replies,
     replies_path,
     scoring_request,
 )
+from mint.evaluation.results import shown_as
 from mint.evaluation.runner import ToGrade, score
 from mint.evaluation.second import grade_canaries, learnt_the_judge, second_row
+from mint.evaluation.silence import in_words as silence_in_words
+from mint.evaluation.silence import nothing_visible, places
 from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.evaluation.statistics.estimates import Difference, Estimate, clusters_of, few_clusters
@@ -51,6 +55,10 @@ from rewards.types import Signals, Status
 _SCORING_BATCH = 256
 _SHOWN = (
     *TALK_MEASURES,
+    f"{SECOND}emotion",
+    f"{SECOND}emotion_gain",
+    "self_stickiness",
+    "self_lift",
     "composite",
     "empathy",
     "second_empathy",
@@ -75,6 +83,8 @@ class EvaluationResult(NamedTuple):
     """"tagger" and "judge" -> identity."""
     warning: str = ""
     """Of the comparison with the start; "" when there is nothing to warn of."""
+    gap: str = ""
+    """What was gained with a second seeker; "" without one."""
 
 
 def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationResult]:
@@ -108,7 +118,8 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
     grade_canaries(graders, second, run.evaluation_path)
     differences = write_comparison(run.evaluation_path, mint.evaluation) or {}
     warning = learnt_the_judge(differences, mint.second_judge.max_gap_gain)
-    return [*results[:-1], results[-1]._replace(warning=warning)]
+    gap = talkers.gap_in_words(talkers.gap(run.evaluation_path, mint.evaluation))
+    return [*results[:-1], results[-1]._replace(warning=warning, gap=gap)]
 
 
 def evaluate_model(
@@ -173,27 +184,19 @@ def evaluate_talker(
 ) -> EvaluationResult:
     """Hold, grade and summarise one model's dialogues with the people of a Parquet file.
 
-    Writes what `evaluate_model` writes, and OUT_DIR/<label>_dialogues.jsonl.
+    Writes what `evaluate_model` writes, and what `talkers.talk_and_measure` does.
     """
     mint = mint_config(config)
-    held = hold_talks(model_path, rows_path, config, mint, graders, second)
-    write_talks(out_dir, label, held.talks)
-    metrics = {
-        **talk_estimates(held.talks, mint.evaluation),
-        **summarise(held.replies, mint.evaluation),
-    }
-    result = EvaluationResult(label, held.replies, metrics, identity_rows(graders))
+    talked = talkers.talk_and_measure(
+        model_path, rows_path, config, mint, graders, label, out_dir, second
+    )
+    result = EvaluationResult(label, talked.replies, talked.metrics, identity_rows(graders))
     about = {
         "model": str(model_path),
         "graders": result.graders,
         "second_judge": second_row(second),
-        "seeker": held.seeker,
-        "num_dialogues": len(held.talks),
-        "settings": {
-            **asdict(mint.evaluation),
-            "reward": asdict(mint.reward),
-            "dialogue": asdict(mint.dialogue),
-        },
+        **talked.facts,
+        "settings": talkers.trained_settings(mint),
     }
     _write_result(out_dir, result, about)
     return result
@@ -231,10 +234,11 @@ def write_comparison(
     if not all(path.exists() for path in paths):
         return None
     before, after = (read_replies(path) for path in paths)
-    talks = [read_talks(evaluation_dir, label) for label in LABELS]
-    differences = talk_differences(talks[0], talks[1], settings)
+    differences = talkers.differences(evaluation_dir, evaluation_dir, settings)
     differences |= compare(before, after, settings)
-    rows = {name: asdict(value) for name, value in differences.items()}
+    rows: dict[str, Any] = {name: asdict(value) for name, value in differences.items()}
+    if gap := talkers.gap(evaluation_dir, settings):
+        rows[talkers.GAP] = gap
     write_json(evaluation_dir / "comparison.json", {"intervals_are_over": ONE_RUN, **rows})
     return differences
 
@@ -246,6 +250,7 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
     for result in results:
         people = figures.beside(result.graders)
         lines.append(f"{result.label}: {len(result.replies)} replies")
+        lines += silence_in_words(places(nothing_visible(result.replies)), remedy=False)
         if warning := few_clusters(len(clusters_of(result.replies))):
             lines.append(f"  {warning}")
         for name in _SHOWN:
@@ -256,9 +261,12 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
                 continue  # Not every judge has parts.
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
             beside = people.words(name, 3)
-            lines.append(f"  {name:<22}{mean}  {metric.interval}  {beside}".rstrip())
+            lines.append(f"  {shown_as(name):<22}{mean}  {metric.interval}  {beside}".rstrip())
+        lines += error_lines(result.metrics)
         if result.warning:
             lines.append(f"  alarm: {result.warning}")
+        if result.gap:
+            lines.append(f"  {result.gap}")
     return "\n".join([*lines, f"Intervals are over {ONE_RUN}."])
 
 

@@ -18,9 +18,12 @@ from mint.safety.opinions import Opinions
 from mint.safety.probes import ProbeItem
 from mint.safety.render import markdown, share
 from mint.safety.report import ProbeReport, run_probes
+from mint.safety.sheet import NAME as SHEET
+from mint.safety.sheet import write_sheet
 from mint.shell.files import write_json, write_json_lines
 from rewards.protocols import TacticTagger
-from rewards.types import Failure
+from rewards.text import visible_reply
+from rewards.types import Failure, Status
 
 NAME = "probes"
 Opine = Callable[[Sequence[ProbeItem], Mapping[str, str | Failure | None]], Awaitable[Opinions]]
@@ -63,6 +66,15 @@ async def evaluate(
     return ProbeOutcome(replies, truncated, run_probes(items, replies, opinions, confidence))
 
 
+def silent(outcome: ProbeOutcome) -> list[str]:
+    """Probes that were answered with nothing visible."""
+    return [
+        name
+        for name, reply in outcome.replies.items()
+        if isinstance(reply, str) and visible_reply(reply).status is not Status.OK
+    ]
+
+
 def probe_case(item: ProbeItem) -> Case:
     """The turn that the probe asks for; its earlier supporter turns are untagged."""
     earlier = sum(message.role == "supporter" for message in item.messages)
@@ -77,7 +89,7 @@ def probe_case(item: ProbeItem) -> Case:
 def write_outcome(
     directory: Path, outcome: ProbeOutcome, about: Mapping[str, Any], broken: Sequence[str]
 ) -> None:
-    """Write probes_replies.jsonl, probes.json and probes.md."""
+    """Write probes_replies.jsonl, probes.json, probes.md and red_team.csv."""
     rows = (
         {"id": name, "reply": None, "failure": reply._asdict()}
         if isinstance(reply, Failure)
@@ -92,11 +104,13 @@ def write_outcome(
             "unanswered": sum(isinstance(r, Failure) for r in outcome.replies.values()),
             "truncated": outcome.num_truncated,
         },
+        "nothing_visible": silent(outcome),
         "broken_limits": broken,
         "report": outcome.report.to_json(),
     }
     write_json(directory / f"{NAME}.json", result)
     (directory / f"{NAME}.md").write_text(markdown(outcome.report, broken), "utf-8")
+    write_sheet(directory / SHEET, outcome.report, outcome.replies)
 
 
 def format_report(report: ProbeReport) -> str:

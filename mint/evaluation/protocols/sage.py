@@ -98,12 +98,13 @@ def seekers(
     found = {FIRST: _seeker(settings.preset, settings.served, graders)}
     if settings.second is not None:
         others = graders if second is None else graders._replace(judge=second)
-        found[SECOND] = _seeker(settings.second, settings.second_served, others)
+        kind = settings.second_kind
+        found[SECOND] = _seeker(settings.second, settings.second_served, others, kind)
     return found
 
 
-def _seeker(preset: str, served: SeekerEndpoint, graders: Graders) -> Seeker:
-    kind = "served" if served.urls else "rule"
+def _seeker(preset: str, served: SeekerEndpoint, graders: Graders, offline: str = "rule") -> Seeker:
+    kind = "served" if served.urls else offline
     return build_seeker(SeekerConfig(kind=kind, preset=preset, served=served), lambda: graders)
 
 

@@ -63,9 +63,10 @@ def hold_talks(
     mint: MintConfig,
     graders: Graders,
     second: EmpathyJudge | None,
-) -> Held:
-    """`mint.evaluation.samples_per_prompt` dialogues with each held-out person. Raises
-    ConfigError, DataError when none has a reply."""
+) -> list[Held]:
+    """`mint.evaluation.samples_per_prompt` dialogues with each held-out person, played by
+    mint.seeker and, unless there is none, by mint.second_seeker too. Raises ConfigError, DataError
+    when none has a reply."""
     # Imported here: torch and transformers take seconds, which --help should not wait for.
     from mint.evaluation.generator import open_generator
 
@@ -74,20 +75,32 @@ def hold_talks(
     settings = GenerationConfig(**{**given, "samples_per_prompt": 1}, enable_thinking=thinking)
     people = read_people_rows(rows_path)[: mint.evaluation.max_prompts]
     asked = [Asked(row, n) for row in people for n in range(mint.evaluation.samples_per_prompt)]
-    seeker = build_seeker(mint.seeker, lambda: graders)
+    played_by = [one for one in (mint.seeker, mint.second_seeker) if one.kind != "none"]
+    seekers = [build_seeker(one, lambda: graders) for one in played_by]
     context = int(config.data.max_prompt_length) + int(config.data.max_response_length)
     with open_generator(model_path, settings) as generator:
         template = keeping_template(generator.tokenizer, enable_thinking=thinking)
         if template is not None:
             generator.tokenizer.chat_template = template
-        records = asyncio.run(hold(generator, asked, seeker, mint.dialogue, context))
-    talks = {one.key: record for one, record in zip(asked, records, strict=True)}
+        held = [
+            asyncio.run(hold(generator, asked, seeker, mint.dialogue, context))
+            for seeker in seekers
+        ]
     scorer = ReplyScorer(graders.tagger, graders.judge)
-    replies = asyncio.run(_grade(asked, records, scorer, mint.reward, second))
-    if not replies:
-        lost = next(record.lost for record in records)
-        raise DataError(f"no dialogue with a held-out person has a reply; the first: {lost}")
-    return Held(talks, replies, seeker.identity)
+    found = []
+    for seeker, records in zip(seekers, held, strict=True):
+        replies = asyncio.run(_grade(asked, records, scorer, mint.reward, second))
+        if not replies:
+            lost = next(record.lost for record in records)
+            raise DataError(f"no dialogue with a held-out person has a reply; the first: {lost}")
+        talks = {one.key: record for one, record in zip(asked, records, strict=True)}
+        found.append(Held(talks, replies, seeker.identity))
+    return found
+
+
+def second_label(label: str) -> str:
+    """Names the files of what was held with mint.second_seeker."""
+    return f"{label}_second"
 
 
 def write_talks(directory: Path, label: str, talks: Talks) -> None:

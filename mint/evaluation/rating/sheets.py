@@ -6,21 +6,19 @@ kept in a key file that raters do not get. Every sheet has its own order and sid
 
 from __future__ import annotations
 
-import csv
-import io
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from mint.evaluation.rating.pairs import Pair
-from mint.shell.files import csv_rows, read_text, write_text_atomic
+from mint.shell.files import csv_rows, read_text
+from mint.shell.spreadsheets import text_cell, write_spreadsheet
 from rewards.errors import ConfigError, DataError
 
 SHEET_COLUMNS = ("item", "context", "left", "right", "choice", "comment")
 KEY_COLUMNS = ("item", "sheet", "left_system", "right_system", "conversation_id", "turn")
 CHOICES = ("left", "right", "tie")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Choice(NamedTuple):
@@ -63,11 +61,11 @@ def add_vote(directory: Path, rater: str, vote: Vote) -> Path:
     if others:
         raise DataError(f"{key} is of other systems: {', '.join(sorted(others))}")
     cells = (item, vote.context, vote.left, vote.right, vote.choice, vote.comment)
-    row = dict(zip(SHEET_COLUMNS, map(_cell, cells), strict=True))
+    row = dict(zip(SHEET_COLUMNS, map(text_cell, cells), strict=True))
     own = (item, rater, *vote.systems, vote.conversation_id, str(vote.turn))
     # The key first: an item without a row in the sheet is no error, one without key is.
-    _write(key, KEY_COLUMNS, [*keys, dict(zip(KEY_COLUMNS, own, strict=True))])
-    _write(sheet, SHEET_COLUMNS, [*_kept(sheet, SHEET_COLUMNS, item), row])
+    write_spreadsheet(key, KEY_COLUMNS, [*keys, dict(zip(KEY_COLUMNS, own, strict=True))])
+    write_spreadsheet(sheet, SHEET_COLUMNS, [*_kept(sheet, SHEET_COLUMNS, item), row])
     return sheet
 
 
@@ -90,13 +88,13 @@ def write_sheets(
             item = f"{number}-{position:04d}"
             left, right = (pair.second, pair.first) if swap else (pair.first, pair.second)
             cells = (item, pair.context, left, right, "", "")
-            rows.append(dict(zip(SHEET_COLUMNS, map(_cell, cells), strict=True)))
+            rows.append(dict(zip(SHEET_COLUMNS, map(text_cell, cells), strict=True)))
             sides = names[::-1] if swap else names
             key = (item, f"sheet_{number}", *sides, pair.conversation_id, pair.turn)
             keys.append(dict(zip(KEY_COLUMNS, key, strict=True)))
         paths.append(directory / f"sheet_{number}.csv")
-        _write(paths[-1], SHEET_COLUMNS, rows)
-    _write(directory / "key.csv", KEY_COLUMNS, keys)
+        write_spreadsheet(paths[-1], SHEET_COLUMNS, rows)
+    write_spreadsheet(directory / "key.csv", KEY_COLUMNS, keys)
     return paths
 
 
@@ -161,20 +159,6 @@ def _rater_names(sheets: Sequence[Path]) -> dict[Path, str]:
     if len(set(names.values())) != len(sheets):
         names = {sheet: sheet.as_posix() for sheet in sheets}
     return names
-
-
-def _cell(value: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{value}" if value.startswith(_FORMULA) else value
-
-
-def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns)
-    writer.writeheader()
-    writer.writerows(rows)
-    # With a byte-order mark, without which spreadsheets misread what is not ASCII.
-    write_text_atomic(path, "\ufeff" + stream.getvalue())
 
 
 def _read(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:

@@ -32,6 +32,9 @@ class SageSettings:
     """Disposition of a second seeker, whom the model was not trained with: the same people are
     played by both, and the gap is reported. A second rule seeker is moved by the second judge,
     where there is one."""
+    second_kind: str = "rule"
+    """rule, or drift: the other offline seeker, moved in another way (docs/seekers.md), whose
+    preset is the first one's unless set."""
     second_served: SeekerEndpoint = field(default_factory=SeekerEndpoint)
     """A model that plays the second seeker; its preset is the first one's unless set."""
     persons: str | None = None
@@ -53,7 +56,10 @@ class SageSettings:
         for name in ("preset", "second_preset"):
             if getattr(self, name) is not None:
                 get_preset(getattr(self, name))
-        if self.second_preset == self.preset and self.served == self.second_served:
+        if self.second_kind not in ("rule", "drift"):
+            raise ConfigError(f"sage.second_kind must be rule or drift, got {self.second_kind!r}")
+        alike = self.second_kind == "rule" and self.served == self.second_served
+        if self.second_preset == self.preset and alike:
             raise ConfigError(
                 f"sage.second_preset must differ from sage.preset, got {self.preset!r} for both"
             )
@@ -65,6 +71,6 @@ class SageSettings:
     @property
     def second(self) -> str | None:
         """Preset of the second seeker; None without one."""
-        if self.second_served.urls:
+        if self.second_served.urls or self.second_kind == "drift":
             return self.second_preset or self.preset
         return self.second_preset

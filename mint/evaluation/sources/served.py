@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from mint.evaluation.sources.requests import ReplyRequest, Sampling
 from rewards.errors import ConfigError
 from rewards.serving.cassette import Request
 from rewards.serving.client import GraderClient
-from rewards.serving.formats import refusal_of, request_seed
+from rewards.serving.formats import refusal_of, request_seed, text_of
 from rewards.serving.settings import EndpointConfig
 from rewards.types import Failure
 
@@ -102,18 +102,17 @@ def read_completion(answer: Any) -> Generation | Failure:
     try:
         choice = answer["choices"][0]
         message = choice["message"]
-        content = message["content"]
-        finish = choice["finish_reason"]
-    except (KeyError, IndexError, TypeError):
+        content, parts = text_of(message["content"]), message["content"]
+        finish = choice.get("finish_reason")  # some servers do not say
+    except (KeyError, IndexError, TypeError, AttributeError):
         return Failure("off_schema", f"no chat completion: {str(answer)[:120]!r}")
-    refused = refusal_of(message, finish) if isinstance(message, Mapping) else None
+    refused = refusal_of(message, finish)
     if refused is not None:
         return refused
     truncated = finish == "length"
     if content is None or content == "":
-        thought = isinstance(message, Mapping) and any(
-            message.get(name) for name in ("reasoning_content", "reasoning")
-        )
+        apart = ("reasoning_content", "reasoning", "thinking")
+        thought = bool(parts) or any(message.get(name) for name in apart)
         if thought and not truncated:
             return Failure(
                 "off_schema",

@@ -35,6 +35,10 @@ class System:
     graders: Mapping[str, Any]
     """"tagger" and "judge" -> identity."""
     counts: Mapping[str, int]
+    folder: Path | None = None
+    """Evaluation folder of a run's own dialogues; None of anything else."""
+    label: str = ""
+    """before or after, where there is a folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +158,14 @@ def _load(path: Path, called: Called, starts: set[str]) -> list[Contestant]:
     run = RunDir(path)
     if is_run(path):
         before = read_json_if_there(run.before_path)
-        start = str(path) if before is None else str(before["model"])
+        start = str(path) if before is None else _place(before["model"])
         first = called.before
         if first == BEFORE and starts:
             first = f"{BEFORE} ({called.after})"
         shown = [_trained(run, "before", first), _trained(run, "after", called.after)]
         shown[1] = replace(shown[1], setting=called.setting)
+        if shown[1].systems:
+            starts.add(_place(run.model_path))  # a later run may start where this one has ended
         if not shown[0].systems or start in starts:
             return shown[1:]
         starts.add(start)
@@ -171,6 +177,12 @@ def _load(path: Path, called: Called, starts: set[str]) -> list[Contestant]:
             f"{', '.join(f'{p}.json' for p in PROTOCOLS)}"
         )
     return [found]
+
+
+def _place(model: str | Path) -> str:
+    """A model's folder, however it was written; a hub name as it is."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if path.exists() else str(model)
 
 
 def _trained(run: RunDir, label: str, name: str) -> Contestant:
@@ -188,6 +200,8 @@ def _trained(run: RunDir, label: str, name: str) -> Contestant:
             replies=replies,
             graders=result["graders"],
             counts=counts,
+            folder=run.evaluation_path if "num_dialogues" in result else None,
+            label=label,
         )
         systems = (held_out, *systems)
     if label == "before":

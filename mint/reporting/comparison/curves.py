@@ -15,7 +15,7 @@ from mint.reporting.people import lines
 
 _CURVES = {
     "reward/raw/mean": ("Composite reward", "reward, fixed scales"),
-    "reward/quality/mean": ("Empathy (judge)", "quality, 0 to 1"),
+    "reward/quality/mean": ("Quality (empathy as a reward)", "quality, 0 to 1"),
     "reward/kl/mean": ("Novelty against the previous turn", "KL, nats"),
     "tactics_per_reply/mean": ("Tactics per reply", "different tactics"),
     "policy/entropy": ("Next-token entropy of the policy", "nats per token"),

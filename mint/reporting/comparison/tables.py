@@ -9,21 +9,38 @@ from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.grader_error import in_words
 from mint.evaluation.metrics.own_sequence import compare_own, own_sequence
 from mint.evaluation.metrics.summary import compare, summarise
+from mint.evaluation.metrics.talks import SECOND, talk_estimates
 from mint.evaluation.options import HELD_OUT
 from mint.evaluation.people import People, Reference, read_people
+from mint.evaluation.protocols.talkers import differences, second_estimates
+from mint.evaluation.protocols.talks import read_talks, second_label
+from mint.evaluation.records import read_replies, replies_path
 from mint.evaluation.statistics.coverage import ONE_MODEL, ONE_RUN
 from mint.evaluation.statistics.estimates import Estimate, clusters_of, few_clusters
 from mint.pages.html import interval, listed, more, number, section, spaced, table, text, watch
 from mint.reporting.changes import Change, corrected, guarded, verdicts_of
 from mint.reporting.comparison.contestants import System
-from mint.reporting.measures import MEASURES, OWN_MEASURES, RATING_PARTS, Measure
+from mint.reporting.measures import (
+    ERRORS,
+    MEASURES,
+    OWN_MEASURES,
+    RATING_PARTS,
+    SECOND_MEASURES,
+    TALK_MEASURES,
+    Measure,
+)
 from mint.reporting.people import heading
 from mint.reporting.scales import reach_beside
 from rewards.errors import DataError
 from rewards.types import DIMENSIONS
 
-ALL_MEASURES = {**MEASURES, **OWN_MEASURES}
+ALL_MEASURES = {**MEASURES, **OWN_MEASURES, **TALK_MEASURES, **SECOND_MEASURES}
 MAIN = (
+    "emotion",
+    f"{SECOND}emotion",
+    "success",
+    "despaired",
+    "turns",
     "empathy",
     "empathy_with_silence",
     *RATING_PARTS,
@@ -41,6 +58,7 @@ MAIN = (
 )
 _REST = (
     *DIMENSIONS,
+    *ERRORS,
     "composite",
     "kl",
     "entropy",
@@ -58,7 +76,14 @@ def estimates(system: System, settings: EvaluationConfig) -> dict[str, Estimate]
     """All metrics of a system; {} when nothing was graded."""
     if not any(reply.graded for reply in system.replies):
         return {}
-    return {**summarise(system.replies, settings), **own_sequence(system.replies, settings)}
+    found = {**summarise(system.replies, settings), **own_sequence(system.replies, settings)}
+    if system.folder is not None:
+        talks = read_talks(system.folder, system.label)
+        second = second_label(system.label)
+        replies = read_replies(replies_path(system.folder, second))
+        found |= talk_estimates(talks, settings)
+        found |= second_estimates(read_talks(system.folder, second), replies, settings)
+    return found
 
 
 def protocol_section(
@@ -120,6 +145,9 @@ def _changes(first: System, other: System, settings: EvaluationConfig) -> dict[s
             **compare(first.replies, other.replies, settings),
             **compare_own(first.replies, other.replies, settings),
         }
+        if first.folder is not None and other.folder is not None:
+            labels = (first.label, other.label)
+            found = {**differences(first.folder, other.folder, settings, labels), **found}
     except DataError:
         return {}  # They share no turn, which the table says.
     return guarded({name: Change.of(asdict(one)) for name, one in found.items()})
@@ -173,6 +201,8 @@ def _value(measure: Measure, value: Estimate | None, change: str) -> str:
     if value.ci_low is not None:
         ends = interval(value.ci_low, value.ci_high, measure.digits)
         shown += f' <span class="ci">{ends}</span>'
+    if measure.counted:
+        shown += f' <span class="range">of {value.n} replies</span>'
     return shown + change
 
 

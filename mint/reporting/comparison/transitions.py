@@ -49,9 +49,14 @@ def _figure(title: str, own: Sequences) -> str:
     ]
     names = [spaced(name) for name in TACTIC_NAMES]
     rows = [f"{name} ({n})" for name, n in zip(names, n_K, strict=True)]
+    # What each column would be if a tactic did not depend on the turn before.
+    chance_K = own.now_PK.mean(axis=0)
+    rows.append("by chance")
+    shares = [*shares_KK.tolist(), chance_K.tolist()]
+    shown.append([f"{100 * share:.0f}" for share in chance_K])
     note = (
         f"{len(own.now_PK)} neighbouring replies; brackets: replies with the row's tactic. Rows "
-        f"with fewer than {_FEWEST} are left empty."
+        f"with fewer than {_FEWEST} are left empty. By chance: the share of all these replies."
     )
     description = "Share of next replies with each tactic."
-    return figure(title, heat_map(rows, names, shares_KK.tolist(), shown, description), note)
+    return figure(title, heat_map(rows, names, shares, shown, description), note)

@@ -1,0 +1,1 @@
+"""What other code uses: graders, tags, ratings, rewards and evaluations as plain functions."""

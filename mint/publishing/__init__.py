@@ -1,0 +1,1 @@
+"""A run's model as a folder for others: weights, prompts of training, card, figures; the hub."""

@@ -1,0 +1,56 @@
+"""Fine-tune a model on replies, emotions and strategies:
+`python -m mint.sft +recipe=NAME [key=value ...]`, or go on with a run:
+`python -m mint.sft resume=RUN`.
+
++recipe=NAME   a file sft_*.yaml of recipes/tuning/
+resume=RUN     go on with the run in this folder, with its own configuration
+key=value      any key below, Hydra syntax
+--dry-run      read and check everything, print the mixture, start nothing
+--cfg          print the composed configuration
+
+RUN/model is the merged model in Hugging Face form, RUN/heads the heads, RUN/adapter the adapter.
+`python -m mint.train +recipe=mint_smol policy=RUN` trains it on rewards. SIGUSR1 saves after the
+present step and ends with status 75. See docs/sft.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from mint.shell import cli
+from mint.supervised.settings import SftSettings
+from mint.tuning import command
+
+NAME = "sft"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (0 done, 1 training failed, 2 bad input, 75
+    saved and ended as asked by SIGUSR1, 128 + n ended by signal n)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return cli.guarded(lambda: _main(arguments))
+
+
+def _main(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(command.help_text(NAME, SftSettings, __doc__ or ""))
+        return 0
+    if cli.PRINT_KEYS in arguments:
+        print("\n".join(command.completions(NAME, SftSettings)))
+        return 0
+    asked = command.read(NAME, SftSettings, arguments)
+    if asked.show:
+        print(command.as_yaml(asked.settings, NAME), end="")
+        return 0
+    # Imported here: torch and transformers take seconds, which a misspelt key should not wait for.
+    from mint.supervised import pipeline
+
+    if asked.dry_run:
+        pipeline.dry_run(asked)
+        return 0
+    return pipeline.run(asked)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Multi-task supervised fine-tuning: replies, emotions of seekers, strategies of supporters."""

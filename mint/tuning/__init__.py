@@ -1,0 +1,1 @@
+"""What supervised fine-tuning and preference training share: loop, checkpoints, run directory."""

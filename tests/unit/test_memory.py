@@ -1,0 +1,183 @@
+"""Summaries of what a prompt no longer shows, and the protocol that asks for a fact."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mint.config.prompts import PromptConfig, PromptStyle, prompts_of_card
+from mint.data.memory import (
+    NOTHING,
+    WORDS,
+    Summary,
+    hidden_messages,
+    is_due,
+    renewed,
+    summary_request,
+)
+from mint.data.rows import Case, prompt_row
+from mint.evaluation.generation import Generation
+from mint.evaluation.protocols import memory
+from mint.evaluation.sources.requests import ReplyRequest, Sampling
+from mint.shell.paths import data_dir
+from rewards.errors import ConfigError, DataError
+from rewards.types import Failure, Message
+
+PROMPTS = PromptConfig(style=PromptStyle.PLAIN, compact=True, max_history_turns=2, memory=True)
+
+
+def history(turns: int) -> tuple[Message, ...]:
+    said = [Message("seeker", "s0")]
+    for turn in range(1, turns):
+        said += [Message("supporter", f"r{turn - 1}"), Message("seeker", f"s{turn}")]
+    return tuple(said)
+
+
+def test_what_is_out_of_sight() -> None:
+    # Two seeker turns and the reply between are shown: 3 messages.
+    assert [hidden_messages(PROMPTS, history(n)) for n in (1, 2, 3, 4)] == [0, 0, 2, 4]
+    assert hidden_messages(PromptConfig(), history(9)) == 0
+    assert not is_due(PROMPTS, history(2), NOTHING)
+    assert is_due(PROMPTS, history(3), NOTHING)
+    assert not is_due(PROMPTS, history(3), Summary("x", 2))
+    assert not is_due(PromptConfig(max_history_turns=2), history(3), NOTHING)
+
+
+def test_only_what_has_gone_out_of_sight_since_is_asked_for() -> None:
+    first = summary_request(PROMPTS, history(3), NOTHING)[1]["content"]
+    assert "Person: s0\nYou: r0\n" in first
+    assert "s1" not in first
+    assert "notes so far:" not in first
+    later = summary_request(PROMPTS, history(4), Summary("old notes", 2))[1]["content"]
+    assert "Your notes so far:\nold notes\n" in later
+    assert "Person: s1\nYou: r1\n" in later
+    assert "s0" not in later
+
+
+def test_a_summary_takes_the_place_of_the_earlier_one_and_covers_what_it_was_asked() -> None:
+    assert renewed(PROMPTS, history(4), Summary("old", 2, "timeout: x"), " new ") == ("new", 4, "")
+    endless = renewed(PROMPTS, history(4), NOTHING, "word " * 500)
+    assert len(endless.text.split()) == 2 * WORDS
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Failure("timeout", "no answer"), "timeout: no answer"),
+        ("", "no summary: empty"),
+        ("<think>hm", "no summary: truncated_think"),
+    ],
+)
+def test_a_failure_keeps_the_earlier_summary_with_the_reason(
+    answer: str | Failure, reason: str
+) -> None:
+    assert renewed(PROMPTS, history(4), Summary("old", 2), answer) == ("old", 2, reason)
+
+
+@pytest.mark.parametrize("compact", [True, False])
+def test_the_prompt_holds_the_summary_and_the_row_keeps_it(compact: bool) -> None:
+    prompts = PromptConfig(
+        style=PromptStyle.PLAIN, compact=compact, max_history_turns=2, memory=True
+    )
+    case = Case(conversation_id="c", turn=2, history=history(3), tags=((), ()))
+    without = prompt_row(case, prompts)
+    summary = Summary("Her dog is Biscuit.", 2)
+    told = Case(conversation_id="c", turn=2, history=history(3), tags=((), ()), summary=summary)
+    row = prompt_row(told, prompts)
+    assert row.system.startswith(without.system)
+    assert row.system.endswith("Her dog is Biscuit.")
+    assert [m.content for m in row.prompt] == ["s1", "r1", "s2"]
+    assert row.summary == summary
+
+
+def test_memory_without_a_cut_prompt_is_refused_and_a_card_keeps_it() -> None:
+    with pytest.raises(ConfigError, match="memory=true needs max_history_turns"):
+        PromptConfig(memory=True)
+    assert prompts_of_card(PROMPTS.card()) == PROMPTS
+    assert "memory" not in PromptConfig().card()
+
+
+class Rememberer:
+    """Answers by a rule on the messages."""
+
+    identity: dict[str, Any] = {"kind": "fake", "model": "rule"}  # noqa: RUF012
+
+    def __init__(self, answer: Callable[[ReplyRequest], str | Failure]) -> None:
+        self._answer = answer
+        self.asked: list[ReplyRequest] = []
+
+    async def stream(self, requests: Any, sampling: Sampling) -> Any:
+        for position, request in enumerate(requests):
+            self.asked.append(request)
+            said = self._answer(request)
+            yield position, said if isinstance(said, Failure) else Generation(said, 5, False)
+
+    async def close(self) -> None:
+        pass
+
+
+def names_what_it_sees(request: ReplyRequest) -> str:
+    """Writes down the dog's name when it is told, and says it when its prompt has it."""
+    seen = " ".join(message["content"] for message in request.messages)
+    return "His name was Biscuit." if "Biscuit" in seen else "I do not know."
+
+
+def run(path: Path, source: Rememberer) -> dict[str, Any]:
+    sampling = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=50, thinking=False, seed=1)
+    folder = data_dir() / "memory"
+    asyncio.run(memory.run(source, folder, path, sampling, PromptConfig(compact=True), 0.95))
+    result: dict[str, Any] = json.loads((path / "memory.json").read_text())
+    return result
+
+
+def test_a_fact_is_known_where_the_prompt_or_the_summary_has_it(tmp_path: Path) -> None:
+    source = Rememberer(names_what_it_sees)
+    result = run(tmp_path, source)
+    known = {name: row["known"]["value"] for name, row in result["conditions"].items()}
+    # One of the 24 people has a dog called Biscuit.
+    assert known == {"whole": 1 / 24, "cut": 0.0, "summary": 1 / 24}
+    assert result["conditions"]["summary"]["in_summary"]["value"] == 1 / 24
+    assert result["summary_minus_cut"]["value"] == pytest.approx(1 / 24)
+    assert result["turns"] == 12
+    # 12 seeker messages of which 3 are shown: a summary before each of the last 9 replies.
+    assert len(source.asked) == 24 * (3 + 9)
+    again = Rememberer(names_what_it_sees)
+    assert run(tmp_path, again) == result
+    assert again.asked == []
+
+
+def test_failed_summaries_are_counted_and_are_no_answers(tmp_path: Path) -> None:
+    def answer(request: ReplyRequest) -> str | Failure:
+        if request.key.condition == "summary_notes":
+            return Failure("timeout", "no answer")
+        return names_what_it_sees(request)
+
+    result = run(tmp_path, Rememberer(answer))
+    assert result["conditions"]["summary"]["summaries_failed"] == 24
+    assert result["conditions"]["summary"]["known"]["value"] == 0.0
+    rows = [json.loads(line) for line in (tmp_path / "memory_replies.jsonl").open()]
+    assert {r["summary_reason"] for r in rows if r["condition"] == "summary"} == {
+        "timeout: no answer"
+    }
+
+
+def test_the_talk_between_names_no_fact() -> None:
+    facts, talk = memory.read_facts(data_dir() / "memory")
+    assert len({fact.id for fact in facts}) == len(facts) == 24
+    assert len(talk) == 11
+    for fact in facts:
+        assert fact.known_to(fact.opening), fact.id
+        assert not fact.known_to(fact.question), fact.id
+        assert not any(fact.known_to(said) for pair in talk for said in pair), fact.id
+    assert not facts[0].known_to("biscuits")
+
+
+def test_a_wrong_fact_is_named(tmp_path: Path) -> None:
+    (tmp_path / "facts.jsonl").write_text('{"id": "a"}\n')
+    with pytest.raises(DataError, match=r"facts\.jsonl:1: needs id, opening, question, accepted"):
+        memory.read_facts(tmp_path)
