@@ -91,7 +91,8 @@ class Call(NamedTuple):
 
 
 _CALL = re.compile(
-    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)|(?<![\w./-])(?<!from )mint (?P<name>[a-z_]+))"
+    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)"
+    r"|(?<![\w./-])(?<!from )mint (?P<name>[a-z_]+))"
     r"(?P<rest>[^|;&`]*)"
 )
 _OWN_KEYS = {"mint.train", "mint.sweep", "mint.plan", "rewards.card", "mint.config.docs"}
@@ -192,6 +193,7 @@ def test_every_key_that_a_page_gives_a_command_is_one_of_its_keys(root: Path) ->
         assert not wrong, f"{call.page}: {call.module} has no key {', '.join(wrong)}"
 
 
+_TRAINS = {"mint.train", "mint.sweep", "mint.plan", "mint.launch"}
 _VERL = "actor_rollout_ref|data|trainer|algorithm|critic"
 
 
@@ -205,14 +207,16 @@ class Training(NamedTuple):
 
 
 def trainings(root: Path) -> list[Training]:
+    tuning = {path.stem for path in (root / "recipes/tuning").glob("*.yaml")}  # of sft and prefer
     found = []
     for page in pages(root):
         for code in snippets(page.read_text(encoding="utf-8")):
-            if not re.search(r"mint[ .](train|sweep|plan|launch)\b", code):
-                continue
-            names = re.findall(r"\+recipe=([a-z]\w*)", code)
-            keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", code)
-            found += [Training(page, name, tuple(keys)) for name in names]
+            for match in _CALL.finditer(code):
+                if (match["module"] or f"mint.{match['name']}") not in _TRAINS:
+                    continue
+                names = re.findall(r"\+recipe=([a-z]\w*)", match["rest"])
+                keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", match["rest"])
+                found += [Training(page, n, tuple(keys)) for n in names if n not in tuning]
     return found
 
 
