@@ -207,7 +207,6 @@ class Training(NamedTuple):
 
 
 def trainings(root: Path) -> list[Training]:
-    tuning = {path.stem for path in (root / "recipes/tuning").glob("*.yaml")}  # of sft and prefer
     found = []
     for page in pages(root):
         for code in snippets(page.read_text(encoding="utf-8")):
@@ -216,7 +215,7 @@ def trainings(root: Path) -> list[Training]:
                     continue
                 names = re.findall(r"\+recipe=([a-z]\w*)", match["rest"])
                 keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", match["rest"])
-                found += [Training(page, n, tuple(keys)) for n in names if n not in tuning]
+                found += [Training(page, name, tuple(keys)) for name in names]
     return found
 
 
