@@ -49,10 +49,13 @@ _VERDICT = {states.FINISHED: "better", states.FAILED: "worse"}
 
 
 def write_page(
-    folder: Path, statistics: EvaluationConfig | None = None, people: People | None = None
+    folder: Path,
+    statistics: EvaluationConfig | None = None,
+    people: People | None = None,
+    output: Path | None = None,
 ) -> Path:
-    """Write the page of a sweep's folder; returns its path. `people` are the figures to stand
-    beside the settings (None: those that ship).
+    """Write the page of a sweep, into its folder unless `output` is set; returns its path. `people`
+    are the figures to stand beside the settings (None: those that ship).
 
     Raises ConfigError when the folder is no sweep, DataError for a broken run directory.
     """
@@ -60,7 +63,7 @@ def write_page(
     jobs = {name: {**row, "state": _state(row)} for name, row in sweep["jobs"].items()}
     seeds = sorted({key for row in jobs.values() for key in row["choices"] if is_seed(key)})
     results = read_results(jobs, seeds, statistics or EvaluationConfig())
-    output = folder / PAGE
+    output = output or folder / PAGE
     write_text_atomic(output, _render(folder, sweep, jobs, results, statistics, people))
     return output
 

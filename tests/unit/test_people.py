@@ -128,7 +128,6 @@ def test_the_printed_table_has_people_beside_it() -> None:
         "metrics": {"empathy": {"mean": 3.2, "ci_low": 3.1, "ci_high": 3.3, "n": 30}},
     }
     result = {
-        "subject": {"kind": "model"},
         "graders": people.graders,
         "statistics": {"confidence": 0.95, "intervals_are_over": ONE_MODEL},
         "conditions": {"x": row},

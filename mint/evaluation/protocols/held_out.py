@@ -6,9 +6,10 @@ Without a journal: an interrupted one begins again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
@@ -31,7 +32,7 @@ from mint.evaluation.records import (
     replies_path,
     scoring_request,
 )
-from mint.evaluation.results import shown_as
+from mint.evaluation.results import changes_in_words, shown_as
 from mint.evaluation.runner import ToGrade, score
 from mint.evaluation.second import grade_canaries, learnt_the_judge, second_row
 from mint.evaluation.silence import in_words as silence_in_words
@@ -76,6 +77,8 @@ class EvaluationResult(NamedTuple):
     metrics: dict[str, Estimate]
     graders: dict[str, dict[str, Any]]
     """"tagger" and "judge" -> identity."""
+    differences: Mapping[str, Difference] = MappingProxyType({})
+    """Of after against before, where both are known and this is the last of them."""
     warning: str = ""
     """Of the comparison with the start; "" when there is nothing to warn of."""
 
@@ -111,7 +114,8 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
     grade_canaries(graders, second, run.evaluation_path)
     differences = write_comparison(run.evaluation_path, mint.evaluation) or {}
     warning = learnt_the_judge(differences, mint.second_judge.max_gap_gain)
-    return [*results[:-1], results[-1]._replace(warning=warning)]
+    last = results[-1]._replace(warning=warning, differences=differences)
+    return [*results[:-1], last]
 
 
 def evaluate_model(
@@ -261,6 +265,7 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             mean = "      -" if metric.mean is None else f"{metric.mean:7.3f}"
             beside = people.words(name, 3)
             lines.append(f"  {shown_as(name):<22}{mean}  {metric.interval}  {beside}".rstrip())
+        lines += changes_in_words(result.differences, _SHOWN)
         if result.warning:
             lines.append(f"  alarm: {result.warning}")
     return "\n".join([*lines, f"Intervals are over {ONE_RUN}."])
