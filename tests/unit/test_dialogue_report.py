@@ -171,3 +171,21 @@ def test_the_line_of_a_step_says_how_dialogues_went() -> None:
     assert "emotion 41.3  success 12%  failure 0%  turns 5.5" in line
     assert "LOST 25%" in line
     assert "reward" not in line
+    assert "left" not in line, "without the time of a step nothing is known"
+
+
+def test_the_line_of_a_step_names_each_quantity_once() -> None:
+    row = {
+        "step": 3,
+        "time/step_s": 12.0,
+        "reward/raw/mean": 0.5,
+        "reward/quality/mean": 0.25,
+        "reward/kl/mean": 1.5,
+        "policy/kl_loss": 0.125,
+    }
+    line = format_step(row, 10, 61.0)
+    assert "reward 0.500  quality 0.250  novelty 1.50" in line
+    assert "distance 0.125" in line
+    assert line.endswith("elapsed 1:01  left 1:24")
+    assert "left" not in format_step({**row, "step": 10}, 10, 61.0)
+    assert "left" not in format_step(row, 0, 61.0)
