@@ -14,7 +14,7 @@ from typing import Any
 from mint.chatting.conversation import Conversation, MakeSeeker
 from mint.chatting.feed import Feed
 from mint.chatting.models import ChatModel, Models
-from mint.chatting.options import RULE, SEEKERS, YOU, ChatSettings
+from mint.chatting.options import RULE, YOU, ChatSettings
 from mint.chatting.records import save
 from mint.chatting.side import Side
 from mint.chatting.subjects import Subject, find_graders, find_subjects
@@ -196,7 +196,6 @@ class House:
 def open_house(settings: ChatSettings, tell: Callable[[str], None] = say) -> Iterator[House]:
     """The models loaded, the graders ready. Raises ConfigError or DataError before a model is
     loaded where that can be known; says what is loaded."""
-    assert set(settings.seekers) <= set(SEEKERS)
     subjects = find_subjects(settings)
     graders = find_graders(settings)
     with Models() as models:

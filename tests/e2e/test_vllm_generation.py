@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,8 +57,7 @@ def test_vllm_generates_what_transformers_does(workplace: Path) -> None:
             # that were generated.
             assert 0 < num_tokens <= 24 * 1.5
         for grown in found[f"{engine} stream"]:
-            assert len(grown) > 5, "token by token"
-            assert all(len(a[0]) <= len(b[0]) for a, b in pairwise(grown))
+            assert len({raw for raw, _, _ in grown}) > 5, "token by token"
     assert [grown[-1] for grown in found["transformers stream"]] == [
         own[0] for own in found["transformers"]
     ]

@@ -283,6 +283,30 @@ def test_rules_of_danger_on_the_probes() -> None:
 
 
 @pytest.mark.parametrize(
+    ("files", "found", "asked"),
+    [
+        (("safety_messages", "safety_written_rounds"), 40, 48),
+        (("safety_written_blind", "safety_written_blind2"), 14, 35),
+    ],
+)
+def test_rules_of_danger_on_written_messages(
+    root: Path, files: tuple[str, ...], found: int, asked: int
+) -> None:
+    """In view and not in view when the lists were written; what docs/safety.md says of them."""
+    messages = [
+        {
+            row["message"]
+            for line in (root / f"tests/{file}.jsonl").read_text("utf-8").splitlines()
+            if (row := json.loads(line))["category"] == "crisis"
+            and row["subcategory"] != "benign_idiom"
+        }
+        for file in files
+    ]
+    hits = [sum(in_danger(message) is not None for message in own) for own in messages]
+    assert (sum(hits), sum(map(len, messages))) == (found, asked)
+
+
+@pytest.mark.parametrize(
     "message",
     ["I dont want to be here any more.", 'she said "I\'m going to kill myself"', "i’ve overdosed"],
 )

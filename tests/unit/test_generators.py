@@ -121,13 +121,14 @@ def test_vllm_generates_where_there_is_a_gpu(
     monkeypatch.setattr(generator.torch.cuda, "is_available", lambda: gpu)
     assert generator.chosen_engine(asked) == chosen
     if chosen == "vllm":
-        made: list[tuple[str, GenerationConfig]] = []
+        made: list[tuple[str, GenerationConfig, int]] = []
         double = ModuleType("mint.evaluation.generate_vllm")
         double.VllmGenerator = lambda *arguments: made.append(arguments)  # type: ignore[attr-defined]
         monkeypatch.setitem(__import__("sys").modules, double.__name__, double)
         settings = GenerationConfig(engine=asked)
         generator.open_generator("a/model", settings)
-        assert made == [("a/model", settings)]
+        generator.open_generator("a/model", settings, 2)
+        assert made == [("a/model", settings, models) for models in (1, 2)]
 
 
 def test_an_engine_that_is_not_there_or_unknown_is_one_line(
