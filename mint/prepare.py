@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mint.config.prompts import Persona, PromptConfig, PromptStyle, prompt_style
-from mint.data.conversation import save_conversations
+from mint.data.conversation import Conversation, save_conversations
+from mint.data.memory import Summary
 from mint.data.preparation import load_tagged, summary
 from mint.shell import cli
 from mint.shell.files import check_output, check_output_file, read_text, sha256_file
@@ -43,6 +46,9 @@ class PrepareConfig:
     """Short system prompts, for small policies."""
     max_history_turns: int | None = None
     """Seeker turns shown in a prompt; null shows the whole conversation."""
+    memory: str | None = None
+    """Model folder, hub name or run that is to be trained: it writes, turn by turn, a summary of
+    what a prompt no longer shows, which the prompt then holds; needs max_history_turns."""
     persona: Persona = field(default_factory=Persona)
     """Manner that the prompts ask for: persona.warmth=high persona.length=low."""
     exclude: str | None = None
@@ -72,6 +78,7 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
         check_output_file(config.tagged, "tagged", overwrite=config.overwrite)
     prepared = load_tagged(source, config.exclude, config.skip_bad, tagger, config.format)
     splits = split_conversations(prepared.conversations, config.val_fraction, config.seed)
+    summaries = _summaries(config, prepared.conversations, prompts)
     facts = {
         "input": source.name,
         "input_sha256": sha256_file(source),
@@ -81,11 +88,38 @@ def prepare(config: PrepareConfig, tagger: TacticTagger | None = None) -> dict[s
         "turns_tagged": prepared.turns_tagged,
         "skipped": [asdict(record) for record in prepared.skipped],
         "excluded": len(prepared.excluded),
+        **_memory_facts(config, summaries),
     }
-    card = write_dataset(output, splits, prompts, facts, prepared.excluded)
+    card = write_dataset(output, splits, prompts, facts, prepared.excluded, summaries)
     if config.tagged is not None:
         save_conversations(config.tagged, prepared.conversations)
     return card
+
+
+def _summaries(
+    config: PrepareConfig, conversations: Sequence[Conversation], prompts: PromptConfig
+) -> dict[tuple[str, int], Summary]:
+    """What the model of `memory` has written before each supporter turn; {} without one."""
+    if config.memory is None:
+        return {}
+    # Imported here: a model takes seconds, and few data sets have a memory.
+    from mint.evaluation.compared import model_of
+    from mint.evaluation.remember import summaries_of
+    from mint.evaluation.sources.local import LocalModel
+
+    model = model_of(Path(config.memory).expanduser(), config.memory)
+    journal = Path(config.output).with_name(f"{Path(config.output).name}.memory.journal.jsonl")
+    source = LocalModel(model, batch_size=32)
+    return asyncio.run(summaries_of(source, conversations, prompts, journal, config.seed))
+
+
+def _memory_facts(
+    config: PrepareConfig, summaries: Mapping[tuple[str, int], Summary]
+) -> dict[str, Any]:
+    if config.memory is None:
+        return {}
+    failed = sum(bool(one.reason) for one in summaries.values())
+    return {"memory_model": config.memory, "summaries_failed": failed}
 
 
 def prompt_config(config: PrepareConfig) -> PromptConfig:
@@ -102,6 +136,7 @@ def prompt_config(config: PrepareConfig) -> PromptConfig:
         max_tokens_hint=config.max_tokens_hint,
         max_history_turns=config.max_history_turns,
         persona=config.persona,
+        memory=config.memory is not None,
         template="" if config.prompt_file is None else _template(Path(config.prompt_file)),
     )
 

@@ -244,40 +244,14 @@ def raw_reward(signals: Signals, weights: RewardWeights | None = None) -> float 
     reward of validation and of `mint.evaluate`. A reward model's logit has no top: it enters as
     1 / (1 + exp(-logit)), in (0, 1). An empty or cut-off reply scores -invalid_margin.
     """
+    return None if signals.status is Status.FAILED else raw_breakdown(signals, weights).score
+
+
+def raw_breakdown(signals: Signals, weights: RewardWeights | None = None) -> RewardBreakdown:
+    """`raw_reward` of a graded or silent reply with every number on the way to it."""
     weights = weights or RewardWeights()
-    if signals.status is Status.FAILED:
-        return None
     if signals.status in INVALID:
-        return -weights.invalid_margin
-    return _combine(signals, _fixed_scales(signals, weights), weights).score
-
-
-def raw_terms(signals: Signals, weights: RewardWeights | None = None) -> dict[str, float]:
-    """The terms that add up to `raw_reward`: components before the length counts, what the length
-    takes off ("length"), naming tactics ("label_leak") and saying nothing ("silence").
-
-    {} for a reply that was not graded, and in mode multiply, which is no sum.
-    """
-    weights = weights or RewardWeights()
-    if signals.status is Status.FAILED or weights.mode == Mode.MULTIPLY:
-        return {}
-    if signals.status in INVALID:
-        return {"silence": -weights.invalid_margin}
-    scaled = _fixed_scales(signals, weights)
-    outer = weights.diversity if weights.mode == Mode.ADD else 1.0
-    terms = {
-        name: weight * scaled[name] * (1.0 if name == "quality" else outer)
-        for name, weight in weights.active_components().items()
-        if name in scaled
-    }
-    combined = _combine(signals, scaled, weights)
-    assert combined.length_scale is not None
-    taken = (combined.length_scale - 1.0) * sum(terms.values())
-    return {**terms, "length": taken, "label_leak": combined.penalty}
-
-
-def _fixed_scales(signals: Signals, weights: RewardWeights) -> dict[str, float]:
-    """Component -> its value in [0, 1], by the top of its range."""
+        return RewardBreakdown(score=-weights.invalid_margin, status=signals.status)
     scaled = {
         name: min(1.0, values[0] / _RAW_SCALE[name])
         for name in COMPONENTS
@@ -285,7 +259,7 @@ def _fixed_scales(signals: Signals, weights: RewardWeights) -> dict[str, float]:
     }
     if signals.quality_is_logit and signals.quality is not None:
         scaled["quality"] = 0.5 + 0.5 * math.tanh(0.5 * signals.quality)
-    return scaled
+    return _combine(signals, scaled, weights)
 
 
 def _combine(signals: Signals, norm: dict[str, float], weights: RewardWeights) -> RewardBreakdown:

@@ -11,15 +11,18 @@ import random
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mint.data.conversation import Conversation
+from mint.data.memory import Summary
 from mint.data.prompts import PromptConfig
 from mint.data.rows import PromptRow, conversation_cases, prompt_row, row_messages
 from mint.shell.files import sha256_file, write_json
@@ -58,6 +61,8 @@ def row_schema(extra_info: pa.StructType) -> pa.Schema:
 
 
 SCHEMA = row_schema(_EXTRA_INFO)
+_WITH_SUMMARY = row_schema(pa.struct([*_EXTRA_INFO, ("summary", pa.string())]))
+"""Files whose prompts have a memory: what the policy wrote, how much it covers, and why no more."""
 _WITHOUT_SCENARIO = row_schema(pa.struct([f for f in _EXTRA_INFO if f.name != "scenario"]))
 """Files that do not say the scenario."""
 
@@ -70,13 +75,15 @@ def build_rows(
     prompts: PromptConfig,
     split: str = "",
     excluded: Container[tuple[str, int | None]] = frozenset(),
+    summaries: Mapping[tuple[str, int], Summary] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """Parquet rows of the supporter turns, in order, without the `excluded` ones.
+    """Parquet rows of the supporter turns, in order, without the `excluded` ones; `summaries`: of
+    what their prompts do not show, by conversation and turn.
 
     Raises DataError naming a conversation with a turn that has an untagged one before it.
     """
     cases = [
-        case
+        replace(case, summary=summaries.get((case.conversation_id, case.turn)))
         for case in conversation_cases(conversations)
         if (case.conversation_id, case.turn) not in excluded
     ]
@@ -103,6 +110,7 @@ def parquet_row(
             "history_tactics": json.dumps(row.history_tactics),
             "history": json.dumps([m._asdict() for m in row.history], ensure_ascii=False),
             "scenario": row.scenario,
+            **({} if row.summary is None else {"summary": json.dumps(row.summary)}),
         },
     }
 
@@ -143,6 +151,7 @@ def write_dataset(
     prompts: PromptConfig,
     facts: Mapping[str, Any],
     excluded: Container[tuple[str, int | None]] = frozenset(),
+    summaries: Mapping[tuple[str, int], Summary] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write <split>.parquet and card.json into `directory`; returns the card.
 
@@ -150,7 +159,9 @@ def write_dataset(
     are complete in a temporary folder before the first is moved, and the card comes last, so a
     folder with a card is whole. `excluded`: rows to leave out, (conversation_id, supporter turn).
     """
-    rows = {name: build_rows(own, prompts, name, excluded) for name, own in splits.items()}
+    rows = {
+        name: build_rows(own, prompts, name, excluded, summaries) for name, own in splits.items()
+    }
     existed = directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -185,13 +196,20 @@ def read_rows(path: str | Path) -> list[PromptRow]:
 def _in_schema(path: Path, table: pa.Table) -> pa.Table:
     """The table with the types that mint writes; pandas and others write some in other widths, add
     an index, and order columns as they like. Raises DataError."""
-    for known in (SCHEMA, _WITHOUT_SCENARIO):
+    has_summary = "extra_info" in table.column_names and any(
+        field.name == "summary" for field in _fields(table.schema.field("extra_info").type)
+    )
+    for known in (*([_WITH_SUMMARY] if has_summary else []), SCHEMA, _WITHOUT_SCENARIO):
         with suppress(KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
             return table.select(known.names).cast(known)
     raise DataError(
         f"{path}: the columns are not those of `python -m mint.prepare`: "
         f"{', '.join(SCHEMA.names)}; it has {', '.join(table.column_names)}"
     )
+
+
+def _fields(kind: pa.DataType) -> list[pa.Field]:
+    return list(kind) if pa.types.is_struct(kind) else []
 
 
 def _write_files(
@@ -202,9 +220,10 @@ def _write_files(
 ) -> dict[str, Any]:
     """Write the Parquet files; returns what the card says of them."""
     files: dict[str, str] = {}
+    schema = _WITH_SUMMARY if prompts.memory else SCHEMA
     for name, own in rows.items():
         file = folder / f"{name}.parquet"
-        pq.write_table(pa.Table.from_pylist(own, schema=SCHEMA), file)
+        pq.write_table(pa.Table.from_pylist(own, schema=schema), file)
         files[name] = sha256_file(file)
     return {
         **prompts.card(),
@@ -249,6 +268,7 @@ def _read_row(path: Path, index: int, row: Mapping[str, Any]) -> PromptRow:
                 for turn in json.loads(info["history_tactics"])
             ),
             scenario=(info["scenario"] or "") if "scenario" in info else "",
+            summary=Summary(*json.loads(info["summary"])) if info.get("summary") else None,
         )
         _check(parsed, tuple(info["previous_counts"]))
     except (DataError, TypeError, IndexError, json.JSONDecodeError) as error:

@@ -29,7 +29,7 @@ def compared(settings: EvaluateSettings) -> list[EvaluateSettings]:
             raise ConfigError(
                 f"compare needs different NAME:MODEL, such as base:outputs/smol-policy; got {one!r}"
             )
-        found[name] = _model_of(Path(model).expanduser(), model)
+        found[name] = model_of(Path(model).expanduser(), model)
         LocalModel(found[name], settings.batch_size, settings.engine)
     if len(found) < 2:
         raise ConfigError(f"compare needs two models at least, got {len(found)}")
@@ -39,7 +39,7 @@ def compared(settings: EvaluateSettings) -> list[EvaluateSettings]:
     ]
 
 
-def _model_of(path: Path, model: str) -> str:
+def model_of(path: Path, model: str) -> str:
     """A run's own model; any other as it is."""
     run = RunDir(path)
     if not run.manifest_path.is_file():

@@ -21,7 +21,13 @@ from mint.preference.material import make_task
 from mint.preference.pairs import Pair
 from mint.preference.settings import PreferSettings
 from mint.rundir.directory import RunDir
-from mint.rundir.manifest import amend_manifest, identity_rows
+from mint.rundir.manifest import (
+    amend_manifest,
+    identities,
+    identity_rows,
+    read_manifest,
+    require_same_graders,
+)
 from mint.shell.console import say
 from mint.shell.files import read_json_if_there, read_json_lines, replacing_folder
 from mint.tuning.command import Asked
@@ -68,6 +74,8 @@ def _run(asked: Asked, settings: PreferSettings) -> int:
     judging = _judging(settings) if _grades(settings) else None
     with opened(asked, COMMAND, model, files) as asked_to_save:
         if judging is not None:
+            if read_manifest(asked.run)["graders"]:
+                require_same_graders(asked.run, identities(judging.graders))
             amend_manifest(asked.run, {"graders": identity_rows(judging.graders)})
             _evaluate(asked.run, settings, judging, model, "before")
         pairs, control = _pairs(asked.run, settings, judging, model)

@@ -85,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         say("all settings are valid; nothing was started")
         return 0
     statuses = [_train(asked, one, number, len(runs)) for number, one in enumerate(runs, start=1)]
-    content = {
+    content: dict[str, Any] = {
         "command": asked.command,
         "overrides": asked.overrides,
         "seeds": asked.seeds,

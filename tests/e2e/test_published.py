@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from mint.policy.chat import render_chat
 from mint.publishing.folder import publish
 from mint.publishing.model import CHATS
+from mint.watching.invented import invented_config
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -30,7 +31,7 @@ def test_vllm_serves_the_folder_with_the_prompts_of_training(
     from transformers import AutoTokenizer
 
     run = demo_run.make_run(tmp_path / "run")
-    config = demo_run._config()
+    config = invented_config()
     config["data"]["apply_chat_template_kwargs"] = {"enable_thinking": False}
     config["mint"]["data"] |= {"train_file": "train.parquet", "val_file": "val.parquet"}
     OmegaConf.save(OmegaConf.create(config), run.config_path)

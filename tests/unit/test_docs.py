@@ -18,6 +18,7 @@ from mint.config import recipes
 from mint.config.compose import compose_config
 from mint.config.docs import render
 from mint.config.schema import schema
+from mint.preference.settings import PreferSettings
 from mint.supervised.settings import SftSettings
 from mint.validation.collapse import ALARM, KEYS
 from mint.validation.measure import METRICS, wording_figures
@@ -90,14 +91,15 @@ class Call(NamedTuple):
 
 
 _CALL = re.compile(
-    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)|(?<![\w./-])mint (?P<name>[a-z_]+))"
+    r"(?:python -m (?P<module>(?:mint|rewards)(?:\.[a-z]\w*)*)"
+    r"|(?<![\w./-])(?<!from )mint (?P<name>[a-z_]+))"
     r"(?P<rest>[^|;&`]*)"
 )
 _OWN_KEYS = {"mint.train", "mint.sweep", "mint.plan", "rewards.card", "mint.config.docs"}
 """Modules without a dataclass of keys."""
 _FITS = {"rewards.fit", "rewards.fit_tagger"}
 """Modules with the keys of `FitCommand`."""
-_TUNED = {"mint.sft": SftSettings}
+_TUNED = {"mint.sft": SftSettings, "mint.prefer": PreferSettings}
 """Modules of `mint.tuning.command` -> their keys."""
 
 
@@ -191,6 +193,7 @@ def test_every_key_that_a_page_gives_a_command_is_one_of_its_keys(root: Path) ->
         assert not wrong, f"{call.page}: {call.module} has no key {', '.join(wrong)}"
 
 
+_TRAINS = {"mint.train", "mint.sweep", "mint.plan", "mint.launch"}
 _VERL = "actor_rollout_ref|data|trainer|algorithm|critic"
 
 
@@ -207,9 +210,14 @@ def trainings(root: Path) -> list[Training]:
     found = []
     for page in pages(root):
         for code in snippets(page.read_text(encoding="utf-8")):
-            names = re.findall(r"\+recipe=([a-z]\w*)", code)
-            keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", code)
-            found += [Training(page, name, tuple(keys)) for name in names]
+            for match in _CALL.finditer(code):
+                if (match["module"] or f"mint.{match['name']}") not in _TRAINS:
+                    continue
+                if "--tables" in match["rest"]:
+                    continue  # of models that are tuned without VERL
+                names = re.findall(r"\+recipe=([a-z]\w*)", match["rest"])
+                keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", match["rest"])
+                found += [Training(page, name, tuple(keys)) for name in names]
     return found
 
 

@@ -18,9 +18,9 @@ from rewards.formula import (
     RewardWeights,
     group_rewards,
     raw_reward,
-    raw_terms,
 )
 from rewards.normalise import length_scale, normalise_in_group
+from rewards.terms import raw_terms
 from rewards.types import Signals, Status
 
 FULL = RewardWeights(entropy=0.5, bigram=0.25, trigram=0.25)

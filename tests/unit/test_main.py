@@ -121,7 +121,7 @@ def test_version_and_unknown_commands(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("mint pre", ["prepare"]),
+        ("mint pre", ["prepare", "prefer"]),
         ("mint --ver", ["--version"]),
         ("mint --completion z", ["zsh"]),
         ("mint nothing ", []),

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
+from mint import prepare
 from mint.config.prompts import PromptConfig, PromptStyle, prompts_of_card
+from mint.data.cases import load_cases
+from mint.data.conversation import Conversation, Turn
+from mint.data.dataset import read_rows, write_dataset
 from mint.data.memory import (
     NOTHING,
     WORDS,
@@ -23,7 +27,9 @@ from mint.data.memory import (
 from mint.data.rows import Case, prompt_row
 from mint.evaluation.generation import Generation
 from mint.evaluation.protocols import memory
+from mint.evaluation.remember import NOTES, summaries_of
 from mint.evaluation.sources.requests import ReplyRequest, Sampling
+from mint.shell import cli
 from mint.shell.paths import data_dir
 from rewards.errors import ConfigError, DataError
 from rewards.types import Failure, Message
@@ -153,7 +159,7 @@ def test_a_fact_is_known_where_the_prompt_or_the_summary_has_it(tmp_path: Path) 
 
 def test_failed_summaries_are_counted_and_are_no_answers(tmp_path: Path) -> None:
     def answer(request: ReplyRequest) -> str | Failure:
-        if request.key.condition == "summary_notes":
+        if request.key.condition == NOTES:
             return Failure("timeout", "no answer")
         return names_what_it_sees(request)
 
@@ -181,3 +187,58 @@ def test_a_wrong_fact_is_named(tmp_path: Path) -> None:
     (tmp_path / "facts.jsonl").write_text('{"id": "a"}\n')
     with pytest.raises(DataError, match=r"facts\.jsonl:1: needs id, opening, question, accepted"):
         memory.read_facts(tmp_path)
+
+
+def test_a_data_set_keeps_the_summaries_of_its_rows(tmp_path: Path) -> None:
+    said = [
+        Turn(message=m, sentence_tactics=() if m.role == "supporter" else None)
+        for m in (*history(4), Message("supporter", "r3"))
+    ]
+    talks = [
+        Conversation(conversation_id=name, source="t", model="m", turns=tuple(said))
+        for name in ("a", "b")
+    ]
+
+    def answer(request: ReplyRequest) -> str | Failure:
+        if request.key.conversation_id == "b":
+            return Failure("timeout", "no answer")
+        return f"notes before turn {request.key.turn}"
+
+    journal = tmp_path / "journal.jsonl"
+    source = Rememberer(answer)
+    found = asyncio.run(summaries_of(source, talks, PROMPTS, journal, 1))
+    # Two seeker turns are shown: there is something to write before the turns 2 and 3.
+    assert [request.key.turn for request in source.asked] == [2, 2, 3, 3]
+    assert found["a", 1] == NOTHING
+    assert found["a", 3] == Summary("notes before turn 3", 4)
+    assert found["b", 3] == Summary("", 0, "timeout: no answer")
+    card = write_dataset(tmp_path / "data", {"train": talks}, PROMPTS, {}, summaries=found)
+    assert prompts_of_card(card) == PROMPTS
+    rows = read_rows(tmp_path / "data" / "train.parquet")
+    assert [row.summary for row in rows if row.conversation_id == "b"][3] == found["b", 3]
+    (last,) = [row for row in rows if (row.conversation_id, row.turn) == ("a", 3)]
+    assert last.summary == found["a", 3]
+    assert last.system.endswith("Earlier in this conversation: notes before turn 3")
+    cases = load_cases(tmp_path / "data" / "train.parquet").cases
+    assert cases[3].summary == found["a", 3]
+    again = Rememberer(answer)
+    assert asyncio.run(summaries_of(again, talks, PROMPTS, journal, 1)) == found
+    # What failed is asked again, and nothing else.
+    assert {request.key.conversation_id for request in again.asked} == {"b"}
+
+
+def test_a_data_set_with_memory_needs_cut_prompts_and_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "c.json"
+    message = {"role": "supporter", "content": "Why?", "sentence_tactics": []}
+    talk = [{"role": "seeker", "content": "hello"}, message]
+    file.write_text(json.dumps([{"conversation_id": f"c{i}", "conversation": talk} for i in "ab"]))
+    arguments = [f"input={file}", f"output={tmp_path}/out", "val_fraction=0"]
+    for more, said in (
+        (["memory=none/at/all"], "memory=true needs max_history_turns"),
+        (["memory=none/at/all", "max_history_turns=2"], "none/at/all is not a model folder"),
+    ):
+        assert cli.run(prepare.PrepareConfig, prepare.main, [*arguments, *more]) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

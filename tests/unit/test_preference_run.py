@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from mint import evaluate, prefer
+from mint import prefer
+from mint.evaluation.options import EvaluateSettings
 from mint.policy.tokenizer import train_tokenizer
 from mint.policy.warm_start import Example
 from mint.preference.dpo import PairLogProbs, dpo
@@ -19,6 +21,7 @@ from mint.preference.log_probs import Computing, all_log_probs, load_reference, 
 from mint.preference.settings import DpoSettings
 from mint.preference.task import Control, DpoTask, EncodedPair
 from mint.rundir.directory import RunDir
+from mint.shell import cli
 from mint.tuning.settings import BatchSettings
 from rewards.errors import DataError
 
@@ -246,7 +249,8 @@ def test_a_run_of_another_command_is_named(
 ) -> None:
     run = RunDir.create(tmp_path / "run")
     run.config_path.write_text("mint: {prefer: {dpo: {beta: 0.1}}}\n")
-    assert evaluate.cli.run(evaluate.EvaluateSettings, evaluate.main, [f"run={run.path}"]) == 2
+    main = importlib.import_module("mint.evaluate").main  # the package's own name is a function
+    assert cli.run(EvaluateSettings, main, [f"run={run.path}"]) == 2
     assert "this is a run of `mint prefer`, not of `mint train`; give its model" in (
         capsys.readouterr().err
     )

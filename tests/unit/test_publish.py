@@ -25,6 +25,7 @@ from mint.publishing.model import CHATS, trained_template, write_model
 from mint.reporting.data import load
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json, write_json
+from mint.watching.invented import SEEKERS, invented_config
 from rewards.errors import ConfigError
 
 THINKING = """\
@@ -64,7 +65,7 @@ def model(folder: Path, template: str = THINKING) -> Path:
 
 def configured(**changes: Any) -> Any:
     """The configuration of a run that told the template not to think."""
-    config = demo_run.invented_config()
+    config = invented_config()
     config["mint"]["data"] |= {"train_file": "train.parquet", "val_file": "val.parquet"}
     config["data"] |= {"apply_chat_template_kwargs": NOT_THINKING, **changes}
     config["actor_rollout_ref"]["rollout"] |= {"temperature": 0.7, "top_p": 0.9, "top_k": -1}
@@ -180,7 +181,7 @@ def test_the_figures_are_there_without_what_people_said(run: RunDir, published: 
     assert names == {"before.json", "after.json", "comparison.json", "after_probes.json"}
     text = "".join(path.read_text("utf-8") for path in (published / "evaluation").iterdir())
     text += (published / "README.md").read_text(encoding="utf-8")
-    assert not [said for said in demo_run.SEEKERS if said[:30] in text]
+    assert not [said for said in SEEKERS if said[:30] in text]
     assert "I am so sorry." not in text
     own = read_json(published / "evaluation/comparison.json")["empathy"]
     assert own == read_json(run.comparison_path)["empathy"]
@@ -212,7 +213,7 @@ def test_the_card_says_what_made_the_model_and_what_it_is_not(card: str, run: Ru
     assert "python -m mint.train +recipe=mint_tiny" in card
     assert "| Published step | 12 (best: best score) |" in card
     assert "Novelty against the previous turn: weight 1." in card
-    assert re.search(r"\| judge \| judge embedded \| `b07d52ee` \| empathy \|", card)
+    assert re.search(r"\| judge \| judge embedded \| `b07d52ee` \| quality \|", card)
     assert re.search(r"\| tagger \| tagger embedded \| `4f1c9a0d` \| novelty \|", card)
     assert "| crisis | 51 | 20 | 1 | 0.40 [0.28, 0.54] |" in card
     assert "not a therapy tool" in card
@@ -327,12 +328,13 @@ def test_push_sends_the_folder_with_the_login_of_the_hubs_library(
         hub.stop()
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [str(output), f"{hub.url}/user/name"]
-    assert hub.created[0]["private"] is True
+    assert hub.created[0]["visibility"] == "private"
     sent = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert set(hub.files) >= sent
     for name in sent:
         assert hub.files[name] == (output / name).read_bytes(), name
     assert "hf_secret" not in captured.out + captured.err
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     other = [given[0], f"output={tmp_path / 'b'}", given[2]]
     assert cli.run(PublishSettings, main, other) == 2
     error = capsys.readouterr().err

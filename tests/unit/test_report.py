@@ -563,7 +563,7 @@ def test_the_gain_is_told_by_component(page, run):
     said = re.search(r"Composite by component: ([+−][\d.]+) = (.*?)\.(?: |$)", page.text)
     assert said[1] == f"{total:+.3f}".replace("-", "−")
     shown = dict(part.rsplit(" ", 1) for part in said[2].split(", "))
-    assert shown["empathy"] == f"{parts['quality']:+.3f}".replace("-", "−")
+    assert shown["quality"] == f"{parts['quality']:+.3f}".replace("-", "−")
     assert shown["novelty"] == f"{parts['kl']:+.3f}".replace("-", "−")
     assert "variety" not in shown, "its weight is 0"
     assert gains(*sides, RewardWeights(mode="multiply")) == {}

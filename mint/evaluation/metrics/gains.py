@@ -7,14 +7,15 @@ from statistics import fmean
 
 from mint.evaluation.records import EvaluatedReply
 from mint.evaluation.statistics.estimates import shared_turns
-from rewards.formula import RewardWeights, raw_terms
+from rewards.formula import RewardWeights
+from rewards.terms import raw_terms
 from rewards.types import Signals, Status, scaled_rating
 
 
 def gains(
     before: Sequence[EvaluatedReply], after: Sequence[EvaluatedReply], weights: RewardWeights
 ) -> dict[str, float]:
-    """Term of `rewards.formula.raw_terms` -> its part of the difference of the mean composite on
+    """Term of `rewards.terms.raw_terms` -> its part of the difference of the mean composite on
     the turns that both have; {} where the reward does not add up from terms or no turn is shared.
     """
     shared = shared_turns(before, after, lambda reply: reply.status != Status.FAILED)

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mint.config.prompts import PromptConfig, PromptStyle
-from mint.data.memory import NOTHING, Summary, is_due, renewed, summary_request
+from mint.data.memory import NOTHING, Summary
 from mint.data.prompts import chat_messages
 from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal, fingerprint
+from mint.evaluation.remember import running_summaries
 from mint.evaluation.runner import Asker
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, ReplySource, Sampling
 from mint.safety.statistics import Share, paired_difference, wilson
@@ -147,7 +148,8 @@ async def _ask(
     histories = {fact.id: history_of(fact, talk) for fact in facts}
     summaries = dict.fromkeys(histories, NOTHING)
     if prompts.memory:
-        summaries = await _write_summaries(asker, prompts, histories)
+        written = await running_summaries(asker, prompts, histories)
+        summaries = {name: own[-1] for name, own in written.items()}
     task = asker.progress.add_task(f"{NAME}: {condition}", total=len(facts))
     requests = [
         ReplyRequest(
@@ -161,31 +163,6 @@ async def _ask(
         _recalled(condition, fact, answer, summaries[fact.id] if prompts.memory else None)
         for fact, answer in zip(facts, answers.values(), strict=True)
     ]
-
-
-async def _write_summaries(
-    asker: Asker, prompts: PromptConfig, histories: Mapping[str, tuple[Message, ...]]
-) -> dict[str, Summary]:
-    """The running summaries before the last reply, written turn by turn as in a conversation."""
-    summaries = dict.fromkeys(histories, NOTHING)
-    length = max(map(len, histories.values()))
-    total = len(histories) * len(range(1, length + 1, 2))
-    task = asker.progress.add_task(f"{NAME}: summaries", total=total)
-    for end in range(1, length + 1, 2):
-        seen = {name: history[:end] for name, history in histories.items()}
-        due = [name for name, own in seen.items() if is_due(prompts, own, summaries[name])]
-        requests = [
-            ReplyRequest(
-                ReplyKey(f"{SUMMARY}_notes", name, end // 2, 0),
-                tuple(summary_request(prompts, seen[name], summaries[name])),
-            )
-            for name in due
-        ]
-        answers = await asker.ask(requests, task)
-        for name, answer in zip(due, answers.values(), strict=True):
-            said = answer.raw if isinstance(answer, Generation) else answer
-            summaries[name] = renewed(prompts, seen[name], summaries[name], said)
-    return summaries
 
 
 def _recalled(
