@@ -153,7 +153,9 @@ def _conclude(
     tuned: Tuned,
 ) -> dict[str, Any]:
     """Measure the chosen step on the test files, write what was trained."""
-    test, _ = data.encode(ready.splits.test, encoder)
+    test, too_long = data.encode(ready.splits.test, encoder)
+    if too_long:
+        say(f"note: {too_long:,} test samples are longer than batch.max_length: not measured")
     scores = {name: task.test(own) for name, own in test.items() if own and task.module.heads}
     for name, heads in scores.items():
         for head, result in heads.items():
