@@ -209,8 +209,8 @@ def trainings(root: Path) -> list[Training]:
     found = []
     for page in pages(root):
         for code in snippets(page.read_text(encoding="utf-8")):
-            if not re.search(r"mint[ .](train|sweep|plan|launch)\b", code) or "--tables" in code:
-                continue  # tables are of models that are tuned without VERL
+            if not re.search(r"mint[ .](train|sweep|plan|launch)\b", code):
+                continue
             names = re.findall(r"\+recipe=([a-z]\w*)", code)
             keys = re.findall(rf"(?<!\S)((?:{_VERL})\.[\w.]+)=", code)
             found += [Training(page, name, tuple(keys)) for name in names]
