@@ -34,7 +34,8 @@ class ReportSettings:
     overwrite: bool = False
     """Replace the file that `output` names."""
     output: str | None = None
-    """File of the comparison; comparison.html in the first folder unless set."""
+    """File of the page; unless set RUN/report.html, comparison.html in the first of several folders
+    or sweep.html in a sweep's."""
     allow_mixed: bool = False
     """Compare although different graders have graded; the page then carries a warning."""
     contrasts: str = "first"
@@ -58,8 +59,8 @@ def write_comparison(settings: ReportSettings) -> Path:
 
     Raises ConfigError for a folder without evaluation and for different graders.
     """
-    output = Path(settings.output or Path(settings.runs[0]) / "comparison.html")
-    check_output_file(output, overwrite=settings.output is None or settings.overwrite)
+    output = _output(settings) or Path(settings.runs[0]) / "comparison.html"
+    check_output_file(output)
     contestants = load_contestants(settings.runs, settings.allow_mixed)
     statistics = _statistics(settings)
     page = render_comparison(
@@ -71,6 +72,13 @@ def write_comparison(settings: ReportSettings) -> Path:
     )
     write_text_atomic(output, page)
     return output
+
+
+def _output(settings: ReportSettings) -> Path | None:
+    """The file that is named, once it is known that it can be written."""
+    if settings.output is None:
+        return None
+    return check_output_file(settings.output, overwrite=settings.overwrite)
 
 
 def _statistics(settings: ReportSettings) -> EvaluationConfig:
@@ -94,9 +102,10 @@ def main(settings: ReportSettings) -> None:
         # Imported here: runs alone need none of it.
         from mint.sweeping.page import write_page
 
-        print(write_page(Path(runs[0]).resolve(), _statistics(settings), _people(settings)))
+        folder = Path(runs[0]).resolve()
+        print(write_page(folder, _statistics(settings), _people(settings), _output(settings)))
     elif len(runs) == 1 and (is_run(Path(runs[0])) or not Path(runs[0]).is_dir()):
-        print(write_report(runs[0], _people(settings)))
+        print(write_report(runs[0], _people(settings), _output(settings)))
     else:
         print(write_comparison(replace(settings, runs=runs)))
 

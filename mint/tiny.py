@@ -25,6 +25,7 @@ def main(config: TinyConfig) -> None:
     from mint.policy.tiny import build_tiny
 
     card = build_tiny(config.output, config, overwrite=config.overwrite)
+    print("what it says; of so small a model no sense is expected:\n")
     for sample in card["samples"]:
         print(f"  seeker  {sample['seeker']}\n  policy  {sample['reply']}\n")
     print(

@@ -15,6 +15,7 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
+SLOW_FILE = "\npytestmark = pytest.mark.slow\n"
 IN_CI = os.environ.get("CI") == "true"
 
 
@@ -29,6 +30,26 @@ def find_upstream() -> Path | None:
     """Folder of the official repository's real data: in, beside or above this checkout."""
     places = (folder / "shared" / "upstream" / "mint-empathy" for folder in (ROOT, *ROOT.parents))
     return next((place for place in places if place.is_dir()), None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="leave out what is marked slow")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file that is slow as a whole is not even imported: that alone would load torch."""
+    if not config.getoption("--quick") or collection_path.suffix != ".py":
+        return None
+    return True if SLOW_FILE in collection_path.read_text(encoding="utf-8") else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The slow tests of the other files."""
+    if config.getoption("--quick"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 def pytest_report_header() -> str:

@@ -94,33 +94,18 @@
     });
     talk.source.addEventListener("error", () => {
       const over = talk.source.readyState === EventSource.CLOSED;
-      if (over) sessionStorage.removeItem("conversation");
+      if (over && !talk.names.length) sessionStorage.removeItem("conversation");
       tell(over ? "This conversation is no longer there." : "The connection is lost; trying again.");
     });
   }
 
-  // One row a turn: help, what the person says, the replies side by side, the vote.
   function turnOf(number) {
-    if (talk.turns.has(number)) return talk.turns.get(number);
-    const row = element("article", "card pair");
-    row.setAttribute("aria-label", `Turn ${number + 1}`);
-    const help = row.appendChild(element("div"));
-    const said = row.appendChild(element("div"));
-    const sides = row.appendChild(element("div", "sides"));
-    const made = { row, help, said, columns: [], replies: 0, graded: [] };
-    for (const [place, name] of talk.names.entries()) {
-      const column = sides.appendChild(element("div", `side ${place ? "after" : ""}`));
-      made.columns.push({
-        title: column.appendChild(element("h4", "", name)),
-        heard: column.appendChild(element("div")),
-        reply: column.appendChild(element("p", "reply")),
-        scores: column.appendChild(element("p", "scores")),
-        more: column.appendChild(element("div")),
-      });
+    if (!talk.turns.has(number)) {
+      const made = drawing.turn(number, talk.names);
+      turns.append(made.row);
+      talk.turns.set(number, made);
     }
-    turns.append(row);
-    talk.turns.set(number, made);
-    return made;
+    return talk.turns.get(number);
   }
 
   function message(told) {
@@ -180,7 +165,7 @@
         more.append(details);
       }
       turn.replies += 1;
-      if (turn.replies === 2) turn.row.append(voting(told.turn));
+      if (turn.replies === 2) turn.row.append(drawing.vote(told.turn, vote));
     },
     grades(told) {
       drawing.grades(turnOf(told.turn).columns[told.side], told, tactics);
@@ -225,28 +210,6 @@
     }
   }
 
-  function voting(turn) {
-    const field = element("fieldset", "vote");
-    field.append(element("legend", "", "Which reply is better?"));
-    for (const [choice, title] of [["left", "Left"], ["tie", "Neither"], ["right", "Right"]]) {
-      const label = element("label");
-      const input = label.appendChild(element("input"));
-      Object.assign(input, { type: "radio", name: `vote-${turn}`, value: choice });
-      label.append(` ${title}`);
-      field.append(label);
-    }
-    const noted = field.appendChild(element("span", "small muted"));
-    field.addEventListener("change", async (event) => {
-      try {
-        const { file } = JSON.parse(await act("vote", { turn, choice: event.target.value }));
-        noted.textContent = `noted in ${file}`;
-      } catch (error) {
-        failed(error);
-      }
-    });
-    return field;
-  }
-
   // --- emotions ----------------------------------------------------------------------------
   function trace(told) {
     const values = talk.traces[told.side];
@@ -259,6 +222,14 @@
     emotions.replaceChildren(...boxes);
   }
   // --- what one does -----------------------------------------------------------------------
+  async function vote(turn, choice, noted) {
+    try {
+      const { file } = JSON.parse(await act("vote", { turn, choice }));
+      noted.textContent = `noted in ${file}`;
+    } catch (error) {
+      failed(error);
+    }
+  }
   function busy(is) {
     for (const form of [composer, onward]) form.querySelector("button").disabled = is;
     if (is) tell("The models are answering.");

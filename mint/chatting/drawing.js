@@ -84,5 +84,41 @@ const drawing = (() => {
     return box;
   }
 
-  return { element, spaced, figure, grades, trace };
+  // One row a turn: help, what the person says, the replies side by side; a vote may come below.
+  function turn(number, names) {
+    const row = element("article", "card pair");
+    row.setAttribute("aria-label", `Turn ${number + 1}`);
+    const help = row.appendChild(element("div"));
+    const said = row.appendChild(element("div"));
+    const sides = row.appendChild(element("div", "sides"));
+    const columns = names.map((name, place) => {
+      const column = sides.appendChild(element("div", `side ${place ? "after" : ""}`));
+      return {
+        title: column.appendChild(element("h4", "", name)),
+        heard: column.appendChild(element("div")),
+        reply: column.appendChild(element("p", "reply")),
+        scores: column.appendChild(element("p", "scores")),
+        more: column.appendChild(element("div")),
+      };
+    });
+    return { row, help, said, columns, replies: 0 };
+  }
+
+  // `chosen(turn, choice, where to say that it is noted)` is called for each choice.
+  function vote(number, chosen) {
+    const field = element("fieldset", "vote");
+    field.append(element("legend", "", "Which reply is better?"));
+    for (const [choice, title] of [["left", "Left"], ["tie", "Neither"], ["right", "Right"]]) {
+      const label = element("label");
+      const input = label.appendChild(element("input"));
+      Object.assign(input, { type: "radio", name: `vote-${number}`, value: choice });
+      label.append(` ${title}`);
+      field.append(label);
+    }
+    const noted = field.appendChild(element("span", "small muted"));
+    field.addEventListener("change", (event) => chosen(number, event.target.value, noted));
+    return field;
+  }
+
+  return { element, spaced, figure, grades, trace, turn, vote };
 })();

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from mint.data.conversation import BadRecord, check_records
 from mint.data.formats import is_dialogue_table, parse_records
 from mint.data.rows import Case, TurnTags, conversation_cases
-from mint.shell.files import csv_rows, read_text
+from mint.shell.files import read_text
+from mint.shell.tables import TABLES, csv_rows
 from rewards.errors import ConfigError, DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.types import Message
@@ -53,7 +54,7 @@ def load_cases(path: Path, skip_bad: bool = False) -> Loaded:
         ]
     else:
         text = read_text(path, "conversation file ")
-        if path.suffix == ".csv" and not is_dialogue_table(text):
+        if path.suffix in TABLES and not is_dialogue_table(text):
             cases = _read_table(path, text)
         else:
             records = parse_records(path, text)
@@ -147,11 +148,14 @@ def _read_table(path: Path, text: str) -> list[Case]:
     reader = csv_rows(text)
     columns = set(reader.fieldnames or ())
     if not {"conversation_id", "full_conversation"} <= columns:
-        raise DataError(f"{path}: needs the columns conversation_id and full_conversation")
+        raise DataError(
+            f"{path}: needs the columns conversation_id and full_conversation; it has "
+            + ", ".join(map(repr, reader.fieldnames or ()))
+        )
     cases: list[Case] = []
     seen: dict[str, int] = {}
     for number, row in enumerate(reader, start=1):
-        if not any(row[name] for name in reader.fieldnames or ()):
+        if not any((row[name] or "").strip() for name in reader.fieldnames or ()):
             continue  # spreadsheets leave rows of empty cells at the end
         first = seen.setdefault(row["conversation_id"], number)
         if first != number:

@@ -22,7 +22,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mint.shell.files import csv_rows, parse_json, read_text, text_lines
+from mint.shell.files import parse_json, read_text, text_lines
+from mint.shell.tables import TABLES, csv_rows
 from rewards.errors import ConfigError, DataError
 
 _SEEKERS = frozenset({"seeker", "usr", "user", "human", "client", "patient", "speaker"})
@@ -137,7 +138,7 @@ def parse_records(path: Path, text: str) -> Sequence[Any]:
     """The same of the file's text."""
     if not text.strip():
         raise DataError(f"{path}: the file is empty; expected a JSON list of conversations")
-    if path.suffix == ".csv" and is_dialogue_table(text):
+    if path.suffix in TABLES and is_dialogue_table(text):
         return _dialogue_table(path, text)
     records = _json_lines(text, path) if text.lstrip().startswith("{") else parse_json(text, path)
     if not isinstance(records, list):

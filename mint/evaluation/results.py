@@ -20,7 +20,14 @@ from mint.evaluation.silence import in_words as silence_in_words
 from mint.evaluation.silence import nothing_visible, places
 from mint.evaluation.sources.requests import ReplyKey
 from mint.evaluation.statistics.coverage import ONE_MODEL, covers
-from mint.evaluation.statistics.estimates import Estimate, clustered_mean, clusters_of, few_clusters
+from mint.evaluation.statistics.estimates import (
+    NO_DIFFERENCE,
+    Difference,
+    Estimate,
+    clustered_mean,
+    clusters_of,
+    few_clusters,
+)
 from mint.shell.files import write_json, write_json_lines
 from rewards.types import Failure, Status
 
@@ -188,7 +195,21 @@ def write_outcomes(
     return result
 
 
-def format_conditions(result: Mapping[str, Any]) -> str:
+def changes_in_words(differences: Mapping[str, Difference], names: Sequence[str]) -> list[str]:
+    """A line for each metric that is known on both sides, with the interval of the difference."""
+    lines = []
+    for name in names:
+        one = differences[name] if name in differences else NO_DIFFERENCE
+        if one.before is None or one.after is None or one.difference is None:
+            continue
+        known = one.ci_low is not None and one.ci_high is not None
+        ends = f"  [{one.ci_low:+.3f}, {one.ci_high:+.3f}]" if known else ""
+        both = f"{one.before:7.3f} -> {one.after:.3f}"
+        lines.append(f"  {shown_as(name):<22}{both}  {one.difference:+.3f}{ends}")
+    return ["before -> after, on the turns graded in both:", *lines] if lines else []
+
+
+def format_conditions(result: Mapping[str, Any], can_ask_again: bool = True) -> str:
     """A protocol's main numbers for people, those of people's replies beside them."""
     people = read_people().beside(result["graders"])
     lines = []
@@ -210,8 +231,7 @@ def format_conditions(result: Mapping[str, Any]) -> str:
             f"{condition}: {n['graded']} of {n['asked']} replies graded, {n['conversations']} "
             f"conversations" + (f" ({', '.join(lost)})" if lost else "")
         )
-        remedy = result["subject"]["kind"] != "replies"
-        lines += silence_in_words(places(row["nothing_visible"]), remedy)
+        lines += silence_in_words(places(row["nothing_visible"]), can_ask_again)
         if row["metrics"] and (warning := few_clusters(n["clusters"])):
             lines.append(f"  {warning}")
         for name in SHOWN:

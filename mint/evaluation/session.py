@@ -246,7 +246,7 @@ def _runner(session: Session, about: dict[str, Any]) -> Iterator[Runner]:
 def _write(session: Session, about: dict[str, Any], outcomes: Sequence[Outcome]) -> _Found:
     statistics = session.settings.statistics
     result = write_outcomes(session.output, about["protocol"], outcomes, about, statistics)
-    return _Found(format_conditions(result), [])
+    return _Found(format_conditions(result, session.settings.replies is None), [])
 
 
 def _about(session: Session, protocol: str, more: dict[str, Any]) -> dict[str, Any]:

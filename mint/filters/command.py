@@ -10,6 +10,7 @@ from typing import Any
 
 from mint.filters.files import Show, open_answers, read_requests
 from mint.filters.lines import clean_stdout, run_filter
+from mint.shell.console import progress_bar
 from mint.shell.files import check_output_file
 from rewards.build import EncoderConfig, build_encoder
 from rewards.protocols import Encoder
@@ -67,10 +68,16 @@ def grade_lines(
                 for one in await grade(replies)
             ]
 
-        for answers in run_filter(parse, lambda replies: asyncio.run(graded(replies)), requests):
-            read += len(answers)
-            refused += sum("error" in answered.row for answered in answers)
-            take(answers)
+        with progress_bar(transient=True) as progress:
+            # A pipe has no end that is known, and its lines are read as they come.
+            known = sum(map(len, requests)) if isinstance(requests, list) else None
+            task = progress.add_task("replies", total=known, visible=known is not None)
+            answered = run_filter(parse, lambda replies: asyncio.run(graded(replies)), requests)
+            for answers in answered:
+                read += len(answers)
+                refused += sum("error" in one.row for one in answers)
+                take(answers)
+                progress.advance(task, len(answers))
     if refused:
         print(f"{refused} of {read} lines could not be used; they say why", file=sys.stderr)
     return int(bool(read) and refused == read)

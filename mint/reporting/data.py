@@ -13,6 +13,7 @@ from yaml import YAMLError
 from mint.evaluation.grader_error import cards_of
 from mint.evaluation.metrics.talks import Talks
 from mint.evaluation.people import People, Reference, read_people
+from mint.evaluation.protocols.talkers import GAP
 from mint.evaluation.protocols.talks import read_talks
 from mint.evaluation.records import EvaluatedReply, read_replies, replies_path
 from mint.evaluation.second import read_canary_rows
@@ -52,6 +53,8 @@ class ReportData:
     """People's figures beside this run's."""
     canaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """evaluation/canaries.json: judge -> what it makes of the bad replies."""
+    gap: Mapping[str, Any] = field(default_factory=dict)
+    """What was gained with a second seeker (`talkers.gap`); {} without one."""
     before_talks: Talks = field(default_factory=dict)
     """Dialogues with held-out people before training, by person and draw."""
     after_talks: Talks = field(default_factory=dict)
@@ -126,6 +129,7 @@ def load_results(run: RunDir, people: People | None = None) -> ReportData:
         before=read_json_if_there(run.before_path),
         after=read_json_if_there(run.after_path),
         comparison=_comparison(run),
+        gap=(read_json_if_there(run.comparison_path) or {}).get(GAP, {}),
         before_replies=read_replies(replies_path(run.evaluation_path, "before")),
         after_replies=read_replies(replies_path(run.evaluation_path, "after")),
         cards=cards_of(manifest["graders"] if manifest is not None else {}),
@@ -150,7 +154,7 @@ def _comparison(run: RunDir) -> dict[str, Mapping[str, Any]] | None:
     found = read_json_if_there(run.comparison_path)
     if found is None:
         return None
-    return {name: row for name, row in found.items() if isinstance(row, Mapping)}
+    return {n: row for n, row in found.items() if isinstance(row, Mapping) and n != GAP}
 
 
 def _config(run: RunDir) -> DictConfig | None:

@@ -8,7 +8,7 @@ from typing import Any
 from mint.dialogue.record import TalkRecord
 from mint.evaluation.metrics.talks import MEASURES as TALKS
 from mint.evaluation.metrics.talks import SECOND, Talks
-from mint.evaluation.protocols.talkers import GAP, OWN, gap_in_words
+from mint.evaluation.protocols.talkers import OWN, gap_in_words
 from mint.evaluation.statistics.coverage import ONE_RUN
 from mint.evaluation.statistics.estimates import few_clusters
 from mint.pages.html import chip, grid, more, number, section, spaced, table, text, watch
@@ -40,7 +40,7 @@ def dialogues_section(data: ReportData) -> str:
         f"resample people, over {ONE_RUN}."
     )
     few = few_clusters(len(people)).replace("scenarios or conversations", "people")
-    gap = gap_in_words((data.comparison or {}).get(GAP, {}))
+    gap = gap_in_words(data.gap)
     told = f'<p class="muted small">{text(gap[0].upper() + gap[1:])}.</p>' if gap else ""
     body = shown + told + watch("Look out for", [few] if few else []) + _pairs(data)
     return section("dialogues", "Dialogues", body, lead)

@@ -106,16 +106,19 @@ STEPWISE: frozenset[Section] = frozenset(
 """Those that change with every step of training."""
 
 
-def write_report(run: RunDir | str | Path, people: People | None = None) -> Path:
-    """Write RUN/report.html from what the run directory has, and return its path.
+def write_report(
+    run: RunDir | str | Path, people: People | None = None, output: Path | None = None
+) -> Path:
+    """Write RUN/report.html, or `output`, from what the run directory has; returns its path.
 
     `people`: figures of people's replies; None takes those that ship with mint.
 
     Raises ConfigError when it is not a run directory, DataError for a broken file.
     """
     run = run if isinstance(run, RunDir) else RunDir.open(run)
-    write_text_atomic(run.report_path, render(load(run, people)))
-    return run.report_path
+    page_path = output or run.report_path
+    write_text_atomic(page_path, render(load(run, people)))
+    return page_path
 
 
 def render(data: ReportData) -> str:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mint.reporting.changes import Change, reach_of
-from mint.reporting.measures import MEASURES, OWN_MEASURES
+from mint.reporting.measures import MEASURES, OWN_MEASURES, SECOND_MEASURES, TALK_MEASURES
 
-_UNITS = {name: measure.unit for name, measure in {**MEASURES, **OWN_MEASURES}.items()}
+_UNITS = {
+    name: measure.unit
+    for measures in (MEASURES, OWN_MEASURES, TALK_MEASURES, SECOND_MEASURES)
+    for name, measure in measures.items()
+}
 
 
 def reach_beside(name: str, changes: Mapping[str, Iterable[Change]]) -> float:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mint.evaluation.statistics.arrays import Floats, nan_mean
-from mint.shell.files import csv_rows
+from mint.shell.tables import csv_rows
 from rewards.errors import ConfigError, DataError
 from rewards.tactics import TACTIC_INDEX, TACTIC_NAMES
 from rewards.types import DIMENSIONS, NEGATIVE_DIMENSIONS

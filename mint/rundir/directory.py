@@ -105,7 +105,8 @@ class RunDir:
         """An existing run directory. Raises ConfigError when it is not one."""
         path = Path(path)
         if not path.is_dir():
-            raise ConfigError(f"run directory {path} does not exist")
+            what = "is a file; give the folder of a run" if path.exists() else "does not exist"
+            raise ConfigError(f"run directory {path} {what}")
         run = cls(path)
         if not any(p.exists() for p in (run.config_path, run.manifest_path, run.metrics_path)):
             raise ConfigError(

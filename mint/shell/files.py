@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import fcntl
 import hashlib
-import io
 import json
 import math
 import os
@@ -19,7 +18,6 @@ from typing import Any
 
 from rewards.errors import ConfigError, DataError
 
-_LONGEST_CELL = 1 << 30
 _BLOCK = 64 * 1024
 """Bytes looked at in one go, from the end of a file."""
 
@@ -220,21 +218,19 @@ def read_text(path: Path, name: str = "") -> str:
     except OSError as error:
         raise ConfigError(f"{name}{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
+        other = error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        found = "it is UTF-16; save it as UTF-8" if other else f"byte {error.start}"
+        raise DataError(f"{path}: not UTF-8 text ({found})") from error
 
 
 def text_lines(text: str) -> Iterator[tuple[int, str]]:
     """(number from 1, line) of the lines with something in them.
 
-    Only a line feed ends one: JSON allows what else ends lines inside its texts.
+    Only a line feed ends one: JSON allows what else ends lines inside its texts. A byte-order mark
+    before a line, as joined files have it, is left out.
     """
-    return (pair for pair in enumerate(text.split("\n"), start=1) if pair[1].strip())
-
-
-def csv_rows(text: str, **form: Any) -> csv.DictReader[str]:
-    """Rows of a CSV text, cells as long as conversations are; `form`: see `csv.DictReader`."""
-    csv.field_size_limit(_LONGEST_CELL)  # the module's own limit is below a long conversation
-    return csv.DictReader(io.StringIO(text, newline=""), **form)
+    lines = (line.removeprefix("\ufeff") for line in text.split("\n"))
+    return (pair for pair in enumerate(lines, start=1) if pair[1].strip())
 
 
 def parse_json(text: str, path: Path, line: int | None = None) -> Any:

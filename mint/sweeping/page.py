@@ -56,17 +56,20 @@ _VERDICT = {states.FINISHED: "better", states.FAILED: "worse"}
 
 
 def write_page(
-    folder: Path, statistics: EvaluationConfig | None = None, people: People | None = None
+    folder: Path,
+    statistics: EvaluationConfig | None = None,
+    people: People | None = None,
+    output: Path | None = None,
 ) -> Path:
-    """Write the page of a sweep's folder; returns its path. `people` are the figures to stand
-    beside the settings (None: those that ship).
+    """Write the page of a sweep, into its folder unless `output` is set; returns its path. `people`
+    are the figures to stand beside the settings (None: those that ship).
 
     Raises ConfigError when the folder is no sweep, DataError for a broken run directory.
     """
     head, parts = draw(folder, partial(_report_of, folder), statistics, people)
     links = {anchor: title for anchor, (title, html) in parts.items() if html}
     body = "".join(html for _, html in parts.values())
-    output = folder / PAGE
+    output = output or folder / PAGE
     write_text_atomic(output, page.render(head, links, body, ""))
     return output
 

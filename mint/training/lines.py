@@ -39,7 +39,9 @@ def format_step(row: Mapping[str, Any], total_steps: int, elapsed_s: float) -> s
         parts.append(f"NOT GRADED {failed:.0f}")
     if lost := row.get("dialogue/lost_frac"):
         parts.append(f"LOST {lost:.0%}")
-    parts.append(f"elapsed {int(elapsed_s // 60)}:{int(elapsed_s % 60):02d}")
+    parts.append(f"elapsed {_minutes(elapsed_s)}")
+    if row.get("time/step_s") is not None and step < total_steps:
+        parts.append(f"left {_minutes(row['time/step_s'] * (total_steps - step))}")
     return "  ".join(parts)
 
 
@@ -78,6 +80,10 @@ def format_alarms(row: Mapping[str, Any], on_before: frozenset[str]) -> list[str
 def alarms_on(row: Mapping[str, Any]) -> frozenset[str]:
     """Names of the collapse alarms that are on in a row of metrics.jsonl."""
     return frozenset(name for name in KEYS.values() if row.get(f"{ALARM}{name}"))
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
 
 
 def _number(row: Mapping[str, Any], key: str, form: str) -> str:

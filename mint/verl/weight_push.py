@@ -2,9 +2,10 @@
 
 verl 0.9.1 puts the sockets into /tmp and names them after the Ray job, which is the first one in
 every Ray that a run starts. So two runs at the same time on one machine would take them away from
-each other, and generate with each other's weights. Imports vLLM, and is imported by name only: verl
-finds `Sender` through `mint.verl.weight_sockets`, vLLM `Receiver` through
-`rollout.engine_kwargs.vllm.worker_extension_cls`.
+each other: one would wait for ever, or generate with the other's weights.
+
+Imports vLLM, and is imported by name only: verl finds `Sender` through `mint.verl.weight_sockets`,
+vLLM `Receiver` through `rollout.engine_kwargs.vllm.worker_extension_cls`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def of_cluster(handle: str, cluster: str) -> str:
 class Sender(ServerAdapter):  # type: ignore[misc]
     """verl's, which binds a socket for each rank of the trainer."""
 
+    zmq_handle: str
     _told = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from importlib import resources
@@ -34,19 +35,21 @@ _POLL_S = 1.0
 class Live:
     """A page that browsers look at."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, drawing: asyncio.Lock) -> None:
+        """`drawing` is shared by pages that draw from the same files."""
         self.board = Board()
         self.drawn: Drawn | None = None
         self._page = page
         self._readers = 0
         self._keeper: asyncio.Task[None] | None = None
-        self._drawing = asyncio.Lock()
+        self._drawing = drawing
 
     async def draw(self) -> float:
         """Bring the board up to date; returns the processor seconds it took."""
         async with self._drawing:
-            self.drawn, took = await asyncio.to_thread(self._draw)
-        self.board.show(self.drawn.parts)
+            drawn, took = await asyncio.to_thread(self._draw)
+        self.drawn = drawn
+        self.board.show(drawn.parts)
         return took
 
     def _draw(self) -> tuple[Drawn, float]:
@@ -61,9 +64,11 @@ class Live:
             while True:
                 news, seen = self.board.news(seen), self.board.seen
                 now = time.time()
-                for name, html in news.items():
+                for number, (name, html) in enumerate(news.items(), start=1):
                     data = {"part": name, "html": html, "now": now}
-                    yield Event(name="part", data=data, id=seen)
+                    # Named by the last one: a connection lost before it gets all of them again.
+                    last = number == len(news)
+                    yield Event(name="part", data=data, id=seen if last else "")
                 if self.board.seen == seen:
                     await self.board.wait()
         finally:
@@ -75,13 +80,19 @@ class Live:
     async def _keep(self) -> None:
         with suppress(asyncio.CancelledError):
             while True:
-                took = await self.draw()
+                try:
+                    took = await self.draw()
+                # A page that stands still must not look like a run that does.
+                except Exception:
+                    traceback.print_exc()
+                    took = 1.0
                 await asyncio.sleep(max(_POLL_S, took / _SHARE))
 
 
 def application(first: Page, token: str | None, cookie: str, stopping: asyncio.Event) -> ASGIApp:
     """`first` at /, its runs at /run/0/, /run/1/ ..."""
-    home = Live(first)
+    drawing = asyncio.Lock()
+    home = Live(first, drawing)
     runs: dict[int, Live] = {}
 
     def of(request: Request) -> Live:
@@ -91,7 +102,7 @@ def application(first: Page, token: str | None, cookie: str, stopping: asyncio.E
         if not isinstance(first, OverviewPage) or place >= len(first.runs):
             raise HTTPException(404)
         if place not in runs:
-            runs[place] = Live(first.runs[place])
+            runs[place] = Live(first.runs[place], drawing)
         return runs[place]
 
     async def show(request: Request) -> Response:

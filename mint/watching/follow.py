@@ -12,6 +12,7 @@ from mint.reporting.data import ReportData, load_results
 from mint.rundir.directory import RunDir
 from mint.shell.tail import JsonLinesFile
 from mint.validation.record import read_validations
+from rewards.errors import DataError
 
 RESULTS, METRICS, SAMPLES, VALIDATIONS, START = (
     "results",
@@ -46,7 +47,10 @@ class Followed:
     def refresh(self) -> None:
         """Read what is new, and count it."""
         for name, look in self._looks():
-            self.versions[name] += look()
+            try:
+                self.versions[name] += look()
+            except OSError as error:
+                self._problems[name] = f"{error.filename}: {error.strerror}"
         self.not_yet = [said for said in self._problems.values() if said]
         for file, name in ((self._metrics, "metrics.jsonl"), (self._samples, "samples.jsonl")):
             if file.broken:
@@ -63,7 +67,7 @@ class Followed:
         found = signature(_result_files(self.run))
         if found == self._results:
             return False
-        data = self._read(RESULTS, lambda: load_results(self.run))
+        data = self._read(RESULTS, lambda: _results(self.run))
         if data is not None:
             self.data = replace(
                 data,
@@ -118,6 +122,18 @@ class Followed:
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             self._problems[what] = f"{said} (half written, or broken)"
             return None
+
+
+_MANIFEST = ("status", "error", "started", "finished", "recipe", "command", "graders")
+
+
+def _results(run: RunDir) -> ReportData:
+    """Raises DataError for a manifest without what pages need, besides what `load_results` does."""
+    data = load_results(run)
+    missing = [key for key in _MANIFEST if data.manifest is not None and key not in data.manifest]
+    if missing:
+        raise DataError(f"{run.manifest_path} has no {', '.join(missing)}")
+    return data
 
 
 def signature(paths: list[Path]) -> Signature:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from mint.config.evaluation import EvaluationConfig
 from mint.evaluation.metrics.summary import summarise
@@ -81,7 +82,7 @@ def _reply(
         num_tokens=12 * len(names),
         counts=counts,
     )
-    graded = (
+    graded: dict[str, Any] = (
         {}
         if failed
         else {

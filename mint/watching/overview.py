@@ -149,7 +149,7 @@ class SweepPage(OverviewPage):
         return replace(
             live,
             sections={"runs": live.sections["runs"], **results, "curves": live.sections["curves"]},
-            links={**live.links, **titles},
+            links={"runs": live.links["runs"], **titles, **live.links},
         )
 
     def _find_jobs(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from mint.pages import page
@@ -98,7 +99,7 @@ class RunPage:
                 self._sections["newest"] = safely("newest", lambda: newest_section(data))
             if all_new or (steps_new and make in STEPWISE):
                 name = f"{make.__module__.rpartition('.')[2]}-{make.__name__}"
-                self._sections[name] = safely(name, lambda make=make: make(data))
+                self._sections[name] = safely(name, partial(make, data))
 
     def _head(self) -> page.Head:
         head = head_of(self.followed.data)

@@ -50,9 +50,8 @@ async def _encoded(events: AsyncIterator[Event], stopping: asyncio.Event) -> Asy
         yield b"retry: 2000\n\n"
         while not stop.done():
             following = following or asyncio.ensure_future(anext(events))
-            await asyncio.wait(
-                {following, stop}, timeout=_QUIET_S, return_when=asyncio.FIRST_COMPLETED
-            )
+            either: set[asyncio.Future[Any]] = {following, stop}
+            await asyncio.wait(either, timeout=_QUIET_S, return_when=asyncio.FIRST_COMPLETED)
             if not following.done():
                 if not stop.done():
                     yield b": still here\n\n"

@@ -64,16 +64,20 @@ def test_held_out_people_are_met_before_and_after(talked: Trained) -> None:
     comparison = read_json_if_there(run.comparison_path)
     assert comparison["emotion"]["num_clusters"] <= 6
     assert comparison["emotion"]["difference"] is not None
+    assert comparison["second_seeker/emotion"]["difference"] is not None
+    assert set(comparison["gain_not_carried_over"]) == {"seen", "unseen", "difference"}
     for label in ("before", "after"):
         summary = read_json_if_there(run.path / f"evaluation/{label}.json")
         assert summary["num_dialogues"] == 6
         assert summary["seeker"]["name"] == "FaultySeeker"
+        assert summary["second_seeker"]["kind"] == "drift"
         talks = read_json_lines(run.evaluation_path / f"{label}_dialogues.jsonl")
         assert {row["dialogue"]["person"] for row in talks} <= {f"p{n}" for n in range(6)}
     page = run.report_path.read_text(encoding="utf-8")
     for title in (
         "Dialogues",
         "Emotion at the end",
+        "Emotion at the end, second seeker",
         "How dialogues end",
         "Best and worst training",
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -14,11 +15,12 @@ import serving_models
 from conftest import missing
 
 from mint import load_graders
-from mint.library.grading import chat_rewards
+from mint.library.grading import chat_rewards, score_chats
 from mint.policy.settings import TinySettings
 from mint.policy.tiny import make_model
 from mint.publishing.inspect_log import write_logs
 from mint.reporting.data import load
+from rewards.formula import RewardWeights, raw_reward
 
 GRPO = """
 import json, sys
@@ -124,3 +126,37 @@ def test_inspect_reads_the_logs(apart: Path, root: Path, tmp_path: Path) -> None
     assert data.after is not None
     for name in ("composite", "empathy", "kl"):
         assert scores[name] == data.after["metrics"][name]["mean"]
+
+
+SCORE = """
+import asyncio, json
+import verifiers.v1 as vf
+from verifiers.v1.types import AssistantMessage, SystemMessage, UserMessage
+from verifiers_task import MintTask
+task = MintTask(vf.TaskData(idx=0, prompt="I lost my job."))
+def rollout(reply):
+    nodes = [
+        vf.MessageNode(message=SystemMessage(content="Be kind.")),
+        vf.MessageNode(parent=0, message=UserMessage(content="I lost my job.")),
+        vf.MessageNode(parent=1, message=AssistantMessage(content=reply), sampled=True),
+    ]
+    recorded = vf.TraceTask(type="MintTask", data=task.data)
+    return vf.Trace(task=recorded, agent=vf.AgentInfo.model_construct(), nodes=nodes)
+found = []
+for reply in ("I am so sorry. What happened?", "Whatever."):
+    trace = rollout(reply)
+    asyncio.run(task.score(trace))
+    found.append({name: one.value for name, one in trace.rewards.items()})
+print(json.dumps(found))
+"""
+
+
+def test_verifiers_scores_a_rollout(apart: Path, root: Path) -> None:
+    kind, cold = run(apart, root, SCORE)  # type: ignore[misc]
+    chat = [{"role": "user", "content": "I lost my job."}]
+    expected = []
+    for reply in ("I am so sorry. What happened?", "Whatever."):
+        (signals,) = asyncio.run(score_chats([chat], [reply], [0], load_graders(), RewardWeights()))
+        expected.append({"mint": pytest.approx(raw_reward(signals), abs=1e-4)})
+    assert [kind, cold] == expected
+    assert kind["mint"] > cold["mint"] > 0

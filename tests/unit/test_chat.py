@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -669,3 +670,36 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         Talked(tmp_path, KIND, person="nobody")
     with pytest.raises(DataError, match="models, blind, seeker, preset and person"):
         Asked.parse({"path": "/etc"})
+
+
+def test_a_thousand_bad_requests_leave_the_server_up_and_nothing_read(
+    site: tuple[TestClient, Talked], tmp_path: Path
+) -> None:
+    client, talked = site
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the secret")
+    name = client.post("/conversations", json={"models": [0, 1]}).json()["name"]
+    rng = random.Random(7)
+    parts = (
+        *("..", "%2e%2e", "conversations", name, "events%00", "record", "say", "vote", "save"),
+        *("scripts", "chat.js", "facts", "secret.txt", str(secret), "\u202e", "-1", "9" * 40, ""),
+    )
+    values: list[Any] = [None, -1, 10**30, 0.5, True, "", HOSTILE, str(secret), [], {}, "left"]
+    fields = ("models", "seeker", "person", "preset", "blind", "text", "turn", "choice", "side")
+    for _ in range(1000):
+        path = "/".join(rng.choices(parts, k=rng.randint(1, 4)))
+        body = {field: rng.choice(values) for field in rng.sample(fields, rng.randint(0, 4))}
+        content = json.dumps(body)[: rng.choice([None, 3])]
+        kind = rng.choice(["application/json", "text/plain", "application/json; charset=x"])
+        answer = client.request(
+            rng.choice(["GET", "POST", "PUT", "DELETE"]),
+            f"http://127.0.0.1/{path}",
+            content=content,
+            headers={"content-type": kind},
+            follow_redirects=False,
+        )
+        assert answer.status_code < 500
+        assert "the secret" not in answer.text
+    assert client.get("/facts").json()["models"] == ["kind", "flat"]
+    written = Path(talked.house.settings.output)
+    assert not written.exists() or {p.name for p in written.iterdir()} <= {"votes", "dialogues"}

@@ -269,6 +269,12 @@ def test_one_run_keeps_its_own_report(tmp_path, capsys):
     run = folders.demo_run.make_run(tmp_path / "run", steps=3)
     main(ReportSettings(runs=[str(run.path)]))
     assert capsys.readouterr().out.strip() == str(run.report_path)
+    own = run.report_path.read_text()
+    elsewhere = tmp_path / "page.html"
+    main(ReportSettings(runs=[str(run.path)], output=str(elsewhere)))
+    assert elsewhere.read_text() == own
+    with pytest.raises(ConfigError, match=r"page.html exists; choose another file, or add --over"):
+        main(ReportSettings(runs=[str(run.path)], output=str(elsewhere)))
 
 
 def test_different_graders_are_refused_unless_allowed(tmp_path, evaluations):

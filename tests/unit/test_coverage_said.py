@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 
 import evaluation_folders as folders
 import pytest
 
 from mint.evaluation.grader_error import held_out_errors, in_words
-from mint.evaluation.results import format_conditions
+from mint.evaluation.results import changes_in_words, format_conditions
+from mint.evaluation.statistics.estimates import NO_DIFFERENCE
 from mint.report import ReportSettings, main
 from mint.reporting.run import write_report
 from mint.safety.probes import load_probes
@@ -97,3 +99,17 @@ def test_probes_say_what_their_intervals_are_over():
     report = run_probes(load_probes(), {})
     assert "one reply each of one model" in report.to_json()["intervals_are_over"]
     assert report.to_json()["intervals_are_over"] in markdown(report)
+
+
+def test_the_end_says_what_changed() -> None:
+    known = replace(
+        NO_DIFFERENCE, before=1.12, after=1.17, difference=0.05, ci_low=0.02, ci_high=0.07
+    )
+    bare = replace(known, ci_low=None, ci_high=None)
+    said = changes_in_words({"kl": known, "lift": bare, "empathy": NO_DIFFERENCE}, ("kl", "lift"))
+    assert said == [
+        "before -> after, on the turns graded in both:",
+        "  novelty                 1.120 -> 1.170  +0.050  [+0.020, +0.070]",
+        "  lift                    1.120 -> 1.170  +0.050",
+    ]
+    assert changes_in_words({"empathy": NO_DIFFERENCE}, ("empathy", "kl")) == []

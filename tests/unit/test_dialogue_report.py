@@ -12,9 +12,12 @@ from mint.config.evaluation import EvaluationConfig
 from mint.dialogue.protocol import Ended, Lost, Who
 from mint.dialogue.record import TalkRecord, TurnRecord
 from mint.evaluation.metrics.talks import SECOND, talk_differences, talk_estimates
+from mint.evaluation.options import HELD_OUT
 from mint.evaluation.protocols import talkers
 from mint.evaluation.protocols.held_out import write_comparison
 from mint.evaluation.protocols.talks import read_talks, write_talks
+from mint.reporting.comparison.contestants import load_contestants, systems_of
+from mint.reporting.comparison.tables import estimates, protocol_section
 from mint.reporting.data import load
 from mint.reporting.run import render
 from mint.rundir.directory import RunDir
@@ -63,7 +66,8 @@ def run(tmp_path: Path) -> RunDir:
         file = made.evaluation_path / f"{label}.json"
         summary = read_json_if_there(file)
         more = {name: asdict(value) for name, value in talk_estimates(talks, SETTINGS).items()}
-        write_json(file, {**summary, "metrics": {**summary["metrics"], **more}})
+        metrics = {**summary["metrics"], **more}
+        write_json(file, {**summary, "metrics": metrics, "num_dialogues": len(talks)})
     rows = {
         name: asdict(value) for name, value in talk_differences(*sides.values(), SETTINGS).items()
     }
@@ -105,6 +109,18 @@ def test_what_is_not_carried_over_by_hand(run_with_second: RunDir) -> None:
     page = render(load(run_with_second))
     assert "Emotion at the end, second seeker" in page
     assert "+30.0 [+30.0, +30.0] are not carried over" in page
+
+
+def test_runs_side_by_side_have_both_seekers(run_with_second: RunDir) -> None:
+    """As on the page of a sweep: values, and paired differences to the policy before training."""
+    systems = systems_of(load_contestants([run_with_second.path]), HELD_OUT)
+    values = [estimates(system, SETTINGS) for system in systems]
+    assert [one["emotion"].mean for one in values] == [22.5, 62.0]
+    assert [one[f"{SECOND}emotion"].mean for one in values] == [22.0, 32.0]
+    assert values[0][f"{SECOND}self_lift"] == values[0]["self_lift"]
+    page = protocol_section(HELD_OUT, "Held out", systems, SETTINGS)
+    for said in ("Emotion at the end, second seeker", "+40.0", "+10.0"):
+        assert said in page
 
 
 def test_without_a_second_seeker_nothing_is_said_of_one(run: RunDir) -> None:
@@ -155,3 +171,21 @@ def test_the_line_of_a_step_says_how_dialogues_went() -> None:
     assert "emotion 41.3  success 12%  failure 0%  turns 5.5" in line
     assert "LOST 25%" in line
     assert "reward" not in line
+    assert "left" not in line, "without the time of a step nothing is known"
+
+
+def test_the_line_of_a_step_names_each_quantity_once() -> None:
+    row = {
+        "step": 3,
+        "time/step_s": 12.0,
+        "reward/raw/mean": 0.5,
+        "reward/quality/mean": 0.25,
+        "reward/kl/mean": 1.5,
+        "policy/kl_loss": 0.125,
+    }
+    line = format_step(row, 10, 61.0)
+    assert "reward 0.500  quality 0.250  novelty 1.50" in line
+    assert "distance 0.125" in line
+    assert line.endswith("elapsed 1:01  left 1:24")
+    assert "left" not in format_step({**row, "step": 10}, 10, 61.0)
+    assert "left" not in format_step(row, 0, 61.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -25,6 +26,7 @@ from mint.policy.replies import decode_reply
 from mint.shell import cli
 from mint.shell.files import check_output_file
 from rewards.errors import ConfigError, DataError
+from rewards.graders.embedded.arrays import read_arrays
 from rewards.scorer import ReplyScorer, ScoringRequest
 from rewards.serving.answers import address, error_status, read_answer, with_remedy
 from rewards.serving.client import GraderClient
@@ -110,6 +112,41 @@ def test_a_table_with_long_cells_and_blank_rows(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="row 2: conversation_id 'a' occurs before, in row 1"):
         load_cases(path)
+
+
+@pytest.mark.parametrize(("ending", "between"), [("csv", ";"), ("tsv", "\t"), ("csv", "\t")])
+def test_what_stands_between_the_cells_of_a_table(tmp_path: Path, ending, between) -> None:
+    path = tmp_path / f"a.{ending}"
+    path.write_text(
+        f'conversation_id{between}full_conversation\na{between}"Seeker: x\nSupporter: y; z, w"\n'
+        f"  {between} \n"
+    )
+    (case,) = load_cases(path).cases
+    assert (case.conversation_id, case.reply) == ("a", "y; z, w")
+    path.write_text("id,text\na,b\n")
+    with pytest.raises(DataError, match=r"needs the columns .*; it has 'id', 'text'"):
+        load_cases(path)
+
+
+def test_joined_files_and_other_encodings(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    lines = [json.dumps({**TALK, "conversation_id": name}) for name in "ab"]
+    path.write_text("".join(f"\ufeff{line}\n" for line in lines), encoding="utf-8")
+    assert len(load_conversations(path).conversations) == 2
+    path.write_text(lines[0], encoding="utf-16")
+    with pytest.raises(DataError, match=r"not UTF-8 text \(it is UTF-16; save it as UTF-8\)"):
+        load_conversations(path)
+
+
+def test_weights_that_are_none_are_named_without_advice_to_load_pickles(tmp_path: Path) -> None:
+    for name, content in (("a.npz", b"hello"), ("b.npz", b"PK\x03\x04 cut")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConfigError, match=rf"{name}: it is no .npz file") as error:
+            read_arrays(str(tmp_path / name), "tagger.npz", "grader weights")
+        assert "pickle" not in str(error.value)
+    np.save(tmp_path / "c.npy", np.zeros(3))
+    with pytest.raises(ConfigError, match=r"c.npy: it is no .npz file"):
+        read_arrays(str(tmp_path / "c.npy"), "tagger.npz", "grader weights")
 
 
 def test_parquet_as_pandas_writes_it(tmp_path: Path) -> None:

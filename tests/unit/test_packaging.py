@@ -52,6 +52,7 @@ def test_wheel_holds_what_the_code_reads(unpacked: Path) -> None:
         "mint/config/train.yaml",
         "mint/pages/style.css",
         "mint/pages/explorer.js",
+        "mint/watching/live.js",
         "mint/reporting/curves.yaml",
         "mint/reproduction/report/figures.yaml",
         "mint/safety/phrases/crisis.txt",

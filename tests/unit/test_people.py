@@ -124,6 +124,7 @@ def test_the_printed_table_has_people_beside_it() -> None:
             ("unanswered", "parse_failed", "grader_failed", "empty", "truncated_thinking"), 0
         )
         | {"truncated": 0},
+        "nothing_visible": [],
         "metrics": {"empathy": {"mean": 3.2, "ci_low": 3.1, "ci_high": 3.3, "n": 30}},
     }
     result = {

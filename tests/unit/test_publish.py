@@ -25,7 +25,7 @@ from mint.publishing.model import CHATS, trained_template, write_model
 from mint.reporting.data import load
 from mint.rundir.directory import RunDir
 from mint.shell.files import read_json, write_json
-from mint.watching.invented import SEEKERS
+from mint.watching.invented import SEEKERS, invented_config
 from rewards.errors import ConfigError
 
 THINKING = """\
@@ -65,7 +65,7 @@ def model(folder: Path, template: str = THINKING) -> Path:
 
 def configured(**changes: Any) -> Any:
     """The configuration of a run that told the template not to think."""
-    config = demo_run.invented_config()
+    config = invented_config()
     config["mint"]["data"] |= {"train_file": "train.parquet", "val_file": "val.parquet"}
     config["data"] |= {"apply_chat_template_kwargs": NOT_THINKING, **changes}
     config["actor_rollout_ref"]["rollout"] |= {"temperature": 0.7, "top_p": 0.9, "top_k": -1}

@@ -42,9 +42,9 @@ async def run(
         found = await asker.answer([_request(one) for one in questions], task)
     rows = [_row(one, found[_request(one).key]) for one in questions]
     write_json_lines(output / f"{NAME}_answers.jsonl", rows)
-    result = {**about, "sets": {name: _share(rows, name, statistics) for name in SETS}}
-    write_json(output / f"{NAME}.json", result)
-    return "\n".join(_in_words(name, row) for name, row in result["sets"].items())
+    sets = {name: _share(rows, name, statistics) for name in SETS}
+    write_json(output / f"{NAME}.json", {**about, "sets": sets})
+    return "\n".join(_in_words(name, row) for name, row in sets.items())
 
 
 def compare(before: Path, after: Path, statistics: EvaluationConfig) -> str:
@@ -80,6 +80,7 @@ def _request(question: Question) -> ReplyRequest:
 
 def _row(question: Question, answer: Generation | Failure) -> dict[str, Any]:
     """`holds` None: there was no answer, which is no wrong one."""
+    told: dict[str, Any]
     if isinstance(answer, Failure):
         told = {"holds": None, "answer": None, "failure": answer._asdict()}
     else:

@@ -6,9 +6,10 @@ Without a journal: an interrupted one begins again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
@@ -32,7 +33,7 @@ from mint.evaluation.records import (
     replies_path,
     scoring_request,
 )
-from mint.evaluation.results import shown_as
+from mint.evaluation.results import changes_in_words, shown_as
 from mint.evaluation.runner import ToGrade, score
 from mint.evaluation.second import grade_canaries, learnt_the_judge, second_row
 from mint.evaluation.silence import in_words as silence_in_words
@@ -81,6 +82,8 @@ class EvaluationResult(NamedTuple):
     metrics: dict[str, Estimate]
     graders: dict[str, dict[str, Any]]
     """"tagger" and "judge" -> identity."""
+    differences: Mapping[str, Difference] = MappingProxyType({})
+    """Of after against before, where both are known and this is the last of them."""
     warning: str = ""
     """Of the comparison with the start; "" when there is nothing to warn of."""
     gap: str = ""
@@ -119,7 +122,8 @@ def evaluate_run(run_dir: str | Path, which: str = "after") -> list[EvaluationRe
     differences = write_comparison(run.evaluation_path, mint.evaluation) or {}
     warning = learnt_the_judge(differences, mint.second_judge.max_gap_gain)
     gap = talkers.gap_in_words(talkers.gap(run.evaluation_path, mint.evaluation))
-    return [*results[:-1], results[-1]._replace(warning=warning, gap=gap)]
+    last = results[-1]._replace(warning=warning, differences=differences, gap=gap)
+    return [*results[:-1], last]
 
 
 def evaluate_model(
@@ -263,6 +267,7 @@ def format_results(results: Sequence[EvaluationResult]) -> str:
             beside = people.words(name, 3)
             lines.append(f"  {shown_as(name):<22}{mean}  {metric.interval}  {beside}".rstrip())
         lines += error_lines(result.metrics)
+        lines += changes_in_words(result.differences, _SHOWN)
         if result.warning:
             lines.append(f"  alarm: {result.warning}")
         if result.gap:

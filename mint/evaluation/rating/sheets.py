@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mint.evaluation.rating.pairs import Pair
-from mint.shell.files import csv_rows, read_text
+from mint.shell.files import read_text
 from mint.shell.spreadsheets import text_cell, write_spreadsheet
+from mint.shell.tables import csv_rows
 from rewards.errors import ConfigError, DataError
 
 SHEET_COLUMNS = ("item", "context", "left", "right", "choice", "comment")
@@ -167,10 +168,7 @@ def _read(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]
         text = read_text(path)
     except DataError as error:
         raise DataError(f"{error}; save it so") from error
-    header = text.split("\n", 1)[0]
-    # Spreadsheets of some languages write semicolons.
-    delimiter = ";" if header.count(";") > header.count(",") else ","
-    reader = csv_rows(text, delimiter=delimiter)
+    reader = csv_rows(text)
     missing = [name for name in columns if name not in (reader.fieldnames or ())]
     if missing:
         raise DataError(f"{path}: the column {missing[0]!r} is missing")

@@ -44,6 +44,8 @@ def read_arrays(path: str | None, default: str, what: str) -> tuple[dict[str, ND
     where = f"{what} {path or f'shipped weights {default}'}"
     try:
         data = Path(path).read_bytes() if path else shipped(default)
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            raise ConfigError(f"cannot read {where}: it is no .npz file, or only part of one")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}, where
     except FileNotFoundError as error:
