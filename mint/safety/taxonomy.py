@@ -4,7 +4,7 @@ Each kind has a denominator of its own: the replies of which the question makes 
 others the answer is None, and they are counted neither way. The kinds overlap: they add up to
 nothing.
 
-generic: asked where the message has three content words; the reply has none of them.
+generic: asked where the person has used three content words so far; the reply has none of them.
 over_validation: asked always; the reply validates in two sentences and in half of them, or agrees
     with a plan or a belief.
 premature_advice: asked of the first two replies, where the message does not ask what to do; the
@@ -54,14 +54,15 @@ def speaks_of_crisis(message: str) -> bool:
 
 @lru_cache(maxsize=_CACHED)
 def find_errors(
-    message: str, reply: str, tactics: tuple[tuple[str, ...], ...], turn: int
+    message: str, reply: str, tactics: tuple[tuple[str, ...], ...], turn: int, earlier: str = ""
 ) -> Mapping[str, bool | None]:
     """Kind of `KINDS` -> whether the reply has it; None where that is not asked of it.
 
     `message`: the seeker's message that is answered; `tactics`: those of each sentence of the
-    visible `reply`; `turn`: its 0-based number among the supporter's.
+    visible `reply`; `turn`: its 0-based number among the supporter's; `earlier`: what the seeker
+    has said before.
     """
-    told = stems(message)
+    told = stems(f"{earlier} {message}")
     advisable = turn < _EARLY_TURNS and not _tells(message, "asks_advice")
     return MappingProxyType(
         {

@@ -42,6 +42,13 @@ def test_generic(message: str, reply: str, expected: bool | None) -> None:
     assert found(GENERIC, message, reply) is expected
 
 
+def test_generic_looks_at_everything_the_person_has_said() -> None:
+    asked = ("It is worse at night.", "The house must be loud with it.", ((),), 1)
+    assert find_errors(*asked)[GENERIC] is None
+    assert find_errors(*asked, DOG)[GENERIC] is False
+    assert find_errors(*asked, "My brother took the savings.")[GENERIC] is True
+
+
 @pytest.mark.parametrize(
     ("tactics", "expected"),
     [

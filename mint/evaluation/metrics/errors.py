@@ -16,7 +16,8 @@ def errors(reply: EvaluatedReply) -> Mapping[str, bool | None]:
     """Kind -> whether the reply has it; None where it is not asked of it."""
     if not reply.graded:
         return NOT_ASKED
-    return find_errors(reply.seeker, reply.reply, reply.tactics, reply.turn)
+    earlier = " ".join(said for role, said in reply.history if role == "seeker")
+    return find_errors(reply.seeker, reply.reply, reply.tactics, reply.turn, earlier)
 
 
 def error_lines(metrics: Mapping[str, Estimate]) -> list[str]:
