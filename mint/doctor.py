@@ -21,7 +21,7 @@ class DoctorConfig:
     """
 
     stack: str | None = None
-    """cpu or gpu: which stack decides status and advice; null: gpu where there is a GPU."""
+    """cpu or gpu: which stack decides status and advice; null: gpu where a GPU or its stack is."""
     path: str = "."
     """Folder whose disk counts: where runs are to be written."""
     json: bool = False

@@ -51,12 +51,18 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(machine: Machine, disk: Disk, stack: str | None = None) -> Diagnosis:
-    """Rows for both stacks; advice for `stack`, by default the GPU's where there is a GPU."""
+    """Rows for both stacks; advice for `stack`, by default the GPU's where there is a GPU or
+    where its packages are installed, as on a login node."""
     rows = (*_packages(machine), *_hardware(machine, disk))
-    chosen = stack or (GPU if machine.gpus else CPU)
+    chosen = stack or (GPU if machine.gpus or _has_gpu_stack(machine) else CPU)
     column = STACKS.index(chosen)
     bad = [row for row in rows if (row.cpu, row.gpu)[column] == BAD]
     return Diagnosis(rows, chosen, not bad, _advice(chosen, bad, machine))
+
+
+def _has_gpu_stack(machine: Machine) -> bool:
+    wrong = wrong_builds(GPU, machine.versions, machine.torch_cuda)
+    return not wrong and not any(miss.fatal for miss in mismatches(GPU, machine.versions))
 
 
 def _packages(machine: Machine) -> list[Row]:

@@ -205,6 +205,12 @@ GPU_STACK = {need.name: str(need.specifier).lstrip("=>") for need in requirement
         ({"python": "3.9.1"}, None, False, "install Python >=3.11"),
         ({}, "gpu", False, "go to a machine with a GPU"),
         (
+            {"gpus": (), "cuda": None, "versions": GPU_STACK, "torch_cuda": "13.0"},
+            None,
+            False,
+            "go to a machine with a GPU",
+        ),
+        (
             {"gpus": (H100,), "cuda": "13.0", "versions": GPU_STACK, "torch_cuda": "13.0"},
             None,
             True,
