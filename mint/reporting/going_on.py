@@ -33,10 +33,8 @@ def _commands(data: ReportData) -> Iterator[tuple[str, str]]:
         return
     if command != "train":
         yield from _if_there("chat", "Talk with it", f"mint chat {run}", True)
-        yield (
-            "Measure it",
-            f"mint evaluate model={shlex.quote(data.path + '/model')} output=DIR data=FILE",
-        )
+        model = shlex.quote(f"{data.path}/model")
+        yield "Measure it", f"mint evaluate model={model} output=DIR data=FILE"
         yield "Compare it with another run", f"mint report {run} OTHER_RUN"
         return
     if data.steps:
