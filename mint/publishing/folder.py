@@ -64,6 +64,11 @@ def publish(
     files already; DataError for a broken run.
     """
     config = run.read_config()
+    if other := {"sft", "prefer"} & set(config.mint):
+        raise ConfigError(
+            f"{run.path} is a run of `mint {other.pop()}`: mint publishes runs of `mint train`; "
+            f"give {run.model_path} to one as its start (actor_rollout_ref.model.path)"
+        )
     settings = mint_config(config)
     trained = Path(model_path(run, config, "after"))
     subject = Subject(

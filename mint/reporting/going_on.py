@@ -9,6 +9,9 @@ from mint.pages.html import code, facts, section
 from mint.reporting.data import ReportData
 from mint.shell.commands import COMMANDS
 
+_TUNING = ("sft", "prefer")
+"""Commands whose runs `mint train` and `mint publish` do not take."""
+
 
 def going_on_section(data: ReportData) -> str:
     """Commands to go on with; "" where it is not known where the run is."""
@@ -22,10 +25,17 @@ def going_on_section(data: ReportData) -> str:
 def _commands(data: ReportData) -> Iterator[tuple[str, str]]:
     run = shlex.quote(data.path)
     done = data.manifest is not None and data.manifest["status"] == "finished"
+    command = next((name for name in _TUNING if data.setting(f"mint.{name}") is not None), "train")
     yield from _if_there("watch", "Watch it", f"mint watch {run}", not done)
     yield "Curves in TensorBoard", f"tensorboard --logdir {shlex.quote(data.path + '/tensorboard')}"
     if not done:
-        yield "Go on where it ended", f"mint train resume={run}"
+        yield "Go on where it ended", f"mint {command} resume={run}"
+        return
+    if command != "train":
+        yield from _if_there("chat", "Talk with it", f"mint chat {run}", True)
+        model = shlex.quote(f"{data.path}/model")
+        yield "Measure it", f"mint evaluate model={model} output=DIR data=FILE"
+        yield "Compare it with another run", f"mint report {run} OTHER_RUN"
         return
     if data.steps:
         further = f"trainer.total_training_steps={2 * data.steps[-1]}"

@@ -251,6 +251,7 @@ def test_text_from_outside_stays_text() -> None:
     [
         ({"mint": {"policy": {"build": "none"}}}, [], "licence=ID is needed"),
         (None, [], r"model does not exist: the run has no trained model yet"),
+        ({"mint": {"prefer": {}}}, [], "is a run of `mint prefer`: mint publishes runs of"),
         ({}, ["push=name"], "push=name must be USER/NAME"),
         ({}, ["push=user/na me"], "push=user/na me: "),
         ({}, ["push=user/name"], "HF_HUB_OFFLINE is set"),

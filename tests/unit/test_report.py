@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import demo_run
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from mint import report
 from mint.config.evaluation import EvaluationConfig
@@ -31,6 +32,7 @@ from mint.pages.replies import tagged_reply
 from mint.pages.svg import Axis
 from mint.reporting.changes import Change
 from mint.reporting.data import load
+from mint.reporting.going_on import going_on_section
 from mint.reporting.measures import MEASURES
 from mint.reporting.run import render
 from mint.reporting.scales import reach_beside
@@ -610,6 +612,21 @@ def test_a_run_that_is_not_over_goes_on(tmp_path):
     text = Page(render(load(run))).text
     assert f"mint train resume='{run.path}'" in text
     assert "mint publish" not in text
+
+
+@pytest.mark.parametrize("command", ["sft", "prefer"])
+def test_a_tuned_run_goes_on_with_its_own_command(run, command):
+    config = OmegaConf.create({"mint": {command: {"model": {}}}})
+    data = replace(load(run), config=config)
+    said = Page(going_on_section(data)).text
+    assert f"mint evaluate model={run.path}/model output=DIR data=FILE" in said
+    assert "mint train" not in said
+    assert "mint publish" not in said
+    going = {**data.manifest, "status": "failed"}
+    assert (
+        f"mint {command} resume={run.path}"
+        in Page(going_on_section(replace(data, manifest=going))).text
+    )
 
 
 def test_the_machine_is_among_the_facts(page, tmp_path):
