@@ -386,6 +386,7 @@ RUNS = ["\n", " \t", "https://", "please\n", "write a\n", "SELECT a ", "def a(",
 RUNS += ["john at b dot ", "+1", "12-34 ", "07911 123456 ", "DE89 3704 ", "1.1.", "1 Aa "]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [*RUNS, "\u0301\u0327", "jo@mail.com "])
 def test_a_long_message_takes_linear_time(run: str) -> None:
     """Four times the length takes four times the time, where a square would take sixteen."""
@@ -407,6 +408,7 @@ def test_a_long_message_takes_linear_time(run: str) -> None:
 # ---- the command
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_letters_gets_them_escaped(tmp_path: Path) -> None:
     source = write(tmp_path / "in.json", talk("café", "Je suis très triste ce soir.", "Oh."))
     command = [sys.executable, "-m", "mint.audit", f"input={source}", f"output={tmp_path / 'out'}"]
@@ -422,6 +424,7 @@ def test_a_terminal_without_the_letters_gets_them_escaped(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "ex.jsonl").read_text())["conversation_id"] == "café"
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_prepare_leaves_out(tmp_path: Path) -> None:
     source = write(
         tmp_path / "in.json",

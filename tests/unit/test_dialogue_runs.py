@@ -86,11 +86,13 @@ def checked(*overrides: str) -> list[str]:
     return list(dialogues.notes(config, mint))
 
 
+@pytest.mark.slow
 def test_the_recipe_passes_its_checks() -> None:
     assert checked() == []
     assert checked("mint.dialogue.thinking=keep", "mint.data.enable_thinking=true") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -116,12 +118,14 @@ def test_what_cannot_work_is_one_line(overrides: list[str], message: str) -> Non
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_limits_that_nest_are_accepted() -> None:
     limits = ("seeker_timeout_s=150", "dialogue_timeout_s=900")
     wide = [f"mint.dialogue.{limit}" for limit in limits]
     assert checked("mint.seeker.kind=served", *wide, "mint.run.step_timeout_s=1000") == []
 
 
+@pytest.mark.slow
 def test_a_small_budget_is_told() -> None:
     (note,) = checked("data.max_response_length=500")
     assert note.startswith("data.max_response_length=500 may end dialogues early")

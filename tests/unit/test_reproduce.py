@@ -34,6 +34,8 @@ from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS
 
+pytestmark = pytest.mark.slow
+
 PATH = Path(__file__).resolve().parents[1] / "released_files.py"
 SPEC = importlib.util.spec_from_file_location("released_files", PATH)
 released = importlib.util.module_from_spec(SPEC)
