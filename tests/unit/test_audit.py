@@ -84,6 +84,7 @@ def kinds(result: Any) -> dict[str, list[Any]]:
 # ---- the official file
 
 
+@pytest.mark.slow
 def test_the_official_file_has_its_known_duplicates(upstream: Path, tmp_path: Path) -> None:
     source = upstream / "data/training/conversations_322.json"
     started = time.process_time()
@@ -105,6 +106,7 @@ def test_the_official_file_has_its_known_duplicates(upstream: Path, tmp_path: Pa
     assert "@gmail" not in shown
 
 
+@pytest.mark.slow
 def test_the_official_evaluation_is_not_in_the_training_file(upstream: Path) -> None:
     table = upstream / "data/lend_an_ear_eval/lend_an_ear_50_conversations.csv"
     training = upstream / "data/training/conversations_322.json"
