@@ -328,5 +328,7 @@ def test_places_that_cannot_be_used(release, tmp_path):
         reproduce.main(settings(tmp_path / "nowhere", tmp_path / "out"))
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(ConfigError, match="is a file; it must be a folder"):
+    with pytest.raises(ConfigError, match="is a file; give a folder"):
         reproduce.main(settings(release, file))
+    with pytest.raises(ConfigError, match="is not empty; choose another one, or add --overwrite"):
+        reproduce.main(settings(release, tmp_path))
