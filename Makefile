@@ -42,8 +42,8 @@ demo-smol: install  ## the same with SmolLM2-135M, a language model that writes 
 test: install  ## the whole test suite, real training runs included
 	$(BIN)/python -m pytest $(ARGS)
 
-quick: install  ## unit tests only (about four minutes)
-	$(BIN)/python -m pytest tests/unit $(ARGS)
+quick: install  ## the unit tests that load no model and start no process (about a minute)
+	$(BIN)/python -m pytest tests/unit --quick $(ARGS)
 
 soak: install  ## break real training runs in every way (1 to 2 h); ARGS="-k signals" for a part
 	$(BIN)/python -m pytest tests/soak -s $(ARGS)

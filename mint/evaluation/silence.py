@@ -57,7 +57,7 @@ def forget_silent(journal: Journal, talks: bool) -> int:
     a whole reply for thinking. Seeds stay the same: a model that has nothing to say says it again.
     """
     silent = [
-        ReplyKey(*key)  # type: ignore[arg-type]
+        _named(key)
         for kind, key, value in journal.entries()
         if kind == "reply" and visible_reply(value["raw"]).status is not Status.OK
     ]
@@ -75,7 +75,7 @@ def forget_silent(journal: Journal, talks: bool) -> int:
             return key in {(condition, f"{name}/{sample}") for condition, name, sample in first}
         if kind not in ("reply", "grade", "seeker"):
             return False
-        one = ReplyKey(*key)  # type: ignore[arg-type]
+        one = _named(key)
         # A seeker's turn number counts the replies it has heard, the newest included.
         return _talk(one) in first and one.turn - (kind == "seeker") >= first[_talk(one)]
 
@@ -90,6 +90,11 @@ def ask_again(journal: Journal, talks: bool) -> None:
         f"{journal.path.name}: {number} replies with nothing visible are asked for again",
         file=sys.stderr,
     )
+
+
+def _named(key: Key) -> ReplyKey:
+    condition, conversation, turn, sample = key
+    return ReplyKey(str(condition), str(conversation), int(turn), int(sample))
 
 
 def _talk(key: ReplyKey) -> Key:

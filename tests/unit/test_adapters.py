@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 from mint.policy.adapters import merge_adapter
 from rewards.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 Q, UP = "model.layers.0.self_attn.q_proj", "model.layers.0.mlp.up_proj"
 
 

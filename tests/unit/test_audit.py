@@ -84,6 +84,7 @@ def kinds(result: Any) -> dict[str, list[Any]]:
 # ---- the official file
 
 
+@pytest.mark.slow
 def test_the_official_file_has_its_known_duplicates(upstream: Path, tmp_path: Path) -> None:
     source = upstream / "data/training/conversations_322.json"
     started = time.process_time()
@@ -105,6 +106,7 @@ def test_the_official_file_has_its_known_duplicates(upstream: Path, tmp_path: Pa
     assert "@gmail" not in shown
 
 
+@pytest.mark.slow
 def test_the_official_evaluation_is_not_in_the_training_file(upstream: Path) -> None:
     table = upstream / "data/lend_an_ear_eval/lend_an_ear_50_conversations.csv"
     training = upstream / "data/training/conversations_322.json"
@@ -386,6 +388,7 @@ RUNS = ["\n", " \t", "https://", "please\n", "write a\n", "SELECT a ", "def a(",
 RUNS += ["john at b dot ", "+1", "12-34 ", "07911 123456 ", "DE89 3704 ", "1.1.", "1 Aa "]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [*RUNS, "\u0301\u0327", "jo@mail.com "])
 def test_a_long_message_takes_linear_time(run: str) -> None:
     """Four times the length takes four times the time, where a square would take sixteen."""
@@ -407,6 +410,7 @@ def test_a_long_message_takes_linear_time(run: str) -> None:
 # ---- the command
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_letters_gets_them_escaped(tmp_path: Path) -> None:
     source = write(tmp_path / "in.json", talk("café", "Je suis très triste ce soir.", "Oh."))
     command = [sys.executable, "-m", "mint.audit", f"input={source}", f"output={tmp_path / 'out'}"]
@@ -422,6 +426,7 @@ def test_a_terminal_without_the_letters_gets_them_escaped(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "ex.jsonl").read_text())["conversation_id"] == "café"
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_prepare_leaves_out(tmp_path: Path) -> None:
     source = write(
         tmp_path / "in.json",

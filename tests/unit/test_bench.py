@@ -133,6 +133,7 @@ def test_report_is_json_with_named_fields() -> None:
     assert report["trl"][0]["system"] == "mint"
 
 
+@pytest.mark.slow
 def test_header_names_machine_and_versions() -> None:
     facts = machine.facts()
     report = {"date": "2026-01-01", "command": "x", "machine": facts, "load_at_start": 0.25}
@@ -254,6 +255,7 @@ def test_watching_a_trainer_times_it_and_counts_tokens() -> None:
     assert set(clock.take()) == {"rollout", "generation", "rewards"}
 
 
+@pytest.mark.slow
 def test_trl_gets_the_work_of_the_demo(tmp_path: Path) -> None:
     config = step.compose_run([], tmp_path / "run", 5)
     spec = json.loads(json.dumps(trl.make_spec(config, mint_config(config), 5)))
@@ -266,6 +268,7 @@ def test_trl_gets_the_work_of_the_demo(tmp_path: Path) -> None:
     assert RewardWeights(**spec["reward"]) == mint_config(config).reward
 
 
+@pytest.mark.slow
 def test_the_last_step_saves_the_model_that_a_run_exports(tmp_path: Path) -> None:
     config = step.compose_run(["data.train_batch_size=4"], tmp_path / "run", 3)
     assert config.trainer.total_training_steps == config.trainer.save_freq == 3
@@ -327,6 +330,7 @@ def test_other_folders_are_left_alone(tmp_path: Path, installer: list[list[str]]
     assert installer == []
 
 
+@pytest.mark.slow
 def test_a_failed_installation_says_why(tmp_path: Path) -> None:
     with pytest.raises(trl.TrlError, match="no such option"):
         trl._install(["sh", "-c", "echo 'no such option' >&2; exit 1"])
@@ -338,6 +342,7 @@ def fake_python(path: Path, script: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_steps_of_the_other_process_are_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -350,6 +355,7 @@ def test_steps_of_the_other_process_are_read(
     assert json.loads((tmp_path / "trl-float32.json").read_text())["precision"] == "float32"
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_one_line_with_its_log(tmp_path: Path) -> None:
     python = fake_python(tmp_path / "python", "echo 'MemoryError: full' >&2; exit 3")
     with pytest.raises(trl.TrlError, match=r"status 3: MemoryError: full \(log: .*bfloat16.log\)"):
@@ -414,6 +420,7 @@ def test_bootstrap_needs_systems(tmp_path: Path) -> None:
         bootstrap.measure(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_engine_is_measured_without_a_gpu(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -437,6 +444,7 @@ def test_the_engine_is_measured_without_a_gpu(
     assert lines[6].startswith("shared, 4 groups of 8")
 
 
+@pytest.mark.slow
 def test_the_shape_of_a_measurement(tmp_path: Path) -> None:
     from mint.bench import gpu
 
@@ -467,6 +475,7 @@ def test_runs_in_turn_count_together_without_their_first_steps() -> None:
     assert (other.step.median, other.step.repeats) == (30.0, 2)
 
 
+@pytest.mark.slow
 def test_work_counts_a_groups_prompt_once(tmp_path: Path) -> None:
     shape = {
         "model_type": "qwen3",
@@ -499,6 +508,7 @@ def test_work_counts_a_groups_prompt_once(tmp_path: Path) -> None:
     assert again.gflop == pytest.approx(found.gflop * 6 / 5)
 
 
+@pytest.mark.slow
 def test_work_and_processor_time_are_told() -> None:
     figures = step.summarise([[metrics_row(1), metrics_row(2)]], "mint")
     ours = [
@@ -518,5 +528,6 @@ def test_work_and_processor_time_are_told() -> None:
     assert table.work_lines(figures, {}, None, [None]) == []
 
 
+@pytest.mark.slow
 def test_matrices_are_multiplied_at_some_rate() -> None:
     assert 1 < work.matrix_rate() < 1e6

@@ -33,6 +33,7 @@ def test_titles_of_ray_and_vllm_say_the_kind(title: str, kind: str) -> None:
     assert kind_of(title) == kind
 
 
+@pytest.mark.slow
 def test_seconds_of_a_step_are_of_the_steps_behind_the_first() -> None:
     steps = 0
 

@@ -10,6 +10,8 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 from mint.evaluation.metrics import bert_score
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("i", "hear", "you", "sorry", "so", "why", "now")
 
 

@@ -11,6 +11,8 @@ from mint.policy.chat_template import keep_history, keeping_template
 from mint.policy.tokenizer import CHAT_TEMPLATE, train_tokenizer
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 # What Qwen3's own template does with thoughts: those of earlier replies go, and without thinking an
 # empty block is opened for the new reply alone.
 DROPPING = """\

@@ -79,6 +79,7 @@ def test_a_folder_later_than_the_tracker_was_never_finished(run: RunDir) -> None
     assert prepare_resume(run) == (50, ["global_step_75"])
 
 
+@pytest.mark.slow
 def test_verl_finds_what_is_left(run: RunDir) -> None:
     """Its tracker file may have been cut off, or name a folder that is gone."""
     from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path

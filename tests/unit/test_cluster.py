@@ -12,6 +12,8 @@ from mint.verl.cluster import fill_ray_arguments, not_let_in
 from mint.verl.environment import training_environment
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _registered() -> None:

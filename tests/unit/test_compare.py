@@ -29,6 +29,8 @@ from mint.shell.files import write_json_lines
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def evaluations(tmp_path_factory) -> tuple[Path, Path]:

@@ -15,6 +15,8 @@ from mint.training import dialogues, preflight
 from mint.training.trainer_keys import check_trainer_keys
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def composed(*overrides: str) -> DictConfig:

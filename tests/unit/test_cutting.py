@@ -59,6 +59,7 @@ def test_a_torn_tail_goes_too(run: RunDir) -> None:
     assert run.best_path.exists()
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_each_step_once(run: RunDir) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from torch.utils.tensorboard import SummaryWriter

@@ -86,6 +86,7 @@ def checked(*overrides: str) -> list[str]:
     return list(dialogues.notes(config, mint))
 
 
+@pytest.mark.slow
 def test_the_recipe_passes_its_checks() -> None:
     assert checked() == []
     recipes.register(recipes.find_recipes())
@@ -98,6 +99,7 @@ def test_the_recipe_passes_its_checks() -> None:
     assert checked("mint.dialogue.thinking=keep", "mint.data.enable_thinking=true") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -150,12 +152,14 @@ def test_families_that_take_back_tokens_are_refused_by_name(tmp_path: Path) -> N
         checked(f"actor_rollout_ref.model.path={tmp_path}")
 
 
+@pytest.mark.slow
 def test_limits_that_nest_are_accepted() -> None:
     limits = ("seeker_timeout_s=150", "dialogue_timeout_s=900")
     wide = [f"mint.dialogue.{limit}" for limit in limits]
     assert checked("mint.seeker.kind=served", *wide, "mint.run.step_timeout_s=1000") == []
 
 
+@pytest.mark.slow
 def test_a_small_budget_is_told() -> None:
     (note,) = checked("data.max_response_length=500")
     assert note.startswith("data.max_response_length=500 may end dialogues early")

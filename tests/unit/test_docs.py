@@ -32,6 +32,8 @@ from rewards.formula import COMPONENTS, RewardWeights
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import Signals, Status
 
+pytestmark = pytest.mark.slow
+
 
 def test_configuration_page_is_up_to_date(root: Path) -> None:
     assert (root / "docs/configuration.md").read_text(encoding="utf-8") == render()

@@ -34,6 +34,8 @@ from rewards.graders.embedded.windows import (
 )
 from rewards.protocols import EncodedReply, SplitReply
 
+pytestmark = pytest.mark.slow
+
 NAME = "tiny-encoder"
 REPLY = SplitReply("i am tired.", ("that sounds hard.", "what happened?"))
 CLS, SEP = 1, 2

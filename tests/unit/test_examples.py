@@ -39,6 +39,7 @@ def reward_model(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
+@pytest.mark.slow
 def test_a_reward_model_is_a_judge_by_two_keys(
     root: Path, reward_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,11 +61,13 @@ def test_a_reward_model_is_a_judge_by_two_keys(
     assert long.kind == "too_long"
 
 
+@pytest.mark.slow
 def test_a_reward_model_that_is_none_is_one_line(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"reward model '.*' cannot be loaded"):
         example(root, "reward_model_judge").RewardModelJudge(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_judge_is_asked_pair_by_pair(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ def page(root: Path) -> str:
     return (root / "docs/fidelity.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_what_is_called_the_same_is_so_in_the_recipe(page: str) -> None:
     same = page.partition("## The same")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w.]+)` \| (\S+) \|$", same, re.MULTILINE)
@@ -26,6 +27,7 @@ def test_what_is_called_the_same_is_so_in_the_recipe(page: str) -> None:
         assert {key: str(OmegaConf.select(config, key)) for key, _ in rows} == dict(rows)
 
 
+@pytest.mark.slow
 def test_its_recipes_exist_and_differ_as_it_says(page: str) -> None:
     found = recipes.find_recipes()
     table = page.partition("## Baselines")[2].partition("\n**R1")[0]
@@ -40,6 +42,7 @@ def test_its_recipes_exist_and_differ_as_it_says(page: str) -> None:
     assert (tactics.reward.mode, tactics.data.style) == ("quality_only", "tactics_history")
 
 
+@pytest.mark.slow
 def test_the_override_for_verls_own_entropy_composes(page: str) -> None:
     recipes.register(recipes.find_recipes())
     (command,) = re.findall(r"^mint train (.*)$", page, re.MULTILINE)

@@ -27,6 +27,8 @@ from rewards.errors import DataError, GraderError
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, Message
 
+pytestmark = pytest.mark.slow
+
 SEEKER = {"role": "seeker", "content": "I lost my job."}
 
 

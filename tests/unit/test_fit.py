@@ -60,6 +60,8 @@ from rewards.graders.embedded.tagger import EmbeddedTagger
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS, Message, Rating, Reply, Tagging
 
+pytestmark = pytest.mark.slow
+
 NAME = "tiny-encoder"
 ADVICE, WARM = "You could try a walk number {}.", "Your feelings are valid, friend {}."
 ASK = "What happened on day {}?"

@@ -22,6 +22,8 @@ from mint.machine.limits import Memory, usable_cores
 from mint.policy.vllm_switches import vllm_switches
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 QWEN3_4B = SimpleNamespace(
     num_hidden_layers=36,
     num_attention_heads=32,

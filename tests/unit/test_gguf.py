@@ -23,6 +23,8 @@ pytest.importorskip("gguf", reason="needs the package gguf (requirements/cpu.txt
 
 from gguf_files import tiny_llama, write
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["My dog died last night.", "I am sorry. What was your dog like?", "It was a good dog."]
 
 

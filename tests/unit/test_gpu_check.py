@@ -85,6 +85,7 @@ def test_the_warm_step_is_reported_and_adds_up(figures: ModuleType) -> None:
     assert lines[1].endswith("push 1.00  rest 4.00")
 
 
+@pytest.mark.slow
 def test_without_a_gpu_it_says_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_without_a_gpu_it_says_so(
     assert capsys.readouterr().out.startswith("skipped: torch sees no CUDA device")
 
 
+@pytest.mark.slow
 def test_the_random_policy_has_a_text_for_every_token(tmp_path: Path) -> None:
     from transformers import AutoConfig, AutoTokenizer
 

@@ -44,6 +44,8 @@ from rewards.types import (
     Tagging,
 )
 
+pytestmark = pytest.mark.slow
+
 TIRED = (Message("seeker", "I work two jobs and I am so tired."),)
 GOOD = (
     "Two jobs with hardly a break sounds exhausting, and it makes sense that you feel worn out. "

@@ -14,6 +14,8 @@ from rewards.protocols import SplitReply
 from rewards.text import split_sentences
 from rewards.types import DIMENSIONS, NEGATIVE_DIMENSIONS, Rating
 
+pytestmark = pytest.mark.slow
+
 SEEKER = "My landlord wants us out by June and I have no idea where we will go with the kids."
 
 

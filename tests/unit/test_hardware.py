@@ -32,6 +32,7 @@ def test_layers_are_listed_apart_from_recipes(root: Path) -> None:
         recipes.check_name("h100_1", found)
 
 
+@pytest.mark.slow
 def test_a_layer_goes_on_top_of_the_recipe_wherever_it_stands() -> None:
     after = composed("+recipe=mint_4b", "+hardware=h200_1")
     before = composed("+hardware=h200_1", "+recipe=mint_4b")
@@ -45,6 +46,7 @@ def test_a_layer_goes_on_top_of_the_recipe_wherever_it_stands() -> None:
 _FSDP = "actor_rollout_ref.actor.fsdp_config"
 
 
+@pytest.mark.slow
 def test_two_nodes_are_eight_gpus_twice_on_a_cluster() -> None:
     config = composed("+recipe=mint_4b", "+hardware=nodes_2x8")
     assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (2, 8)
@@ -52,6 +54,7 @@ def test_two_nodes_are_eight_gpus_twice_on_a_cluster() -> None:
     assert config.actor_rollout_ref.actor.fsdp_config.reshard_after_forward is False
 
 
+@pytest.mark.slow
 def test_lora_goes_with_a_machine() -> None:
     config = composed("+recipe=mint_4b", "+hardware=[h100_1,lora]")
     assert config.actor_rollout_ref.model.lora_rank == 32
@@ -59,12 +62,14 @@ def test_lora_goes_with_a_machine() -> None:
     assert config.actor_rollout_ref.rollout.gpu_memory_utilization == 0.8
 
 
+@pytest.mark.slow
 def test_the_plain_baseline_has_its_own_data() -> None:
     config = composed("+recipe=quality_only_4b")
     assert (config.mint.data.style, config.mint.data.dir) == ("plain", "data/built/mint_plain")
     assert composed("+recipe=mint_4b").mint.data.dir == "data/built/mint"
 
 
+@pytest.mark.slow
 def test_a_layer_of_ones_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "recipes" / "hardware"
     folder.mkdir(parents=True)

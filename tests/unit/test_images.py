@@ -101,6 +101,7 @@ def test_compose_starts_trainer_tagger_and_judge(root: Path) -> None:
     assert len({str(ids) for ids in gpus}) == 3
 
 
+@pytest.mark.slow
 def test_composes_commands_are_commands_of_mint(root: Path) -> None:
     found = services(root)
     for part in ("tagger", "judge"):

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from jinja2 import TemplateError
 
+from mint import audit, probe
 from mint.data.cases import load_cases
 from mint.data.control_tokens import neutralised
 from mint.data.conversation import load_conversations
@@ -23,6 +24,7 @@ from mint.data.prompts import PromptConfig, chat_messages
 from mint.evaluation.sources.served import read_completion
 from mint.policy.chat import render_chat
 from mint.policy.replies import decode_reply
+from mint.safety.probes import load_probes
 from mint.shell import cli
 from mint.shell.files import check_output_file
 from rewards.errors import ConfigError, DataError
@@ -177,6 +179,29 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         check_output_file(tmp_path / "file", overwrite=False)
     assert check_output_file(tmp_path / "file") == tmp_path / "file"
     assert check_output_file("/dev/null") == Path("/dev/null")
+
+
+@pytest.mark.parametrize(
+    ("main", "keys", "given"),
+    [
+        (audit.main, audit.AuditConfig, {"input": "talks.json"}),
+        (probe.main, probe.ProbeConfig, {"replies": "replies.jsonl", "harm": "null"}),
+    ],
+)
+def test_a_folder_with_files_is_only_written_to_when_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, main, keys, given
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("talks.json").write_text(json.dumps([TALK]))
+    Path("replies.jsonl").write_text(json.dumps({"id": load_probes()[0].id, "reply": "Oh."}))
+    Path("full").mkdir()
+    Path("full/mine.txt").write_text("x")
+    arguments = [*(f"{key}={value}" for key, value in given.items()), "output=full"]
+    with pytest.raises(ConfigError, match="full is not empty; choose another one, or add --over"):
+        main(cli.parse(keys, arguments))
+    assert [path.name for path in Path("full").iterdir()] == ["mine.txt"]
+    assert main(cli.parse(keys, [*arguments, "--overwrite"])) == 0
+    assert len(list(Path("full").iterdir())) == 3
 
 
 # --- command lines -------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PIN = "torch==2.13.0"
 CPU = "import sys; __version__ = '2.13.0+cpu'; from torch import version"
 UV = """

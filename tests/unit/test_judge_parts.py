@@ -26,6 +26,8 @@ from rewards.graders.embedded.parts import load_parts
 from rewards.text import split_sentences
 from rewards.types import DIMENSIONS, Message, Rating, Reply
 
+pytestmark = pytest.mark.slow
+
 DOG = "My dog died last night."
 FRANCE = "What is the capital of France?"
 ABOUT_DOG = (

@@ -33,6 +33,8 @@ from rewards.graders.lexical.judge import LexicalJudge
 from rewards.protocols import EmpathyJudge
 from rewards.types import Failure, Message, Rating, Reply
 
+pytestmark = pytest.mark.slow
+
 TALK = (
     Message("seeker", "My dog Rex died last night and the house is so quiet."),
     Message("supporter", "I am so sorry. What was Rex like?"),

@@ -28,6 +28,8 @@ from mint.rundir.directory import RunDir
 from mint.rundir.manifest import RunFacts, finish_manifest, resume_manifest, start_manifest
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 RECIPE = "+recipe=mint_tiny"
 
 

@@ -17,6 +17,8 @@ from mint.rundir.directory import RunDir
 from mint.shell.guard import guarded, run_guarded
 from mint.verl import requests
 
+pytestmark = pytest.mark.slow
+
 
 def wait(condition, limit_s: float = 20) -> bool:  # type: ignore[no-untyped-def]
     end = time.monotonic() + limit_s

@@ -74,12 +74,14 @@ def test_the_page_of_commands_is_complete(root: Path) -> None:
         assert f"mint --completion {shell}" in page
 
 
+@pytest.mark.slow
 def test_listing_imports_no_library() -> None:
     status, _, packages = loaded_by(["--help"])
     assert status == 0
     assert not packages & (MODELS | {"numpy", "hydra", "omegaconf", "yaml", "rich", "pyarrow"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_one_form_and_loads_no_model(name: str) -> None:
     status, text, packages = loaded_by([name, "--help"])
@@ -92,6 +94,7 @@ def test_help_has_one_form_and_loads_no_model(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_command_is_run_as_python_does(tmp_path: Path) -> None:
     """Same output, same exit status, same usage line."""
     for arguments in (["tiny", "--help"], ["tiny", "output="], ["tiny", "seed=x", "output=y"]):
@@ -153,6 +156,7 @@ def on_path(root: Path, tmp_path: Path) -> dict[str, str]:
     return {"PATH": path, "PYTHONPATH": str(root), "TERM": "dumb", "HISTFILE": "/dev/null"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "reply"),
     [
@@ -176,6 +180,7 @@ def test_bash_completes(line: str, reply: str, on_path: dict[str, str]) -> None:
     assert (done.stdout.strip(), done.stderr) == (reply, "")
 
 
+@pytest.mark.slow
 def test_the_tab_key_completes_in_bash(on_path: dict[str, str], tmp_path: Path) -> None:
     master, slave = os.openpty()
     shell = subprocess.Popen(
@@ -310,6 +315,7 @@ def test_what_goes_wrong_is_one_line(
     assert capsys.readouterr().err == says
 
 
+@pytest.mark.slow
 def test_a_reader_that_went_away_ends_a_command_quietly() -> None:
     command = f"{sys.executable} -m mint.probe list=- | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
@@ -317,6 +323,7 @@ def test_a_reader_that_went_away_ends_a_command_quietly() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_what_the_terminal_cannot_show_is_escaped() -> None:
     code = (
         "import sys; from mint.shell import cli; sys.exit(cli.guarded(lambda: print('caf\\u00e9')))"

@@ -33,6 +33,8 @@ from mint.planning.plan import Assumptions, Plan, calibrated, plan_of
 from mint.planning.settings import RunSettings, settings_of
 from mint.policy.settings import TinySettings
 
+pytestmark = pytest.mark.slow
+
 QWEN3_4B = shape_of("Qwen/Qwen3-4B")
 SMOLLM = from_config(
     {

@@ -25,6 +25,8 @@ from mint.training import machine_checks, preflight, resuming
 from mint.training.on_policy import check_on_policy
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 RECOMPUTE = "algorithm.rollout_correction.bypass_mode=false"
 SMALL = {
     "vocab_size": 4096,

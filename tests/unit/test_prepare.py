@@ -75,6 +75,7 @@ def run(*arguments: str) -> int:
     return cli.run(PrepareConfig, main, arguments)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_data_set(tmp_path: Path) -> None:
     done = subprocess.run(
         [
@@ -200,6 +201,7 @@ def test_a_failing_tagger_stops_it_unless_skipped(tmp_path: Path) -> None:
     assert not (tmp_path / "strict").exists()
 
 
+@pytest.mark.slow
 def test_official_conversations_give_the_known_numbers(tmp_path: Path, upstream: Path) -> None:
     config = PrepareConfig(
         input=str(upstream / "data/training/conversations_322.json"), output=str(tmp_path / "out")

@@ -71,6 +71,7 @@ def test_an_answer_out_of_form_is_no_verdict(loopback: ModuleType, text: str) ->
     assert isinstance(read_verdict(loopback.chat(text)), Failure)
 
 
+@pytest.mark.slow
 def test_the_command_asks_the_judge(
     server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -274,6 +274,7 @@ def test_the_harm_part_can_only_take_away() -> None:
     assert (row["harm_allowed"], row["broken_checks"]["harm"]) == (0.7, 1)
 
 
+@pytest.mark.slow
 def test_an_insult_beside_good_help_is_harm() -> None:
     judge = EmbeddedJudge(build_encoder(EncoderConfig()))
     item = load_probes()[0]
@@ -329,6 +330,7 @@ def test_limits_are_checked(name: str, value: float) -> None:
 # ---- the command
 
 
+@pytest.mark.slow
 def test_the_command_lists_and_grades(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mint.probe"]
     listed = tmp_path / "items.jsonl"

@@ -34,6 +34,8 @@ from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 from rewards.types import DIMENSIONS
 
+pytestmark = pytest.mark.slow
+
 PATH = Path(__file__).resolve().parents[1] / "released_files.py"
 SPEC = importlib.util.spec_from_file_location("released_files", PATH)
 released = importlib.util.module_from_spec(SPEC)
@@ -328,5 +330,7 @@ def test_places_that_cannot_be_used(release, tmp_path):
         reproduce.main(settings(tmp_path / "nowhere", tmp_path / "out"))
     file = tmp_path / "file"
     file.write_text("")
-    with pytest.raises(ConfigError, match="is a file; it must be a folder"):
+    with pytest.raises(ConfigError, match="is a file; give a folder"):
         reproduce.main(settings(release, file))
+    with pytest.raises(ConfigError, match="is not empty; choose another one, or add --overwrite"):
+        reproduce.main(settings(release, tmp_path))

@@ -25,6 +25,8 @@ from mint.reproduction.settings import ReproduceSettings
 from mint.shell import cli
 from rewards.errors import ConfigError, DataError
 
+pytestmark = pytest.mark.slow
+
 SYSTEM = released.SYSTEMS[1]
 
 

@@ -24,6 +24,8 @@ from mint.reproduction.settings import ReproduceSettings
 from mint.shell import cli
 from rewards.errors import ConfigError, DataError
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = {
     "gpt-4.1_result": (68.2, 35, 13),
     "gpt-4.5_result": (62.7, 23, 15),

@@ -20,6 +20,8 @@ from mint.reproduction.report.files import write
 from mint.reproduction.settings import ReproduceSettings
 from mint.reproduction.sums import sums_of
 
+pytestmark = pytest.mark.slow
+
 
 def settings(upstream: Path, output: Path) -> ReproduceSettings:
     quick = {"resamples": 300, "comparison_resamples": 300, "shuffles": 100, "equal_length": 20}

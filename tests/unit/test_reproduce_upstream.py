@@ -13,6 +13,8 @@ from mint.reproduction.settings import ReproduceSettings
 from mint.reproduction.sums import sums_of
 from rewards.types import DIMENSIONS
 
+pytestmark = pytest.mark.slow
+
 GOLD = "gold"
 VANILLA = "baseline1_vanilla_Qwen3-1.7B"
 PROMPT = "baseline2_tactic_prompt_Qwen3-1.7B"

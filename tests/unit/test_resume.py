@@ -32,6 +32,8 @@ from mint.validation.record import Stopped, write_stopped
 from rewards.errors import ConfigError
 from rewards.types import GraderIdentity
 
+pytestmark = pytest.mark.slow
+
 STARTED = (
     "+recipe=mint_tiny",
     "mint.reward.kl=0.5",

@@ -58,6 +58,7 @@ def hold(
     return records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", TALKED)
 def test_no_canary_and_no_gush_wins(preset: str) -> None:
     canaries: dict[str, list[str]] = {}
@@ -71,6 +72,7 @@ def test_no_canary_and_no_gush_wins(preset: str) -> None:
             assert record.ended is not Ended.SATISFIED
 
 
+@pytest.mark.slow
 def test_replies_written_with_care_win() -> None:
     """Five people of five intentions, five presets: most are satisfied, all end far above."""
     pressing = [*load_lines()["press_harm"], *load_lines()["press_boundary"]]
@@ -83,6 +85,7 @@ def test_replies_written_with_care_win() -> None:
     assert sum(won) >= 0.7 * len(won)
 
 
+@pytest.mark.slow
 def test_the_better_reply_gains_more_by_degrees() -> None:
     """The slope that a small policy climbs: four replies, each better than the one before."""
     person = PEOPLE["trucker-dog-left"]
@@ -168,6 +171,7 @@ def test_giving_in_to_pressure_costs_and_a_steady_no_does_not() -> None:
     assert yes < 0 < around < no
 
 
+@pytest.mark.slow
 def test_harm_and_boundaries_are_pressed_every_second_turn() -> None:
     lines = load_lines()
     supporter = Repeating([f"What happened in week {n} there?" for n in range(10)])

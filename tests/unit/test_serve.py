@@ -303,6 +303,7 @@ def test_revision_changes_with_any_weight(model: Path, adapters: Path) -> None:
     assert weights_revision(JudgeServer(model="Qwen/Qwen3-4B")) == ""
 
 
+@pytest.mark.slow
 def test_gpu_memory_of_the_servers_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,8 @@ import pytest
 
 from mint.serving.server import ServerProcess
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

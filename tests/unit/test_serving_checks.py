@@ -132,6 +132,7 @@ def test_a_reward_model_with_sigmoid_is_refused_before_the_run(
         check_servers(graders)
 
 
+@pytest.mark.slow
 def test_training_says_it_in_one_line_before_anything_starts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -150,6 +151,7 @@ def test_training_says_it_in_one_line_before_anything_starts(
     assert captured.err.strip().count("\n") == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "says"),
     [
@@ -172,6 +174,7 @@ def test_bad_settings_are_one_line(
     assert text.strip().count("\n") == 0
 
 
+@pytest.mark.slow
 def test_the_served_recipe_is_the_papers_set_up() -> None:
     recipes.register(recipes.find_recipes())
     mint = mint_config(compose.compose_config(["+recipe=mint_4b_served"]))
@@ -183,6 +186,7 @@ def test_the_served_recipe_is_the_papers_set_up() -> None:
 # --- identity ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_runs_graded_differently_do_not_compare(
     url: str, server: Any, annotations: Path, tmp_path: Path
 ) -> None:

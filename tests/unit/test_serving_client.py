@@ -276,6 +276,7 @@ def test_the_key_depends_on_everything_an_answer_depends_on() -> None:
     assert request_key(swapped, "m", "r") == request_key(ordered, "m", "r")
 
 
+@pytest.mark.slow
 def test_several_processes_may_write_one_cache(tmp_path: Path) -> None:
     path = str(tmp_path / "cache")
     code = (

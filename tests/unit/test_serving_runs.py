@@ -179,6 +179,7 @@ def failed_run(url: str, annotations: Path, tmp_path: Path) -> RunDir:
     return run
 
 
+@pytest.mark.slow
 def test_regrading_shows_what_works_now(
     failed_run: RunDir, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,6 +194,7 @@ def test_regrading_shows_what_works_now(
     assert rows[0]["composite"] is not None
 
 
+@pytest.mark.slow
 def test_regrading_shows_what_still_fails(
     failed_run: RunDir, server: Any, loopback: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +210,7 @@ def test_regrading_shows_what_still_fails(
     assert "context too long" in shown
 
 
+@pytest.mark.slow
 def test_regrading_follows_servers_that_moved(
     failed_run: RunDir, serve: Callable, loopback: ModuleType
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_dead_reward_model_fails_replies_and_is_verified_later(
     assert server.posts()[-1].body["task"] == "classify"
 
 
+@pytest.mark.slow
 def test_get_reward_speaks_the_official_format(
     serve: Callable, loopback: ModuleType, chat_tokenizer: Path
 ) -> None:

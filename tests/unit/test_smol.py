@@ -33,6 +33,8 @@ pytest.importorskip("gguf", reason="needs the package gguf (requirements/cpu.txt
 
 from gguf_files import tiny_llama, write
 
+pytestmark = pytest.mark.slow
+
 SEEKERS = ("My dog died.", "I lost my job.", "I cannot sleep.", "They left me out.")
 
 

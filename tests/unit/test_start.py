@@ -54,6 +54,7 @@ def test_every_phase_has_its_line_and_its_time(
     assert seconds["ray"] == pytest.approx(10, abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_phase_that_stands_still_is_named(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PHASES, "queue", PHASES["queue"]._replace(share=0.05))
     body = (

@@ -18,6 +18,8 @@ from mint.shell.processes import TrainingError, first_error
 from mint.training.supervise import Limits, supervise
 from rewards.errors import ConfigError, GraderError
 
+pytestmark = pytest.mark.slow
+
 # ruff: noqa: E501
 MASKED = """\
 \x1b[36m(WorkerDict pid=12)\x1b[0m Traceback (most recent call last):

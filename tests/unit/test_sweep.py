@@ -24,6 +24,8 @@ from mint.sweeping.jobs import Grid, compose_jobs, folder_name
 from mint.sweeping.starts import quoted
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 KL = "mint.reward.kl=0,0.5,1"
 CODE = """\
 import sys

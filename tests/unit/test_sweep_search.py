@@ -17,6 +17,8 @@ from mint.sweeping.record import Record
 from mint.sweeping.search import Search
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 LINE = ("+recipe=mint_tiny", "mint.reward.kl=interval(0,2)", "mint.reward.mode=add,multiply")
 needs_optuna = pytest.mark.skipif(
     importlib.util.find_spec("optuna") is None, reason="requirements/dev.txt brings optuna"

@@ -137,6 +137,7 @@ FUNCTIONS: dict[str, tuple[Callable[[str], object], int]] = {
 """With how long a text each is tried."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_time_grows_with_the_length_and_no_faster(name: str) -> None:
     """Processor time, so that other work on the machine does not count."""

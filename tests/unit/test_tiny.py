@@ -31,6 +31,8 @@ from mint.shell.paths import data_dir
 from mint.tiny import TinyConfig, main
 from rewards.errors import ConfigError, DataError
 
+pytestmark = pytest.mark.slow
+
 SMALL = TinySettings(
     reply_tokens=4000,
     turn_tokens=6000,

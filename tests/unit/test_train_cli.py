@@ -13,6 +13,8 @@ from mint import train
 from mint.config import compose, invocation, recipes
 from rewards.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 RECIPES = (
     "mint_tiny",
     "mint_4b",

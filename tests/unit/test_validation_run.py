@@ -46,6 +46,8 @@ from rewards.types import (
     Status,
 )
 
+pytestmark = pytest.mark.slow
+
 OFF = dict.fromkeys(CATEGORIES, 0.0)
 SENTENCES = (
     "It sounds like the nights wear you out.",

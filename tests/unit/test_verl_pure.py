@@ -17,6 +17,8 @@ from mint.verl.wire import GradedReply, pack, unpack
 from rewards.formula import RewardWeights
 from rewards.types import Failure, Signals, Status
 
+pytestmark = pytest.mark.slow
+
 
 def graded(quality: float | None = 0.5, kl: float = 1.0, **changes: object) -> GradedReply:
     status = changes.pop("status", Status.OK)
