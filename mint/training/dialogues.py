@@ -110,6 +110,19 @@ def write_prompts(
     return len(people), len(probes)
 
 
+def check_unused(mint: MintConfig) -> None:
+    """Raise ConfigError for settings of conversations in a run that has none: they would change
+    nothing, silently."""
+    default = MintConfig()
+    for name in ("dialogue", "credit", "curriculum", "second_seeker"):
+        if getattr(mint, name) != getattr(default, name):
+            raise ConfigError(
+                f"mint.{name}.* is set, but only conversations have it, and this run has "
+                f"mint.task={mint.task}; take a recipe for conversations (rlver_*, mint_rlver_4b) "
+                "or leave it out"
+            )
+
+
 def _check_layer(config: DictConfig) -> None:
     wanted = {
         "actor_rollout_ref.rollout.agent.default_agent_loop": (

@@ -62,6 +62,8 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     check_batches(config)
     if mint.task == "dialogues":
         dialogues.check(config, mint)
+    else:
+        dialogues.check_unused(mint)
     check_on_policy(config)
     check_validation(config.trainer, mint.validation)
     check_engine_arguments(config)

@@ -125,6 +125,16 @@ def test_what_cannot_work_is_one_line(overrides: list[str], message: str) -> Non
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("key", ["credit.reply=0.5", "dialogue.max_turns=3", "curriculum.prior=2"])
+def test_settings_of_conversations_need_conversations(key: str) -> None:
+    recipes.register(recipes.find_recipes())
+    plain = mint_config(compose.compose_config(["+recipe=mint_tiny"]))
+    dialogues.check_unused(plain)
+    asked = mint_config(compose.compose_config(["+recipe=mint_tiny", f"mint.{key}"]))
+    with pytest.raises(ConfigError, match=rf"mint.{key.split('.')[0]}.\* is set, but .*=replies"):
+        dialogues.check_unused(asked)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
