@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mint.config.quoting import quoted
 from rewards.errors import ConfigError
 
 POLICY = "policy"
@@ -28,4 +29,4 @@ def with_policy(overrides: Sequence[str]) -> list[str]:
     if not (run / "model" / "config.json").is_file():
         raise ConfigError(f"{found[0]} has no model yet: its training has not ended")
     kept = [override for override in overrides if override not in found]
-    return [*kept, f"{_MODEL}={run / 'model'}", "mint.policy.build=none"]
+    return [*kept, f"{_MODEL}={quoted(str(run / 'model'))}", "mint.policy.build=none"]

@@ -36,9 +36,12 @@ def _pair(row: Any, place: str, number: int) -> Pair:
             raise DataError(f"{place}: {name} must be a text, got {row.get(name)!r:.40}")
     if row["chosen"].strip() == row["rejected"].strip():
         raise DataError(f"{place}: chosen and rejected are the same reply")
+    turn = row.get("turn", 0)
+    if not isinstance(turn, int):
+        raise DataError(f"{place}: turn must be a whole number, got {turn!r:.40}")
     return Pair(
         conversation_id=str(row.get("conversation_id", number)),
-        turn=int(row.get("turn", 0)),
+        turn=turn,
         messages=check_messages(row.get("messages"), place),
         chosen=row["chosen"],
         rejected=row["rejected"],

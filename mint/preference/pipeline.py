@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,12 +10,14 @@ from typing import Any, NamedTuple
 import torch
 
 from mint.config.evaluation import GenerationConfig
-from mint.config.prompts import prompts_of_card
+from mint.config.prompts import PromptConfig, prompts_of_card
 from mint.data.dataset import CARD, TRAIN, VAL
 from mint.data.synthetic import build_demo_data
 from mint.evaluation.protocols.held_out import EvaluationResult, evaluate_model, write_comparison
 from mint.evaluation.second import grade_canaries
-from mint.policy.tuned import write_tuned
+from mint.policy.model_files import local_files
+from mint.policy.tuned import FILE as TUNED
+from mint.policy.tuned import check_tuned, write_tuned
 from mint.preference import sampling
 from mint.preference.files import read_pairs
 from mint.preference.material import make_task
@@ -71,6 +74,7 @@ def run(asked: Asked) -> int:
 def _run(asked: Asked, settings: PreferSettings) -> int:
     model = make_ready(settings.model, settings.run.seed)
     files = _data_files(settings)
+    _check_prompts(settings, model)
     judging = _judging(settings) if _grades(settings) else None
     with opened(asked, COMMAND, model, files) as asked_to_save:
         if judging is not None:
@@ -122,6 +126,26 @@ def _data_files(settings: PreferSettings) -> list[Path]:
     return files + rows
 
 
+def _prompts(settings: PreferSettings) -> PromptConfig | None:
+    """Of the data that replies are drawn to; None when none are, or no card tells."""
+    card = read_json_if_there(Path(settings.data.dir) / CARD) if _grades(settings) else None
+    return prompts_of_card(card or {})
+
+
+def _check_prompts(settings: PreferSettings, model: str) -> None:
+    """Raise ConfigError unless they are those that the model was tuned with before."""
+    prompts = _prompts(settings)
+    if prompts is None:
+        return
+    check_tuned(
+        model,
+        style=prompts.style,
+        compact=prompts.compact,
+        enable_thinking=settings.data.enable_thinking,
+        template=None,
+    )
+
+
 def _write(
     run_dir: RunDir, settings: PreferSettings, tuned_model: Any, tokenizer: Any, model: str
 ) -> None:
@@ -131,9 +155,10 @@ def _write(
             tuned_model.save_pretrained(folder)
     with replacing_folder(run_dir.model_path, overwrite=True) as folder:
         write_model(tuned_model, tokenizer, folder, model)
-        card = read_json_if_there(Path(settings.data.dir) / CARD) if _grades(settings) else None
-        if (prompts := prompts_of_card(card or {})) is not None:
+        if (prompts := _prompts(settings)) is not None:
             write_tuned(folder, COMMAND, prompts, tokenizer, settings.data.enable_thinking)
+        elif (began := local_files(model)) is not None and (began / TUNED).is_file():
+            shutil.copy2(began / TUNED, folder / TUNED)
 
 
 def _judging(settings: PreferSettings) -> _Judging:

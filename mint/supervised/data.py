@@ -115,7 +115,8 @@ def encode(
     for name, own in texts.items():
         found[name] = []
         for text in own:
-            example = encoder(text.messages, text.reply)
+            labelled = text.strategy is not None or text.emotions is not None
+            example = encoder(text.messages, text.reply, apart=labelled and text.reply is not None)
             if example is None:
                 too_long += 1
                 continue

@@ -24,6 +24,7 @@ from mint.tuning.command import Asked
 from mint.tuning.encoding import Encoder
 from mint.tuning.loop import Tuned, steps_of, tune
 from mint.tuning.model import (
+    causal,
     check_model,
     device_of,
     dtype_of,
@@ -189,7 +190,7 @@ def make_student(settings: SftSettings, model: str) -> Student:
     Raises DataError for heads of other labels or sizes.
     """
     lm = load_model(model, settings.model, settings.run.seed)
-    size = int((model_config(model) or {})["hidden_size"])
+    size = int(causal(lm).config.get_text_config().hidden_size)
     heads = make_heads(settings, size)
     earlier = Path(model).parent / "heads"
     if (earlier / FACTS).is_file():
@@ -197,6 +198,8 @@ def make_student(settings: SftSettings, model: str) -> Student:
         check_same(given, heads, earlier)
         for name, head in heads.items():
             head.load_state_dict(given[name].state_dict())
+        if lost := sorted(given.keys() - heads.keys()):
+            say(f"note: heads of {earlier} that are not kept, their weight is 0: {', '.join(lost)}")
     device = next(lm.parameters()).device
     return Student(lm, heads).to(device)
 

@@ -161,8 +161,8 @@ class WeightSettings:
     safety: float = 0.1
     """KL(teacher || student) on the teacher's replies to safety prompts, nats a token."""
     strategy_with_reply: float = 0.0
-    """Cross-entropy of a strategy head that reads the reply too, and that never changes the model:
-    only to measure how much the reply gives away."""
+    """Cross-entropy of a strategy head that reads the reply too, only to measure how much the reply
+    gives away. Its gradient ends at the head, and counts in the norm that `loop.clip` bounds."""
 
     def __post_init__(self) -> None:
         names = ("lm", "emotion", "strategy", "safety", "strategy_with_reply")

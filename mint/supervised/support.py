@@ -142,4 +142,6 @@ def _said(turn: Mapping[str, Any], number: int) -> Said:
     if supporter:
         own = turn["annotation"] if "annotation" in turn else turn
         strategy = own["strategy"] if "strategy" in own else None
+        if strategy is not None and not isinstance(strategy, str):
+            raise TypeError(f"strategy must be a text, got {strategy!r:.40}")
     return Said(supporter, number, strategy, str(turn["content"]))

@@ -18,6 +18,7 @@ from mint.supervised.settings import SftSettings
 from mint.tuning.batches import Rows, make_rows, pieces
 from mint.tuning.model import as_it_began, autocast, dtype_of, hidden_states, logits_of
 from mint.tuning.task import Measured, Share
+from rewards.errors import ConfigError
 
 EMOTION, STRATEGY, WITH_REPLY = "emotion", "strategy", "strategy_with_reply"
 
@@ -77,7 +78,7 @@ class SftTask:
             for name, value in self._sums(piece, told, truth).items():
                 sums[name] += float(value)
         metrics: dict[str, float | None] = {
-            "lm_loss": sums["lm"] / counts.lm if counts.lm else None,
+            "lm_loss": sums["lm"] / counts.lm if "lm" in sums and counts.lm else None,
             "safety_kl": sums["safety"] / counts.safety if counts.safety else None,
         }
         for name in told:
@@ -85,10 +86,18 @@ class SftTask:
             metrics |= {f"{name}_{key}": result[key] for key in ("accuracy", "macro_f1")}
             metrics[f"{name}_weighted_f1"] = result["weighted_f1"]
         known = {name: value for name, value in metrics.items() if value is not None}
-        score = sum(
-            weight * known[name] for name, weight in self._settings.choose.items() if name in known
-        )
-        return Measured(known, score)
+        return Measured(known, self._score(known))
+
+    def _score(self, known: Mapping[str, float]) -> float:
+        """What the best step is chosen by. Raises ConfigError when dev says nothing of it."""
+        choose = {name: weight for name, weight in self._settings.choose.items() if weight}
+        used = {name: weight for name, weight in choose.items() if name in known}
+        if not used:
+            raise ConfigError(
+                f"choose={dict(choose)}: the dev split gives none of these; it has "
+                f"{', '.join(known) or 'nothing'}; see choose, data.dev_share and data.*.dev"
+            )
+        return sum(weight * known[name] for name, weight in used.items())
 
     @torch.no_grad()
     def test(self, samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
@@ -114,14 +123,16 @@ class SftTask:
         return scores.single_label([own[0] for own in truth], told, classes)
 
     def _class_weights(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        if not self._settings.heads.class_weights or self._multi:
+        if not self._settings.heads.class_weights:
             return None, None
         samples = [sample for own in self._train.values() for sample in own]
         emotion = [s.emotions[0] for s in samples if s.emotions is not None]
         strategy = [s.strategy for s in samples if s.strategy is not None]
         sizes = {name: len(head.shape.labels) for name, head in self._heads().items()}
         return (
-            losses.class_weights(emotion, sizes[EMOTION]) if EMOTION in sizes else None,
+            losses.class_weights(emotion, sizes[EMOTION])
+            if EMOTION in sizes and not self._multi
+            else None,
             losses.class_weights(strategy, sizes[STRATEGY]) if STRATEGY in sizes else None,
         )
 

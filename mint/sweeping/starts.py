@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mint.config.changes import RESUME, RUN_DIR
+from mint.config.quoting import quoted
 from mint.rundir.directory import RunDir
 from mint.sweeping.jobs import Job
 from mint.verl.checkpoint import newest_checkpoint
@@ -18,12 +19,3 @@ def arguments_of(job: Job) -> tuple[list[str], str]:
     given = any(one.startswith("trainer.experiment_name=") for one in job.overrides)
     name = [] if given else [f"trainer.experiment_name={job.name}"]
     return [*job.overrides, *name, place], "starting"
-
-
-def quoted(value: str) -> str:
-    """A value as Hydra's grammar reads it, whatever is in it."""
-    plain = all(c.isalnum() or c in "/_.+-" for c in value)
-    if plain:
-        return value
-    escaped = value.replace("'", "\\'")
-    return f"'{escaped}'"

@@ -71,8 +71,8 @@ def load(
     for key, value in load_file(path / _OPTIMIZER).items():
         name, _, part = key.rpartition("/")
         parameter = parameters[name]
-        place = value if part == "step" else value.to(parameter.device)
-        optimizer.state[parameter][part] = place
+        # The number of steps as well: a fused optimiser keeps it beside the weights.
+        optimizer.state[parameter][part] = value.to(parameter.device)
 
 
 def keep(folder: Path, steps: set[int]) -> None:

@@ -90,16 +90,19 @@ class _Loop:
 
     def run(self, asked_to_end: Callable[[], bool]) -> Tuned:
         self._go_on()
-        stopped, saved = "", False
+        stopped, saved = self._why_end(), False
         with progress_bar() as progress:
             bar = progress.add_task("training", total=self._total, completed=self._step)
             if not self._step:
                 self._measure()  # where it begins
-            for step in self._left():
+            for step in () if stopped else self._left():
                 row = self._make(step)
                 progress.update(bar, completed=self._step, description=_words(row))
                 saved = asked_to_end() and self._step < self._total
-                if saved or self._step % self._every == 0 or self._step == self._total:
+                due = self._step % self._every == 0 or self._step == self._total
+                if due:
+                    self._measure()
+                if saved or due:
                     self._save()
                 if saved:
                     break
@@ -174,12 +177,13 @@ class _Loop:
         return row
 
     def _save(self) -> None:
-        """Measure, save, keep the newest and the best checkpoint."""
-        self._measure()
+        """Save, keep the newest and the best checkpoint."""
         folder = self._run.checkpoints_path
         folder.mkdir(exist_ok=True)
         checkpoint.save(folder, self._step, self._module, self._optimizer)
-        assert self._best is not None
+        if self._best is None:
+            checkpoint.keep(folder, {self._step})
+            return
         write_json(self._run.best_path, {**self._best._asdict(), "reason": "best on the dev split"})
         checkpoint.keep(folder, {self._step, self._best.step})
 

@@ -43,6 +43,7 @@ from mint.supervised.safety import halves, prompt_of
 from mint.supervised.samples import Sample
 from mint.supervised.support import read_support
 from mint.tuning.batches import make_rows
+from mint.tuning.encoding import Encoder
 from rewards.errors import ConfigError, DataError
 from rewards.tactics import TACTIC_NAMES
 
@@ -312,6 +313,25 @@ def test_a_reply_never_changes_a_head(folder: Path, pooling: str) -> None:
     assert torch.allclose(first, second, atol=1e-6)
     assert torch.allclose(first, alone, atol=1e-6)
     assert not torch.allclose(told[1][0], told[1][1], atol=1e-3)
+
+
+def test_the_length_of_a_reply_changes_no_context(folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    turns = [{"role": ("user", "assistant")[n % 2], "content": "long ago"} for n in range(19)]
+    replies = ("Yes.", "That sounds hard, and I am sorry. " * 4)
+    longest = Encoder(tokenizer, 9999)(turns, None).num_tokens
+    for most in (longest, 3 * longest // 4, longest // 2):
+        encode = Encoder(tokenizer, most)
+        short, long = (encode(turns, reply, apart=True) for reply in replies)
+        assert short is not None
+        assert long is not None
+        assert short.prompt == long.prompt
+        assert max(short.num_tokens, long.num_tokens) <= most
+        assert encode(turns, "", apart=True).prompt == short.prompt
+    apart, beside = encode(turns, replies[1], apart=True), encode(turns, replies[1])
+    assert beside is None or beside.prompt != apart.prompt  # what made a reply tell of itself
 
 
 def test_pooling_by_hand() -> None:

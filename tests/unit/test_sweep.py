@@ -16,12 +16,12 @@ import psutil
 import pytest
 
 from mint import sweep, train
+from mint.config.quoting import quoted
 from mint.machine import gpus as machine
 from mint.sweeping.command import parse
 from mint.sweeping.ends import reason_of, worst
 from mint.sweeping.gpus import Need, Pool, at_hand
 from mint.sweeping.jobs import Grid, compose_jobs, folder_name
-from mint.sweeping.starts import quoted
 from rewards.errors import ConfigError
 
 pytestmark = pytest.mark.slow

@@ -175,13 +175,15 @@ def test_a_run_that_goes_on_makes_the_steps_it_would_have_made(tmp_path: Path) -
     steps = iter(range(1, 100))
     half = tune(again, Line(), SETTINGS, seed=1, asked_to_end=lambda: next(steps) == 7)
     assert (half.step, half.saved) == (7, True)
-    assert set(checkpoint.checkpoints(again.checkpoints_path)) == {7}
+    # The best so far and the newest: where it was asked to end is no chance to be the best.
+    assert set(checkpoint.checkpoints(again.checkpoints_path)) == {4, 7}
     resumed = Line()
     torch.manual_seed(99)
     assert tune(again, resumed, SETTINGS, seed=1).step == 20
     for one, task in ((run, whole), (again, resumed)):
         checkpoint.load(checkpoint.checkpoints(one.checkpoints_path)[20], task.module)
     assert torch.equal(resumed.module[1].weight, whole.module[1].weight)
+    assert json.loads(again.best_path.read_text()) == json.loads(run.best_path.read_text())
     losses = [[r["train/loss"] for r in one.read_metrics()[1:]] for one in (run, again)]
     assert losses[0] == losses[1]
 
