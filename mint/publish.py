@@ -47,7 +47,13 @@ def main(settings: PublishSettings) -> None:
         raise ConfigError(
             f"give one run directory: python -m mint.publish RUN output=DIR; got {settings.run}"
         )
-    run, output = RunDir.open(settings.run[0]), Path(settings.output)
+    run, output = RunDir.open(settings.run[0]), Path(settings.output).resolve()
+    own = run.path.resolve()
+    if output == own or own in output.parents or output in own.parents:
+        raise ConfigError(
+            f"output={settings.output} holds the run or lies within it, and would replace it; "
+            "choose a folder elsewhere"
+        )
     check_output(output, settings.overwrite)
     # Imported here: an error above should not wait for them.
     from mint.publishing.folder import publish

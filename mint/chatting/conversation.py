@@ -8,6 +8,7 @@ model for itself, from the same opening and with the same seed.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from mint.safety.help import in_danger
 from rewards.errors import DataError
 from rewards.types import Message
 
+_ONLY_A_CHANGE = re.compile(r"\s*[+-]\d{1,3}\s*")
 MAX_MESSAGE = 8000
 """Characters of a message at most."""
 LETTERS = ("A", "B")
@@ -144,6 +146,8 @@ class Conversation:
             raise DataError("a simulated seeker talks here; ask for the next turn")
         if not text.strip():
             raise DataError("the message is empty")
+        if any(side.history for side in self.sides) and _ONLY_A_CHANGE.fullmatch(text):
+            raise DataError("say something after the change of feeling, or /bye")
         if len(text) > MAX_MESSAGE:
             raise DataError(f"a message may have {MAX_MESSAGE} characters, got {len(text)}")
         self._send(text)

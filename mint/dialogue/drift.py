@@ -106,7 +106,8 @@ class DriftSeeker:
         kind = _kind(weighed, asked)
         tells = kind in ("close", "question") or (kind == "half" and heard.turn % 2 == 1)
         said = [bank.line(kind, "half", "thin", "close", "question", "again")]
-        if tells and heard.emotion >= self.preset.reserve:
+        reserve = self.preset.reserve
+        if tells and (not reserve or asked or heard.emotion >= self.rules.start + reserve):
             said += bank.unused(heard.person.follow_ups)[:1]
         return " ".join(said)
 

@@ -29,7 +29,7 @@ from typing import NamedTuple
 from mint.dialogue.protocol import Heard
 from rewards.graders.lexical.vectors import stems
 
-REVISION = 1
+REVISION = 2
 """Raise it with every change of what a reply does: the identity of a drift seeker holds it."""
 TOP, SLIGHT = 140.0, 50.0
 HEARD, BELONGS, WANTED = 0.25, 0.35, 0.4

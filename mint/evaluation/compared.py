@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mint.evaluation.options import SUBJECTS, EvaluateSettings
+from mint.evaluation.options import PROTOCOLS, SUBJECTS, EvaluateSettings
 from mint.evaluation.sources.local import LocalModel
 from mint.evaluation.subjects import NEEDS_OUTPUT
 from mint.rundir.directory import RunDir
@@ -33,10 +33,16 @@ def compared(settings: EvaluateSettings) -> list[EvaluateSettings]:
         LocalModel(found[name], settings.batch_size, settings.engine)
     if len(found) < 2:
         raise ConfigError(f"compare needs two models at least, got {len(found)}")
-    return [
+    made = [
         replace(settings, compare=[], model=model, output=str(Path(settings.output) / name))
         for name, model in found.items()
     ]
+    if not set(made[0].protocols) & set(PROTOCOLS):
+        raise ConfigError(
+            f"compare draws a page of {', '.join(PROTOCOLS)}; protocol={settings.protocol} has "
+            "none of them"
+        )
+    return made
 
 
 def model_of(path: Path, model: str) -> str:

@@ -11,7 +11,7 @@ from mint.config.prompts import PromptConfig
 from mint.data.conversation import Conversation
 from mint.data.memory import NOTHING, Summary, is_due, renewed, summary_request
 from mint.evaluation.generation import Generation
-from mint.evaluation.journal import Journal
+from mint.evaluation.journal import Journal, fingerprint
 from mint.evaluation.runner import Asker
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, ReplySource, Sampling
 from mint.shell.console import progress_bar
@@ -68,16 +68,17 @@ async def summaries_of(
     sampling = Sampling(
         temperature=0.7, top_p=1.0, max_new_tokens=_TOKENS, thinking=False, seed=seed
     )
-    about: dict[str, Any] = {
-        "subject": source.identity,
-        "sampling": asdict(sampling),
-        "max_history_turns": prompts.max_history_turns,
-    }
     histories = {
         one.conversation_id: tuple(
             turn.message for turn in one.turns[: len(one.turns) // 2 * 2 - 1]
         )
         for one in conversations
+    }
+    about: dict[str, Any] = {
+        "subject": source.identity,
+        "sampling": asdict(sampling),
+        "max_history_turns": prompts.max_history_turns,
+        "conversations": fingerprint({name: str(said) for name, said in histories.items()}),
     }
     with Journal(journal, about) as kept, progress_bar(transient=True) as progress:
         asker = Asker(source=source, sampling=sampling, journal=kept, progress=progress)

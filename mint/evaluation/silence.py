@@ -98,4 +98,5 @@ def _named(key: Key) -> ReplyKey:
 
 
 def _talk(key: ReplyKey) -> Key:
-    return key.condition, key.conversation_id, key.sample
+    # The notes that a model keeps of a conversation (free_running.NOTES) belong to it.
+    return key.condition.removesuffix("_notes"), key.conversation_id, key.sample

@@ -92,11 +92,13 @@ def ask_ability(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
     and after the differences last. Needs no grader. Raises ConfigError."""
     outputs = []
     for source, output, thinking in sources_of(settings):
+        thinks = thinking if settings.thinking is None else settings.thinking
+        room = ability.THINKING_TOKENS if thinks else ability.MAX_TOKENS
         sampling = Sampling(
             temperature=0.0,
             top_p=1.0,
-            max_new_tokens=settings.max_new_tokens or ability.MAX_TOKENS,
-            thinking=thinking if settings.thinking is None else settings.thinking,
+            max_new_tokens=settings.max_new_tokens or room,
+            thinking=thinks,
             seed=settings.seed,
         )
         outputs.append(output)
@@ -109,6 +111,8 @@ async def _closing(
     source: ReplySource, output: Path, sampling: Sampling, settings: EvaluateSettings
 ) -> str:
     try:
-        return await ability.run(source, output, sampling, settings.statistics)
+        return await ability.run(
+            source, output, sampling, settings.statistics, settings.retry_failed
+        )
     finally:
         await source.close()

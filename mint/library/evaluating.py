@@ -6,6 +6,7 @@ from typing import Any
 
 from mint.evaluation.asked import evaluations
 from mint.evaluation.options import EvaluateSettings
+from mint.library.grading import apart
 from mint.shell.files import read_json
 
 
@@ -21,7 +22,8 @@ def evaluate(**settings: Any) -> dict[str, Any]:
     Raises ConfigError for settings that cannot be used, a MintError for a model or grader that
     cannot.
     """
-    parts = evaluations(EvaluateSettings(**settings))
+    asked = EvaluateSettings(**settings)
+    parts = apart(lambda: list(evaluations(asked)))
     folders = list(dict.fromkeys(part.folder for part in parts))
     return {
         path.stem if len(folders) == 1 else f"{folder.name}/{path.stem}": read_json(path)

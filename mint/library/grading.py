@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -40,9 +40,8 @@ def load_graders(
 
     Raises ConfigError for settings that cannot be used and servers that do not answer.
     """
-    return ready_graders(
-        encoder or EncoderConfig(), tagger or TaggerConfig(), judge or JudgeConfig()
-    )
+    asked = (encoder or EncoderConfig(), tagger or TaggerConfig(), judge or JudgeConfig())
+    return apart(lambda: ready_graders(*asked))
 
 
 def tag(replies: Sequence[str], graders: Graders | None = None) -> list[Tagging | Failure]:
@@ -181,10 +180,14 @@ def _key(prompt: Chat) -> list[tuple[str, str]]:
 
 
 def _now(work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of a coroutine, also where a loop runs already (a notebook)."""
+    return apart(lambda: asyncio.run(work))
+
+
+def apart(work: Callable[[], Result]) -> Result:
+    """What `work` gives, in a thread of its own where a loop runs already (a notebook)."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        return work()
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        return pool.submit(work).result()

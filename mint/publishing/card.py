@@ -18,8 +18,8 @@ from mint.evaluation.people import Reference
 from mint.evaluation.statistics.coverage import ONE_RUN, covers
 from mint.policy.model_files import is_local
 from mint.publishing import figures
-from mint.publishing.markdown import block, bullets, code, plain, table
-from mint.publishing.rewarded import grader_rows, reward_lines
+from mint.publishing.markdown import block, bullets, code, local, plain, table
+from mint.publishing.rewarded import DIALOGUES, grader_rows, reward_lines
 from mint.reporting.cautions import warnings_of
 from mint.reporting.data import ReportData
 from mint.reporting.facts import duration, machine, notes_of
@@ -44,6 +44,8 @@ _SETTINGS = {
     "KL loss weight": "actor_rollout_ref.actor.kl_loss_coef",
     "Prompt style": "mint.data.style",
 }
+_COUNTS = {"conversations": "conversations", "rows": "turns", "people": "people"}
+"""What a data set's card counts in a split -> in words."""
 _PAPERS = {
     "2604.11742": "Discourse Diversity in Multi-Turn Empathic Dialogue",
     "2604.08479": "the taxonomy of empathy tactics",
@@ -97,17 +99,17 @@ def _texts(data: ReportData, config: MintConfig, subject: Subject) -> dict[str, 
         "title": plain(subject.title),
         "repository": subject.repository.replace('"', ""),
         "intro": _intro(data, config),
-        "max_new_tokens": config.evaluation.max_new_tokens,
+        "max_new_tokens": _longest_reply(config),
         "prompt_note": _prompt_note(config, subject),
         "training": table(("", ""), _training(data, config)),
-        "command": block(str(manifest["command"]), "sh") if manifest else "Not recorded.",
+        "command": block(local(manifest["command"]), "sh") if manifest else "Not recorded.",
         "attempts": _attempts(manifest),
         "data": _data(data),
         "reward": bullets(reward_lines(config)),
         "graders": table(
             ("Grader", "Which", "Revision", "In the reward"), grader_rows(data, config)
         ),
-        "results_note": _results_note(data.after, data.people),
+        "results_note": _results_note(data.after, data.people, config),
         "results": figures.results_table(data)
         or "**Not measured**: the run has no evaluation of held-out conversations.",
         "cautions": _cautions(data),
@@ -180,13 +182,19 @@ def _training(data: ReportData, config: MintConfig) -> Iterator[tuple[str, str]]
     yield "Packages", plain(", ".join(f"{k} {v}" for k, v in manifest["packages"].items()))
 
 
+def _longest_reply(config: MintConfig) -> int:
+    """Tokens of one reply: in conversations the budget of a turn."""
+    talks = config.task == DIALOGUES
+    return config.dialogue.turn_tokens if talks else config.evaluation.max_new_tokens
+
+
 def _attempts(manifest: Mapping[str, Any]) -> str:
     """What changed when the run was continued; "" for one that was not."""
     rows = attempts_of(manifest)[1:] if manifest else []
     said = [
         f"Continued from step {row['from_step']}: "
         + (
-            ", ".join(plain(f"{k}: {a} -> {b}") for k, (a, b) in row["config_diff"].items())
+            ", ".join(plain(local(f"{k}: {a} -> {b}")) for k, (a, b) in row["config_diff"].items())
             or "nothing changed"
         )
         for row in rows
@@ -206,10 +214,12 @@ def _data(data: ReportData) -> str:
     if card is not None and "splits" in card:
         said += [
             bullets(
-                f"{name}: {row['conversations']} conversations, {row['rows']} turns"
+                f"{plain(name)}: "
+                + ", ".join(f"{row[key]} {words}" for key, words in _COUNTS.items() if key in row)
                 for name, row in card["splits"].items()
             )
         ]
+    if card is not None and "conversations_by_source" in card:
         sources = ", ".join(plain(f"{k} ({v})") for k, v in card["conversations_by_source"].items())
         said.append(f"Sources (conversations): {sources}.")
     said.append("The conversations themselves are not part of this folder.")
@@ -223,14 +233,13 @@ def _held_out(data: ReportData) -> tuple[str, str | None]:
     return "held-out conversations", None if path is None else str(files[path])
 
 
-def _results_note(after: Mapping[str, Any] | None, people: Reference) -> str:
+def _results_note(after: Mapping[str, Any] | None, people: Reference, config: MintConfig) -> str:
     if after is None:
         return ""
     settings = after["settings"]
-    sampled = (
-        f"{settings['samples_per_prompt']} replies to each held-out turn at temperature "
-        f"{settings['temperature']:g}"
-    )
+    talks = config.task == DIALOGUES
+    asked = "dialogues with each held-out person" if talks else "replies to each held-out turn"
+    sampled = f"{settings['samples_per_prompt']} {asked} at temperature {settings['temperature']:g}"
     return (
         f"{sampled}. ↑ higher is better, ↓ lower is better. "
         f"{covers(settings['confidence'], ONE_RUN)} {plain(people.note)}"

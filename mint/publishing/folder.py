@@ -12,6 +12,7 @@ from mint.evaluation.subjects import prompts_of_run
 from mint.evaluation.trained_run import model_path, rows_path
 from mint.publishing.card import BUILT_LICENCES, Subject, model_card
 from mint.publishing.inspect_log import write_logs
+from mint.publishing.markdown import local
 from mint.publishing.model import write_model
 from mint.publishing.rewarded import DIALOGUES
 from mint.reporting.data import load
@@ -101,7 +102,7 @@ def _write_figures(run: RunDir, target: Path) -> None:
     target.mkdir()
     found = [*run.evaluation_path.glob("*.json")]
     found += [*(run.evaluation_path / "after").glob("*.json")]
-    for path in sorted(found):
+    for path in sorted(path for path in found if not path.stem.endswith("_answers")):
         name = path.name if path.parent == run.evaluation_path else f"after_{path.name}"
         write_json(target / name, _without_texts(read_json(path), run))
 
@@ -109,11 +110,17 @@ def _write_figures(run: RunDir, target: Path) -> None:
 def _without_texts(content: Any, run: RunDir) -> Any:
     """Paths of this machine by their last part; nothing that people have written."""
     if isinstance(content, dict):
-        return {key: _without_texts(value, run) for key, value in content.items() if key != "items"}
+        kept = {key: value for key, value in content.items() if key != "items"}
+        return {
+            key: Path(value).name
+            if key == "model" and isinstance(value, str)
+            else _without_texts(value, run)
+            for key, value in kept.items()
+        }
     if isinstance(content, list):
         return [_without_texts(value, run) for value in content]
-    if isinstance(content, str) and content.startswith("/"):
-        return Path(content).name
+    if isinstance(content, str):
+        return Path(content).name if content.startswith("/") else local(content)
     return content
 
 

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
+
+_PATH = re.compile(r"(?<![\w/.:~-])(?:~/|/)(?=\S)(?:[^\s/'\",\]}]*/)*([^\s/'\",\]}]*)")
+
+
+def local(said: object) -> str:
+    """Text with this machine's paths cut to their last part.
+
+    >>> local("mint.run.dir=/home/me/runs/a x=1/2 see https://example.org/b/c")
+    'mint.run.dir=a x=1/2 see https://example.org/b/c'
+    """
+    return _PATH.sub(r"\1", str(said))
 
 
 def plain(value: object) -> str:

@@ -8,6 +8,7 @@ from mint.config.schema import MintConfig
 from mint.publishing.markdown import code, plain
 from mint.reporting.curves import COMPONENTS
 from mint.reporting.data import ReportData
+from rewards.formula import Mode
 
 DIALOGUES = "dialogues"
 
@@ -24,12 +25,15 @@ def reward_lines(config: MintConfig) -> Iterator[str]:
         if credit.reply == 0:
             return
         yield f"The reward of each reply as below, weight {credit.reply:g}."
+    share = weights.diversity if weights.mode == Mode.ADD else 1.0
     for name, weight in _components(config).items():
-        yield f"{COMPONENTS[name].title}: weight {weight:g}."
+        own = weight if name == "quality" else weight * share
+        yield f"{COMPONENTS[name].title}: weight {own:g}."
+    leaks = weights.label_leak_penalty and weights.mode != Mode.QUALITY_ONLY
+    leak = f", naming tactics costs {-weights.label_leak_penalty:g}" if leaks else ""
     yield (
         f"Scaled to 0..1 among the replies to one prompt and joined by mode {code(weights.mode)}; "
-        f"replies longer than {weights.length_target_tokens} tokens are scaled down, naming "
-        f"tactics costs {-weights.label_leak_penalty:g}."
+        f"replies longer than {weights.length_target_tokens} tokens are scaled down{leak}."
     )
 
 

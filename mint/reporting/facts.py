@@ -193,11 +193,12 @@ def notes_of(data: ReportData) -> Iterator[str]:
             "conversations. This run demonstrates the whole method on a small machine; its replies "
             "are no support for a person in distress."
         )
-    yield (
-        "Replies are given to fixed conversations: the previous turn is the recorded supporter's, "
-        "not the policy's own. Whether the policy repeats itself in a free conversation is not "
-        "measured here."
-    )
+    if data.setting("mint.task") != "dialogues":
+        yield (
+            "Replies are given to fixed conversations: the previous turn is the recorded "
+            "supporter's, not the policy's own. Whether the policy repeats itself in a free "
+            "conversation is not measured here."
+        )
     yield (
         "Stickiness grows with the number of tactics in a reply. Repetition beyond chance is free "
         "of that and should be read with it."

@@ -100,6 +100,8 @@ STEPWISE: frozenset[Section] = frozenset(
         training.health_section,
         training.tactic_curves_section,
         training.time_section,
+        tuning.curves_section,
+        tuning.scores_section,
         validation.validation_section,
     )
 )

@@ -84,6 +84,7 @@ def run(arguments: Sequence[str]) -> int:
             say(f"  {_state(one.folder):<9} {one.folder.name}")
         say("all settings are valid; nothing was started")
         return 0
+    _check_same(asked)
     statuses = [_train(asked, one, number, len(runs)) for number, one in enumerate(runs, start=1)]
     content: dict[str, Any] = {
         "command": asked.command,
@@ -179,6 +180,20 @@ def _folder(asked: _Asked, overrides: Sequence[str], seed: str) -> Path:
 def _arguments(asked: _Asked, one: _Run) -> list[str]:
     seed = [one.seed] if one.seed else []
     return [*asked.overrides, *one.overrides, *seed, f"run.dir={one.folder}"]
+
+
+def _check_same(asked: _Asked) -> None:
+    """Keep what these tables are of. Raises ConfigError where the folder holds others: its finished
+    runs would be taken for these."""
+    now = {"command": asked.command, "overrides": sorted(asked.overrides)}
+    before = read_json_if_there(asked.folder / "asked.json")
+    if before not in (None, now):
+        raise ConfigError(
+            f"{asked.folder} holds other tables, of `mint {before['command']} "
+            f"{' '.join(before['overrides'])}`; choose another --dir"
+        )
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    write_json(asked.folder / "asked.json", now)
 
 
 def _state(folder: Path) -> str:

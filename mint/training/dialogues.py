@@ -110,6 +110,14 @@ def write_prompts(
     return len(people), len(probes)
 
 
+def check_task(config: DictConfig, mint: MintConfig) -> None:
+    """`check` of a run on conversations, `check_unused` of any other."""
+    if mint.task == "dialogues":
+        check(config, mint)
+    else:
+        check_unused(mint)
+
+
 def check_unused(mint: MintConfig) -> None:
     """Raise ConfigError for settings of conversations in a run that has none: they would change
     nothing, silently."""
@@ -172,11 +180,17 @@ def _check_thinking(mint: MintConfig) -> None:
 
 
 def _check_seekers(mint: MintConfig) -> None:
-    """Both are made here, so that a wrong preset is told before anything starts."""
+    """What would be told late otherwise, when a seeker is made or a stage begins."""
     first, second = mint.seeker, mint.second_seeker
+    stages = [
+        (name, "mint.curriculum.stages") for s in mint.curriculum.stages for name in s.presets
+    ]
     for one in (first, second):
-        if one.kind not in ("custom", "none"):
-            get_preset(one.preset, f"{one.where}.preset")
+        if one.kind in ("custom", "none"):
+            continue
+        for name, key in [(one.preset, f"{one.where}.preset"), *(stages if one is first else ())]:
+            if get_preset(name, key).presses and one.kind == "drift":
+                raise ConfigError(f"{key}={name}: a drift seeker cannot press; take kind=rule")
     alike = first.kind == second.kind and first.preset == second.preset
     if alike and first.served == second.served and first.factory == second.factory:
         raise ConfigError(

@@ -60,10 +60,7 @@ def check(config: DictConfig, mint: MintConfig, missing: Collection[str] = froze
     """
     check_trainer_keys(config, mint)
     check_batches(config)
-    if mint.task == "dialogues":
-        dialogues.check(config, mint)
-    else:
-        dialogues.check_unused(mint)
+    dialogues.check_task(config, mint)
     check_on_policy(config)
     check_validation(config.trainer, mint.validation)
     check_engine_arguments(config)

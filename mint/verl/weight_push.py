@@ -18,8 +18,9 @@ from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
 
 
 def of_cluster(handle: str, cluster: str) -> str:
-    """verl's address of a socket for this Ray cluster alone (host:port of its GCS)."""
-    return f"{handle.removesuffix('.sock')}-{cluster.replace(':', '-')}.sock"
+    """verl's address of a socket for this Ray cluster alone (the name of its session, which all of
+    its nodes share; an address may be too long for a socket)."""
+    return f"{handle.removesuffix('.sock')}-{cluster}.sock"
 
 
 class Sender(ServerAdapter):  # type: ignore[misc]
@@ -30,8 +31,12 @@ class Sender(ServerAdapter):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._cluster = str(ray.get_runtime_context().gcs_address)
-        self.zmq_handle = of_cluster(self.zmq_handle, self._cluster)
+        self._cluster = str(ray.get_runtime_context().get_session_name())
+        engine = self.config.engine_kwargs.get("vllm") or {}
+        # A run that began without the receiver goes on with verl's own addresses.
+        self._told = engine.get("worker_extension_cls") is None
+        if not self._told:
+            self.zmq_handle = of_cluster(self.zmq_handle, self._cluster)
 
     async def update_weights(self, *args: Any, **kwargs: Any) -> None:
         """verl's; the other end is told the cluster first, because vLLM's processes know none."""
@@ -51,4 +56,5 @@ class Receiver(vLLMColocateWorkerExtension):  # type: ignore[misc]
         self._cluster = cluster
 
     def _get_zmq_handle(self) -> str:
-        return of_cluster(super()._get_zmq_handle(), self._cluster)
+        own = super()._get_zmq_handle()
+        return of_cluster(own, self._cluster) if self._cluster else own

@@ -10,6 +10,7 @@ from statistics import fmean, median
 from typing import Any
 
 from mint.reporting.data import ReportData
+from mint.reporting.tuning import is_tuned
 from mint.rundir.manifest import attempts_of
 from mint.verl.phases import PHASES
 
@@ -88,6 +89,7 @@ def _before_steps(
     over = [row for row in phases if row.get("phase") in PHASES and _is_after(row, began)]
     if not over:
         evaluates = data.setting("mint.run.evaluate") is not False and data.before is None
+        evaluates = evaluates and not is_tuned(data)
         said = "Evaluating the policy before training" if evaluates else "Starting to train"
         return Activity(said=said, since=began, **about)
     following = dict(pairwise(_ORDER)).get(over[-1]["phase"], _ORDER[-1])

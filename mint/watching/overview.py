@@ -149,7 +149,11 @@ class SweepPage(OverviewPage):
         return replace(
             live,
             sections={"runs": live.sections["runs"], **results, "curves": live.sections["curves"]},
-            links={"runs": live.links["runs"], **titles, **live.links},
+            links={
+                **{name: live.links[name] for name in ("runs",) if name in live.links},
+                **titles,
+                **live.links,
+            },
         )
 
     def _find_jobs(self) -> None:

@@ -82,7 +82,10 @@ class RunPage:
         return activity, alarms_of(self.followed.data, activity, self.followed.not_yet, now)
 
     def _live(self, now: float) -> dict[str, str]:
-        activity, alarms = self.state(now)
+        try:
+            activity, alarms = self.state(now)
+        except Exception as error:  # a damaged file: see `safely`
+            return {"alarms": not_yet("alarms", error), "now": not_yet("now", error)}
         data, run = self.followed.data, self.followed.run
         return {
             "alarms": alarms_section(alarms),
@@ -102,7 +105,11 @@ class RunPage:
                 self._sections[name] = safely(name, partial(make, data))
 
     def _head(self) -> page.Head:
-        head = head_of(self.followed.data)
+        try:
+            head = head_of(self.followed.data)
+        except Exception:  # a damaged file: see `safely`
+            name = self.followed.data.name
+            head = page.Head(title=name, kicker=KICKER, heading=name, about=[], skip_to="alarms")
         title = self._name or head.heading
         about = [*head.about, *([self._note] if self._note else [])]
         return replace(

@@ -14,12 +14,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from importlib import resources
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -115,12 +115,9 @@ class Guard:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._token.matches(given.strip().encode())
-        try:
-            cookies = SimpleCookie(headers.get("cookie", ""))
-        except CookieError:
-            return False
-        kept = cookies.get(self._cookie)
-        return kept is not None and self._token.is_session(kept.value)
+        # Other servers of this machine set cookies too, and some are none of the standard's.
+        kept = cookie_parser(headers.get("cookie", "")).get(self._cookie)
+        return kept is not None and self._token.is_session(kept)
 
     def _marking(self, send: Send) -> Send:
         async def marked(message: Message) -> None:

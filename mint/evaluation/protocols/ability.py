@@ -12,19 +12,26 @@ from mint.evaluation.ability import SETS, Question, holds, load_questions
 from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal, fingerprint
 from mint.evaluation.runner import Asker
+from mint.evaluation.silence import ask_again
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, ReplySource, Sampling
 from mint.evaluation.statistics.estimates import clustered_mean
 from mint.shell.console import progress_bar
 from mint.shell.files import read_json_lines, write_json, write_json_lines
 from rewards.text import visible_reply
-from rewards.types import Failure
+from rewards.types import Failure, Status
 
 NAME = "ability"
 MAX_TOKENS = 256
+THINKING_TOKENS = 2048
+"""Of a model that thinks before it answers."""
 
 
 async def run(
-    source: ReplySource, output: Path, sampling: Sampling, statistics: EvaluationConfig
+    source: ReplySource,
+    output: Path,
+    sampling: Sampling,
+    statistics: EvaluationConfig,
+    retry_failed: bool = False,
 ) -> str:
     """Ask all questions once, write ability.json and ability_answers.jsonl; returns the shares for
     people. Continues what an interrupted evaluation of the same output has begun."""
@@ -37,6 +44,8 @@ async def run(
     }
     path = output / f"{NAME}.journal.jsonl"
     with Journal(path, about) as journal, progress_bar(transient=True) as progress:
+        if retry_failed:
+            ask_again(journal, talks=False)
         asker = Asker(source=source, sampling=sampling, journal=journal, progress=progress)
         task = progress.add_task(f"{NAME}: answers", total=len(questions))
         found = await asker.answer([_request(one) for one in questions], task)
@@ -84,8 +93,11 @@ def _row(question: Question, answer: Generation | Failure) -> dict[str, Any]:
     if isinstance(answer, Failure):
         told = {"holds": None, "answer": None, "failure": answer._asdict()}
     else:
-        text = visible_reply(answer.raw).text
-        told = {"holds": holds(question, text), "answer": text, "failure": None}
+        seen = visible_reply(answer.raw)
+        told = {"holds": holds(question, seen.text), "answer": seen.text, "failure": None}
+        if seen.status is Status.TRUNCATED_THINK:
+            message = "the answer ends within its thinking; raise max_new_tokens"
+            told = {"holds": None, "answer": "", "failure": {"kind": "cut", "message": message}}
     return {"id": question.id, "set": question.set, **told}
 
 
