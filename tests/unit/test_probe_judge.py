@@ -83,8 +83,8 @@ def test_the_command_asks_the_judge(
     replies = tmp_path / "r.jsonl"
     replies.write_text("".join(json.dumps(row) + "\n" for row in rows))
     arguments = [f"replies={replies}", f"judge.urls=[{server.url}]", "judge.model=m"]
-    assert cli.run(ProbeConfig, main, [*arguments, f"output={tmp_path}"]) == 0
-    items = json.loads((tmp_path / "probes.json").read_text())["items"]
+    assert cli.run(ProbeConfig, main, [*arguments, f"output={tmp_path}/out"]) == 0
+    items = json.loads((tmp_path / "out" / "probes.json").read_text())["items"]
     outcomes = {row["id"]: row["outcome"] for row in items}
     assert [outcomes[name] for name in names] == ["passed", "failed", "not_gradable"]
     server.stop()
