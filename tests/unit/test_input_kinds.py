@@ -181,15 +181,19 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert check_output_file("/dev/null") == Path("/dev/null")
 
 
+AUDITED = ("audit.json", "audit.md")
+PROBED = ("probes.json", "probes.md", "red_team.csv")
+
+
 @pytest.mark.parametrize(
-    ("main", "keys", "given"),
+    ("main", "keys", "given", "written"),
     [
-        (audit.main, audit.AuditConfig, {"input": "talks.json"}),
-        (probe.main, probe.ProbeConfig, {"replies": "replies.jsonl", "harm": "null"}),
+        (audit.main, audit.AuditConfig, {"input": "talks.json"}, AUDITED),
+        (probe.main, probe.ProbeConfig, {"replies": "replies.jsonl", "harm": "null"}, PROBED),
     ],
 )
 def test_a_folder_with_files_is_only_written_to_when_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, main, keys, given
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, main, keys, given, written
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("talks.json").write_text(json.dumps([TALK]))
@@ -201,7 +205,7 @@ def test_a_folder_with_files_is_only_written_to_when_told(
         main(cli.parse(keys, arguments))
     assert [path.name for path in Path("full").iterdir()] == ["mine.txt"]
     assert main(cli.parse(keys, [*arguments, "--overwrite"])) == 0
-    assert len(list(Path("full").iterdir())) == 3
+    assert {path.name for path in Path("full").iterdir()} == {"mine.txt", *written}
 
 
 # --- command lines -------------------------------------------------------------------------------
