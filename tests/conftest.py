@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 # Threads of torch that wait would otherwise spin, on cores that background runs can use.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Started by nohup, all processes of the tests would ignore a closed terminal, as they should then.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parents[1]
 SLOW_FILE = "\npytestmark = pytest.mark.slow\n"
