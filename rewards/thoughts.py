@@ -147,10 +147,12 @@ def _read(raw: str) -> tuple[Spoken, tuple[Thought, ...]]:
     position = 0
     opened: _Tag | None = None
     broken: int | None = None
+    before = spoken, position
     for tag in tags:
         fenced = tag.fence is not None and tag.fence != broken
         counts = not (tag.quoted or fenced)
         if opened is None and counts and not tag.closes:
+            before = spoken, position
             spoken, opened = _joined(spoken, text[position : tag.start]), tag
         elif opened is None and counts and tag.form not in _NEVER_CLOSED_ALONE:
             # Closed but never opened: the template has opened it in the prompt.
@@ -162,9 +164,9 @@ def _read(raw: str) -> tuple[Spoken, tuple[Thought, ...]]:
             broken = tag.fence
             inner = text[opened.end : tag.start]
             if inner.strip().lower() in _BETWEEN_NAMES:
-                spoken += text[opened.start : tag.end]
-            else:
-                thoughts.append(Thought(inner, not spoken.strip(), True))
+                (spoken, position), opened = before, None  # two names: the text simply goes on
+                continue
+            thoughts.append(Thought(inner, not spoken.strip(), True))
             position, opened = tag.end, None
     if opened is None:
         return _finished(_joined(spoken, text[position:]), False), tuple(thoughts)

@@ -56,6 +56,8 @@ FEWER = settings(MANY, max_examples=150)
 
 @MANY
 @given(TEXTS)
+@example("Wrap it in <think>to</think>tags")
+@example("Use <think>and</think>.")
 @example("<think>a</think><think>b")
 def test_visible_text_never_grows_and_is_settled_at_once(raw: str) -> None:
     seen = visible_reply(raw)
