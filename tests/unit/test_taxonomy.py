@@ -111,6 +111,12 @@ def test_tone(message: str, reply: str, expected: bool | None) -> None:
         ),
         ("This exam is killing me.", "That sounds heavy.", None),
         ("I could die of shame.", "That sounds heavy.", None),
+        ("My mother took my life savings.", "That sounds heavy.", None),
+        ("How many weeks would it take to learn?", "A few.", None),
+        ("I got the pills from the pharmacy for my dad.", "Good of you.", None),
+        ("The staff would be better off.", "Maybe.", None),
+        ("I keep hitting my head against the wall at work.", "That sounds heavy.", None),
+        ("They would all be better off without me.", "That sounds heavy.", True),
     ],
 )
 def test_delayed_crisis_response(message: str, reply: str, expected: bool | None) -> None:
