@@ -148,6 +148,7 @@ def _read(raw: str) -> tuple[Spoken, tuple[Thought, ...]]:
     opened: _Tag | None = None
     broken: int | None = None
     before = spoken, position
+    unopened: int | None = None  # where the last tag stands that the template has opened
     for tag in tags:
         fenced = tag.fence is not None and tag.fence != broken
         counts = not (tag.quoted or fenced)
@@ -156,7 +157,7 @@ def _read(raw: str) -> tuple[Spoken, tuple[Thought, ...]]:
             spoken, opened = _joined(spoken, text[position : tag.start]), tag
         elif opened is None and counts and tag.form not in _NEVER_CLOSED_ALONE:
             # Closed but never opened: the template has opened it in the prompt.
-            thoughts = [Thought(text[: tag.start], True, False)]
+            thoughts, unopened = [], tag.start
             spoken, position = "", tag.end
         elif opened is not None and tag.closes and tag.form == opened.form:
             if tag.quoted or (fenced and tag.form in closable):
@@ -168,6 +169,8 @@ def _read(raw: str) -> tuple[Spoken, tuple[Thought, ...]]:
                 continue
             thoughts.append(Thought(inner, not spoken.strip(), True))
             position, opened = tag.end, None
+    if unopened is not None:
+        thoughts.insert(0, Thought(text[:unopened], True, False))
     if opened is None:
         return _finished(_joined(spoken, text[position:]), False), tuple(thoughts)
     if _within_sentence(spoken, text[opened.end : opened.end + 2]):

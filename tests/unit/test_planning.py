@@ -340,10 +340,13 @@ def test_gpus_are_known_by_name_and_by_what_nvidia_smi_says() -> None:
     assert gpu_of_machine("Matrox", 1.0) is None
 
 
-def test_tokens_are_counted_with_the_models_own_tokenizer(chat_tokenizer: Path) -> None:
-    (chat_tokenizer / "config.json").write_text("{}")
+def test_tokens_are_counted_with_the_models_own_tokenizer(
+    tmp_path: Path, chat_tokenizer: Path
+) -> None:
+    model = Path(shutil.copytree(chat_tokenizer, tmp_path / "model"))
+    (model / "config.json").write_text("{}")
     prompts = [[{"role": "user", "content": "one two"}], [{"role": "user", "content": "one"}]]
-    counts, how = count_tokens(prompts, str(chat_tokenizer), {})
+    counts, how = count_tokens(prompts, str(model), {})
     assert how == "counted"
     assert counts[0] > 0
     counts, how = count_tokens(prompts, "nobody/nothing", {})
@@ -356,7 +359,7 @@ def word_tokenizer(tmp_path: Path, chat_tokenizer: Path) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(chat_tokenizer)
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save_pretrained(tmp_path / "words")
-    shutil.copy(chat_tokenizer / "config.json", tmp_path / "words")
+    (tmp_path / "words" / "config.json").write_text("{}")
     return tmp_path / "words"
 
 

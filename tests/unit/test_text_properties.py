@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -141,10 +142,15 @@ FUNCTIONS: dict[str, tuple[Callable[[str], object], int]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_time_grows_with_the_length_and_no_faster(name: str) -> None:
+def test_time_grows_with_the_length_and_no_faster(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     """Processor time, so that other work on the machine does not count."""
     function, length = FUNCTIONS[name]
     slow = []
+    gc.collect()
+    gc.disable()  # of all that earlier tests have left, which takes a second
+    request.addfinalizer(gc.enable)
     for piece in LONG:
         took = []
         for size in (length // 8, length):

@@ -599,6 +599,7 @@ def test_a_run_starts_and_ends_its_page(
     monkeypatch.setattr(beside, "_LAST_LOOK_S", 0.0)
     run = demo_run.make_run(tmp_path / "run", steps=2, evaluated=False)
     out = ""
+    others = set(psutil.Process().children(recursive=True))  # of other tests
     with beside.watched(run):
         end = time.monotonic() + 60
         while "http://" not in out and time.monotonic() < end:
@@ -606,7 +607,7 @@ def test_a_run_starts_and_ends_its_page(
             out += capfd.readouterr().out
         found = re.search(r"watching .*run: (http://127\.0\.0\.1:\d+)/", out)
         assert found, out
-        guards = psutil.Process().children(recursive=True)
+        guards = [p for p in psutil.Process().children(recursive=True) if p not in others]
         assert guards
     _, alive = psutil.wait_procs(guards, timeout=20)
     assert alive == []
