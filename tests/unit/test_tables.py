@@ -54,14 +54,16 @@ def test_each_setting_is_trained_once_and_measured_at_its_chosen_step(
 ) -> None:
     status, found = run(tmp_path)
     assert status == 1  # the setting with weights of 0.5 has failed
-    # Five ablations and four weights, of which 0.2 is the first ablation.
-    assert len(trainings) == 8
+    # Five ablations and four weights; the recipe's own weights are the first ablation.
+    assert len(trainings) == 9
     assert list(found) == ["Ablations", "Weights of the heads"]
     first = found["Ablations"]["all four losses"]
     loss = first["lm_loss"]
     assert (loss["mean"], loss["low"], loss["high"]) == (2.2, None, None)
     assert "score" not in first  # settings have different parts of it
-    assert found["Weights of the heads"]["0.2"]["lm_loss"]["mean"] == loss["mean"]
+    assert found["Weights of the heads"]["as the recipe"]["lm_loss"]["mean"] == loss["mean"]
+    (weak,) = [one for one in trainings if "weights.emotion=0.2" in one]  # whatever the recipe has
+    assert "weights.strategy=0.2" in weak
     gain = found["Ablations"]["without emotion"]["lm_loss"]["to_first"]["mean"]
     assert gain == pytest.approx(-0.2)
     assert found["Weights of the heads"]["0.5"]["runs"] == 0
@@ -74,7 +76,7 @@ def test_each_setting_is_trained_once_and_measured_at_its_chosen_step(
 
 def test_seeds_give_intervals_that_are_paired(tmp_path: Path, trainings: list[list[str]]) -> None:
     _, found = run(tmp_path, "run.seed=0,1,2")
-    assert len(trainings) == 24
+    assert len(trainings) == 27
     loss = found["Ablations"]["all four losses"]["lm_loss"]
     # 2.2, 2.3, 2.4: mean 2.3, deviation 0.1, t(2) = 4.3027: 2.3 -+ 4.3027 * 0.1 / sqrt(3)
     assert loss["mean"] == pytest.approx(2.3)
