@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,18 +13,11 @@ from typing import Any
 
 import pytest
 from chat_models import make_policy
+from chromium import driven
 
 from mint import rate
 from mint.data.conversation import load_conversations
 
-try:
-    from playwright.sync_api import sync_playwright
-except ImportError:
-    if os.environ.get("CI") == "true":
-        raise
-    pytest.skip("requirements/dev.txt brings playwright", allow_module_level=True)
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 HOSTILE = "I lost my job <img src=x onerror=alert(1)><script>alert(2)</script> today."
 
 
@@ -68,15 +60,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no chromium is installed (required when CI=true)")
-        pytest.skip("no chromium is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with driven() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

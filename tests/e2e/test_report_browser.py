@@ -5,29 +5,21 @@ from __future__ import annotations
 import html
 import importlib.util
 import json
-import os
 import re
-import shutil
 import struct
 import subprocess
 import zlib
 from pathlib import Path
 
 import pytest
+from chromium import find_chromium
 
 from mint.reporting.run import write_report
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no chromium is installed (required when CI=true)")
-        pytest.skip("no chromium is installed")
-    return found
+    return find_chromium()
 
 
 @pytest.fixture(scope="module")

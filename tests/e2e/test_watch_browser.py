@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import demo_run
 import pytest
+from chromium import driven
 
 from mint.rundir.cutting import cut_after
 from mint.rundir.directory import RunDir
@@ -25,7 +25,7 @@ from mint.shell.files import append_json_lines, read_json, write_json
 from mint.watching.invented import invented_metrics, invented_samples
 
 try:
-    from playwright.sync_api import Browser, Page, expect, sync_playwright
+    from playwright.sync_api import Browser, Page, expect
 except ImportError:
     if os.environ.get("CI") == "true":
         raise
@@ -37,16 +37,8 @@ NEXT = "Live: changes appear by themselves."
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no chromium is installed (required when CI=true)")
-        pytest.skip("no chromium is installed")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with driven() as started:
         yield started
-        started.close()
 
 
 @contextmanager

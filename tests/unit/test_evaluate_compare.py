@@ -6,35 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from fake_graders import FakeJudge, FakeTagger
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from small_models import make_small
 
 from mint.evaluate import main
 from mint.evaluation.options import EvaluateSettings
-from mint.policy.tokenizer import train_tokenizer
 from mint.shell import cli
 from rewards.build import Graders
-
-
-def make_model(path: Path, seed: int) -> Path:
-    """A small random model."""
-    tokenizer = train_tokenizer(["hello you are not alone, tell me more about it"] * 4, 320, 256)
-    torch.manual_seed(seed)
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    Qwen3ForCausalLM(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
 
 
 @pytest.fixture
@@ -57,8 +35,8 @@ def test_models_and_runs_are_evaluated_alike_and_shown_on_one_page(
     monkeypatch.setattr(
         "mint.evaluation.subjects.ready_graders", lambda *_: Graders(FakeTagger(), FakeJudge())
     )
-    base = make_model(tmp_path / "base", 1)
-    make_model(tmp_path / "run" / "model", 2)
+    base = make_small(tmp_path / "base", seed=1, num_hidden_layers=1)
+    make_small(tmp_path / "run" / "model", seed=2, num_hidden_layers=1)
     (tmp_path / "run" / "manifest.json").write_text("{}")
     out = tmp_path / "out"
     arguments = (f"data={data}", f"output={out}", "max_new_tokens=8", "style=plain")

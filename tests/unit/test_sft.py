@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
-from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+from small_models import make_small
+from transformers import AutoTokenizer
 
 from mint import sft, train
 from mint.config.prompts import PromptConfig, PromptStyle
 from mint.data.banks import load_banks
 from mint.data.conversation import save_conversations
 from mint.data.synthetic import generate
-from mint.policy.tokenizer import train_tokenizer
 from mint.policy.warm_start import Example
 from mint.safety.probes import load_probes
 from mint.shell.paths import data_dir
@@ -394,28 +394,10 @@ def test_half_of_the_probes_stays_unseen() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random model with a tokenizer."""
-    path = tmp_path_factory.mktemp("model")
     banks = load_banks(data_dir())
     lines = [line for bank in banks.sentences.values() for line in bank]
-    tokenizer = train_tokenizer(lines, 600, 512)
-    torch.manual_seed(3)
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    Qwen3ForCausalLM(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
+    sizes = {"max_position_embeddings": 512, "bos_token_id": None}
+    return make_small(tmp_path_factory.mktemp("model"), lines, words=600, context=512, **sizes)
 
 
 def tiny(folder: Path, *more: str) -> list[str]:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from small_models import make_small
+from transformers import AutoModelForCausalLM
 
-from mint.policy.tokenizer import train_tokenizer
 from mint.policy.warm_start import Example
 from mint.rundir.directory import RunDir
 from mint.tuning import checkpoint
@@ -57,23 +57,7 @@ def test_pieces_hold_samples_of_like_length_within_the_tokens() -> None:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random model with a tokenizer."""
-    path = tmp_path_factory.mktemp("model")
-    tokenizer = train_tokenizer(["hello you are not alone, tell me more about it"] * 4, 320, 256)
-    torch.manual_seed(3)
-    config = Qwen3Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    Qwen3ForCausalLM(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
+    return make_small(tmp_path_factory.mktemp("model"))
 
 
 def test_packed_and_padded_rows_give_the_same_hidden_states(folder: Path) -> None:
