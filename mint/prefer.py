@@ -16,31 +16,16 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from mint.shell import cli
+from mint.preference.settings import PreferSettings
+from mint.tuning import command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0 done, 1 training failed, 2 bad input, 75
-    saved and ended as asked by SIGUSR1, 128 + n ended by signal n)."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return cli.guarded(lambda: _main(arguments))
+    """Run the command line; returns the exit status of `mint.tuning.command.main`."""
+    return command.main("prefer", PreferSettings, __doc__ or "", argv, _work)
 
 
-def _main(arguments: list[str]) -> int:
-    from mint.preference.settings import PreferSettings
-    from mint.tuning import command
-
-    if {"-h", "--help"} & set(arguments):
-        print(command.help_text("prefer", PreferSettings, str(__doc__)))
-        return 0
-    if cli.PRINT_KEYS in arguments:
-        print("\n".join(command.completions("prefer", PreferSettings)))
-        return 0
-    asked = command.read("prefer", PreferSettings, arguments)
-    if asked.show:
-        print(command.as_yaml(asked.settings, "prefer"), end="")
-        return 0
-    # Imported here: a misspelt key should not wait for what training needs.
+def _work(asked: command.Asked) -> int:
     from mint.preference import pipeline
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

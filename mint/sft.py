@@ -18,32 +18,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mint.shell import cli
 from mint.supervised.settings import SftSettings
 from mint.tuning import command
 
-NAME = "sft"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0 done, 1 training failed, 2 bad input, 75
-    saved and ended as asked by SIGUSR1, 128 + n ended by signal n)."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return cli.guarded(lambda: _main(arguments))
+    """Run the command line; returns the exit status of `mint.tuning.command.main`."""
+    return command.main("sft", SftSettings, __doc__ or "", argv, _work)
 
 
-def _main(arguments: list[str]) -> int:
-    if {"-h", "--help"} & set(arguments):
-        print(command.help_text(NAME, SftSettings, __doc__ or ""))
-        return 0
-    if cli.PRINT_KEYS in arguments:
-        print("\n".join(command.completions(NAME, SftSettings)))
-        return 0
-    asked = command.read(NAME, SftSettings, arguments)
-    if asked.show:
-        print(command.as_yaml(asked.settings, NAME), end="")
-        return 0
-    # Imported here: torch and transformers take seconds, which a misspelt key should not wait for.
+def _work(asked: command.Asked) -> int:
     from mint.supervised import pipeline
 
     if asked.dry_run:

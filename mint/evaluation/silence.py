@@ -13,6 +13,8 @@ from rewards.formula import INVALID
 from rewards.text import visible_reply
 from rewards.types import Status
 
+OF_NOTES = "_notes"
+"""How the condition of a model's notes of a conversation ends: they belong to its replies."""
 _SHOWN = 6
 """Places named on the console; files have them all."""
 
@@ -98,5 +100,4 @@ def _named(key: Key) -> ReplyKey:
 
 
 def _talk(key: ReplyKey) -> Key:
-    # The notes that a model keeps of a conversation (free_running.NOTES) belong to it.
-    return key.condition.removesuffix("_notes"), key.conversation_id, key.sample
+    return key.condition.removesuffix(OF_NOTES), key.conversation_id, key.sample

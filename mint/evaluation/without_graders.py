@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mint.config.prompts import PromptConfig
 from mint.config.schema import mint_config
 from mint.evaluation.options import EvaluateSettings
 from mint.evaluation.protocols import ability, eq_bench, memory
-from mint.evaluation.sources.requests import ReplySource, Sampling
+from mint.evaluation.sources.requests import ReplySource
 from mint.evaluation.subjects import (
     Defaults,
     prompts_asked,
@@ -38,25 +39,15 @@ def ask_eq_bench(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
         )
         return
     for source, output, thinking in sources_of(settings):
-        yield output, asyncio.run(_eq_bench(settings, source, questions, output, thinking))
-
-
-async def _eq_bench(
-    settings: EvaluateSettings, source: ReplySource, questions: Path, output: Path, thinking: bool
-) -> str:
-    sampling = Sampling(
-        temperature=eq_bench.TEMPERATURE,
-        top_p=1.0,
-        max_new_tokens=settings.max_new_tokens or eq_bench.MAX_TOKENS,
-        thinking=thinking if settings.thinking is None else settings.thinking,
-        seed=settings.seed,
-    )
-    try:
-        return await eq_bench.run(
+        sampling = replace(
+            sampling_of(settings, eq_bench.MAX_TOKENS, thinking),
+            temperature=eq_bench.TEMPERATURE,
+            top_p=1.0,
+        )
+        asking = eq_bench.run(
             source, questions, output, sampling, settings.statistics, settings.retry_failed
         )
-    finally:
-        await source.close()
+        yield output, asyncio.run(_closing(source, asking))
 
 
 def ask_memory(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
@@ -67,24 +58,11 @@ def ask_memory(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
         mint = mint_config(config)
         own = prompts_of_run(rows_path(config, mint), mint)
         max_new_tokens = mint.evaluation.max_new_tokens
-    prompts = prompts_asked(settings, own)
+    prompts, folder = prompts_asked(settings, own), data_dir() / memory.NAME
     for source, output, thinking in sources_of(settings):
         sampling = sampling_of(settings, max_new_tokens, thinking)
-        yield output, asyncio.run(_memory(source, output, sampling, prompts, settings.confidence))
-
-
-async def _memory(
-    source: ReplySource,
-    output: Path,
-    sampling: Sampling,
-    prompts: PromptConfig,
-    confidence: float,
-) -> str:
-    folder = data_dir() / memory.NAME
-    try:
-        return await memory.run(source, folder, output, sampling, prompts, confidence)
-    finally:
-        await source.close()
+        asking = memory.run(source, folder, output, sampling, prompts, settings.confidence)
+        yield output, asyncio.run(_closing(source, asking))
 
 
 def ask_ability(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
@@ -94,25 +72,16 @@ def ask_ability(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
     for source, output, thinking in sources_of(settings):
         thinks = thinking if settings.thinking is None else settings.thinking
         room = ability.THINKING_TOKENS if thinks else ability.MAX_TOKENS
-        sampling = Sampling(
-            temperature=0.0,
-            top_p=1.0,
-            max_new_tokens=settings.max_new_tokens or room,
-            thinking=thinks,
-            seed=settings.seed,
-        )
+        greedy = replace(sampling_of(settings, room, thinking), temperature=0.0, top_p=1.0)
         outputs.append(output)
-        yield output, asyncio.run(_closing(source, output, sampling, settings))
+        asking = ability.run(source, output, greedy, settings.statistics, settings.retry_failed)
+        yield output, asyncio.run(_closing(source, asking))
     if len(outputs) == 2:
         yield outputs[1].parent, ability.compare(outputs[0], outputs[1], settings.statistics)
 
 
-async def _closing(
-    source: ReplySource, output: Path, sampling: Sampling, settings: EvaluateSettings
-) -> str:
+async def _closing(source: ReplySource, asking: Awaitable[str]) -> str:
     try:
-        return await ability.run(
-            source, output, sampling, settings.statistics, settings.retry_failed
-        )
+        return await asking
     finally:
         await source.close()

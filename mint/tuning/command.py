@@ -6,8 +6,9 @@ them `${shipped:PATH}` is a file of the data that ships with mint.
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -22,6 +23,7 @@ from mint.config.compose import explain, leaves, parse_overrides
 from mint.config.invocation import recipe_of
 from mint.config.recipes import Recipe, check_name, find_tuning, listing, store_recipes
 from mint.rundir.directory import RunDir
+from mint.shell import cli
 from mint.shell.cli import make_writable, nearest
 from mint.shell.paths import data_dir
 from mint.shell.usage import field_docs, key_names, program
@@ -47,6 +49,43 @@ class Asked(NamedTuple):
     """Print the configuration and do nothing."""
     resumed: bool
     """The run goes on, with its own configuration."""
+
+
+def main(
+    command: str,
+    settings: type[Any],
+    doc: str,
+    argv: Sequence[str] | None,
+    work: Callable[[Asked], int],
+) -> int:
+    """Run a command line; returns the exit status (0 done, 1 training failed, 2 bad input, 75 saved
+    and ended as asked by SIGUSR1, 128 + n ended by signal n).
+
+    `work` imports what it needs by itself: torch and transformers take seconds, which a misspelt
+    key should not wait for.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return cli.guarded(lambda: _main(command, settings, doc, arguments, work))
+
+
+def _main(
+    command: str,
+    settings: type[Any],
+    doc: str,
+    arguments: Sequence[str],
+    work: Callable[[Asked], int],
+) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(help_text(command, settings, doc))
+        return 0
+    if cli.PRINT_KEYS in arguments:
+        print("\n".join(completions(command, settings)))
+        return 0
+    asked = read(command, settings, arguments)
+    if asked.show:
+        print(as_yaml(asked.settings, command), end="")
+        return 0
+    return work(asked)
 
 
 def read(command: str, settings: type[Any], arguments: Sequence[str]) -> Asked:

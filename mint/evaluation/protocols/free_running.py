@@ -29,13 +29,14 @@ from mint.evaluation.results import Outcome, Unusable
 from mint.evaluation.runner import Runner, ToGrade
 from mint.evaluation.seekers.recorded import RecordedSeeker
 from mint.evaluation.seekers.rounds import Conversation, Rounds, patient_rules
+from mint.evaluation.silence import OF_NOTES
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest
 from rewards.types import Failure, Message, Status
 
 NAME = "free_running"
 
 
-NOTES = f"{NAME}_notes"
+NOTES = f"{NAME}{OF_NOTES}"
 """Condition of the summaries in the journal."""
 
 
