@@ -162,13 +162,12 @@ class RunDir:
         return config
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """One row a step, ascending; a step logged twice (resumed run) keeps the later values."""
-        steps: dict[int, dict[str, Any]] = {}
-        for number, row in enumerate(read_json_lines(self.metrics_path), start=1):
+        """One row a step, ascending, as `by_step`. Raises DataError for a row without a step."""
+        rows = read_json_lines(self.metrics_path)
+        for number, row in enumerate(rows, start=1):
             if not isinstance(row, dict) or not isinstance(row.get("step"), int):
                 raise DataError(f"{self.metrics_path}:{number}: a metrics row needs a whole 'step'")
-            steps[row["step"]] = {**steps.setdefault(row["step"], {}), **row}
-        return [steps[step] for step in sorted(steps)]
+        return by_step(rows)
 
     def read_samples(self) -> list[dict[str, Any]]:
         """Rows of samples.jsonl in the order they were written; [] when there is none.
@@ -229,3 +228,12 @@ def _as_number(key: str, value: Any) -> float:
     if isinstance(value, bool | int | float):
         return value
     raise DataError(f"metric {key!r} must be a number, got {type(value).__name__} {value!r:.60}")
+
+
+def by_step(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of metrics.jsonl, one a step, ascending; a step logged twice (resumed run) keeps the
+    later values."""
+    steps: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        steps[row["step"]] = {**steps.setdefault(row["step"], {}), **row}
+    return [steps[step] for step in sorted(steps)]

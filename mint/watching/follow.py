@@ -9,7 +9,7 @@ from typing import Any
 
 from mint.evaluation.people import Reference, read_people
 from mint.reporting.data import ReportData, load_results
-from mint.rundir.directory import RunDir
+from mint.rundir.directory import RunDir, by_step
 from mint.shell.tail import JsonLinesFile
 from mint.validation.record import read_validations
 from rewards.errors import DataError
@@ -82,12 +82,8 @@ class Followed:
     def _look_at_metrics(self) -> bool:
         if not self._metrics.update():
             return False
-        steps: dict[int, dict[str, Any]] = {}
-        for row in self._metrics.rows:
-            step = row.get("step")
-            if isinstance(step, int):
-                steps[step] = {**steps[step], **row} if step in steps else row
-        self.data = replace(self.data, metrics=tuple(steps[step] for step in sorted(steps)))
+        whole = (row for row in self._metrics.rows if isinstance(row.get("step"), int))
+        self.data = replace(self.data, metrics=tuple(by_step(whole)))
         return True
 
     def _look_at_samples(self) -> bool:
