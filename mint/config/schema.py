@@ -174,8 +174,8 @@ class MintConfig:
         check(self, {"task": one_of(*TASKS)}, "mint.")
 
 
-_TUNED = ("sft", "prefer")
-"""Nodes of runs that tune a model without VERL."""
+TUNING_COMMANDS = ("sft", "prefer")
+"""Commands that tune a model without VERL; a run of theirs has a node `mint.COMMAND`."""
 _MOVED = (("evaluation", "enable_thinking", "data"),)
 """Node, key and present node of keys that configurations of earlier runs have elsewhere."""
 
@@ -191,7 +191,7 @@ def schema() -> DictConfig:
 def mint_config(config: DictConfig) -> MintConfig:
     """The validated `mint` node of a composed configuration. Raises ConfigError."""
     plain: Any = OmegaConf.to_container(config.mint, resolve=True)
-    if other := [name for name in _TUNED if name in plain]:
+    if other := [name for name in TUNING_COMMANDS if name in plain]:
         raise ConfigError(
             f"this is a run of `mint {other[0]}`, not of `mint train`; give its model, RUN/model"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mint.config.schema import MintConfig, mint_config
+from mint.config.schema import TUNING_COMMANDS, MintConfig, mint_config
 from mint.data.prompts import system_prompt
 from mint.evaluation.protocols.sage import prompts_of_talks
 from mint.evaluation.subjects import prompts_of_run
@@ -65,9 +65,9 @@ def publish(
     files already; DataError for a broken run.
     """
     config = run.read_config()
-    if other := {"sft", "prefer"} & set(config.mint):
+    if other := [name for name in TUNING_COMMANDS if name in config.mint]:
         raise ConfigError(
-            f"{run.path} is a run of `mint {other.pop()}`: mint publishes runs of `mint train`; "
+            f"{run.path} is a run of `mint {other[0]}`: mint publishes runs of `mint train`; "
             f"give {run.model_path} to one as its start (actor_rollout_ref.model.path)"
         )
     settings = mint_config(config)

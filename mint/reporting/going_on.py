@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 from mint.pages.html import code, facts, section
 from mint.reporting.data import ReportData
+from mint.reporting.tuning import tuned_by
 from mint.shell.commands import COMMANDS
-
-_TUNING = ("sft", "prefer")
-"""Commands whose runs `mint train` and `mint publish` do not take."""
 
 
 def going_on_section(data: ReportData) -> str:
@@ -25,7 +23,8 @@ def going_on_section(data: ReportData) -> str:
 def _commands(data: ReportData) -> Iterator[tuple[str, str]]:
     run = shlex.quote(data.path)
     done = data.manifest is not None and data.manifest["status"] == "finished"
-    command = next((name for name in _TUNING if data.setting(f"mint.{name}") is not None), "train")
+    # Runs of these neither `mint train` nor `mint publish` takes.
+    command = tuned_by(data) or "train"
     yield from _if_there("watch", "Watch it", f"mint watch {run}", not done)
     yield "Curves in TensorBoard", f"tensorboard --logdir {shlex.quote(data.path + '/tensorboard')}"
     if not done:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mint.config.schema import TUNING_COMMANDS
 from mint.pages.html import (
     facts,
     grid,
@@ -20,7 +21,6 @@ from mint.reporting.curves import CURVES
 from mint.reporting.data import ReportData
 
 _DEV = "dev/"
-_COMMANDS = ("sft", "prefer")
 _SETTINGS = {
     "Model": "model.path",
     "Trained": "model.adapter",
@@ -33,9 +33,15 @@ _SETTINGS = {
 }
 
 
+def tuned_by(data: ReportData) -> str | None:
+    """The command whose run this is, of those that tune without VERL; None for any other run."""
+    node = None if data.config is None or "mint" not in data.config else data.config.mint
+    return next((name for name in TUNING_COMMANDS if node is not None and name in node), None)
+
+
 def is_tuned(data: ReportData) -> bool:
     """Whether the run is one of supervised or preference training."""
-    return _command(data) is not None
+    return tuned_by(data) is not None
 
 
 def scores_section(data: ReportData) -> str:
@@ -58,7 +64,7 @@ def scores_section(data: ReportData) -> str:
     heads = ("Head", "Test file of", "Accuracy", "Weighted F1", "Macro-F1", "Samples")
     if rows:
         body.append(table(heads, rows, "Heads on the test files"))
-    elif data.scores is None and _command(data) == "sft":
+    elif data.scores is None and tuned_by(data) == "sft":
         body.append(missing("Nothing was measured on test files yet."))
     lead = (
         "Test files are measured once, at the chosen step. Brackets hold Wilson's 95% interval "
@@ -77,15 +83,10 @@ def curves_section(data: ReportData) -> str:
 def settings_section(data: ReportData) -> str:
     """The settings that matter most; config.yaml has all."""
     values = {
-        title: data.setting(f"mint.{_command(data)}.{key}") for title, key in _SETTINGS.items()
+        title: data.setting(f"mint.{tuned_by(data)}.{key}") for title, key in _SETTINGS.items()
     }
     shown = {title: text(value) for title, value in values.items() if value is not None}
     return section("settings", "Settings", facts(shown), "config.yaml has all of them.")
-
-
-def _command(data: ReportData) -> str | None:
-    node = None if data.config is None or "mint" not in data.config else data.config.mint
-    return next((name for name in _COMMANDS if node is not None and name in node), None)
 
 
 def _measured(data: ReportData) -> Iterator[str]:
