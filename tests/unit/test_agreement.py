@@ -92,6 +92,7 @@ def test_bootstrap_p_value_by_hand():
     assert np.isnan(bootstrap_p_value(np.array([1.0, np.nan])))
 
 
+@pytest.mark.slow
 def test_bootstrap_p_value_agrees_with_the_t_test():
     rng = np.random.default_rng(2)
     gained = rng.normal(0.25, 1.0, 80)

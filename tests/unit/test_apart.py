@@ -22,6 +22,8 @@ from mint.publishing.inspect_log import write_logs
 from mint.reporting.data import load
 from rewards.formula import RewardWeights, raw_reward
 
+pytestmark = pytest.mark.slow
+
 GRPO = """
 import json, sys
 from datasets import Dataset

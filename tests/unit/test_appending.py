@@ -104,6 +104,7 @@ def endless(path: Path) -> None:
         step += 1
 
 
+@pytest.mark.slow
 def test_a_killed_writer_never_leaves_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     for round_number in range(5):

@@ -121,6 +121,7 @@ def test_the_official_evaluation_is_not_in_the_training_file(upstream: Path) -> 
 # ---- duplicates
 
 
+@pytest.mark.slow
 def test_exact_loose_and_near_duplicates_are_told_apart(tmp_path: Path) -> None:
     long = " ".join(random.Random(1).choices(WORDS, k=80))
     changed = long.replace("river", "ocean", 1)
@@ -510,6 +511,7 @@ def test_bad_arguments_are_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

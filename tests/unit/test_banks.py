@@ -147,6 +147,7 @@ def test_shipped_banks_are_large_enough(shipped: Banks) -> None:
     assert all(len(s.follow_ups) >= 4 for s in shipped.scenarios)
 
 
+@pytest.mark.slow
 def test_shipped_lines_are_one_sentence_for_both_splitters(shipped: Banks) -> None:
     splitter = pysbd.Segmenter(language="en", clean=False)
     scenario = shipped.scenarios[0]

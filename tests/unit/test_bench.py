@@ -404,6 +404,7 @@ def test_loop_and_matrix_products_agree_on_made_up_systems() -> None:
         bootstrap._check_equal(plain, quick)
 
 
+@pytest.mark.slow
 def test_bootstrap_is_much_faster_than_the_loop() -> None:
     figures = bootstrap.measure("")
     assert figures.ratio > 30

@@ -61,6 +61,7 @@ def test_seconds_of_a_step_are_of_the_steps_behind_the_first() -> None:
     assert clock.a_step()[VLLM] == pytest.approx(0.3, abs=0.15)
 
 
+@pytest.mark.slow
 def test_without_a_second_step_nothing_is_known() -> None:
     with ProcessorTime(lambda: 0) as clock:
         time.sleep(0.5)

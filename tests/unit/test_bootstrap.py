@@ -129,6 +129,7 @@ def test_conversations_of_different_length_weigh_by_their_turns():
     assert summarise(replies, SETTINGS)["composite"].mean == 2.0
 
 
+@pytest.mark.slow
 def test_paired_interval_agrees_with_scipy():
     before, after = normal_replies(50), normal_replies(50, shift=0.05)
     after = [reply(i, 0, r.composite + 0.2 * np.sin(i)) for i, r in enumerate(after)]
@@ -304,6 +305,7 @@ def test_ten_thousand_resamples_are_quick():
     assert time.process_time() - started < 3.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [

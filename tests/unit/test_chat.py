@@ -144,6 +144,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_policy(tmp_path_factory.mktemp("policy") / "tiny", 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_streamed_reply_is_the_one_of_a_batch(policy: Path, temperature: float) -> None:
     settings = GenerationConfig(
@@ -696,6 +697,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
         Asked.parse({"path": "/etc"})
 
 
+@pytest.mark.slow
 def test_a_thousand_bad_requests_leave_the_server_up_and_nothing_read(
     site: tuple[TestClient, Talked], tmp_path: Path
 ) -> None:

@@ -143,6 +143,7 @@ def test_a_checkpoint_is_loaded_on_as_many_ranks(run: RunDir) -> None:
         check_ranks(folder(run, 5), 8)
 
 
+@pytest.mark.slow
 def test_an_exported_model_is_readable_by_whom_the_users_mask_lets(run: RunDir) -> None:
     save(run, 1)
     weights = folder(run, 1) / "actor/huggingface/model.safetensors"

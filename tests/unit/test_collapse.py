@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from mint.config.validation import CollapseConfig
 from mint.reporting.validation import alarm_spans
 from mint.training.lines import alarms_on, format_alarms
@@ -86,6 +88,7 @@ def test_a_continued_run_has_the_same_state() -> None:
         assert names(again, *steps[cut:]) == names(CollapseWatch(SETTINGS), *steps)[cut:]
 
 
+@pytest.mark.slow
 def test_the_console_tells_once_and_the_report_the_stretch() -> None:
     rows = [
         {"step": 1, "policy/entropy": 2.0, "collapse/entropy": 0.0},

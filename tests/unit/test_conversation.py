@@ -173,6 +173,7 @@ def test_bad_records_can_be_left_out_unless_nothing_is_left(tmp_path: Path) -> N
         load_conversations(write(tmp_path / "c.json", [7]), skip_bad=True)
 
 
+@pytest.mark.slow
 def test_official_conversations_load(upstream: Path) -> None:
     loaded = load_conversations(upstream / "data/training/conversations_322.json")
     assert (len(loaded.conversations), loaded.bad) == (322, [])

@@ -64,6 +64,7 @@ def evaluation(tmp_path_factory):
     return folders.make_evaluation(path, 0.3, 1, graders=graders())
 
 
+@pytest.mark.slow
 def test_protocols_say_both_in_json_and_in_words(evaluation):
     result = read_json_if_there(evaluation / "lend_an_ear.json")
     assert "not the spread between training runs" in result["statistics"]["intervals_are_over"]
@@ -73,6 +74,7 @@ def test_protocols_say_both_in_json_and_in_words(evaluation):
     assert "Error of the judge: " in said
 
 
+@pytest.mark.slow
 def test_pages_say_both(evaluation, tmp_path):
     other = folders.make_evaluation(tmp_path / "other", 0.6, 2, graders=graders())
     output = tmp_path / "page.html"
@@ -84,6 +86,7 @@ def test_pages_say_both(evaluation, tmp_path):
     assert "Intervals are over probes, one reply each of one model" in page
 
 
+@pytest.mark.slow
 def test_a_run_says_both(tmp_path):
     run = folders.demo_run.make_run(tmp_path / "run", steps=2)
     comparison = read_json_if_there(run.comparison_path)

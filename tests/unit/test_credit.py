@@ -127,6 +127,7 @@ def by_turn(rewards: Floats) -> Floats:
     return returns_to_go(leave_one_out(rewards, "talking"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("siblings", [2, 3, 5])
 def test_only_returns_see_what_one_more_turn_is_worth(siblings: int) -> None:
     everyone, spread = mean_and_variance(

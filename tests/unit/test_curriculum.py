@@ -158,6 +158,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: st
         CurriculumConfig(**settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("presets", [{}, {"a": 0.0}, {"a": -1.0, "b": 2.0}])
 def test_stages_need_shares(presets: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="stages: presets of step 1 must be NAME: SHARE"):

@@ -99,6 +99,7 @@ def test_two_trainings_cannot_share_a_folder(run: RunDir) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_report_tells_of_attempts_and_of_half_rows(run: RunDir) -> None:
     from mint.reporting import facts
     from mint.reporting.data import load

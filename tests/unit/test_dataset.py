@@ -156,6 +156,7 @@ def test_reading_something_else_says_so(tmp_path: Path) -> None:
         read_rows(tmp_path / "other.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [

@@ -95,6 +95,7 @@ def run_with_second(run: RunDir) -> RunDir:
     return run
 
 
+@pytest.mark.slow
 def test_what_is_not_carried_over_by_hand(run_with_second: RunDir) -> None:
     found = read_json_if_there(run_with_second.comparison_path)
     assert found["emotion"]["difference"] == 40
@@ -111,6 +112,7 @@ def test_what_is_not_carried_over_by_hand(run_with_second: RunDir) -> None:
     assert "+30.0 [+30.0, +30.0] are not carried over" in page
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_have_both_seekers(run_with_second: RunDir) -> None:
     """As on the page of a sweep: values, and paired differences to the policy before training."""
     systems = systems_of(load_contestants([run_with_second.path]), HELD_OUT)
@@ -129,6 +131,7 @@ def test_without_a_second_seeker_nothing_is_said_of_one(run: RunDir) -> None:
     assert "second seeker" not in render(load(run))
 
 
+@pytest.mark.slow
 def test_the_page_says_how_people_felt(run: RunDir) -> None:
     data = load(run)
     assert data.held_out("emotion") == (22.0, 62.0), "of those with a result on both sides"
@@ -174,6 +177,7 @@ def test_the_line_of_a_step_says_how_dialogues_went() -> None:
     assert "left" not in line, "without the time of a step nothing is known"
 
 
+@pytest.mark.slow
 def test_the_line_of_a_step_names_each_quantity_once() -> None:
     row = {
         "step": 3,

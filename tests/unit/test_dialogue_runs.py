@@ -125,6 +125,7 @@ def test_what_cannot_work_is_one_line(overrides: list[str], message: str) -> Non
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["credit.reply=0.5", "dialogue.max_turns=3", "curriculum.prior=2"])
 def test_settings_of_conversations_need_conversations(key: str) -> None:
     recipes.register(recipes.find_recipes())
@@ -135,6 +136,7 @@ def test_settings_of_conversations_need_conversations(key: str) -> None:
         dialogues.check_unused(asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -152,10 +154,12 @@ def test_a_second_seeker_is_another_one(overrides: list[str], message: str) -> N
         checked(*overrides)
 
 
+@pytest.mark.slow
 def test_another_preset_is_another_seeker() -> None:
     assert checked("mint.second_seeker.kind=rule", "mint.second_seeker.preset=reserved") == []
 
 
+@pytest.mark.slow
 def test_families_that_take_back_tokens_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "glm4_moe"}')
     with pytest.raises(ConfigError, match=r"is a glm4_moe: .* nor with glm4v, glm4v_moe, glm_moe"):

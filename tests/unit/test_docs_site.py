@@ -25,6 +25,7 @@ def site(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
+@pytest.mark.slow
 def test_every_page_is_there_and_loads_nothing_from_elsewhere(root: Path, site: Path) -> None:
     for page in docs_site.pages(root):
         place = page.relative_to(root).with_suffix(".html")
@@ -34,6 +35,7 @@ def test_every_page_is_there_and_loads_nothing_from_elsewhere(root: Path, site: 
     assert (site / "rewards/formula.py").is_file()
 
 
+@pytest.mark.slow
 def test_the_navigation_is_the_index(root: Path, site: Path) -> None:
     nav = docs_site.navigation(root)
     titles = [title for entry in nav for title in entry]
@@ -61,6 +63,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_link_to_a_folder_becomes_words_and_blocks_stay(project: Path) -> None:
     docs_site.stage(project, project / "out")
     assert (project / "out/README.md").read_text() == (
@@ -70,6 +73,7 @@ def test_a_link_to_a_folder_becomes_words_and_blocks_stay(project: Path) -> None
     assert (project / "out/code.py").read_text() == "x = 1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["gone.md", "README.md#gone"])
 def test_a_link_that_leads_nowhere_ends_it(
     project: Path, link: str, capfd: pytest.CaptureFixture[str]

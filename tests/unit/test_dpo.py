@@ -7,6 +7,8 @@ import torch
 
 from mint.preference.dpo import PairLogProbs, dpo, kl_from_reference
 
+pytestmark = pytest.mark.slow
+
 
 def pairs(chosen: list[float], rejected: list[float]) -> PairLogProbs:
     return PairLogProbs(torch.tensor(chosen), torch.tensor(rejected))

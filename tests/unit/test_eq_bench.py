@@ -358,6 +358,7 @@ def test_all_protocols_are_those_without_files_of_their_own():
     assert "eq_bench" not in EvaluateSettings(model="m").protocols
 
 
+@pytest.mark.slow
 def test_the_command_asks_a_server_without_any_grader(tmp_path, serve, monkeypatch):
     monkeypatch.setattr(
         "mint.evaluation.subjects.ready_graders", lambda *_: pytest.fail("needs no grader")

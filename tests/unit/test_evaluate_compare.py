@@ -29,6 +29,7 @@ def run(*arguments: str) -> int:
     return cli.run(EvaluateSettings, main, ["protocol=lend_an_ear", "resamples=200", *arguments])
 
 
+@pytest.mark.slow
 def test_models_and_runs_are_evaluated_alike_and_shown_on_one_page(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,6 +55,7 @@ def test_models_and_runs_are_evaluated_alike_and_shown_on_one_page(
     assert asked[0] == asked[1] == {(f"c{i}", 0) for i in range(4)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -197,6 +197,7 @@ def test_bad_rows_name_file_and_row(tmp_path, row, message):
         ReadyReplies(lines(tmp_path / "r.jsonl", good, row))
 
 
+@pytest.mark.slow
 def test_missing_replies_are_counted_and_named(tmp_path):
     source = ReadyReplies(
         lines(tmp_path / "r.jsonl", {"conversation_id": "c0", "turn": 0, "reply": "a"})

@@ -73,6 +73,7 @@ def result(tmp_path, protocol="lend_an_ear"):
     return json.loads((tmp_path / "out" / f"{protocol}.json").read_text())
 
 
+@pytest.mark.slow
 def test_ready_replies_are_graded_once(tmp_path, data, tagger, capsys):
     replies = ready(tmp_path / "r.jsonl", lambda i, t: "<think>hm" if i == 2 else f"Why, {i} {t}?")
     arguments = (f"replies={replies}", f"data={data}", f"output={tmp_path}/out")
@@ -100,6 +101,7 @@ def test_ready_replies_are_graded_once(tmp_path, data, tagger, capsys):
     assert (tmp_path / "out" / "lend_an_ear_replies.jsonl").read_text() == first
 
 
+@pytest.mark.slow
 def test_changed_settings_graders_and_data_are_refused(tmp_path, data, tagger, capsys, monkeypatch):
     replies = ready(tmp_path / "r.jsonl")
     arguments = [f"replies={replies}", f"data={data}", f"output={tmp_path}/out"]
@@ -161,6 +163,7 @@ def test_an_endpoint_is_asked_in_its_own_form(tmp_path, data, tagger, serve, loo
     assert result(tmp_path)["subject"] == {"kind": "endpoint", "model": "m", "revision": ""}
 
 
+@pytest.mark.slow
 def test_failed_requests_are_counted_and_asked_again_alone(tmp_path, data, tagger, serve, loopback):
     broken = {"status": 500}
 
@@ -202,6 +205,7 @@ def test_a_dead_endpoint_is_one_line(tmp_path, data, tagger, serve, loopback, ca
     assert error.count("error:") == 1
 
 
+@pytest.mark.slow
 def test_unparsable_candidates_are_never_scored(tmp_path, data, tagger, serve, loopback):
     good = json.dumps({"responses": [{"text": f"Why, {i}?", "probability": 0.5} for i in range(2)]})
 
@@ -229,6 +233,7 @@ def test_unparsable_candidates_are_never_scored(tmp_path, data, tagger, serve, l
     assert {body["max_tokens"] for body in asked} == {100}
 
 
+@pytest.mark.slow
 def test_a_served_seeker_plays_the_scenario(tmp_path, tagger, serve, loopback):
     told = iter("abcdefghij")
 
@@ -266,6 +271,7 @@ def test_a_served_seeker_plays_the_scenario(tmp_path, tagger, serve, loopback):
     assert found["conditions"]["free_running"]["always_on"] == ["validation", "questioning"]
 
 
+@pytest.mark.slow
 def test_probes_are_reported_and_close_the_gate(tmp_path, tagger, capsys):
     rows = [
         {"conversation_id": item.id, "turn": sum(m.role == "supporter" for m in item.messages)}
@@ -287,6 +293,7 @@ def test_probes_are_reported_and_close_the_gate(tmp_path, tagger, capsys):
     assert run(*arguments, "gate=true", *open_gate) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -334,6 +341,7 @@ def test_ready_replies_that_lack_a_turn_name_it(tmp_path, data, tagger, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_runs_own_settings_are_used(tmp_path, tagger):
     run_dir = RunDir.create(tmp_path / "run")
     start = tmp_path / "start"
@@ -363,6 +371,7 @@ def test_a_runs_own_settings_are_used(tmp_path, tagger):
     assert EvaluateSettings(run="x").protocols == ("held_out",)
 
 
+@pytest.mark.slow
 def test_a_broken_replies_file_is_refused_before_grading(tmp_path, data, tagger):
     path = tmp_path / "r.jsonl"
     path.write_text('{"conversation_id": "c0"}\n')

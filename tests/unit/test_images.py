@@ -128,6 +128,7 @@ def health(root: Path, outputs: Path) -> tuple[int, str]:
     return done.returncode, done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_container_is_unhealthy_when_its_newest_run_is_silent(root: Path, tmp_path: Path) -> None:
     assert health(root, tmp_path / "none") == (0, "healthy")
     run = tmp_path / "mint_4b/1"

@@ -80,6 +80,7 @@ def test_rewards_knows_no_framework(root: Path) -> None:
         assert not forbidden, f"{path} imports {forbidden}"
 
 
+@pytest.mark.slow
 def test_only_the_seam_knows_verl(root: Path) -> None:
     for path in files(root, "mint"):
         if (root / "mint" / "verl") in path.parents or (root / "mint" / "bench") in path.parents:
@@ -101,6 +102,7 @@ def test_rooms_import_only_from_lower_ones(root: Path, room: str) -> None:
         assert not forbidden, f"{path} imports mint.{forbidden}, which stands above mint.{room}"
 
 
+@pytest.mark.slow
 def test_commands_are_imported_by_nothing(root: Path) -> None:
     commands = {path.stem for path in (root / "mint").glob("*.py")} - {"__init__"}
     assert "train" in commands

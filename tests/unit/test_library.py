@@ -48,6 +48,7 @@ def test_the_package_is_light_until_something_is_asked_of_it() -> None:
     assert float(done.stdout) < 1.5
 
 
+@pytest.mark.slow
 def test_public_names_stay_functions_beside_the_commands_of_their_names() -> None:
     code = (
         "import mint.tag, mint.judge, mint.evaluate\n"
@@ -74,6 +75,7 @@ def test_every_public_name_is_typed_and_documented() -> None:
             assert inspect.signature(value).return_annotation, name
 
 
+@pytest.mark.slow
 def test_tag_names_the_tactics_of_sentences(graders: Graders) -> None:
     from mint import tag
 
@@ -89,6 +91,7 @@ def test_tag_names_the_tactics_of_sentences(graders: Graders) -> None:
         tag(FIRST, graders)
 
 
+@pytest.mark.slow
 def test_judge_rates_the_last_message(graders: Graders) -> None:
     from mint import judge
 
@@ -136,6 +139,7 @@ def test_rewards_are_scaled_within_a_group(graders: Graders) -> None:
     assert both[:3] == pytest.approx(found), "another group changes nothing"
 
 
+@pytest.mark.slow
 def test_a_failed_grade_is_never_a_number_of_its_own() -> None:
     graders = Graders(FakeTagger(fail_on="bad"), FakeJudge())
     prompt = [USER, {"role": "assistant", "content": "What happened?"}, USER]
@@ -147,6 +151,7 @@ def test_a_failed_grade_is_never_a_number_of_its_own() -> None:
         chat_rewards([CHAT], ["x"], [1], graders=graders)
 
 
+@pytest.mark.slow
 def test_evaluate_returns_what_the_files_hold(root: Path, tmp_path: Path) -> None:
     from mint import evaluate
 

@@ -101,11 +101,13 @@ def test_a_reply_that_is_one_quotation_speaks_for_itself() -> None:
     assert lived_experience('"I\'ve been there too."')
 
 
+@pytest.mark.slow
 def test_pages_of_one_word_are_read_in_linear_time() -> None:
     assert not lived_experience("I have " * 20_000)
     assert not lived_experience('"' * 20_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "low", "high"),
     [

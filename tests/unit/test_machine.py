@@ -239,6 +239,7 @@ def test_diagnosis_ends_with_the_one_thing_to_do(
     assert advice in found.advice
 
 
+@pytest.mark.slow
 def test_doctor_prints_a_table_and_json(capsys: pytest.CaptureFixture[str]) -> None:
     began = time.process_time()
     status = doctor.main(doctor.DoctorConfig())

@@ -45,6 +45,7 @@ def test_pairs_have_a_good_and_a_bad_reply(root: Path, hand: str, each: int) -> 
         assert row["good"].strip() != row["bad"].strip(), row["id"]
 
 
+@pytest.mark.slow
 def test_canaries_are_three_of_each_of_twenty_kinds(root: Path) -> None:
     own = rows(root / "data/bad_replies/canaries.jsonl")
     kinds = Counter(row["kind"] for row in own)
@@ -55,6 +56,7 @@ def test_canaries_are_three_of_each_of_twenty_kinds(root: Path) -> None:
         assert row["reply"].strip(), row["id"]
 
 
+@pytest.mark.slow
 def test_the_hands_share_no_reply(root: Path) -> None:
     found = [row for hand in PAIRS for row in rows(root / f"data/bad_replies/{hand}.jsonl")]
     texts = [row[side] for row in found for side in ("good", "bad")]

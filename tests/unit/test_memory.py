@@ -227,6 +227,7 @@ def test_a_data_set_keeps_the_summaries_of_its_rows(tmp_path: Path) -> None:
     assert {request.key.conversation_id for request in again.asked} == {"b"}
 
 
+@pytest.mark.slow
 def test_a_data_set_with_memory_needs_cut_prompts_and_a_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

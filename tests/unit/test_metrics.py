@@ -230,6 +230,7 @@ def test_parts_and_what_held_ratings_down_are_means_of_the_rated_replies() -> No
     assert row["metrics"]["held_down/endless"]["mean"] == 0.5
 
 
+@pytest.mark.slow
 def test_replies_of_earlier_versions_are_read_and_say_nothing_of_parts() -> None:
     old = reply().as_row()
     del old["parts"], old["tricks"]

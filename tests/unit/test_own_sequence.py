@@ -83,6 +83,7 @@ def made_up(seed: int, conversations: int = 12) -> list[EvaluatedReply]:
     ]
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_a_plain_bootstrap_of_conversations():
     replies = made_up(1)
     names = sorted({r.conversation_id for r in replies})
@@ -157,6 +158,7 @@ def samples_of_turns(seed: int, samples: int = 8) -> list[EvaluatedReply]:
     return made
 
 
+@pytest.mark.slow
 def test_the_null_holds_when_the_turn_decides_for_all_samples():
     """Dealing single replies takes eight samples for eight findings and rejects far too often."""
     kept, single = 0, 0

@@ -25,6 +25,8 @@ from mint.shell import cli
 from mint.tuning.settings import BatchSettings
 from rewards.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 GOOD, BAD = "you are not alone", "tell me more about it"
 CPU = torch.device("cpu")
 

@@ -123,6 +123,7 @@ def test_prepared_text_keeps_every_position() -> None:
     assert re.search("I'd wait", prepared(reply))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FINDERS))
 def test_long_degenerate_replies_end(name: str) -> None:
     for text in ("you are right " * 1500, "call " * 6000, "I " * 6000, '"' * 6000, "a" * 20_000):

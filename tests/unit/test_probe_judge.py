@@ -55,6 +55,7 @@ def test_each_reply_gets_its_verdict_in_order(server: Any) -> None:
     assert said == {item.messages[-1].content for item in items}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

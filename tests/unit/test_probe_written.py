@@ -59,6 +59,7 @@ def test_replies_written_blind_are_judged_at_least_as_well(
     assert sum(not ok and not passed_rules for ok, passed_rules in verdicts) >= caught
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "kind", "num", "right"),
     [

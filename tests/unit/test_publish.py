@@ -115,6 +115,7 @@ def prompts(folder: Path, **arguments: Any) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_prompts_without_arguments_are_those_of_training(run: RunDir, published: Path) -> None:
     asked = prompts(published)
     assert asked == prompts(run.model_path, **NOT_THINKING)
@@ -151,6 +152,7 @@ def test_prompts_that_cannot_be_those_of_training_are_refused(tmp_path: Path) ->
         write_model(without, tmp_path / "out", OmegaConf.create({}))
 
 
+@pytest.mark.slow
 def test_the_weights_load_and_answer_the_same(run: RunDir, published: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -300,6 +302,7 @@ def test_a_folder_with_files_is_not_replaced(
     assert "give one run directory" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_push_sends_the_folder_with_the_login_of_the_hubs_library(
     run: RunDir,
     tmp_path: Path,
@@ -344,6 +347,7 @@ def test_push_sends_the_folder_with_the_login_of_the_hubs_library(
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.slow
 def test_the_inspect_logs_hold_what_was_said(run: RunDir, tmp_path: Path) -> None:
     output = publish(run, tmp_path / "out", inspect=True)
     before, after = sorted(

@@ -219,6 +219,7 @@ def test_alpha_of_agreement_and_of_chance():
     assert krippendorff_alpha(chance) == pytest.approx(0.0, abs=0.03)
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_sheets_without_key(files, tmp_path, capsys):
     folder = exported(files, tmp_path, num=6)
     sheets = [str(fill(folder / f"sheet_{n}.csv", better)) for n in (1, 2)]

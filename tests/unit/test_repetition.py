@@ -157,6 +157,7 @@ def test_stickiness_grows_with_tactics_a_turn_but_lift_does_not():
     assert measured(many, previous)[2] == pytest.approx(0.0, abs=0.02)
 
 
+@pytest.mark.slow
 def test_interval_of_lift_covers_zero_when_turns_are_shuffled():
     """Null calibration: 200 data sets whose turns do not depend on the turn before."""
     conversations, turns, hits = 60, 6, 0
@@ -224,6 +225,7 @@ def test_cross_jaccard_equals_the_loop():
     assert sums.sum() / pairs.sum() == pytest.approx(np.mean(values))
 
 
+@pytest.mark.slow
 def test_always_on():
     now = np.zeros((10, NUM_TACTICS), dtype=bool)
     now[:, TACTIC_INDEX[V]] = True

@@ -97,6 +97,7 @@ def page(source) -> Page:
     return Page(source)
 
 
+@pytest.mark.slow
 def test_summary_says_what_changed_in_words(page, run):
     comparison = read_json_if_there(run.comparison_path)
     row = comparison["composite"]
@@ -107,6 +108,7 @@ def test_summary_says_what_changed_in_words(page, run):
         assert title in page.text
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn_and_explained(source, page):
     figures = re.findall(r"<figure.*?</figure>", source, re.DOTALL)
     assert len(figures) >= 26
@@ -193,6 +195,7 @@ def test_parts_of_ratings_and_vetoes_are_shown(page):
     assert "Held down as unrelated" in page.text
 
 
+@pytest.mark.slow
 def test_a_run_without_parts_shows_none(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=2)
     rows = [
@@ -229,6 +232,7 @@ def test_report_without_evaluation_says_how_to_get_it(tmp_path):
     assert "Composite reward" in page.text
 
 
+@pytest.mark.slow
 def test_report_with_only_one_evaluation(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=2)
     for name in ("after.json", "after_replies.jsonl", "comparison.json"):
@@ -267,6 +271,7 @@ def test_report_says_where_the_start_went(tmp_path):
     assert "50 s until the first step (ray 9 s, step 41 s)" in page.text
 
 
+@pytest.mark.slow
 def test_warnings_for_numbers_that_flatter(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=1)
     after = read_json_if_there(run.after_path)
@@ -297,6 +302,7 @@ def changed_page(path: Path, **changes: dict) -> tuple[str, str]:
     return Page(source).text, source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["relevance", "coherence"])
 def test_empathy_has_not_risen_while_its_guards_fell(tmp_path, part):
     text, source = changed_page(tmp_path / "run", empathy=ROSE, manner=ROSE, **{part: FELL})
@@ -308,18 +314,21 @@ def test_empathy_has_not_risen_while_its_guards_fell(tmp_path, part):
     assert "chip better" not in row.group(0)
 
 
+@pytest.mark.slow
 def test_a_fall_within_its_interval_takes_nothing_away(tmp_path):
     within = {**FELL, "ci_high": 0.05}
     text, _ = changed_page(tmp_path / "run", empathy=ROSE, relevance=within)
     assert "Empathy rose from 2.70 to 3.10" in text
 
 
+@pytest.mark.slow
 def test_unmeasured_guards_are_a_warning(tmp_path):
     unknown = dict.fromkeys(FELL)
     text, _ = changed_page(tmp_path / "run", empathy=ROSE, relevance=unknown)
     assert "Relevance and coherence of the replies were not measured" in text
 
 
+@pytest.mark.slow
 def test_people_stand_beside_the_figures(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=3)
     graders = read_json_if_there(run.manifest_path)["graders"]
@@ -342,6 +351,7 @@ def test_people_stand_beside_the_figures(tmp_path):
     assert "Make them again with python -m mint.people" in Page(old).text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("end", "told"), [(0.28, True), (0.06, False)])
 def test_an_opening_that_becomes_common_is_named_with_its_start(tmp_path, end, told):
     """Long before most replies share it."""
@@ -372,6 +382,7 @@ def test_an_axis_that_leaves_out_zero_says_so(values, note):
     assert drawn.count('class="cut"') == bool(note)
 
 
+@pytest.mark.slow
 def test_replies_of_earlier_versions_have_no_history_parts_or_vetoes(tmp_path):
     run = demo_run.make_run(tmp_path / "run", steps=1)
     for label in ("before", "after"):
@@ -494,6 +505,7 @@ def test_points_of_a_line_sit_where_the_axis_says():
     assert points[1][0] == pytest.approx(svg.WIDTH - svg.RIGHT)
 
 
+@pytest.mark.slow
 def test_a_reward_models_score_stands_where_empathy_would(tmp_path):
     run = demo_run.make_run(tmp_path / "run")
     settings = EvaluationConfig(resamples=200)
@@ -629,6 +641,7 @@ def test_a_tuned_run_goes_on_with_its_own_command(run, command):
     )
 
 
+@pytest.mark.slow
 def test_the_machine_is_among_the_facts(page, tmp_path):
     from mint.reporting.facts import machine
 

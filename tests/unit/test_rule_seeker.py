@@ -283,6 +283,7 @@ def test_the_identity_is_plain_and_names_what_decides() -> None:
     assert one["judge"]["name"] == "judge"
 
 
+@pytest.mark.slow
 def test_the_goodbye_suits_the_end() -> None:
     script = Script(heard(SOME[0], "Why?"), load_lines(), get_preset("rlver_train"))
     assert script.goodbye(Ended.SATISFIED) in load_lines()["satisfied"]

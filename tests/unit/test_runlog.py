@@ -205,6 +205,7 @@ def test_a_folder_outside_git_has_no_revision(tmp_path):
     assert git_state(tmp_path) is None
 
 
+@pytest.mark.slow
 def test_what_the_first_start_recorded_is_never_written_over(run):
     first = start_manifest(run, RunFacts(command=["train", "kl=0.5"], recipe="mint_tiny"))
     resume_manifest(run, ["train", "resume=R"], from_step=12, config_diff={"a.b": (1, 2)})
@@ -228,6 +229,7 @@ def test_what_the_first_start_recorded_is_never_written_over(run):
     assert (manifest["started"], manifest["status"]) == (first["started"], "finished")
 
 
+@pytest.mark.slow
 def test_a_manifest_without_attempts_counts_as_one(run):
     start_manifest(run, RunFacts(command=["x"]))
     finish_manifest(run)

@@ -443,6 +443,7 @@ def command(monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_the_command_with_two_rule_seekers(command, tmp_path, capsys):
     found = command("sage.second_preset=challenging")
     assert set(found["conditions"]) == {"sage", "sage_second"}
@@ -461,6 +462,7 @@ def test_the_command_with_two_rule_seekers(command, tmp_path, capsys):
     assert command("sage.second_preset=challenging") == found
 
 
+@pytest.mark.slow
 def test_more_people_and_turns_may_be_asked_for_later(command):
     few = command("sage.limit=2", "sage.turns=1")["conditions"]["sage"]
     assert (few["counts"]["asked"], few["counts"]["conversations"]) == (2, 2)
@@ -469,6 +471,7 @@ def test_more_people_and_turns_may_be_asked_for_later(command):
     assert more["counts"]["asked"] > 3
 
 
+@pytest.mark.slow
 def test_other_settings_need_another_folder(command, capsys, tmp_path):
     command()
     with pytest.raises(AssertionError):
@@ -493,6 +496,7 @@ def test_the_prompt_of_a_conversation_counts_no_tactics():
     assert sage.prompts_of_talks(replace(prompts, style="plain")).style == "plain"
 
 
+@pytest.mark.slow
 def test_a_run_before_and_after_with_both_seekers(command, tmp_path, monkeypatch, capsys):
     run = RunDir.create(tmp_path / "run")
     for folder in (tmp_path / "start", run.model_path):
@@ -553,6 +557,7 @@ def test_who_is_played(tmp_path):
     assert sage.load_persons(SageSettings(), tmp_path / "none.parquet") == shipped
 
 
+@pytest.mark.slow
 def test_released_profiles_can_be_played(upstream):
     path = upstream.parent / "rlver" / "simulator_profile_withfirsttalk.jsonl"
     persons = sage.load_persons(SageSettings(persons=str(path)), None)
@@ -561,6 +566,7 @@ def test_released_profiles_can_be_played(upstream):
     assert all(person.opening for person in persons)
 
 
+@pytest.mark.slow
 def test_a_served_seeker_is_the_second_one(command, serve):
     turn = {"content": "c", "target": "t", "activity": "a", "analyse": "better", "change": 7}
     said = iter(range(1000))

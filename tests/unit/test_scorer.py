@@ -223,6 +223,7 @@ def test_a_logit_is_kept_as_it_is() -> None:
     assert (rated.quality, rated.quality_is_logit) == (0.75, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_logit_that_is_no_number_is_a_failure(value: float) -> None:
     (signals,) = score([request("boom")], judge=RewardModel(value))
@@ -233,6 +234,7 @@ def test_a_logit_that_is_no_number_is_a_failure(value: float) -> None:
     }
 
 
+@pytest.mark.slow
 def test_only_the_surprisals_asked_for_are_computed() -> None:
     async def scenario(surprisals: tuple[str, ...]) -> Signals:
         scorer = ReplyScorer(Tagger(), Judge(), surprisals=surprisals)

@@ -68,6 +68,7 @@ def test_the_interval_over_runs_covers_what_it_says():
     assert inside / 2000 == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_the_seed_alone_are_one_group(runs, tmp_path):
     other = a_run(tmp_path / "other", 4, **{"mint.reward.kl": 9.0})
     elsewhere = a_run(tmp_path / "data", 5, **{"mint.data.seed": 1})
@@ -82,6 +83,7 @@ def test_runs_that_differ_in_the_seed_alone_are_one_group(runs, tmp_path):
     assert re.search(r"<b>other</b>: only one run of these settings \(run1 differs in mint", page)
 
 
+@pytest.mark.slow
 def test_the_table_holds_each_run_mean_deviation_and_interval(runs):
     page = page_of(runs)
     means = []
@@ -99,6 +101,7 @@ def test_the_table_holds_each_run_mean_deviation_and_interval(runs):
     assert "seed 2</span>" in page
 
 
+@pytest.mark.slow
 def test_one_run_is_told_that_its_spread_is_not_known(runs, tmp_path, capsys):
     output = tmp_path / "page.html"
     folder = folders.make_evaluation(tmp_path / "plain", 0.15, 1, graders=demo_graders(runs[0]))
@@ -113,6 +116,7 @@ def demo_graders(run: RunDir) -> dict:
     return dict(one.systems[0].graders)
 
 
+@pytest.mark.slow
 def test_folders_that_are_no_runs_have_no_seeds(tmp_path):
     paths = [folders.make_evaluation(tmp_path / name, 0.3, 1) for name in ("a", "b")]
     assert seeds_section(load_contestants(paths), QUICK) == ""

@@ -180,6 +180,7 @@ def test_a_model_that_fails_loses_the_turn(
     assert len(server.posts()) == requests
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_loses_the_turn(played: Callable, loopback: ModuleType) -> None:
     for answer, kind, requests in (
         (loopback.Answer({}, status=500), "server_error", 2),
@@ -374,6 +375,7 @@ def test_every_released_answer_gives_the_recorded_emotion(upstream: Path) -> Non
     assert unread == ["", "你好，我无法给到相关内容。"]
 
 
+@pytest.mark.slow
 def test_released_analyses_are_read_in_their_header_form(upstream: Path) -> None:
     names = ("content", "TargetCompletion", "activity", "analyse", "change")
     heads = ("Content", "TargetCompletion", "Activity", "Analyse", "Change")
@@ -395,6 +397,7 @@ def test_released_analyses_are_read_in_their_header_form(upstream: Path) -> None
     assert isinstance(analysis_headers("Content:\nx"), Failure)
 
 
+@pytest.mark.slow
 def test_a_person_at_a_keyboard_is_a_seeker_too() -> None:
     def say(text: str, emotion: float = 40) -> SeekerTurn | Lost:
         async def ask(_: Heard) -> str:

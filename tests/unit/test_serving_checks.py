@@ -210,6 +210,7 @@ def test_runs_graded_differently_do_not_compare(
 # --- adapters' format ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_released_format_is_read_from_the_users_copy(upstream: Path) -> None:
     formats = read_formats(upstream)
     assert list(formats) == list(TACTIC_NAMES)
@@ -267,6 +268,7 @@ def test_a_wrong_copy_is_a_clear_error(tmp_path: Path, content: str | None, says
         read_formats(tmp_path)
 
 
+@pytest.mark.slow
 def test_lines_that_are_all_alike_have_no_format(annotations: Path, tmp_path: Path) -> None:
     first = (annotations / "information.jsonl").read_text().splitlines()[0]
     (tmp_path / "information.jsonl").write_text(f"{first}\n{first}\n")

@@ -318,6 +318,7 @@ def test_replay_answers_what_was_recorded_without_network(
     assert rows[1]["failure"]["kind"] == "client_error"
 
 
+@pytest.mark.slow
 def test_a_torn_last_line_is_left_out_and_a_broken_one_refused(tmp_path: Path) -> None:
     good = json.dumps({"key": request_key(QUESTION, "", ""), "answer": {"n": 2}})
     path = tmp_path / "c.jsonl"

@@ -178,6 +178,7 @@ FAULTS: dict[str, tuple[Callable[[ModuleType], Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_failed_reply_is_masked_counted_and_kept(
     scored: Callable, grading: Grading, loopback: ModuleType, name: str
@@ -198,6 +199,7 @@ def test_a_failed_reply_is_masked_counted_and_kept(
     assert kept[0].failures == signals[2].failures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -304,6 +306,7 @@ def test_a_reply_that_claims_a_score_is_graded_like_any_other(
 # --- adapters ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_failed_adapter_fails_the_reply_instead_of_counting_as_absent(
     serve: Callable, loopback: ModuleType, annotations: Path
 ) -> None:
@@ -344,6 +347,7 @@ def logits(seen: Any) -> float:
     return -9.0 + (len(content) % 7) if "Reply" in content else -4.0
 
 
+@pytest.mark.slow
 def test_negative_logits_are_normalised_and_a_failure_does_not_become_the_best(
     serve: Callable, loopback: ModuleType, grading: Grading, tmp_path: Path
 ) -> None:

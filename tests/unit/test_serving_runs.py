@@ -146,6 +146,7 @@ KEPT = Quarantined(
 )
 
 
+@pytest.mark.slow
 def test_quarantined_replies_survive_the_file(tmp_path: Path) -> None:
     path = tmp_path / "quarantine.jsonl"
     append_json_lines(path, [KEPT.as_row()])
@@ -153,6 +154,7 @@ def test_quarantined_replies_survive_the_file(tmp_path: Path) -> None:
     assert read_quarantine(path) == [KEPT, KEPT._replace(step=5)]
 
 
+@pytest.mark.slow
 def test_bad_quarantine_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist: no reply of this run failed"):
         read_quarantine(tmp_path / "none")

@@ -72,6 +72,7 @@ def test_get_reward_speaks_the_official_format(
     ]
 
 
+@pytest.mark.slow
 def test_a_recorded_judge_can_be_checked_and_asked_again_without_its_server(
     serve: Callable, loopback: ModuleType, tmp_path: Path
 ) -> None:

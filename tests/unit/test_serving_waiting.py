@@ -91,6 +91,7 @@ def test_back_off_doubles_up_to_the_cap_and_is_seeded() -> None:
         assert full / 2 <= wait <= full
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [

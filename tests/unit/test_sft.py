@@ -47,6 +47,8 @@ from mint.tuning.encoding import Encoder
 from rewards.errors import ConfigError, DataError
 from rewards.tactics import TACTIC_NAMES
 
+pytestmark = pytest.mark.slow
+
 PLAIN = PromptConfig(style=PromptStyle.PLAIN, compact=True)
 
 

@@ -67,6 +67,7 @@ def test_known_false_positives(reply: str) -> None:
     assert leaks_labels(reply)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit", [" ", "\n", "*", "- ", "[ ", "validation ", "**", "empathy ", "1. ", "\n\n* "]
 )

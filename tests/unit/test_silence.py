@@ -55,6 +55,7 @@ def run(server, output: Path, *more: str) -> int:
     return cli.run(EvaluateSettings, main, [*usual, *more])
 
 
+@pytest.mark.slow
 def test_empty_replies_are_named_and_asked_for_again(tmp_path, data, serve, capsys) -> None:
     set_up = Server()
     server = serve(set_up)
@@ -82,6 +83,7 @@ def test_empty_replies_are_named_and_asked_for_again(tmp_path, data, serve, caps
     assert len(server.posts()) == 6
 
 
+@pytest.mark.slow
 def test_conversations_are_held_anew_from_an_empty_reply_on(tmp_path, serve, capsys) -> None:
     set_up = Server()
     server = serve(set_up)
@@ -95,6 +97,7 @@ def test_conversations_are_held_anew_from_an_empty_reply_on(tmp_path, serve, cap
     assert "6 of 6 replies graded" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_safety_probes_too(tmp_path, serve, capsys) -> None:
     silent = serve(lambda seen: Answer(chat("" if "crisis" in seen.path else "...")))
     assert run(silent, tmp_path / "out", "protocol=probes") == 0
@@ -160,6 +163,7 @@ def test_where_fixed_histories_are_answered_only_the_silent_one_goes(tmp_path) -
         assert {key[2] for _, key, _ in journal.entries()} == {0, 2}
 
 
+@pytest.mark.slow
 def test_the_line_for_people() -> None:
     assert in_words([]) == []
     assert in_words(["a turn 0"], remedy=False) == ["  nothing visible in 1: a turn 0"]

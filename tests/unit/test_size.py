@@ -114,6 +114,7 @@ def test_a_folder_without_code_is_an_error(
         assert f"error: {folder} holds no Python file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_file_is_longer_than_the_limit(root: Path) -> None:
     found = size.measure(root)
     longest = {str(path): n for path, n in found.files.items() if n > size.Limits().file}

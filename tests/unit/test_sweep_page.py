@@ -96,6 +96,7 @@ def plain(text: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
 
 
+@pytest.mark.slow
 def test_runs_are_called_after_what_differs(source: str) -> None:
     shown = plain(source)
     assert "before training" in shown
@@ -104,6 +105,7 @@ def test_runs_are_called_after_what_differs(source: str) -> None:
     assert "kl-0.5_seed-1 after" not in shown
 
 
+@pytest.mark.slow
 def test_seeds_of_a_setting_are_one_row_with_their_spread(source: str, folder: Path) -> None:
     table = part(source, "results")
     rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
@@ -164,6 +166,7 @@ def test_effects_and_curves_go_by_the_swept_key(source: str) -> None:
     assert "mint.run.seed 0 1 0 1 0 1" in differing
 
 
+@pytest.mark.slow
 def test_the_command_report_writes_the_page_again(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -200,6 +203,7 @@ def test_the_front_weighs_nearness_to_peoples_repetition() -> None:
     assert front_of([*safe, setting("d", 2.9, 0.0)], 0.0) == {"a"}, "safety of one is not known"
 
 
+@pytest.mark.slow
 def test_what_a_run_has_reached(tmp_path: Path) -> None:
     run = a_run(tmp_path / "run", "0.5", 0)
     after = json.loads(run.after_path.read_text())
@@ -234,6 +238,7 @@ def settings_of(seed: int, **values: Any) -> RunSettings:
     return RunSettings(seed, {key.replace("_", "."): value for key, value in values.items()})
 
 
+@pytest.mark.slow
 def test_labels_name_the_keys_that_differ() -> None:
     one, two = settings_of(0, a_kl=0, b_x=1), settings_of(0, a_kl=0.5, b_x=1)
     assert labels([one, two], ["r", "r"], ["0", "1"]) == ["kl 0", "kl 0.5"]
@@ -255,6 +260,7 @@ def test_labels_name_the_keys_that_differ() -> None:
     assert not machine_made(["0", "run1"])
 
 
+@pytest.mark.slow
 def test_a_comparison_of_numbered_runs_says_what_they_are(tmp_path: Path) -> None:
     runs = [a_run(tmp_path / str(i), kl, 0).path for i, kl in enumerate(VARIETY)]
     contestants = load_contestants(runs)

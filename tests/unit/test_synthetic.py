@@ -47,6 +47,7 @@ def test_text_depends_on_seed_and_position_alone(banks: Banks) -> None:
     assert generate(5, 3, banks=banks) != generate(5, 4, banks=banks)
 
 
+@pytest.mark.slow
 def test_conversations_and_their_rows_know_their_scenario(
     banks: Banks, many: list[Conversation], tmp_path: Path
 ) -> None:
@@ -135,6 +136,7 @@ def test_about_a_fifth_of_the_scenarios_is_held_out_whatever_the_seed(banks: Ban
         split_scenarios(banks.scenarios[:1])
 
 
+@pytest.mark.slow
 def test_demo_data_has_disjoint_scenarios_and_short_prompts(tmp_path: Path) -> None:
     card = build_demo_data(tmp_path / "d", 50, 0, num_val=10)
     assert card == json.loads((tmp_path / "d/card.json").read_text())
@@ -153,6 +155,7 @@ def test_demo_data_has_disjoint_scenarios_and_short_prompts(tmp_path: Path) -> N
     assert again == card
 
 
+@pytest.mark.slow
 def test_the_command_writes_conversations_that_load(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,6 +171,7 @@ def test_the_command_writes_conversations_that_load(
     assert cli.run(SyntheticConfig, main, [*arguments, "--overwrite"]) == 0
 
 
+@pytest.mark.slow
 def test_every_process_writes_the_same_file(tmp_path: Path) -> None:
     for number in ("1", "2"):
         subprocess.run(
@@ -178,6 +182,7 @@ def test_every_process_writes_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "reason"),
     [

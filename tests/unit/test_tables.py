@@ -49,6 +49,7 @@ def run(folder: Path, *more: str) -> tuple[int, dict[str, Any]]:
     return status, json.loads((folder / "tables.json").read_text())["tables"]
 
 
+@pytest.mark.slow
 def test_each_setting_is_trained_once_and_measured_at_its_chosen_step(
     tmp_path: Path, trainings: list[list[str]]
 ) -> None:
@@ -74,6 +75,7 @@ def test_each_setting_is_trained_once_and_measured_at_its_chosen_step(
     assert "One seed: differences may be noise" in text
 
 
+@pytest.mark.slow
 def test_seeds_give_intervals_that_are_paired(tmp_path: Path, trainings: list[list[str]]) -> None:
     _, found = run(tmp_path, "run.seed=0,1,2")
     assert len(trainings) == 27
@@ -85,6 +87,7 @@ def test_seeds_give_intervals_that_are_paired(tmp_path: Path, trainings: list[li
     assert [gain["low"], gain["high"]] == pytest.approx([-0.2, -0.2])
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_started_again_trains_what_is_missing(
     tmp_path: Path, trainings: list[list[str]]
 ) -> None:
@@ -94,6 +97,7 @@ def test_a_sweep_that_is_started_again_trains_what_is_missing(
     assert [one[1:3] for one in trainings] == [["weights.emotion=0.5", "weights.strategy=0.5"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -114,6 +118,7 @@ def test_bad_input_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_holds_no_tables_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,6 +66,7 @@ def test_counting_sentences() -> None:
     assert sum(counts) == 3
 
 
+@pytest.mark.slow
 def test_counting_refuses_unknown_tactics() -> None:
     with pytest.raises(DataError, match="humour"):
         count_tactics([["humour"]])

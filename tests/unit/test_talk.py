@@ -159,6 +159,7 @@ def test_a_message_that_does_not_fit_ends_it_after_the_reply_has_counted() -> No
     assert unfit.lost == Lost(Who.BUDGET, "start", "too_long", "the first prompt does not fit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "changes", "who", "stage", "kind"),
     [
@@ -210,6 +211,7 @@ def test_a_failure_names_who_and_where(
     assert TalkRecord.from_json(record.as_json()) == record
 
 
+@pytest.mark.slow
 def test_a_conversation_that_takes_too_long_is_lost() -> None:
     class Slow(Script):
         async def reply(self, max_tokens: int) -> Said | Lost:
@@ -315,6 +317,7 @@ def test_the_format_of_a_reply(raw: str, with_thoughts: bool, without: bool) -> 
     assert replace(RULES, thinking="none").well_formed(raw) is without
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"ended": None}, {"turns": None}, {"ended": "bored"}])
 def test_anything_else_is_no_record(change: dict[str, Any]) -> None:
     plain = talk(Script("a", "b", "c"), Echo()).as_json()

@@ -153,6 +153,7 @@ def test_a_reply_without_a_grade_is_asked_nothing() -> None:
     assert set(errors(failed()).values()) == {None}
 
 
+@pytest.mark.slow
 def test_what_is_printed_names_the_denominators() -> None:
     known = Estimate(mean=0.25, ci_low=0.1, ci_high=0.4, n=40)
     unknown = Estimate(mean=None, ci_low=None, ci_high=None, n=0)

@@ -122,6 +122,7 @@ def test_nothing_is_lost_in_splitting() -> None:
     assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["." * 50_000 + "a", "e.g. " * 9_000, "? " * 30_000, " " * 99_999])
 def test_degenerate_text_costs_linear_time(text: str) -> None:
     start = time.perf_counter()
@@ -129,11 +130,13 @@ def test_degenerate_text_costs_linear_time(text: str) -> None:
     assert time.perf_counter() - start < 2.0
 
 
+@pytest.mark.slow
 def test_sentence_counts_agree_with_the_released_tags(upstream: Path) -> None:
     replies = read_replies(upstream)
     assert agreement(replies) >= 0.995
 
 
+@pytest.mark.slow
 def test_ratings_join_on_the_number_of_earlier_messages(upstream: Path) -> None:
     file = upstream / "evaluation" / "outputs" / "gold" / "conversations_tagged.json"
     first = json.loads(file.read_text(encoding="utf-8"))[0]

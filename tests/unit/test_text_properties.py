@@ -55,6 +55,7 @@ MANY = settings(max_examples=400, deadline=None, database=None, derandomize=True
 FEWER = settings(MANY, max_examples=150)
 
 
+@pytest.mark.slow
 @MANY
 @given(TEXTS)
 @example("Wrap it in <think>to</think>tags")
@@ -68,6 +69,7 @@ def test_visible_text_never_grows_and_is_settled_at_once(raw: str) -> None:
         assert visible_reply(seen.text) == seen
 
 
+@pytest.mark.slow
 @FEWER
 @given(TEXTS, TEXTS)
 def test_what_the_prompt_opens_is_never_read(thought: str, said: str) -> None:
@@ -78,6 +80,7 @@ def test_what_the_prompt_opens_is_never_read(thought: str, said: str) -> None:
         assert len(visible_reply(raw).text) <= len(said)
 
 
+@pytest.mark.slow
 @FEWER
 @given(TEXTS)
 def test_sentences_lose_nothing(text: str) -> None:
@@ -86,6 +89,7 @@ def test_sentences_lose_nothing(text: str) -> None:
     assert all(sentence == sentence.strip() != "" for sentence in sentences)
 
 
+@pytest.mark.slow
 @FEWER
 @given(TEXTS)
 def test_control_tokens_are_gone_for_good(text: str) -> None:
@@ -95,6 +99,7 @@ def test_control_tokens_are_gone_for_good(text: str) -> None:
     assert plain.replace(" ", "") == text.replace(" ", "")
 
 
+@pytest.mark.slow
 @FEWER
 @given(TEXTS)
 def test_keys_of_duplicates_are_settled(text: str) -> None:
@@ -114,6 +119,7 @@ def cues(text: str) -> None:
         reply_cues(split)
 
 
+@pytest.mark.slow
 @FEWER
 @given(TEXTS)
 def test_no_rule_falls_over_a_text(text: str) -> None:

@@ -32,11 +32,13 @@ def check(config: DictConfig, **changes: Any) -> None:
     check_trainer_keys(config, mint_config(config))
 
 
+@pytest.mark.slow
 def test_the_recipe_passes(config: DictConfig) -> None:
     check(config)
     check(config, trainer__total_training_steps=None, trainer__max_actor_ckpt_to_keep=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -77,6 +79,7 @@ def test_values_that_verl_fails_on_later(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [0, -1, None])
 def test_a_run_that_never_saves_is_refused(config: DictConfig, every: int | None) -> None:
     OmegaConf.update(config, "mint.validation.every_steps", None)
@@ -86,6 +89,7 @@ def test_a_run_that_never_saves_is_refused(config: DictConfig, every: int | None
         check(config, trainer__save_freq=every, mint__validation__every_steps=5)
 
 
+@pytest.mark.slow
 def test_checkpoints_that_nobody_would_find_are_refused(config: DictConfig) -> None:
     check(config, mint__run__dir="/runs/one")
     with pytest.raises(ConfigError, match=r"kept in the run directory, /runs/one/checkpoints"):
@@ -113,6 +117,7 @@ def test_loggers_that_cannot_log(names: Any, message: str) -> None:
         check_loggers(names, {})
 
 
+@pytest.mark.slow
 def test_a_logger_that_would_ask_who_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +139,7 @@ def test_a_logger_that_would_ask_who_is_there(
     check_loggers(["wandb"], own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "message"),
     [

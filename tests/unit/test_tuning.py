@@ -32,6 +32,8 @@ from mint.tuning.settings import LoopSettings, LoraSettings, ModelSettings
 from mint.tuning.task import Measured, Share
 from rewards.errors import ConfigError, DataError
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
     rates = [rate(step, 10, warmup=0.2, final=0.0) for step in range(1, 11)]

@@ -279,6 +279,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     }
 
 
+@pytest.mark.slow
 def test_the_page_is_the_report_and_nothing_is_written(tmp_path: Path) -> None:
     run = demo_run.make_run(tmp_path / "run")
     before = snapshot(tmp_path)
@@ -293,6 +294,7 @@ def test_the_page_is_the_report_and_nothing_is_written(tmp_path: Path) -> None:
     assert drawn.head.status == "finished"
 
 
+@pytest.mark.slow
 def test_only_what_a_step_changes_is_drawn_again(tmp_path: Path) -> None:
     run = demo_run.make_run(tmp_path / "run")
     page, board = RunPage(run), Board()
@@ -307,6 +309,7 @@ def test_only_what_a_step_changes_is_drawn_again(tmp_path: Path) -> None:
     assert "25 training steps" in board.parts["header"]
 
 
+@pytest.mark.slow
 def test_a_half_written_file_is_not_there_yet(tmp_path: Path) -> None:
     run = demo_run.make_run(tmp_path / "run", steps=3)
     page = RunPage(run)
@@ -321,6 +324,7 @@ def test_a_half_written_file_is_not_there_yet(tmp_path: Path) -> None:
     assert "A file is not there yet" not in page.draw().sections["alarms"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["{}", "[]", "3", '{"status": 7, "graders": {}}', ""])
 def test_a_manifest_of_any_content_leaves_a_page(tmp_path: Path, content: str) -> None:
     run = demo_run.make_run(tmp_path / "run", steps=2)
@@ -394,6 +398,7 @@ def test_several_runs_are_laid_over_each_other(tmp_path: Path) -> None:
     assert "actor_rollout_ref.actor.optim.lr" in drawn.sections["differences"]
 
 
+@pytest.mark.slow
 def test_a_sweep_shows_jobs_as_they_begin(tmp_path: Path) -> None:
     def job(name: str, kl: str) -> dict[str, Any]:
         return {
@@ -468,6 +473,7 @@ def client(tmp_path: Path) -> TestClient:
     return TestClient(app, "http://127.0.0.1", raise_server_exceptions=False)
 
 
+@pytest.mark.slow
 def test_runs_have_pages_and_nothing_else_has(client: TestClient) -> None:
     home = client.get("/")
     assert home.status_code == 200
@@ -547,6 +553,7 @@ def port(tmp_path: Path) -> Iterator[int]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_thousand_bad_requests_leave_it_up(port: int, tmp_path: Path) -> None:
     """Seeded garbage: nothing breaks, nothing outside is read, nothing is written."""
     rng, statuses = random.Random(5), set()
@@ -564,6 +571,7 @@ def test_a_thousand_bad_requests_leave_it_up(port: int, tmp_path: Path) -> None:
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_two_thousand_steps_are_watched_for_little(tmp_path: Path) -> None:
     """A look that finds nothing is cheap; a new step is drawn without reading the old ones."""
     run = demo_run.make_run(tmp_path / "run", steps=1, evaluated=False)
@@ -593,6 +601,7 @@ def finite(values: dict[str, float]) -> dict[str, float | None]:
     return {key: value if math.isfinite(value) else None for key, value in values.items()}
 
 
+@pytest.mark.slow
 def test_a_run_starts_and_ends_its_page(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -613,6 +622,7 @@ def test_a_run_starts_and_ends_its_page(
     assert alive == []
 
 
+@pytest.mark.slow
 def test_nothing_is_known_of_a_run_without_files(tmp_path: Path) -> None:
     followed = Followed(RunDir(tmp_path / "gone"))
     followed.refresh()

@@ -152,6 +152,7 @@ def test_without_the_token_nothing_is_seen(strict: TestClient) -> None:
     assert strict.get("/", headers={"cookie": "mint_8000=x; ;;=\x01"}).status_code == 401
 
 
+@pytest.mark.slow
 def test_the_token_is_sent_once_and_kept_as_something_else(strict: TestClient) -> None:
     wrong = strict.post("/login", data={"token": "wrong"})
     assert wrong.status_code == 401
@@ -270,6 +271,7 @@ SERVER = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_server_and_its_open_streams(number: signal.Signals) -> None:
     process = subprocess.Popen(
@@ -293,6 +295,7 @@ def test_a_signal_ends_the_server_and_its_open_streams(number: signal.Signals) -
         process.wait()
 
 
+@pytest.mark.slow
 def test_garbage_is_survived() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SERVER)], stdout=subprocess.PIPE, text=True

@@ -101,6 +101,7 @@ def test_bleu_2_of_equal_turns_is_one():
     assert bleu_2(tokens("I hear you"), tokens("i hear you")) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "habit", "expected"),
     [
