@@ -37,7 +37,7 @@ class Trained(NamedTuple):
 
 
 class TrainingQueue:
-    """`python -m mint.train +recipe=RECIPE ...` for each run added, in this order."""
+    """`python -m mint.train ...`, or another command, for each run added, in this order."""
 
     def __init__(self, folder: Path) -> None:
         """Runs start in `folder`, where the tiny policy and its data are."""
@@ -58,10 +58,17 @@ class TrainingQueue:
         *overrides: str,
         held: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Queue a run of mint_tiny, unless its first override names a recipe or it goes on; `held`
-        is entered while it works."""
+        """Queue a run of mint_tiny, unless its first override names a recipe or it goes on; one
+        of `mint sft` is run by it. `held` is entered while it works."""
+        path = self.path(directory)
+        if overrides[0].startswith("+recipe=sft_"):
+            command = ["mint.sft", *overrides, f"run.dir={path}"]
+        else:
+            named = overrides[0].startswith("+recipe=") or "mint.run.resume=true" in overrides
+            recipe = () if named else ("+recipe=mint_tiny",)
+            command = ["mint.train", *recipe, *overrides, f"mint.run.dir={path}"]
         self._runs[name] = self._pool.submit(
-            self._train, name, self.path(directory), overrides, held or nullcontext()
+            self._train, name, path, command, held or nullcontext()
         )
 
     def result(self, name: str) -> Trained:
@@ -80,20 +87,15 @@ class TrainingQueue:
         self,
         name: str,
         path: Path,
-        overrides: tuple[str, ...],
+        command: list[str],
         held: AbstractContextManager[object],
     ) -> Trained:
-        named = overrides[0].startswith("+recipe=") or "mint.run.resume=true" in overrides
-        recipe = () if named else ("+recipe=mint_tiny",)
         paths = [str(E2E), str(E2E.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         with held:
             if self._given_up:
                 raise CancelledError
             self._process = process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "mint.train", *recipe),
-                    *(*overrides, f"mint.run.dir={path}"),
-                ],
+                [sys.executable, "-m", *command],
                 cwd=self._folder,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from mint.rundir.directory import RunDir
 from mint.shell.files import write_json
+from mint.shell.processes import TrainingError
 from mint.verl.cluster import fill_ray_arguments, not_let_in
 from mint.verl.environment import training_environment
 from mint.verl.phases import note
@@ -67,10 +68,18 @@ def _train(config: DictConfig, run: RunDir) -> None:
     )
     import ray
 
+    from mint.verl.nodes import NodeWatch
+
     fill_ray_arguments(config, training_environment(config), dict(os.environ))
     note(run, "python")
+    watch = NodeWatch()
     try:
-        run_ppo(config, task_runner_class=RunnerHere())
+        with watch:
+            run_ppo(config, task_runner_class=RunnerHere())
+    except KeyboardInterrupt:
+        if watch.lost:
+            raise TrainingError(watch.lost) from None
+        raise
     except ConnectionError as error:
         if ray.is_initialized():
             raise

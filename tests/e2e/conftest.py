@@ -10,11 +10,13 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import serving_models
 from grader_servers import FlakyJudge, Serving
 from training_queue import Trained, TrainingQueue
+from witness import Witness
 
 from rewards.tactics import TACTIC_NAMES
 
@@ -106,6 +108,20 @@ RUNS = {
         "mint.run.resume=true",
         "trainer.total_training_steps=3",
     ),
+    # Heads for emotion and strategy, safety KL; "served" trains its model on rewards.
+    "tuned": (
+        "tuned",
+        "+recipe=sft_tiny",
+        "model.path=outputs/tiny-policy",
+        "model.build=none",
+        "data.conversations.generate=12",
+        "data.samples=96",
+        "data.dev_cap=20",
+        "safety.prompts=3",
+        "safety.max_new_tokens=6",
+        "loop.epochs=1",
+        "loop.every_steps=2",
+    ),
     # Replies are lost, and a weight beyond 32-bit numbers makes every gradient no number.
     "broken": (
         "broken",
@@ -131,8 +147,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def wanted(items: list[pytest.Item]) -> set[str]:
     """Which training runs these tests look at."""
-    runs = {*RUNS, "served"}
-    return {name for item in items for name in getattr(item, "fixturenames", ()) if name in runs}
+    runs = {*RUNS, "served", "watched"}
+    found = {name for item in items for name in getattr(item, "fixturenames", ()) if name in runs}
+    return found | ({"tuned"} if "served" in found else set())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -146,7 +163,9 @@ def trainings(request: pytest.FixtureRequest) -> Iterator[TrainingQueue | None]:
     queue = TrainingQueue(request.getfixturevalue("workplace"))
     for name, (directory, *overrides) in RUNS.items():
         if name in needed:
-            queue.add(name, directory, *overrides)
+            seen = name == "trained" and "watched" in needed
+            held = request.getfixturevalue("witness") if seen else None
+            queue.add(name, directory, *overrides, held=held)
     yield queue
     queue.stop()
 
@@ -155,6 +174,17 @@ def trainings(request: pytest.FixtureRequest) -> Iterator[TrainingQueue | None]:
 def trained(trainings: TrainingQueue) -> Trained:
     """Two steps, both validated, with evaluation before and after."""
     return ended(trainings.result("trained"))
+
+
+@pytest.fixture(scope="session")
+def witness(workplace: Path) -> Witness:
+    return Witness(workplace / RUNS["trained"][0])
+
+
+@pytest.fixture(scope="session")
+def watched(trained: Trained, witness: Witness) -> list[dict[str, Any]]:
+    """What a browser has seen of that run, from its start to its end."""
+    return witness.lines
 
 
 @pytest.fixture(scope="session")
@@ -200,8 +230,15 @@ def broken(trainings: TrainingQueue) -> Trained:
 
 
 @pytest.fixture(scope="session")
-def served(trainings: TrainingQueue, servers: dict[str, Serving]) -> Trained:
-    """Three steps with graders on servers; some gradings of the third fail."""
+def tuned(trainings: TrainingQueue) -> Trained:
+    """Multi-task fine-tuning of the tiny policy."""
+    return ended(trainings.result("tuned"))
+
+
+@pytest.fixture(scope="session")
+def served(trainings: TrainingQueue, tuned: Trained, servers: dict[str, Serving]) -> Trained:
+    """Three steps from the fine-tuned policy with graders on servers; some gradings of the third
+    fail."""
     return ended(trainings.result("served"))
 
 
@@ -286,6 +323,7 @@ def servers(
             trainings.add(
                 "served",
                 "served",
+                f"policy={trainings.path('tuned')}",
                 *running["tagger"].facts["overrides"],
                 *running["reward_model"].facts["overrides"],
                 f"mint.judge.served.urls=[{flaky.url}]",

@@ -164,6 +164,29 @@ def test_training_steps_with_served_graders(
     assert served.leftovers == []
 
 
+def test_the_run_begins_with_the_fine_tuned_model(tuned: Trained, served: Trained) -> None:
+    """The model merged from LoRA, by its own prompts: rollout and trainer agree on its tokens."""
+    from safetensors.torch import load_file
+
+    manifest = read_json_if_there(tuned.run.manifest_path)
+    assert manifest["status"] == "finished"
+    assert (tuned.run.path / "heads/heads.safetensors").exists()
+    config = served.run.read_config()
+    assert Path(config.actor_rollout_ref.model.path).name == "model"
+    assert Path(config.actor_rollout_ref.model.path).parent.name == "tuned"
+    for row in served.run.read_metrics():
+        assert row["policy/log_prob_pearson"] > 0.99
+    templates = [
+        (run.model_path / "chat_template.jinja").read_text() for run in (tuned.run, served.run)
+    ]
+    assert templates[0] == templates[1]
+    before, after = (
+        load_file(run.model_path / "model.safetensors") for run in (tuned.run, served.run)
+    )
+    assert before.keys() == after.keys()
+    assert any(not (before[name] == after[name]).all() for name in before)
+
+
 def test_some_failed_gradings_are_masked_and_counted(served: Trained) -> None:
     """The judge's server refuses every third reply of the third step."""
     row = served.run.read_metrics()[2]
