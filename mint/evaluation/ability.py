@@ -41,12 +41,19 @@ def last_number(text: str) -> float | None:
     >>> last_number("3 + 4 = 7, so the answer is 1,007.")
     1007.0
     """
-    found = _NUMBER.findall(text)
+    found = _NUMBER.findall(text.replace("\N{MINUS SIGN}", "-"))
     return float(found[-1].replace(",", "")) if found else None
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"[\w'’-]+", text)
+
+
+def _times(text: str, what: str) -> int:
+    """How often a text has a word, as a whole word, or a sign."""
+    if what.isalpha():
+        return [word.lower() for word in _words(text)].count(what.lower())
+    return text.count(what)
 
 
 def _bullets(text: str) -> int:
@@ -79,7 +86,7 @@ CHECKS: Mapping[str, Callable[[str, Any], bool]] = {
     "quoted": lambda text, _: len(text) > 2 and text[0] == text[-1] == '"',
     "json": _is_json,
     "one_of": lambda text, words: text.strip(" .!").lower() in words,
-    "times": lambda text, pair: text.lower().count(pair[0].lower()) == pair[1],
+    "times": lambda text, pair: _times(text, pair[0]) == pair[1],
 }
 """Name -> whether a visible answer, stripped, holds to it; each is exact."""
 

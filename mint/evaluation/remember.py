@@ -13,12 +13,15 @@ from mint.data.memory import NOTHING, Summary, is_due, renewed, summary_request
 from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal, fingerprint
 from mint.evaluation.runner import Asker
+from mint.evaluation.silence import OF_NOTES
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, ReplySource, Sampling
 from mint.shell.console import progress_bar
 from rewards.types import Message
 
-NOTES = "notes"
-"""Condition of the requests."""
+SUMMARY = "summary"
+"""Condition of replies that were given the summary."""
+NOTES = f"{SUMMARY}{OF_NOTES}"
+"""Condition of the requests for it."""
 _TOKENS = 160
 """Longest summary, tokens: what `mint.data.memory` asks for, and room for a model that is wordy."""
 

@@ -61,7 +61,9 @@ def ask_memory(settings: EvaluateSettings) -> Iterator[tuple[Path, str]]:
     prompts, folder = prompts_asked(settings, own), data_dir() / memory.NAME
     for source, output, thinking in sources_of(settings):
         sampling = sampling_of(settings, max_new_tokens, thinking)
-        asking = memory.run(source, folder, output, sampling, prompts, settings.confidence)
+        asking = memory.run(
+            source, folder, output, sampling, prompts, settings.confidence, settings.retry_failed
+        )
         yield output, asyncio.run(_closing(source, asking))
 
 

@@ -40,6 +40,7 @@ def test_what_ships() -> None:
     [
         ({"number": 12}, "7 + 5 = 12.", "12 is not 13"),
         ({"number": -3}, "That is -3", "3"),
+        ({"number": -3}, "That is \N{MINUS SIGN}3", "3 - 0 = 3"),
         ({"number": 1007}, "1,007", "107"),
         ({"words_at_most": 2}, "Two words", "These are three"),
         ({"sentences": 2}, "One. Two.", "One."),
@@ -49,6 +50,8 @@ def test_what_ships() -> None:
         ({"one_of": ["yes", "no"]}, "Yes.", "Yes, it is."),
         ({"without": "dog"}, "A dogged friend.", "A Dog."),
         ({"times": ["hello", 3]}, "hello Hello hello", "hello hello"),
+        ({"times": ["and", 2]}, "And you and I.", "Sand and and and land"),
+        ({"times": [",", 2]}, "red, 7, cat", "red, 7"),
         ({"ends": "good night"}, "Read a page. good night.", "good night, all"),
         ({"quoted": True}, '"Tuesday"', "Tuesday"),
         ({"uppercase": True, "words_at_most": 1}, "WHITE", "WHITE SNOW"),

@@ -133,10 +133,11 @@ def names_what_it_sees(request: ReplyRequest) -> str:
     return "His name was Biscuit." if "Biscuit" in seen else "I do not know."
 
 
-def run(path: Path, source: Rememberer) -> dict[str, Any]:
+def run(path: Path, source: Rememberer, retry_failed: bool = False) -> dict[str, Any]:
     sampling = Sampling(temperature=0.0, top_p=1.0, max_new_tokens=50, thinking=False, seed=1)
     folder = data_dir() / "memory"
-    asyncio.run(memory.run(source, folder, path, sampling, PromptConfig(compact=True), 0.95))
+    prompts = PromptConfig(compact=True)
+    asyncio.run(memory.run(source, folder, path, sampling, prompts, 0.95, retry_failed))
     result: dict[str, Any] = json.loads((path / "memory.json").read_text())
     return result
 
@@ -170,6 +171,25 @@ def test_failed_summaries_are_counted_and_are_no_answers(tmp_path: Path) -> None
     assert {r["summary_reason"] for r in rows if r["condition"] == "summary"} == {
         "timeout: no answer"
     }
+
+
+def test_an_empty_summary_is_asked_for_again_with_all_that_rests_on_it(tmp_path: Path) -> None:
+    first: list[ReplyRequest] = []
+
+    def answer(request: ReplyRequest) -> str | Failure:
+        if request.key.condition == NOTES and request.key.turn == 5 and not first:
+            first.append(request)
+            return "<think>only this</think>"
+        return names_what_it_sees(request)
+
+    run(tmp_path, Rememberer(answer))
+    again = Rememberer(names_what_it_sees)
+    run(tmp_path, again, retry_failed=True)
+    assert {request.key.conversation_id for request in again.asked} == {
+        first[0].key.conversation_id
+    }
+    turns = [(request.key.condition, request.key.turn) for request in again.asked]
+    assert turns == [*((NOTES, turn) for turn in range(5, 12)), ("summary", 11)]
 
 
 def test_the_talk_between_names_no_fact() -> None:

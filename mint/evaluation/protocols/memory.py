@@ -19,8 +19,9 @@ from mint.data.memory import NOTHING, Summary
 from mint.data.prompts import chat_messages
 from mint.evaluation.generation import Generation
 from mint.evaluation.journal import Journal, fingerprint
-from mint.evaluation.remember import running_summaries
+from mint.evaluation.remember import SUMMARY, running_summaries
 from mint.evaluation.runner import Asker
+from mint.evaluation.silence import ask_again
 from mint.evaluation.sources.requests import ReplyKey, ReplyRequest, ReplySource, Sampling
 from mint.safety.statistics import Share, paired_difference, wilson
 from mint.shell.console import progress_bar
@@ -37,7 +38,7 @@ from rewards.text import visible_reply
 from rewards.types import Failure, Message
 
 NAME = "memory"
-WHOLE, CUT, SUMMARY = "whole", "cut", "summary"
+WHOLE, CUT = "whole", "cut"
 CONDITIONS = (WHOLE, CUT, SUMMARY)
 SHOWN = 3
 """Seeker turns that the cut prompts show unless the caller says otherwise."""
@@ -104,6 +105,7 @@ async def run(
     sampling: Sampling,
     prompts: PromptConfig,
     confidence: float,
+    retry_failed: bool = False,
 ) -> str:
     """Ask all, write memory.json and memory_replies.jsonl; returns the shares for people.
 
@@ -129,6 +131,8 @@ async def run(
     }
     path = output / f"{NAME}.journal.jsonl"
     with Journal(path, about) as journal, progress_bar(transient=True) as progress:
+        if retry_failed:
+            ask_again(journal, talks=True)
         asker = Asker(source=source, sampling=sampling, journal=journal, progress=progress)
         found = [await _ask(asker, name, own, facts, talk) for name, own in used.items()]
     results = dict(zip(CONDITIONS, found, strict=True))
