@@ -53,9 +53,17 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 _OF_RATING = re.compile(
-    r"\b(?:(?:re)?scor|rat|grad|judg|award|deserv)(?:e[sd]?|es|ings?)\b|\b(?:empathy|stars?|reply|response)\b",
+    r"\b(?:(?:re)?scor|rat|grad|judg|deserv)(?:e[sd]?|es|ings?)\b|\b(?:award|earn)(?:s|ed|ing)?\b"
+    r"|\b(?:empathy|stars?|reply|response)\b",
     re.IGNORECASE,
 )
+# Somebody's rating of their own day is told, not asked for: "you rated your pain 5 out of 5".
+_OF_THEIRS = re.compile(
+    r"\b(?:you|he|she|they)(?:'ve|'d)?\s+(?:\w+\s+)?(?:rated|scored|graded|judged)\b"
+    r"|\b(?:rat|scor|grad|judg)(?:es?|ed|ing)\s+(?:your|his|her|their)\b",
+    re.IGNORECASE,
+)
+_OF_THE_REPLY = re.compile(r"\b(?:empathy|stars?|reply|response|answer|message)\b", re.IGNORECASE)
 _NOTHING_ELSE = 3
 """Words beside a mark that leave it a mark."""
 
@@ -71,6 +79,8 @@ def to_the_judge(sentence: str) -> bool:
     if not _MARK.search(sentence):
         return False
     rest = _MARK.sub(" ", sentence)
+    if _OF_THEIRS.search(rest) and not _OF_THE_REPLY.search(rest):
+        return False
     return len(words(rest)) < _NOTHING_ELSE or _OF_RATING.search(rest) is not None
 
 
