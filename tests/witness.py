@@ -1,7 +1,7 @@
 """A reader of the live page of a real run: opens it as soon as there is a run, notes what it says
 until the run has ended.
 
-As a program (`python tests/e2e/witness.py RUN`) it is a process of its own, as a browser is. It
+As a program (`python tests/witness.py RUN`) it is a process of its own, as a browser is. It
 prints one line of JSON whenever the page says something new, and a last one with what was wrong.
 """
 
@@ -99,5 +99,5 @@ def look(page: Any, end: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
     watch(Path(sys.argv[1]))
