@@ -1,7 +1,7 @@
 """Notices that a machine of the run's Ray cluster is gone.
 
 verl does not: ranks on other machines wait for the lost one in a collective, and the step after it
-never ends. Ray knows within its health checks (about half a minute).
+never ends. Ray knows within its health checks (20 s in a try on one machine).
 """
 
 from __future__ import annotations
