@@ -41,13 +41,13 @@ _WAKE_S = 2.0
 _GPU_OTHER_S = 2.0
 _LINK_BYTES_S = {True: 150e9, False: 25e9}
 """Between the GPUs of one node, and between nodes (estimate)."""
-_CPU_PRODUCTS, _CPU_DECODE = 220e9, 26e9
+_CPU_PRODUCTS, _CPU_DECODE = 220e9, 58e9
 """FLOP/s of a core (EPYC Zen 4): matrix products in bfloat16, and those of a decoding step."""
-_CPU_BACKWARD_BYTES, _CPU_FORWARD_BYTES = 0.145e9, 0.685e9
+_CPU_BACKWARD_BYTES, _CPU_FORWARD_BYTES = 0.19e9, 0.685e9
 """Bytes of activations that a core gets through in a second, in element-wise work."""
 _CPU_ENTROPY = 1.4
 """The pass for old log-probabilities, which takes the entropy too, over a plain one."""
-_CPU_DECODE_STEP_S = 0.045
+_CPU_DECODE_STEP_S = 0.027
 _CPU_OTHER_S = 0.2
 
 
