@@ -164,6 +164,8 @@ def _training(data: ReportData, config: MintConfig) -> Iterator[tuple[str, str]]
             yield title, plain(value)
     if manifest is None:
         return
+    for before in _before(manifest):
+        yield "Trained before", f"{code(local(before['command']))}, on {_files(before)}"
     if manifest.get("model"):
         yield "Fingerprint of its weights", code(str(manifest["model"])[:16])
     if manifest["recipe"]:
@@ -180,6 +182,18 @@ def _training(data: ReportData, config: MintConfig) -> Iterator[tuple[str, str]]
     if git is not None:
         yield "mint", code(git["revision"][:12]) + (" with local changes" if git["dirty"] else "")
     yield "Packages", plain(", ".join(f"{k} {v}" for k, v in manifest["packages"].items()))
+
+
+def _before(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The runs of mint that have made the starting policy, the last one first."""
+    while (found := manifest.get("begun_from")) is not None:
+        yield found
+        manifest = found
+
+
+def _files(row: Mapping[str, Any]) -> str:
+    names = ", ".join(Path(path).name for path in row["data"] or ())
+    return plain(names) or "files that are not recorded"
 
 
 def _longest_reply(config: MintConfig) -> int:
@@ -272,9 +286,13 @@ def _probes(probes: Mapping[str, Any] | None) -> str:
 def _licence(data: ReportData, config: MintConfig, subject: Subject) -> str:
     start, name = _base(data, config)
     of = f"of the starting policy ({name or start}) " if config.policy.build != "tiny" else ""
+    before = "".join(
+        f" What it was trained on before ({_files(row)}) has licences of its own."
+        for row in _before(data.manifest or {})
+    )
     return (
         f"{code(subject.licence)}. The licence {of}holds for these weights; mint itself is under "
-        "the MIT licence."
+        f"the MIT licence.{before}"
     )
 
 

@@ -70,6 +70,18 @@ class RunFacts:
     """Name of the recipe."""
     model: str | None = None
     """Fingerprint of the starting policy, which is also the reference of the KL term."""
+    begun_from: Mapping[str, Any] | None = None
+    """`made_by` of the starting policy, where a run of mint has made it."""
+
+
+def made_by(model: str | Path) -> dict[str, Any] | None:
+    """What has made a model folder that is the RUN/model of a run of mint: command, recipe, the
+    data files' SHA-256 and, under "begun_from", the same of its own start; else None."""
+    folder = Path(model)
+    manifest = read_json_if_there(folder.with_name(RunDir(folder).manifest_path.name))
+    if folder.name != RunDir(folder).model_path.name or not isinstance(manifest, dict):
+        return None
+    return {key: manifest.get(key) for key in ("command", "recipe", "data", "begun_from")}
 
 
 def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
@@ -85,6 +97,7 @@ def start_manifest(run: RunDir, facts: RunFacts) -> dict[str, Any]:
         "finished": None,
         "recipe": facts.recipe,
         "model": facts.model,
+        "begun_from": facts.begun_from,
         "command": attempt["command"],
         "mint": mint.__version__,
         "python": platform.python_version(),

@@ -24,6 +24,7 @@ from mint.rundir.manifest import (
     amend_manifest,
     finish_manifest,
     identities,
+    made_by,
     note_failure,
     start_manifest,
 )
@@ -166,6 +167,7 @@ def _open(run_dir: RunDir, ready: Plan, graders: Graders, going_on: GoingOn) -> 
             graders=identities(graders),
             recipe=mint.run.name,
             model=model_fingerprint(str(config.actor_rollout_ref.model.path)),
+            begun_from=made_by(str(config.actor_rollout_ref.model.path)),
         ),
     )
 

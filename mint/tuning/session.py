@@ -16,6 +16,7 @@ from mint.rundir.manifest import (
     RunFacts,
     amend_manifest,
     finish_manifest,
+    made_by,
     read_manifest,
     resume_manifest,
     start_manifest,
@@ -103,6 +104,7 @@ def _open(asked: Asked, run: RunDir, command: str, model: str, data_files: Seque
         data_files=data_files,
         recipe=asked.recipe,
         model=model_fingerprint(model),
+        begun_from=made_by(model),
     )
     start_manifest(run, facts)
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mint.publishing.markdown import block, code, plain
 from mint.publishing.model import CHATS, trained_template, write_model
 from mint.reporting.data import load
 from mint.rundir.directory import RunDir
+from mint.rundir.manifest import made_by
 from mint.shell.files import read_json, write_json
 from mint.watching.invented import SEEKERS, invented_config
 from rewards.errors import ConfigError
@@ -225,6 +227,33 @@ def test_the_card_says_what_made_the_model_and_what_it_is_not(card: str, run: Ru
     assert "eprint = {2604.11742}" in card
     assert "<script>" not in card
     assert "evil\\|&lt;script&gt;" in card
+
+
+def test_the_card_names_what_came_before(tmp_path: Path, run: RunDir) -> None:
+    """A run begun from a fine-tuned model, which was itself begun from one."""
+    from mint.config.schema import mint_config
+
+    tuned = RunDir(tmp_path / "sft")
+    tuned.model_path.mkdir(parents=True)
+    assert made_by(tuned.model_path) is None
+    earlier = {"command": "python -m mint.prefer x=/home/me/a", "recipe": None, "data": {}}
+    row = {"command": "python -m mint.sft +recipe=sft_smol", "recipe": "sft_smol"}
+    files = {"/data/train.tsv": "1c25", "/data/dialogues.json": "5755"}
+    write_json(tuned.manifest_path, {**row, "data": files, "begun_from": earlier, "seeds": {}})
+    assert made_by(tuned.path) is None
+    found = made_by(tuned.model_path)
+    assert found == {**row, "data": files, "begun_from": earlier}
+    data = load(run)
+    assert data.manifest is not None
+    data = replace(data, manifest={**data.manifest, "begun_from": found})
+    subject = Subject("x", "u/x", "mit", "Be kind.", None)
+    said = model_card(data, mint_config(OmegaConf.create(configured())), subject)
+    names = "train.tsv, dialogues.json"
+    assert f"| Trained before | `python -m mint.sft +recipe=sft_smol`, on {names} |" in said
+    assert (
+        "| Trained before | `python -m mint.prefer x=a`, on files that are not recorded |" in said
+    )
+    assert "(train.tsv, dialogues.json) has licences of its own" in said
 
 
 def test_dialogues_are_rewarded_by_the_seeker(run: RunDir) -> None:
