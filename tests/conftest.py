@@ -86,9 +86,11 @@ def root() -> Path:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def give_memory_back() -> Iterator[None]:
+def give_memory_back(request: pytest.FixtureRequest) -> Iterator[None]:
     """After each file: runs that later tests start ask how much memory the machine has left."""
     yield
+    if request.config.getoption("--quick"):
+        return
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
