@@ -78,8 +78,11 @@ def made_by(model: str | Path) -> dict[str, Any] | None:
     """What has made a model folder that is the RUN/model of a run of mint: command, recipe, the
     data files' SHA-256 and, under "begun_from", the same of its own start; else None."""
     folder = Path(model)
-    manifest = read_json_if_there(folder.with_name(RunDir(folder).manifest_path.name))
-    if folder.name != RunDir(folder).model_path.name or not isinstance(manifest, dict):
+    run = RunDir(folder.parent)
+    if folder != run.model_path:
+        return None
+    manifest = read_json_if_there(run.manifest_path)
+    if not isinstance(manifest, dict):
         return None
     return {key: manifest.get(key) for key in ("command", "recipe", "data", "begun_from")}
 

@@ -240,7 +240,7 @@ def test_the_card_names_what_came_before(tmp_path: Path, run: RunDir) -> None:
     row = {"command": "python -m mint.sft +recipe=sft_smol", "recipe": "sft_smol"}
     files = {"/data/train.tsv": "1c25", "/data/dialogues.json": "5755"}
     write_json(tuned.manifest_path, {**row, "data": files, "begun_from": earlier, "seeds": {}})
-    assert made_by(tuned.path) is None
+    assert [made_by(other) for other in (tuned.path, "Qwen/Qwen3-4B", ".", "/", "")] == [None] * 5
     found = made_by(tuned.model_path)
     assert found == {**row, "data": files, "begun_from": earlier}
     data = load(run)
