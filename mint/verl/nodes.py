@@ -7,6 +7,7 @@ never ends. Ray knows within its health checks (20 s in a try on one machine).
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -16,11 +17,16 @@ import ray
 from ray.util import placement_group_table
 
 EVERY_S = 3.0
+_SIGNAL = signal.SIGRTMIN
+"""Not SIGINT, which is ignored in what a script starts in the background."""
 
 
 class NodeWatch:
     """As a context around `ray.get` in the main thread: interrupts it (KeyboardInterrupt) when a
-    machine dies that holds workers of this run; `lost` then says which."""
+    machine dies that holds workers of this run; `lost` then says which.
+
+    Raises ValueError in another thread: only the main one has signals.
+    """
 
     def __init__(self) -> None:
         self.lost = ""
@@ -29,6 +35,7 @@ class NodeWatch:
         self._thread = threading.Thread(target=self._watch, name="node-watch", daemon=True)
 
     def __enter__(self) -> NodeWatch:
+        self._before = signal.signal(_SIGNAL, signal.default_int_handler)
         self._thread.start()
         return self
 
@@ -39,6 +46,8 @@ class NodeWatch:
         trace: TracebackType | None,
     ) -> None:
         self._over.set()
+        self._thread.join(timeout=EVERY_S)
+        signal.signal(_SIGNAL, self._before)
 
     def _watch(self) -> None:
         while not self._over.wait(EVERY_S):
@@ -47,7 +56,7 @@ class NodeWatch:
             self._used |= nodes_used(placement_group_table())
             self.lost = lost_of(self._used, ray.nodes())
             if self.lost and not self._over.is_set():
-                _thread.interrupt_main()
+                _thread.interrupt_main(_SIGNAL)
                 return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Any
 
@@ -46,8 +47,13 @@ def test_what_waits_is_interrupted_and_told(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(nodes.ray, "is_initialized", lambda: True)
     monkeypatch.setattr(nodes, "placement_group_table", table)
     monkeypatch.setattr(nodes.ray, "nodes", lambda: now[1])
-    with pytest.raises(KeyboardInterrupt), nodes.NodeWatch() as watch:
-        time.sleep(20)
+    # As in what a script starts in the background.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), nodes.NodeWatch() as watch:
+            time.sleep(20)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "gpu-7" in watch.lost
 
 
