@@ -18,12 +18,12 @@ from mint.evaluation.people import Reference
 from mint.evaluation.statistics.coverage import ONE_RUN, covers
 from mint.policy.model_files import is_local
 from mint.publishing import figures
+from mint.publishing.history import attempts_in_words, files_of, runs_before
 from mint.publishing.markdown import block, bullets, code, local, plain, table
 from mint.publishing.rewarded import DIALOGUES, grader_rows, reward_lines
 from mint.reporting.cautions import warnings_of
 from mint.reporting.data import ReportData
 from mint.reporting.facts import duration, machine, notes_of
-from mint.rundir.manifest import attempts_of
 from mint.shell.files import read_json_if_there
 
 _BUILT = {
@@ -103,7 +103,7 @@ def _texts(data: ReportData, config: MintConfig, subject: Subject) -> dict[str, 
         "prompt_note": _prompt_note(config, subject),
         "training": table(("", ""), _training(data, config)),
         "command": block(local(manifest["command"]), "sh") if manifest else "Not recorded.",
-        "attempts": _attempts(manifest),
+        "attempts": attempts_in_words(manifest),
         "data": _data(data),
         "reward": bullets(reward_lines(config)),
         "graders": table(
@@ -164,8 +164,8 @@ def _training(data: ReportData, config: MintConfig) -> Iterator[tuple[str, str]]
             yield title, plain(value)
     if manifest is None:
         return
-    for before in _before(manifest):
-        yield "Trained before", f"{code(local(before['command']))}, on {_files(before)}"
+    for before in runs_before(manifest):
+        yield "Trained before", f"{code(local(before['command']))}, on {files_of(before)}"
     if manifest.get("model"):
         yield "Fingerprint of its weights", code(str(manifest["model"])[:16])
     if manifest["recipe"]:
@@ -184,36 +184,10 @@ def _training(data: ReportData, config: MintConfig) -> Iterator[tuple[str, str]]
     yield "Packages", plain(", ".join(f"{k} {v}" for k, v in manifest["packages"].items()))
 
 
-def _before(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The runs of mint that have made the starting policy, the last one first."""
-    while (found := manifest.get("begun_from")) is not None:
-        yield found
-        manifest = found
-
-
-def _files(row: Mapping[str, Any]) -> str:
-    names = ", ".join(Path(path).name for path in row["data"] or ())
-    return plain(names) or "files that are not recorded"
-
-
 def _longest_reply(config: MintConfig) -> int:
     """Tokens of one reply: in conversations the budget of a turn."""
     talks = config.task == DIALOGUES
     return config.dialogue.turn_tokens if talks else config.evaluation.max_new_tokens
-
-
-def _attempts(manifest: Mapping[str, Any]) -> str:
-    """What changed when the run was continued; "" for one that was not."""
-    rows = attempts_of(manifest)[1:] if manifest else []
-    said = [
-        f"Continued from step {row['from_step']}: "
-        + (
-            ", ".join(plain(local(f"{k}: {a} -> {b}")) for k, (a, b) in row["config_diff"].items())
-            or "nothing changed"
-        )
-        for row in rows
-    ]
-    return bullets(said)
 
 
 def _data(data: ReportData) -> str:
@@ -287,8 +261,8 @@ def _licence(data: ReportData, config: MintConfig, subject: Subject) -> str:
     start, name = _base(data, config)
     of = f"of the starting policy ({name or start}) " if config.policy.build != "tiny" else ""
     before = "".join(
-        f" What it was trained on before ({_files(row)}) has licences of its own."
-        for row in _before(data.manifest or {})
+        f" What it was trained on before ({files_of(row)}) has licences of its own."
+        for row in runs_before(data.manifest or {})
     )
     return (
         f"{code(subject.licence)}. The licence {of}holds for these weights; mint itself is under "
