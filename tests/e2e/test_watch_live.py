@@ -10,7 +10,7 @@ from training_queue import Trained
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3000)]
 
-# Of what lasts a second or two, one of two neighbours is enough: the page looks at files now and then.
+# Of what lasts a second, one of two neighbours is enough: the page looks at files now and then.
 COURSE = (
     "Evaluating the policy before training|Starting to train",
     r"Starting, \d+ of \d+ phases are over",
