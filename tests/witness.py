@@ -8,7 +8,6 @@ prints one line of JSON whenever the page says something new, and a last one wit
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -49,29 +48,20 @@ def note(**said: Any) -> None:
 def watch(run: Path) -> None:
     """Serve the run's page and look at it."""
     from chromium import driven
+    from watch_server import watching
 
     end = time.monotonic() + LIMIT_S
     while not (run / "manifest.json").exists():
         assert time.monotonic() < end, "no run has begun"
         time.sleep(0.2)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "mint.watch", str(run)], stdout=subprocess.PIPE, text=True
-    )
     trouble: list[str] = []
-    try:
-        assert server.stdout is not None
-        found = re.search(r"(http://\S+:\d+)/", server.stdout.readline())
-        assert found is not None
-        with driven() as browser:
-            page = browser.new_page()
-            page.on("console", lambda message: trouble.append(message.text))
-            page.on("pageerror", lambda error: trouble.append(str(error)))
-            page.goto(found[1])
-            page.evaluate("window.opened_once = true")
-            look(page, end)
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+    with watching(run) as (address, server), driven() as browser:
+        page = browser.new_page()
+        page.on("console", lambda message: trouble.append(message.text))
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(address)
+        page.evaluate("window.opened_once = true")
+        look(page, end)
     note(trouble=trouble, server=server.returncode)
 
 

@@ -148,8 +148,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def wanted(items: list[pytest.Item]) -> set[str]:
     """Which training runs these tests look at."""
     runs = {*RUNS, "served", "watched"}
-    found = {name for item in items for name in getattr(item, "fixturenames", ()) if name in runs}
-    return found | ({"tuned"} if "served" in found else set())
+    return {name for item in items for name in getattr(item, "fixturenames", ()) if name in runs}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,17 +6,15 @@ import json
 import os
 import random
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import demo_run
 import pytest
 from chromium import driven
+from watch_server import watching
 
 from mint.rundir.cutting import cut_after
 from mint.rundir.directory import RunDir
@@ -39,20 +37,6 @@ NEXT = "Live: changes appear by themselves."
 def browser() -> Iterator[Browser]:
     with driven() as started:
         yield started
-
-
-@contextmanager
-def watching(*arguments: object) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Address and process of a server."""
-    command = [sys.executable, "-m", "mint.watch", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        found = re.search(r"(http://\S+:\d+)/", process.stdout.readline())
-        assert found
-        yield found.group(1), process
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 @pytest.fixture
