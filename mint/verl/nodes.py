@@ -10,7 +10,6 @@ import _thread
 import signal
 import threading
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 from typing import Any
 
 import ray
@@ -39,12 +38,7 @@ class NodeWatch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join(timeout=EVERY_S)
         signal.signal(_SIGNAL, self._before)

@@ -52,9 +52,10 @@ _MARK = re.compile(
     r"|\b(?:score|rating|empathy|aggregate)\s+(?:is|of)\s+\**[1-5]\b",
     re.IGNORECASE,
 )
+_REPLY = r"empathy|stars?|reply|response"
 _OF_RATING = re.compile(
     r"\b(?:(?:re)?scor|rat|grad|judg|deserv)(?:e[sd]?|es|ings?)\b|\b(?:award|earn)(?:s|ed|ing)?\b"
-    r"|\b(?:empathy|stars?|reply|response)\b",
+    rf"|\b(?:{_REPLY})\b",
     re.IGNORECASE,
 )
 # Somebody's rating of their own day is told, not asked for: "you rated your pain 5 out of 5".
@@ -63,7 +64,7 @@ _OF_THEIRS = re.compile(
     r"|\b(?:rat|scor|grad|judg)(?:es?|ed|ing)\s+(?:your|his|her|their)\b",
     re.IGNORECASE,
 )
-_OF_THE_REPLY = re.compile(r"\b(?:empathy|stars?|reply|response|answer|message)\b", re.IGNORECASE)
+_OF_THE_REPLY = re.compile(rf"\b(?:{_REPLY}|answer|message)\b", re.IGNORECASE)
 _NOTHING_ELSE = 3
 """Words beside a mark that leave it a mark."""
 
