@@ -60,7 +60,8 @@ _OF_RATING = re.compile(
 )
 # Somebody's rating of their own day is told, not asked for: "you rated your pain 5 out of 5".
 _OF_THEIRS = re.compile(
-    r"\b(?:you|he|she|they)(?:'ve|'d)?\s+(?:\w+\s+)?(?:rated|scored|graded|judged)\b"
+    r"\b(?:(?:you|he|she|they)(?:'ve|'d)?|(?:your|his|her|their)\s+\w+)\s+(?:\w+\s+)?"
+    r"(?:rated|scored|graded|judged|awarded|earned)\b"
     r"|\b(?:rat|scor|grad|judg)(?:es?|ed|ing)\s+(?:your|his|her|their)\b",
     re.IGNORECASE,
 )
