@@ -1,8 +1,9 @@
-"""Start a grader's server: `python -m mint.serve PART model=... [key=value ...]`.
+"""Start the server of a grader or a seeker: `python -m mint.serve PART model=... [key=value ...]`.
 
 tagger        a tactic tagger: a base model with ten LoRA adapters, one a tactic (adapters=FOLDER)
 judge         an empathy judge: any chat model
 reward_model  a scalar reward model: a sequence classifier with one output
+seeker        the person in dialogues: any chat model
 
 Starts vLLM from this environment, waits until it is healthy, prints what to set in a run, and
 starts it again when it dies, up to restarts=3 times. Ctrl-C (or SIGTERM) ends it with everything

@@ -23,7 +23,7 @@ from mint.config.evaluation import GenerationConfig
 from mint.evaluation.generation import Generation, Prompt
 from mint.evaluation.generator import Generator, cannot_load, eos_ids
 from mint.machine.limits import usable_cores
-from mint.policy.vllm_switches import CPU_KV_CACHE_GIB, vllm_switches
+from mint.policy.vllm_switches import CPU_CHUNKED_PREFILL, CPU_KV_CACHE_GIB, vllm_switches
 from rewards.errors import ConfigError
 
 _GPU_SHARE = 0.85
@@ -59,6 +59,7 @@ class VllmGenerator(Generator):
                     tensor_parallel_size=gpus,
                     enforce_eager=not on_gpu,
                     enable_prefix_caching=True,
+                    enable_chunked_prefill=None if on_gpu else CPU_CHUNKED_PREFILL,
                     generation_config="vllm",
                     load_format="safetensors",
                     seed=settings.seed,

@@ -6,6 +6,10 @@ from mint.policy.model_files import is_local
 
 CPU_KV_CACHE_GIB = 1.0
 """Ample for what a CPU can decode; vLLM's own default is most of the memory."""
+CPU_CHUNKED_PREFILL = False
+"""Whether a CPU may read a prompt in pieces where it does not fit into what is left of a step. In
+vLLM 0.28 that ends the engine when the request has a seed: it turns the request's generator back,
+and a CPU's has no offset."""
 
 
 def vllm_switches(model: str, cpu_threads: int | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mint.machine.limits import GIB
 from mint.policy.model_files import is_local
-from mint.policy.vllm_switches import CPU_KV_CACHE_GIB, vllm_switches
+from mint.policy.vllm_switches import CPU_CHUNKED_PREFILL, CPU_KV_CACHE_GIB, vllm_switches
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
 from rewards.tactics import TACTIC_NAMES
 
@@ -49,6 +49,7 @@ def vllm_command(settings: ServerSettings, plan: Plan) -> list[str]:
         command += ["--gpu-memory-utilization", str(settings.memory_share)]
     if plan.cpu:
         command.append("--enforce-eager")
+        command += [] if CPU_CHUNKED_PREFILL else ["--no-enable-chunked-prefill"]
     if plan.token is not None:
         command += ["--middleware", GUARD]
     if settings.chat_template is not None:
@@ -94,9 +95,8 @@ def model_path(settings: ServerSettings) -> str:
 
 def overrides(settings: ServerSettings, url: str, revision: str) -> list[str]:
     """The overrides of `mint.train` that make a run use this server."""
-    part = "tagger" if isinstance(settings, TaggerServer) else "judge"
-    served = f"mint.{part}.served"
-    lines = [f"mint.{part}.kind={settings.kind}", f"{served}.urls=[{url}]"]
+    served = f"{settings.used_by}.served"
+    lines = [f"{settings.used_by}.kind={settings.kind}", f"{served}.urls=[{url}]"]
     lines.append(f"{served}.model={settings.served_name}")
     if revision:
         lines.append(f"{served}.revision={revision}")

@@ -1,4 +1,4 @@
-"""What can be set about a served grader's server: one dataclass a part."""
+"""What can be set about the server of a grader or a seeker: one dataclass a part."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ class ServerSettings:
 
     part: ClassVar[str]
     """Name of the part on the command line."""
+    used_by: ClassVar[str]
+    """Group of a run's settings that uses it: mint.tagger, mint.judge or mint.seeker."""
     kind: ClassVar[str]
-    """Value of `mint.tagger.kind` or `mint.judge.kind` that uses it."""
+    """Value of that group's `kind` that uses it."""
 
     model: str
     """Folder with a model in Hugging Face format (safetensors), or a hub name."""
@@ -98,6 +100,7 @@ class TaggerServer(ServerSettings):
     """
 
     part = "tagger"
+    used_by = "mint.tagger"
     kind = "served_lora"
 
     adapters: str
@@ -116,6 +119,7 @@ class JudgeServer(ServerSettings):
     """Serves an empathy judge: any chat model, on /v1/chat/completions."""
 
     part = "judge"
+    used_by = "mint.judge"
     kind = "served"
 
     port: int = 8101
@@ -129,10 +133,26 @@ class RewardModelServer(ServerSettings):
     """
 
     part = kind = "reward_model"
+    used_by = "mint.judge"
 
     port: int = 8102
 
 
+@dataclass(frozen=True, kw_only=True)
+class SeekerServer(ServerSettings):
+    """Serves the model that plays the person in dialogues: any chat model, on /v1/chat/completions.
+
+    The run asks for structured output, two calls a turn (docs/seekers.md).
+    """
+
+    part = "seeker"
+    used_by = "mint.seeker"
+    kind = "served"
+
+    port: int = 8103
+
+
 PARTS: dict[str, type[ServerSettings]] = {
-    settings.part: settings for settings in (TaggerServer, JudgeServer, RewardModelServer)
+    settings.part: settings
+    for settings in (TaggerServer, JudgeServer, RewardModelServer, SeekerServer)
 }

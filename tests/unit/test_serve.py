@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from mint import serve
+from mint.config import compose, recipes
 from mint.serving import checks
 from mint.serving.command import Plan, overrides, vllm_command, vllm_environment
 from mint.serving.gpu import gpu_memory_gib
 from mint.serving.guard import RequireToken
-from mint.serving.settings import JudgeServer, RewardModelServer, TaggerServer
+from mint.serving.settings import JudgeServer, RewardModelServer, SeekerServer, TaggerServer
 from mint.serving.weights import weights_revision
 from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
@@ -71,7 +72,7 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_help_lists_the_parts(capsys: pytest.CaptureFixture[str]) -> None:
     assert serve.run(["--help"]) == 0
-    assert "tagger, judge, reward_model" in capsys.readouterr().out
+    assert "tagger, judge, reward_model, seeker" in capsys.readouterr().out
     assert serve.run(["tagger", "--help"]) == 0
     out = capsys.readouterr().out
     assert "adapters" in out
@@ -252,6 +253,11 @@ def test_reward_model_is_served_without_activation() -> None:
 
 def test_memory_flags_follow_the_device() -> None:
     gpu = Plan(cpu=False, port=1, max_model_len=8, token=None)
+    whole = (
+        "--no-enable-chunked-prefill"  # of each prompt: a CPU cannot read a seeded one in pieces
+    )
+    assert whole in vllm_command(JudgeServer(model="org/judge"), PLAN)
+    assert whole not in vllm_command(JudgeServer(model="org/judge"), gpu)
     plain = JudgeServer(model="org/judge", memory_share=0.4, vllm_args=["--max-num-seqs=8"])
     sized = JudgeServer(model="org/judge", kv_cache_gib=2)
     assert flags(vllm_command(plain, gpu))["--gpu-memory-utilization"] == "0.4"
@@ -289,6 +295,16 @@ def test_overrides_say_how_a_run_uses_the_server() -> None:
     assert overrides(JudgeServer(model="org/j"), "http://h:1", "")[0] == "mint.judge.kind=served"
     kind = overrides(RewardModelServer(model="org/r"), "http://h:1", "")[0]
     assert kind == "mint.judge.kind=reward_model"
+
+
+def test_a_run_takes_the_overrides_of_a_seekers_server() -> None:
+    given = overrides(SeekerServer(model="org/p", token_file="/run/t"), "http://h:1", "abc")
+    assert given[0] == "mint.seeker.kind=served"
+    recipes.register(recipes.find_recipes())
+    seeker = compose.compose_config(["+recipe=rlver_tiny", *given]).mint.seeker
+    endpoint = seeker.served
+    assert (seeker.kind, endpoint.model, endpoint.revision) == ("served", "p", "abc")
+    assert (list(endpoint.urls), endpoint.token_file) == (["http://h:1"], "/run/t")
 
 
 def test_revision_changes_with_any_weight(model: Path, adapters: Path) -> None:
