@@ -1,4 +1,4 @@
-"""Served graders against real vLLM servers on this machine, started by `python -m mint.serve`.
+"""Served graders and a seeker against real vLLM servers here, started by `python -m mint.serve`.
 
 Three servers with tiny random-weight models (tests/serving_models.py), about two minutes to start
 on two cores; then each grader against numbers computed without it, a server killed in the middle
@@ -26,6 +26,11 @@ from transformers import (
     AutoTokenizer,
 )
 
+from mint.config.seeker import SeekerEndpoint
+from mint.dialogue.persons import authored_persons
+from mint.dialogue.presets import get_preset
+from mint.dialogue.protocol import Heard, Lost, SeekerTurn, Who
+from mint.dialogue.served import ServedSeeker
 from rewards.graders.served.judge import RubricJudge
 from rewards.graders.served.lora_format import read_formats
 from rewards.graders.served.reward_model import RewardModelJudge
@@ -194,6 +199,39 @@ def test_what_is_off_schema_never_becomes_a_number(servers: dict[str, Serving]) 
         assert isinstance(grade, Failure)
         assert grade.kind == "off_schema"
         assert "<score>" in grade.message
+
+
+def test_it_plays_people_as_well(servers: dict[str, Serving]) -> None:
+    """All at the same time: more tokens than the server reads in a step, each request seeded."""
+    server = servers["judge"]
+    before = server.facts["pid"]
+    settings = SeekerEndpoint(
+        urls=[server.url], model="tiny-judge", read_timeout_s=300, max_tokens=600, parse_retries=0
+    )
+    seeker = ServedSeeker(get_preset("sage_bench"), settings)
+    heard = [
+        Heard(
+            person,
+            1,
+            (Message("seeker", person.opening or "Hello."), Message("supporter", REPLIES[0].text)),
+            40,
+            1,
+        )
+        for person in authored_persons()[:8]
+    ]
+
+    async def played() -> list[SeekerTurn | Lost]:
+        return list(await asyncio.gather(*map(seeker.turn, heard)))
+
+    turns = asyncio.run(played())
+    assert server.facts["pid"] == before, "the server lives"
+    for turn in turns:
+        if isinstance(turn, Lost):
+            assert turn.who is Who.SEEKER, turn
+        else:
+            assert abs(turn.change) <= 10
+            assert turn.reason.strip()
+            assert turn.message is None or turn.message.strip()
 
 
 def test_sigterm_leaves_nothing_of_a_server(servers: dict[str, Serving]) -> None:
