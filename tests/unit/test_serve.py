@@ -18,6 +18,7 @@ import pytest
 
 from mint import serve
 from mint.config import compose, recipes
+from mint.policy.vllm_switches import CPU_CHUNKED_PREFILL
 from mint.serving import checks
 from mint.serving.command import Plan, overrides, vllm_command, vllm_environment
 from mint.serving.gpu import gpu_memory_gib
@@ -251,13 +252,18 @@ def test_reward_model_is_served_without_activation() -> None:
     assert "org/reward" in command
 
 
-def test_memory_flags_follow_the_device() -> None:
+def test_a_cpu_reads_prompts_whole() -> None:
     gpu = Plan(cpu=False, port=1, max_model_len=8, token=None)
-    whole = (
-        "--no-enable-chunked-prefill"  # of each prompt: a CPU cannot read a seeded one in pieces
-    )
+    whole = "--no-enable-chunked-prefill"
     assert whole in vllm_command(JudgeServer(model="org/judge"), PLAN)
     assert whole not in vllm_command(JudgeServer(model="org/judge"), gpu)
+    recipes.register(recipes.find_recipes())
+    rollout = compose.compose_config(["+recipe=rlver_tiny"]).actor_rollout_ref.rollout
+    assert rollout.enable_chunked_prefill is CPU_CHUNKED_PREFILL
+
+
+def test_memory_flags_follow_the_device() -> None:
+    gpu = Plan(cpu=False, port=1, max_model_len=8, token=None)
     plain = JudgeServer(model="org/judge", memory_share=0.4, vllm_args=["--max-num-seqs=8"])
     sized = JudgeServer(model="org/judge", kv_cache_gib=2)
     assert flags(vllm_command(plain, gpu))["--gpu-memory-utilization"] == "0.4"
