@@ -70,10 +70,10 @@ def test_every_plot_is_there_and_legible(layouts, device):
 
 
 @pytest.mark.parametrize(("device", "scheme"), [("desktop", "light"), ("phone", "dark")])
-def test_no_plot_is_empty(browser, page, layouts, tmp_path, device, scheme):
+def test_no_plot_is_empty(page, layouts, device, scheme):
     found = layouts[device]
     size = (reproduce_browser.WIDTHS[device], found["height"])
-    seen = reproduce_browser.look(browser, page, tmp_path, size, scheme)
+    seen = reproduce_browser.look(page, size, scheme)
     for chart in found["charts"]:
         part = seen.crop(tuple(round(edge) for edge in chart["box"]))
         colours = part.getcolors(maxcolors=part.width * part.height)
