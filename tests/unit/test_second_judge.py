@@ -99,9 +99,9 @@ def test_a_reply_without_words_is_a_failure_and_order_is_kept() -> None:
 def test_a_reply_is_rated_alike_alone_and_among_others_and_quickly() -> None:
     judge = LexicalJudge()
     replies = [Reply(history=TALK, text=f"{OWN} {i}") for i in range(192)]
-    started = time.perf_counter()
+    started = time.process_time()
     many = judge.grade_now(replies)
-    assert time.perf_counter() - started < 10  # 0.1 s where the machine is free
+    assert time.process_time() - started < 10  # 0.1 s where the machine is free
     assert isinstance(many[7], Rating)
     assert many[7].aggregate == pytest.approx(rating(replies[7], judge).aggregate, abs=1e-4)
 

@@ -72,6 +72,6 @@ def test_known_false_positives(reply: str) -> None:
     "unit", [" ", "\n", "*", "- ", "[ ", "validation ", "**", "empathy ", "1. ", "\n\n* "]
 )
 def test_degenerate_replies_cost_linear_time(unit: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     leaks_labels(unit * 20_000 + "x")
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0

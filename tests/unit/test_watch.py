@@ -601,6 +601,12 @@ def finite(values: dict[str, float]) -> dict[str, float | None]:
     return {key: value if math.isfinite(value) else None for key, value in values.items()}
 
 
+def _command_line(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
 @pytest.mark.slow
 def test_a_run_starts_and_ends_its_page(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -608,7 +614,6 @@ def test_a_run_starts_and_ends_its_page(
     monkeypatch.setattr(beside, "_LAST_LOOK_S", 0.0)
     run = demo_run.make_run(tmp_path / "run", steps=2, evaluated=False)
     out = ""
-    others = set(psutil.Process().children(recursive=True))  # of other tests
     with beside.watched(run):
         end = time.monotonic() + 60
         while "http://" not in out and time.monotonic() < end:
@@ -616,7 +621,7 @@ def test_a_run_starts_and_ends_its_page(
             out += capfd.readouterr().out
         found = re.search(r"watching .*run: (http://127\.0\.0\.1:\d+)/", out)
         assert found, out
-        guards = [p for p in psutil.Process().children(recursive=True) if p not in others]
+        guards = [p for p in psutil.process_iter() if str(run.path) in _command_line(p)]
         assert guards
     _, alive = psutil.wait_procs(guards, timeout=20)
     assert alive == []
