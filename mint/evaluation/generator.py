@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Self
@@ -73,16 +73,22 @@ class Generator(ABC):
     def generate(self, prompts: Sequence[Prompt], title: str = "replies") -> list[list[Generation]]:
         """`samples_per_prompt` replies to each prompt, in the order of `prompts`.
 
-        Shows a progress bar on stderr when that is a terminal.
+        Shows its progress on stderr.
         """
-        replies: list[list[Generation]] = [[] for _ in prompts]
         with progress_bar(transient=True) as progress:
             total = len(prompts) * self.settings.samples_per_prompt
             task = progress.add_task(title, total=total)
-            for batch in self.batches(prompts):
-                for index, own in batch:
-                    replies[index] = own
-                    progress.advance(task, len(own))
+            return self.replies(prompts, lambda made: progress.advance(task, made))
+
+    def replies(
+        self, prompts: Sequence[Prompt], advance: Callable[[int], None]
+    ) -> list[list[Generation]]:
+        """The same; `advance` is told how many more replies there are."""
+        replies: list[list[Generation]] = [[] for _ in prompts]
+        for batch in self.batches(prompts):
+            for index, own in batch:
+                replies[index] = own
+                advance(len(own))
         return replies
 
     def render(self, prompt: Prompt) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from mint.config.dialogue import DialogueRules
@@ -14,6 +15,7 @@ from mint.dialogue.record import TalkRecord
 from mint.dialogue.talk import Said, converse, sample_seed
 from mint.evaluation.generation import Generation, Prompt
 from mint.evaluation.seekers.rounds import PATIENT_S
+from mint.shell.console import progress_bar
 from rewards.batching import MicroBatcher
 from rewards.thoughts import opened_thought
 
@@ -69,10 +71,27 @@ async def hold(
     generator: Any, asked: Sequence[Asked], seeker: Seeker, rules: DialogueRules, context: int
 ) -> list[TalkRecord]:
     """The dialogues, in order; `context`: most tokens of one. A generator answers one batch at a
-    time, so a reply may wait for all others: only the seeker is given limits of time."""
+    time, so a reply may wait for all others: only the seeker is given limits of time.
 
+    Shows on stderr how many replies there are of the most that there can be.
+    """
+    title = f"dialogues ({seeker.identity['kind']} seeker): replies"
+    with progress_bar(transient=True) as progress:
+        task = progress.add_task(title, total=len(asked) * rules.max_turns)
+        advance = partial(progress.advance, task)
+        return await _hold(generator, asked, seeker, rules, context, advance)
+
+
+async def _hold(
+    generator: Any,
+    asked: Sequence[Asked],
+    seeker: Seeker,
+    rules: DialogueRules,
+    context: int,
+    advance: Callable[[int], None],
+) -> list[TalkRecord]:
     async def generate(prompts: list[Prompt]) -> list[Generation]:
-        made = await asyncio.to_thread(generator.generate, prompts)
+        made = await asyncio.to_thread(generator.replies, prompts, advance)
         return [own[0] for own in made]
 
     def fits(messages: list[dict[str, str]]) -> bool:

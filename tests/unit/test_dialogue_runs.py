@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from mint.dialogue.replies import requests_of
 from mint.evaluation.generation import Generation, Prompt
 from mint.evaluation.metrics.talks import talk_differences, talk_estimates
 from mint.evaluation.talking import Asked, hold
+from mint.shell import console
 from mint.training import dialogues
 from rewards.errors import ConfigError, DataError
 from rewards.scorer import ReplyScorer
@@ -208,8 +211,11 @@ class Generator:
     def render(self, prompt: Prompt) -> str:
         return " ".join(message["content"] for message in prompt.messages)
 
-    def generate(self, prompts: list[Prompt]) -> list[list[Generation]]:
+    def replies(
+        self, prompts: list[Prompt], advance: Callable[[int], None]
+    ) -> list[list[Generation]]:
         self.batches.append(prompts)
+        advance(len(prompts))
         return [[self.answer(prompt)] for prompt in prompts]
 
     def answer(self, prompt: Prompt) -> Generation:
@@ -260,6 +266,17 @@ def test_dialogues_are_held_at_the_same_time() -> None:
         own = [p for batch in generator.batches for p in batch if p.key.startswith(f"{key}/")]
         shown = [m["content"] for m in own[-1].messages[1:]]
         assert shown == [message.content for message in talk.messages[:-1]]
+
+
+def test_progress_counts_the_replies_of_all_rounds(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "LINE_S", 0.0)
+    generator, _ = held(RuleSeeker())
+    said = [line.partition(" after ")[0] for line in capfd.readouterr().err.splitlines()]
+    done = list(itertools.accumulate(len(batch) for batch in generator.batches))
+    assert said == [f"dialogues (fake seeker): replies: {n} of {6 * RULES.max_turns}" for n in done]
+    assert done[-1] > len(generator.batches[0])
 
 
 def test_a_dialogue_without_room_ends() -> None:
