@@ -15,6 +15,7 @@ from mint.rundir.directory import RunDir
 from mint.shell.files import read_json_if_there
 from mint.training import pipeline
 from rewards.errors import DataError
+from rewards.precision import resolve_dtype
 
 RECIPES = ("mint_tiny", "mint_smol")
 """What can be measured: recipes for a laptop."""
@@ -77,7 +78,7 @@ def processor_seconds(runs: Sequence[MeasuredRun]) -> dict[str, float]:
 
 def figures(runs: Sequence[MeasuredRun], config: DictConfig) -> StepFigures:
     """One or more runs of the same work as one column."""
-    system = f"mint ({config.actor_rollout_ref.actor.fsdp_config.dtype})"
+    system = f"mint ({resolve_dtype(str(config.actor_rollout_ref.rollout.dtype))})"
     return summarise([run.rows for run in runs], system)
 
 

@@ -80,7 +80,7 @@ def work_lines(
         lines.append(
             f"tokens a step: {work.distinct_tokens:,.0f} distinct of {work.tokens:,.0f}; their "
             f"matrix products are {work.gflop:,.0f} GFLOP, {work.floor_s:.2f} s at "
-            f"{work.gflop_per_s:.0f} GFLOP/s (bfloat16, measured)"
+            f"{work.gflop_per_s:.0f} GFLOP/s (measured)"
         )
     if told := [f"{start:.0f}" for start in starts if start is not None]:
         lines.append(f"seconds from the start to the end of the first step: {', '.join(told)}")

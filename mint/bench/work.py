@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from mint.planning.models import shape_of
 from mint.planning.time import pass_flop
+from rewards.precision import resolve_dtype
 
 _SIDE = 2048
 """Rows and columns of the matrices that are multiplied for the rate."""
@@ -30,7 +31,7 @@ class Work:
     gflop: float
     """Matrix products over distinct tokens: generation, reference, update."""
     gflop_per_s: float
-    """Measured: bfloat16 products on all cores."""
+    """Measured: products on all cores, in the numbers that the processor is fast in."""
 
     @property
     def floor_s(self) -> float:
@@ -62,13 +63,14 @@ def work_of(
 
 
 def matrix_rate() -> float:
-    """GFLOP/s of bfloat16 matrix products on all cores, the best of a few."""
+    """GFLOP/s of matrix products on all cores, in the numbers that a run on this processor
+    computes in, the best of a few."""
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
-        a = torch.randn(_SIDE, _SIDE).bfloat16()
+        a = torch.randn(_SIDE, _SIDE).to(getattr(torch, resolve_dtype("auto")))
         times = []
         for _ in range(_TRIALS):
             started = time.perf_counter()

@@ -9,6 +9,7 @@ OPEN_NODES = (
     "actor_rollout_ref.actor.optim.override_optimizer_config",
     "actor_rollout_ref.actor.fsdp_config.mixed_precision",
     "actor_rollout_ref.ref.fsdp_config.mixed_precision",
+    "critic.fsdp.mixed_precision",
     "critic.model.override_config",
     "critic.optim.override_optimizer_config",
     "data.apply_chat_template_kwargs",

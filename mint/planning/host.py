@@ -29,11 +29,12 @@ def _cpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
     count, learned, ranks = model.parameters, trained(run, model), run.ranks
     reference = 0 if run.lora_rank or not run.reference else 4
     # Only reply tokens are scored, and shared prompts leave more room for them. The engine keeps
-    # logits and their gradient in bfloat16 (mint.verl.token_scores), verl's own float32 copies.
+    # logits and their gradient as it computes (mint.verl.token_scores), verl's own float32 copies.
     group = run.replies if run.shared_prompts else 1
     replies = group * run.max_reply
     tokens = round(run.update_tokens * replies / (run.max_prompt + replies))
-    each = 4 if run.shared_prompts else 12
+    width = run.arithmetic_bytes
+    each = 2 * width if run.shared_prompts else 12
     return kept(
         Item(
             "training",
@@ -42,7 +43,9 @@ def _cpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
         ),
         Item("reference", reference * count / GIB, f"{reference} B x {billions(count)}"),
         Item("critic", 16 * count / GIB, f"16 B x {billions(count)}") if run.critic else None,
-        Item("rollout", 2 * count * ranks / GIB, f"2 B x {billions(count)} x {ranks} ranks"),
+        Item(
+            "rollout", width * count * ranks / GIB, f"{width} B x {billions(count)} x {ranks} ranks"
+        ),
         Item(
             "logits",
             each * tokens * model.vocab * ranks / GIB,

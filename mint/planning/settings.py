@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mint.config.schema import MintConfig
 from mint.policy.sharing import why_set_apart
+from rewards.precision import resolve_dtype
 
 _BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
 CPUS_PER_RANK = 3
@@ -35,6 +36,8 @@ class RunSettings:
     max_reply: int
     thinking: bool
 
+    arithmetic_bytes: int
+    """Of the numbers that a CPU computes in, trainer and rollout; 2 on GPUs."""
     actor_bytes: int
     reference_bytes: int
     param_offload: bool
@@ -148,6 +151,7 @@ def settings_of(config: DictConfig, mint: MintConfig) -> RunSettings:
         max_prompt=int(config.data.max_prompt_length),
         max_reply=int(config.data.max_response_length),
         thinking=bool(thinks),
+        arithmetic_bytes=_BYTES[resolve_dtype(str(rollout.dtype))] if cpu else 2,
         actor_bytes=_BYTES[str(fsdp.model_dtype or "fp32")],
         reference_bytes=_BYTES[str(ref.fsdp_config.model_dtype or "bf16")],
         param_offload=bool(fsdp.param_offload),

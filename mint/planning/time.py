@@ -41,8 +41,9 @@ _WAKE_S = 2.0
 _GPU_OTHER_S = 2.0
 _LINK_BYTES_S = {True: 150e9, False: 25e9}
 """Between the GPUs of one node, and between nodes (estimate)."""
-_CPU_PRODUCTS, _CPU_DECODE = 220e9, 58e9
-"""FLOP/s of a core (EPYC Zen 4): matrix products in bfloat16, and those of a decoding step."""
+_CPU_PRODUCTS, _CPU_DECODE = {2: 220e9, 4: 67e9}, {2: 58e9, 4: 11e9}
+"""FLOP/s of a core by bytes of a number: matrix products, and those of a decoding step. Native
+bfloat16: EPYC Zen 4; float32, where there is none: a Xeon of 2.5 GHz with AVX-512."""
 _CPU_BACKWARD_BYTES, _CPU_FORWARD_BYTES = 0.19e9, 0.685e9
 """Bytes of activations that a core gets through in a second, in element-wise work."""
 _CPU_ENTROPY = 1.4
@@ -202,20 +203,21 @@ def _exchange(run: RunSettings, model: ModelShape, micro: int) -> tuple[float, s
 def _cpu(
     run: RunSettings, model: ModelShape, lengths: Lengths, batch: Batch, cores: int
 ) -> list[Item]:
+    products, decoding = _CPU_PRODUCTS[run.arithmetic_bytes], _CPU_DECODE[run.arithmetic_bytes]
     forward = _pass(run, model, lengths, batch)
     kept_bytes = batch.seen * model.layers * layer_bytes(model)
-    passed = (forward / _CPU_PRODUCTS + kept_bytes / _CPU_FORWARD_BYTES) / cores
-    update = (3 * forward / _CPU_PRODUCTS + kept_bytes / _CPU_BACKWARD_BYTES) / cores
+    passed = (forward / products + kept_bytes / _CPU_FORWARD_BYTES) / cores
+    update = (3 * forward / products + kept_bytes / _CPU_BACKWARD_BYTES) / cores
     prefill = pass_flop(model, run.prompts * lengths.prompt, run.prompts, run.prompts)
-    decode = 2.0 * model.parameters * batch.reply_tokens / (_CPU_DECODE * cores)
-    per_core = f"/ {_CPU_PRODUCTS / 1e9:.0f} GFLOP/s + {kept_bytes / 1e9:.2f} GB of activations"
+    decode = 2.0 * model.parameters * batch.reply_tokens / (decoding * cores)
+    per_core = f"/ {products / 1e9:.0f} GFLOP/s + {kept_bytes / 1e9:.2f} GB of activations"
     return [
         Item(
             GENERATION,
-            run.max_reply * _CPU_DECODE_STEP_S + decode + prefill / (_CPU_PRODUCTS * cores),
+            run.max_reply * _CPU_DECODE_STEP_S + decode + prefill / (products * cores),
             f"{run.max_reply} tokens x {_CPU_DECODE_STEP_S * 1000:.0f} ms + 2 FLOP x "
             f"{billions(model.parameters)} x {batch.reply_tokens:,.0f} tokens, {cores} cores x "
-            f"{_CPU_DECODE / 1e9:.0f} GFLOP/s",
+            f"{decoding / 1e9:.0f} GFLOP/s",
         ),
         Item(
             OLD,

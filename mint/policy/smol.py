@@ -20,9 +20,10 @@ from mint.policy.gguf import convert, packaged_file
 from mint.policy.samples import sample_replies, sampling
 from mint.policy.settings import SmolSettings
 from mint.policy.text import dialogues, encode_turns, gather, load_material
-from mint.policy.warm_start import choose_dtype, train_shown
+from mint.policy.warm_start import train_shown
 from mint.shell.files import replacing_folder, write_json
 from mint.shell.paths import data_dir
+from rewards.precision import resolve_dtype
 
 CARD = "smol.json"
 CONVERSATIONS = "warm_start/conversations.json"
@@ -67,7 +68,7 @@ def _teach(folder: Path, converted: dict[str, Any], settings: SmolSettings) -> d
         "settings": asdict(settings),
         "model": converted,
         "data": {**material.facts, "replies": len(learnt)},
-        "dtype": str(choose_dtype(settings.dtype)).removeprefix("torch."),
+        "dtype": resolve_dtype(settings.dtype),
         "training": None if result is None else result._asdict(),
         "samples": sample_replies(model, tokenizer, dialogues(material.val), settings.seed),
         "total_seconds": round(time.perf_counter() - started, 1),

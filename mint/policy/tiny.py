@@ -20,8 +20,9 @@ from mint.policy.samples import sample_replies, sampling
 from mint.policy.settings import TinySettings
 from mint.policy.text import dialogues, encode_turns, gather, load_material, texts
 from mint.policy.tokenizer import train_tokenizer
-from mint.policy.warm_start import choose_dtype, mean_loss, train_shown
+from mint.policy.warm_start import mean_loss, train_shown
 from mint.shell.files import replacing_folder, write_json
+from rewards.precision import resolve_dtype
 
 _TOKENIZER_DIALOGUES = 6000
 
@@ -66,7 +67,7 @@ def _build(directory: Path, settings: TinySettings) -> dict[str, Any]:
         "data": material.facts,
         "parameters": sum(p.numel() for p in model.parameters()),
         "vocabulary": len(tokenizer),
-        "dtype": str(choose_dtype(settings.dtype)).removeprefix("torch."),
+        "dtype": resolve_dtype(settings.dtype),
         **{name: round(value, 4) for name, value in result._asdict().items()},
         "val_loss": round(mean_loss(model, encode_turns(tokenizer, held_out), settings), 4),
         "samples": sample_replies(model, tokenizer, held_out, settings.seed),

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from mint.policy.settings import WarmStartSettings
 from mint.shell.console import progress_bar
+from rewards.precision import resolve_dtype
 
 _PEAK_AFTER = 0.05
 _FINAL_LR = 0.05
@@ -75,7 +75,7 @@ def train(
     The learning rate warms up over the first 5 % of the tokens and then falls, as a cosine, to 5 %
     of its peak. Parameters stay float32 whatever the precision.
     """
-    dtype = choose_dtype(settings.dtype)
+    dtype = getattr(torch, resolve_dtype(settings.dtype))
     batches = chain.from_iterable(
         make_batches(phase, settings.batch_tokens, settings.seed) for phase in phases
     )
@@ -114,17 +114,6 @@ def train(
     )
 
 
-def choose_dtype(name: str) -> torch.dtype:
-    """The precision of a setting. auto: bfloat16 if the processor has instructions for it."""
-    if name == "auto":
-        # Emulated bfloat16 is slower than float32, native is about 1.5 times as fast.
-        facts = Path("/proc/cpuinfo")
-        native = facts.exists() and "avx512_bf16" in facts.read_text("ascii", errors="replace")
-        name = "bfloat16" if native else "float32"
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
-
-
 def batch_loss(model: Any, batch: Sequence[Example], dtype: torch.dtype) -> torch.Tensor:
     """Mean cross-entropy of the reply tokens of a batch, nats a token."""
     length = max(example.num_tokens for example in batch)
@@ -147,7 +136,7 @@ def batch_loss(model: Any, batch: Sequence[Example], dtype: torch.dtype) -> torc
 def mean_loss(model: Any, examples: Sequence[Example], settings: WarmStartSettings) -> float:
     """Cross-entropy of the reply tokens of `examples`, nats a token."""
     model.eval()
-    dtype = choose_dtype(settings.dtype)
+    dtype = getattr(torch, resolve_dtype(settings.dtype))
     total, count = 0.0, 0
     for batch in make_batches(examples, settings.batch_tokens, settings.seed):
         tokens = sum(len(example.reply) for example in batch)

@@ -47,7 +47,7 @@ from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, r
 from mint.verl.environment import AGENT_LOOPS, training_environment
 from mint.verl.step_record import restore_row
 from rewards.build import Graders, build_second_judge, ready_graders
-from rewards.graders.embedded.encoder import resolve_dtype
+from rewards.precision import resolve_dtype
 
 NOTHING: Changes = MappingProxyType({})
 _SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
@@ -272,6 +272,16 @@ def _validation_lines(row: dict[str, Any], run_dir: RunDir) -> list[str]:
     return [line for v in made for line in format_validation(v, best_step)]
 
 
+def _fill_precision(config: DictConfig) -> None:
+    """The arithmetic that this processor is fast in, where trainer and rollout say auto."""
+    policy = config.actor_rollout_ref
+    for engine in (policy.actor.fsdp_config, policy.ref.fsdp_config, config.critic.fsdp):
+        # verl lists no such key: one that is not set is not there.
+        if (mixed := OmegaConf.select(engine, "mixed_precision")) is not None:
+            mixed.param_dtype = resolve_dtype(str(mixed.param_dtype))
+    policy.rollout.dtype = resolve_dtype(str(policy.rollout.dtype))
+
+
 def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
     """verl keys that follow from mint's."""
     with open_dict(config):
@@ -284,6 +294,8 @@ def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
         # Workers on other nodes, and a continuation on another processor, grade in the format that
         # the run begins with: it is a part of the graders' identity.
         config.mint.encoder.dtype = resolve_dtype(str(config.mint.encoder.dtype))
+        if config.trainer.device == "cpu":
+            _fill_precision(config)
         config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
         for key in ("train_files", "val_files"):
             config.data[key] = str(Path(str(config.data[key])).resolve())

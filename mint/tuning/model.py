@@ -11,11 +11,11 @@ import torch
 
 from mint.policy.building import build, is_missing
 from mint.policy.model_files import local_files, model_config, model_folder
-from mint.policy.warm_start import choose_dtype
 from mint.rundir.directory import RunDir
 from mint.tuning.batches import Rows
 from mint.tuning.settings import ModelSettings
 from rewards.errors import ConfigError
+from rewards.precision import resolve_dtype
 from rewards.quiet import quiet_loading
 
 KEY = "model.path"
@@ -67,7 +67,8 @@ def dtype_of(settings: ModelSettings, device: torch.device) -> torch.dtype:
     """The precision of the settings on a device."""
     if settings.dtype == "auto" and device.type != "cpu":
         return torch.bfloat16
-    return choose_dtype(settings.dtype)
+    named: torch.dtype = getattr(torch, resolve_dtype(settings.dtype))
+    return named
 
 
 def load_tokenizer(path: str) -> Any:

@@ -21,7 +21,6 @@ from rewards.graders.embedded.cache import ReplyCache
 from rewards.graders.embedded.encoder import (
     ContextEncoder,
     load_model,
-    resolve_dtype,
     weights_hash,
 )
 from rewards.graders.embedded.hashing import HashingEncoder
@@ -335,19 +334,3 @@ def test_hashing_encoder_is_deterministic() -> None:
     assert not np.allclose(a.sentences_SD[0], a.sentences_SD[2])
     assert np.allclose(np.linalg.norm(a.sentences_SD, axis=1), 1)
     assert a.pooled.shape == (3 * 64,)
-
-
-def test_a_run_keeps_the_number_format_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a part of the graders' identity: a continuation on another processor must have it."""
-    from mint.config import compose, recipes
-    from mint.config.schema import mint_config
-    from mint.training import pipeline
-
-    recipes.register(recipes.find_recipes())
-    config = compose.compose_config(["+recipe=mint_tiny"])
-    assert config.mint.encoder.dtype == "auto"
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
-    pipeline._fill_verl_keys(config, mint_config(config))
-    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
-    assert resolve_dtype("auto") == "float32"
-    assert resolve_dtype(mint_config(config).encoder.dtype) == "bfloat16"

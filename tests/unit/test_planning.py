@@ -36,6 +36,14 @@ from mint.policy.settings import TinySettings
 pytestmark = pytest.mark.slow
 
 QWEN3_4B = shape_of("Qwen/Qwen3-4B")
+
+
+@pytest.fixture(autouse=True)
+def _processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with bfloat16, as of most of the figures below."""
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+
+
 SMOLLM = from_config(
     {
         "num_hidden_layers": 30,
@@ -214,6 +222,18 @@ def test_a_measured_run_predicts_one_of_thirty_times_the_size() -> None:
     for name, seconds in SMOLLM_SECONDS.items():
         assert parts[name] == pytest.approx(seconds, rel=0.3), name
     assert total(other.step) == pytest.approx(65.0, rel=0.15)
+
+
+def test_a_processor_without_bfloat16_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three steps of mint_smol on two cores of a Xeon (AVX-512, no bfloat16), 2026-11-28."""
+    assert SMOLLM is not None
+    with_it = planned(["+recipe=mint_smol"], SMOLLM, 129, 43.3, cores=2)
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
+    without = planned(["+recipe=mint_smol"], SMOLLM, 129, 43.3, cores=2)
+    parts = {item.name: item.value for item in without.step}
+    for name, seconds in {"generation": 19.6, "reference": 4.9, "update": 16.7}.items():
+        assert parts[name] == pytest.approx(seconds, rel=0.1), name
+    assert total(without.step) > 2 * total(with_it.step)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from mint.policy.tokenizer import END, START, train_tokenizer
 from mint.policy.warm_start import (
     Example,
     batch_loss,
-    choose_dtype,
     make_batches,
     mean_loss,
     train,
@@ -243,12 +242,6 @@ def test_unusable_text_is_refused(tmp_path: Path) -> None:
 def test_bad_settings_are_refused(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         TinySettings(**change)
-
-
-def test_precision_can_be_forced() -> None:
-    assert choose_dtype("float32") is torch.float32
-    assert choose_dtype("bfloat16") is torch.bfloat16
-    assert choose_dtype("auto") in (torch.float32, torch.bfloat16)
 
 
 def test_training_text_leaves_out_the_held_out_scenarios() -> None:

@@ -20,6 +20,7 @@ from rewards.errors import ConfigError, GraderError
 from rewards.graders.embedded.adapter import Adapter
 from rewards.graders.embedded.cache import ReplyCache
 from rewards.graders.embedded.windows import Window, make_windows, plan_batches
+from rewards.precision import resolve_dtype
 from rewards.protocols import EncodedReply, SplitReply
 from rewards.quiet import quiet_loading
 from rewards.types import GraderIdentity
@@ -212,17 +213,6 @@ def padded(windows: Sequence[Window]) -> dict[str, torch.Tensor]:
         segments[row, :size] = torch.tensor(window.segments)
         mask[row, :size] = 1
     return {"input_ids": tokens, "token_type_ids": segments, "attention_mask": mask}
-
-
-def resolve_dtype(dtype: str) -> str:
-    """float32 or bfloat16; "auto" is bfloat16 where the processor computes in it natively."""
-    if dtype != "auto":
-        return dtype
-    import torch
-
-    capabilities = torch.cpu.get_capabilities()
-    native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
-    return "bfloat16" if native else "float32"
 
 
 def weights_hash(folder: Path) -> str:

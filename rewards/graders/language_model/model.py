@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError
-from rewards.graders.embedded.encoder import resolve_dtype
+from rewards.precision import resolve_dtype
 from rewards.quiet import quiet_loading
 from rewards.types import Message
 
