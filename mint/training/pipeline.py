@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from mint.config.schema import MintConfig, mint_config
 from mint.evaluation.subjects import prompts_of_run
@@ -35,7 +35,7 @@ from mint.shell.processes import python_module
 from mint.shell.signals import on_signal
 from mint.shell.statuses import COLLAPSED, SAVED
 from mint.training import dialogues, material, preflight
-from mint.training.graphs import fill_graph_sizes
+from mint.training.filled_keys import fill_verl_keys
 from mint.training.lines import alarms_on, format_alarms, format_step, format_validation
 from mint.training.ray_arguments import check_ray_arguments, ignored_address
 from mint.training.resuming import Changes, check_inputs, check_run_dir, go_on, is_trained
@@ -44,13 +44,11 @@ from mint.training.watched import watched
 from mint.validation.record import COLLAPSE, choose_export, read_stopped, read_validations
 from mint.verl import requests
 from mint.verl.checkpoint import checkpoints, export_model, newest_checkpoint, resumable_step
-from mint.verl.environment import AGENT_LOOPS, training_environment
+from mint.verl.environment import training_environment
 from mint.verl.step_record import restore_row
 from rewards.build import Graders, build_second_judge, ready_graders
-from rewards.precision import resolve_dtype
 
 NOTHING: Changes = MappingProxyType({})
-_SERVED_FILES = ("prompts", "token_file", "cache", "record", "replay")
 
 
 class Plan(NamedTuple):
@@ -113,7 +111,7 @@ def run(config: DictConfig, overrides: Sequence[str], changes: Changes = NOTHING
     build_second_judge(mint.second_judge)  # a broken one fails before anything starts
     for note in ready.report.notes:
         say(f"note: {note}")
-    _fill_verl_keys(config, mint)
+    fill_verl_keys(config, mint)
     if ready.report.prompts_fit:  # verl would count all of them again
         config.data.filter_overlong_prompts = False
     run_dir = RunDir(Path(mint.run.dir)) if mint.run.resume else RunDir.create(mint.run.dir)
@@ -270,42 +268,3 @@ def _validation_lines(row: dict[str, Any], run_dir: RunDir) -> list[str]:
     best_step = None if best is None else int(best)
     made = [v for v in read_validations(run_dir) if v.step == row["step"]]
     return [line for v in made for line in format_validation(v, best_step)]
-
-
-def _fill_precision(config: DictConfig) -> None:
-    """The arithmetic that this processor is fast in, where trainer and rollout say auto."""
-    policy = config.actor_rollout_ref
-    for engine in (policy.actor.fsdp_config, policy.ref.fsdp_config, config.critic.fsdp):
-        # verl lists no such key: one that is not set is not there.
-        if (mixed := OmegaConf.select(engine, "mixed_precision")) is not None:
-            mixed.param_dtype = resolve_dtype(str(mixed.param_dtype))
-    policy.rollout.dtype = resolve_dtype(str(policy.rollout.dtype))
-
-
-def _fill_verl_keys(config: DictConfig, mint: MintConfig) -> None:
-    """verl keys that follow from mint's."""
-    with open_dict(config):
-        fill_graph_sizes(config)
-        config.trainer.resume_mode = "disable"
-        if mint.run.resume and (newest := newest_checkpoint(RunDir(Path(mint.run.dir)))):
-            # By name: verl's own choice (auto) starts from scratch when it finds nothing.
-            config.trainer.resume_mode = "resume_path"
-            config.trainer.resume_from_path = str(newest)
-        # Workers on other nodes, and a continuation on another processor, grade in the format that
-        # the run begins with: it is a part of the graders' identity.
-        config.mint.encoder.dtype = resolve_dtype(str(config.mint.encoder.dtype))
-        if config.trainer.device == "cpu":
-            _fill_precision(config)
-        config.trainer.logger = list(dict.fromkeys(["tensorboard", *config.trainer.logger]))
-        for key in ("train_files", "val_files"):
-            config.data[key] = str(Path(str(config.data[key])).resolve())
-        config.actor_rollout_ref.rollout.agent.agent_loop_config_path = AGENT_LOOPS
-        for grader in (config.mint.tagger, config.mint.judge):
-            for key in _SERVED_FILES:
-                if grader.served.get(key):
-                    # Reward workers and later evaluations may run in another folder.
-                    grader.served[key] = str(Path(grader.served[key]).expanduser().resolve())
-        for model in (config.actor_rollout_ref.model, config.critic.model):
-            path = Path(str(model.path)).expanduser()
-            if path.is_dir():
-                model.path = str(path.resolve())

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from mint.config import compose, recipes
 from mint.config.schema import mint_config
 from mint.planning.settings import settings_of
-from mint.training import pipeline
+from mint.training.filled_keys import fill_verl_keys
 from rewards.precision import resolve_dtype
 
 NATIVE = {"avx512_bf16": True}
@@ -28,7 +28,7 @@ def _registered() -> None:
 
 def begun(recipe: str, *overrides: str) -> DictConfig:
     config = compose.compose_config([f"+recipe={recipe}", *overrides])
-    pipeline._fill_verl_keys(config, mint_config(config))
+    fill_verl_keys(config, mint_config(config))
     return config
 
 
@@ -69,7 +69,7 @@ def test_a_run_keeps_the_numbers_of_its_start(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: NATIVE)
     config = begun("mint_tiny")
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)
-    pipeline._fill_verl_keys(config, mint_config(config))
+    fill_verl_keys(config, mint_config(config))
     assert computes_in(config) == ["bfloat16", "bfloat16", None, "bfloat16"]
     assert config.mint.encoder.dtype == "bfloat16"
 

@@ -28,6 +28,7 @@ from mint.rundir.manifest import (
 from mint.rundir.resume import GoingOn, resumed_run
 from mint.shell.files import write_json
 from mint.training import pipeline, preflight, resuming
+from mint.training.filled_keys import fill_verl_keys
 from mint.validation.record import Stopped, write_stopped
 from rewards.errors import ConfigError
 from rewards.types import GraderIdentity
@@ -294,7 +295,7 @@ def test_a_run_without_a_checkpoint_begins_again(
     assert first["error"] == LOST
     assert (second["from_step"], second["error"], manifest["status"]) == (0, None, "running")
     config = go_on(run).config
-    pipeline._fill_verl_keys(config, mint_config(config))
+    fill_verl_keys(config, mint_config(config))
     assert config.trainer.resume_mode == "disable"
 
 
