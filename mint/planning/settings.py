@@ -11,7 +11,8 @@ from mint.config.schema import MintConfig
 from mint.policy.sharing import why_set_apart
 from rewards.precision import resolve_dtype
 
-_BYTES = {"fp32": 4, "float32": 4, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2}
+_BYTES = dict.fromkeys(("fp32", "float32", "float"), 4)
+_BYTES |= dict.fromkeys(("bf16", "bfloat16", "fp16", "float16", "half"), 2)
 CPUS_PER_RANK = 3
 """Cores that verl books with each GPU (max_colocate_count of its resource pools)."""
 
