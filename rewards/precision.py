@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def resolve_dtype(dtype: str) -> str:
     """The name itself; for "auto" bfloat16 where the processor computes in it natively, which is
-    about 1.5 times as fast as float32, else float32: emulated it takes two to three times as long.
+    about 1.5 times as fast as float32, else float32: emulated it takes twice as long.
     """
     if dtype != "auto":
         return dtype

@@ -67,8 +67,11 @@ def test_a_gpu_is_left_to_verl(recipe: str, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_run_keeps_the_numbers_of_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are a part of the graders' identity: a continuation elsewhere has them too."""
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: NATIVE)
-    config = begun("mint_tiny")
+    config = compose.compose_config(["+recipe=mint_tiny"])
+    assert config.mint.encoder.dtype == "auto"
+    fill_verl_keys(config, mint_config(config))
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)
+    assert resolve_dtype("auto") == "float32"
     fill_verl_keys(config, mint_config(config))
     assert computes_in(config) == ["bfloat16", "bfloat16", None, "bfloat16"]
     assert config.mint.encoder.dtype == "bfloat16"
