@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from mint.planning.models import shape_of
 from mint.planning.time import pass_flop
-from rewards.precision import resolve_dtype
+from rewards.precision import torch_dtype
 
 _SIDE = 2048
 """Rows and columns of the matrices that are multiplied for the rate."""
@@ -70,7 +70,7 @@ def matrix_rate() -> float:
     before = torch.get_num_threads()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
-        a = torch.randn(_SIDE, _SIDE).to(getattr(torch, resolve_dtype("auto")))
+        a = torch.randn(_SIDE, _SIDE).to(torch_dtype("auto"))
         times = []
         for _ in range(_TRIALS):
             started = time.perf_counter()

@@ -9,10 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from mint.config.schema import MintConfig
 from mint.policy.sharing import why_set_apart
-from rewards.precision import resolve_dtype
+from rewards.precision import DTYPE_BYTES, resolve_dtype
 
-_BYTES = dict.fromkeys(("fp32", "float32", "float"), 4)
-_BYTES |= dict.fromkeys(("bf16", "bfloat16", "fp16", "float16", "half"), 2)
 CPUS_PER_RANK = 3
 """Cores that verl books with each GPU (max_colocate_count of its resource pools)."""
 
@@ -152,9 +150,9 @@ def settings_of(config: DictConfig, mint: MintConfig) -> RunSettings:
         max_prompt=int(config.data.max_prompt_length),
         max_reply=int(config.data.max_response_length),
         thinking=bool(thinks),
-        arithmetic_bytes=_BYTES[resolve_dtype(str(rollout.dtype))] if cpu else 2,
-        actor_bytes=_BYTES[str(fsdp.model_dtype or "fp32")],
-        reference_bytes=_BYTES[str(ref.fsdp_config.model_dtype or "bf16")],
+        arithmetic_bytes=DTYPE_BYTES[resolve_dtype(str(rollout.dtype))] if cpu else 2,
+        actor_bytes=DTYPE_BYTES[str(fsdp.model_dtype or "fp32")],
+        reference_bytes=DTYPE_BYTES[str(ref.fsdp_config.model_dtype or "bf16")],
         param_offload=bool(fsdp.param_offload),
         optimizer_offload=bool(fsdp.optimizer_offload),
         offload_policy=bool(fsdp.offload_policy),

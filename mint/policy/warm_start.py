@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from mint.policy.settings import WarmStartSettings
 from mint.shell.console import progress_bar
-from rewards.precision import resolve_dtype
+from rewards.precision import torch_dtype
 
 _PEAK_AFTER = 0.05
 _FINAL_LR = 0.05
@@ -75,7 +75,7 @@ def train(
     The learning rate warms up over the first 5 % of the tokens and then falls, as a cosine, to 5 %
     of its peak. Parameters stay float32 whatever the precision.
     """
-    dtype = getattr(torch, resolve_dtype(settings.dtype))
+    dtype = torch_dtype(settings.dtype)
     batches = chain.from_iterable(
         make_batches(phase, settings.batch_tokens, settings.seed) for phase in phases
     )
@@ -136,7 +136,7 @@ def batch_loss(model: Any, batch: Sequence[Example], dtype: torch.dtype) -> torc
 def mean_loss(model: Any, examples: Sequence[Example], settings: WarmStartSettings) -> float:
     """Cross-entropy of the reply tokens of `examples`, nats a token."""
     model.eval()
-    dtype = getattr(torch, resolve_dtype(settings.dtype))
+    dtype = torch_dtype(settings.dtype)
     total, count = 0.0, 0
     for batch in make_batches(examples, settings.batch_tokens, settings.seed):
         tokens = sum(len(example.reply) for example in batch)

@@ -11,12 +11,13 @@ from typing import Any
 
 from mint.machine.limits import GIB, read_memory
 from mint.machine.packages import package_version
-from mint.policy.model_files import model_folder
+from mint.policy.model_files import local_files, model_folder
 from mint.policy.vllm_switches import CPU_KV_CACHE_GIB
 from mint.serving.command import Plan
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
 from mint.web.listen import check_port, read_token
 from rewards.errors import ConfigError
+from rewards.precision import DTYPE_BYTES, resolve_dtype
 from rewards.tactics import TACTIC_NAMES
 
 _PROCESSES_GIB = 2.5
@@ -53,10 +54,11 @@ def check(settings: ServerSettings) -> Plan:
         cpu=cpu,
         port=check_port(settings.host, settings.port),
         max_model_len=min(longest, limit) if isinstance(limit, int) else longest,
+        dtype=resolve_dtype(settings.dtype) if cpu else settings.dtype,
         token=token,
     )
     if cpu:
-        check_cpu_memory(settings, read_memory().available_gib)
+        check_cpu_memory(settings, plan.dtype, read_memory().available_gib)
     return plan
 
 
@@ -146,17 +148,20 @@ def check_adapters(settings: TaggerServer) -> None:
             )
 
 
-def check_cpu_memory(settings: ServerSettings, available_gib: float) -> None:
-    """Weights, adapters, KV cache and processes against the free memory. GPUs: vLLM's own check."""
-    weights = _safetensors_gib(Path(settings.model).expanduser())
+def check_cpu_memory(settings: ServerSettings, dtype: str, available_gib: float) -> None:
+    """Weights in `dtype`, adapters, KV cache and processes against the free memory.
+
+    GPUs: vLLM's own check.
+    """
+    weights = _weights_gib(settings.model, dtype)
     if isinstance(settings, TaggerServer):
-        weights += _safetensors_gib(Path(settings.adapters).expanduser())
+        weights += _files_gib(Path(settings.adapters).expanduser())
     needed = weights + (settings.kv_cache_gib or CPU_KV_CACHE_GIB) + _PROCESSES_GIB
     if needed > available_gib:
         raise ConfigError(
             f"not enough memory: the {settings.part} needs about {needed:.1f} GiB (weights "
-            f"{weights:.1f}), {available_gib:.1f} GiB are available; use a smaller model, a "
-            "smaller kv_cache_gib, or free memory"
+            f"{weights:.1f} in {dtype}), {available_gib:.1f} GiB are available; use a smaller "
+            "model, a smaller kv_cache_gib, dtype=bfloat16 where it is not, or free memory"
         )
 
 
@@ -167,8 +172,19 @@ def _has_chat_template(folder: Path) -> bool:
     return tokenizer.is_file() and "chat_template" in _read_json(tokenizer)
 
 
-def _safetensors_gib(folder: Path) -> float:
-    """Size of the weights below a folder, 0 for a hub name."""
+def _weights_gib(model: str, dtype: str) -> float:
+    """What the weights take when they are loaded, 0 for a hub model that is not here."""
+    folder = local_files(model)
+    if folder is None:
+        return 0.0
+    config = _read_json(folder / "config.json")
+    stored = next((config[key] for key in ("dtype", "torch_dtype") if key in config), None)
+    growth = DTYPE_BYTES[dtype] / DTYPE_BYTES[stored] if stored in DTYPE_BYTES else 1
+    return growth * _files_gib(folder)
+
+
+def _files_gib(folder: Path) -> float:
+    """Size of the files of weights below a folder."""
     files = folder.rglob("*.safetensors") if folder.is_dir() else ()
     return sum(file.stat().st_size for file in files) / GIB
 

@@ -28,6 +28,9 @@ class Plan:
     """The port to use, never 0."""
     max_model_len: int
     """The setting, or the model's own limit where that is smaller."""
+    dtype: str
+    """Precision of the weights. On a CPU never auto, which is the model's own for vLLM: most
+    processors emulate bfloat16 (`rewards.precision`)."""
     token: str | None
     """What requests must carry; None for a server without token."""
 
@@ -37,7 +40,7 @@ def vllm_command(settings: ServerSettings, plan: Plan) -> list[str]:
     command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", model_path(settings)]
     command += ["--served-model-name", settings.served_name]
     command += ["--host", settings.host, "--port", str(plan.port)]
-    command += ["--max-model-len", str(plan.max_model_len), "--dtype", settings.dtype]
+    command += ["--max-model-len", str(plan.max_model_len), "--dtype", plan.dtype]
     # Only safetensors: the other formats are pickles.
     command += ["--load-format", "safetensors"]
     # A line for each of thousands of requests a step would bury the log.

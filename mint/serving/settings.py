@@ -40,7 +40,8 @@ class ServerSettings:
     max_model_len: int = 8192
     """Longest prompt and answer together, in tokens; lowered to the model's own limit."""
     dtype: str = "auto"
-    """Precision of the weights: auto, bfloat16, float16 or float32."""
+    """Precision of the weights: bfloat16, float16, float32, or auto: the model's own on a GPU; on a
+    CPU bfloat16 where the processor computes in it, else float32."""
     memory_share: float = 0.9
     """GPU: share of its memory to take, in (0, 1]."""
     kv_cache_gib: float | None = None

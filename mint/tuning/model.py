@@ -15,7 +15,7 @@ from mint.rundir.directory import RunDir
 from mint.tuning.batches import Rows
 from mint.tuning.settings import ModelSettings
 from rewards.errors import ConfigError
-from rewards.precision import resolve_dtype
+from rewards.precision import torch_dtype
 from rewards.quiet import quiet_loading
 
 KEY = "model.path"
@@ -67,8 +67,7 @@ def dtype_of(settings: ModelSettings, device: torch.device) -> torch.dtype:
     """The precision of the settings on a device."""
     if settings.dtype == "auto" and device.type != "cpu":
         return torch.bfloat16
-    named: torch.dtype = getattr(torch, resolve_dtype(settings.dtype))
-    return named
+    return torch_dtype(settings.dtype)
 
 
 def load_tokenizer(path: str) -> Any:

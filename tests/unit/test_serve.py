@@ -29,7 +29,7 @@ from rewards.errors import ConfigError
 from rewards.tactics import TACTIC_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
-PLAN = Plan(cpu=True, port=8100, max_model_len=4096, token=None)
+PLAN = Plan(cpu=True, port=8100, max_model_len=4096, dtype="float32", token=None)
 
 
 @pytest.fixture
@@ -216,9 +216,37 @@ def test_rank_must_be_a_size_of_vllm() -> None:
 
 def test_memory_is_compared_with_what_is_free(model: Path) -> None:
     settings = JudgeServer(model=str(model), kv_cache_gib=8)
-    checks.check_cpu_memory(settings, available_gib=11)
+    checks.check_cpu_memory(settings, "float32", available_gib=11)
     with pytest.raises(ConfigError, match=r"the judge needs about 10\.5 GiB .* 4\.0 GiB are"):
-        checks.check_cpu_memory(settings, available_gib=4)
+        checks.check_cpu_memory(settings, "float32", available_gib=4)
+
+
+def test_memory_counts_weights_in_the_numbers_they_are_loaded_in(model: Path) -> None:
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    with (model / "model.safetensors").open("r+b") as file:
+        file.truncate(2 * 1024**3)  # takes no room on the disk
+    settings = JudgeServer(model=str(model), kv_cache_gib=1)
+    checks.check_cpu_memory(settings, "bfloat16", available_gib=6)
+    with pytest.raises(ConfigError, match=r"7\.5 GiB \(weights 4\.0 in float32\), 6\.0 GiB are"):
+        checks.check_cpu_memory(settings, "float32", available_gib=6)
+
+
+@pytest.mark.parametrize(
+    ("given", "cpu", "served"),
+    [
+        ("auto", True, "float32"),
+        ("auto", False, "auto"),
+        ("bfloat16", True, "bfloat16"),
+    ],
+)
+def test_a_cpu_serves_in_numbers_that_it_computes_in(
+    model: Path, monkeypatch: pytest.MonkeyPatch, given: str, cpu: bool, served: str
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": False})
+    monkeypatch.setattr(checks, "check_vllm", lambda: cpu)
+    settings = JudgeServer(model=str(model), dtype=given)
+    assert flags(vllm_command(settings, checks.check(settings)))["--dtype"] == served
 
 
 # What is started
@@ -253,7 +281,7 @@ def test_reward_model_is_served_without_activation() -> None:
 
 
 def test_a_cpu_reads_prompts_whole() -> None:
-    gpu = Plan(cpu=False, port=1, max_model_len=8, token=None)
+    gpu = Plan(cpu=False, port=1, max_model_len=8, dtype="auto", token=None)
     whole = "--no-enable-chunked-prefill"
     assert whole in vllm_command(JudgeServer(model="org/judge"), PLAN)
     assert whole not in vllm_command(JudgeServer(model="org/judge"), gpu)
@@ -263,7 +291,7 @@ def test_a_cpu_reads_prompts_whole() -> None:
 
 
 def test_memory_flags_follow_the_device() -> None:
-    gpu = Plan(cpu=False, port=1, max_model_len=8, token=None)
+    gpu = Plan(cpu=False, port=1, max_model_len=8, dtype="auto", token=None)
     plain = JudgeServer(model="org/judge", memory_share=0.4, vllm_args=["--max-num-seqs=8"])
     sized = JudgeServer(model="org/judge", kv_cache_gib=2)
     assert flags(vllm_command(plain, gpu))["--gpu-memory-utilization"] == "0.4"
@@ -275,7 +303,7 @@ def test_memory_flags_follow_the_device() -> None:
 
 
 def test_the_token_is_not_on_the_command_line(tmp_path: Path) -> None:
-    plan = Plan(cpu=True, port=1, max_model_len=8, token="s3cret")
+    plan = Plan(cpu=True, port=1, max_model_len=8, dtype="auto", token="s3cret")
     settings = JudgeServer(model="org/judge", threads=3)
     command = vllm_command(settings, plan)
     assert not any("s3cret" in part for part in command)

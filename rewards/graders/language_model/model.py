@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.errors import ConfigError
-from rewards.precision import resolve_dtype
+from rewards.precision import torch_dtype
 from rewards.quiet import quiet_loading
 from rewards.types import Message
 
@@ -41,7 +41,7 @@ class ReplyModel:
     ) -> None:
         """`batch_tokens` of replies, padding included, in one pass. Raises ConfigError for a folder
         that holds no such model."""
-        self._torch, self._tokenizer, self._model = _load(Path(path), resolve_dtype(dtype))
+        self._torch, self._tokenizer, self._model = _load(Path(path), dtype)
         if num_threads is not None:
             self._torch.set_num_threads(num_threads)
         self._batch_tokens = batch_tokens
@@ -130,7 +130,7 @@ def _load(folder: Path, dtype: str) -> tuple[Any, Any, Any]:
         with quiet_loading():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, dtype), local_files_only=True
+                folder, dtype=torch_dtype(dtype), local_files_only=True
             )
     except (OSError, ValueError, KeyError, TypeError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
