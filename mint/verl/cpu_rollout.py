@@ -1,9 +1,10 @@
 """vLLM worker extension for CPU rollouts; `rollout.engine_kwargs.vllm.worker_extension_cls`.
 
-vLLM's CPU build repacks every linear weight after loading and leaves an empty parameter behind
-that has no loader, so verl's first weight push fails. Keeping plain weights and calling
-`torch.nn.functional.linear` avoids it. vLLM imports this module in its worker process before the
-model is loaded, and looks the dispatch function up at call time.
+vLLM's CPU build lays every linear weight out anew after loading, for products of few rows, and
+leaves an empty parameter behind that has no loader, so verl's first weight push fails. Here the
+plain weight stays beside the packed one: pushes go there, and verl has vLLM pack again after each
+of them. vLLM imports this module in its worker process before the model is loaded, and looks the
+dispatch function up at call time.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from vllm.model_executor.layers import utils as vllm_layer_utils
 from mint.verl.weight_push import Receiver
 
 
-def _plain_linear(layer: Any, remove_weight: bool = False) -> None:
-    """Gives a linear layer an unpacked CPU kernel; same signature as vLLM's dispatcher."""
-    layer.cpu_linear = torch.nn.functional.linear
+_dispatch = vllm_layer_utils.dispatch_cpu_unquantized_gemm
 
 
-vllm_layer_utils.dispatch_cpu_unquantized_gemm = _plain_linear
+def _keep_weight(layer: Any, remove_weight: bool = False) -> None:
+    """vLLM's dispatcher, which packs the weight and chooses the kernel, but never removes it."""
+    _dispatch(layer, remove_weight=False)
+
+
+vllm_layer_utils.dispatch_cpu_unquantized_gemm = _keep_weight
 
 
 class CpuWorkerExtension(Receiver):

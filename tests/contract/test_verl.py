@@ -229,14 +229,27 @@ def test_a_mean_filled_reply_has_exactly_no_advantage(by_std: bool) -> None:
     assert advantages[1].min() > 0.3
 
 
-def test_rollout_extension_keeps_weights_unpacked() -> None:
+def test_rollout_packs_weights_again_after_a_push_and_keeps_them() -> None:
     code = (
         "import torch, vllm.model_executor.layers.utils as u\n"
+        "from vllm.platforms import current_platform\n"
         "import mint.verl.cpu_rollout\n"
-        "layer = torch.nn.Linear(64, 64)\n"
-        "u.dispatch_cpu_unquantized_gemm(layer, remove_weight=True)\n"
-        "assert layer.weight.shape == (64, 64)\n"
-        "assert layer.cpu_linear is torch.nn.functional.linear\n"
+        "current_platform.import_kernels()\n"
+        "torch.set_grad_enabled(False)\n"
+        "x = torch.randn(5, 576)\n"
+        "for dtype in (torch.float32, torch.bfloat16):\n"
+        "    layer = torch.nn.Linear(576, 960, bias=False).to(dtype)\n"
+        "    for push in range(2):\n"
+        "        layer.weight.data.copy_(torch.randn(960, 576) / 24)\n"
+        "        if push:\n"
+        "            stale = u.cpu_unquantized_gemm(layer, x.to(dtype), layer.weight)\n"
+        "            assert (stale - x.to(dtype) @ layer.weight.T).abs().max() > 1\n"
+        "        u.dispatch_cpu_unquantized_gemm(layer, remove_weight=True)\n"
+        "        assert layer.weight.shape == (960, 576)\n"
+        "        assert layer.cpu_linear is not torch.nn.functional.linear\n"
+        "        made = u.cpu_unquantized_gemm(layer, x.to(dtype), layer.weight)\n"
+        "        wanted = x.to(dtype) @ layer.weight.T\n"
+        "        torch.testing.assert_close(made, wanted, rtol=0.01, atol=0.02)\n"
     )
     run_on_cpu_platform(code)
 
