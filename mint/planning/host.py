@@ -44,7 +44,9 @@ def _cpu(run: RunSettings, model: ModelShape) -> tuple[Item, ...]:
         Item("reference", reference * count / GIB, f"{reference} B x {billions(count)}"),
         Item("critic", 16 * count / GIB, f"16 B x {billions(count)}") if run.critic else None,
         Item(
-            "rollout", width * count * ranks / GIB, f"{width} B x {billions(count)} x {ranks} ranks"
+            "rollout",
+            2 * width * count * ranks / GIB,
+            f"plain and packed, {width} B x {billions(count)} x {ranks} ranks each",
         ),
         Item(
             "logits",

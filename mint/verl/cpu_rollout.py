@@ -16,7 +16,6 @@ from vllm.model_executor.layers import utils as vllm_layer_utils
 
 from mint.verl.weight_push import Receiver
 
-
 _dispatch = vllm_layer_utils.dispatch_cpu_unquantized_gemm
 
 
