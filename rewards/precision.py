@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-DTYPE_BYTES = dict.fromkeys(("fp32", "float32", "float"), 4)
+DTYPE_BYTES = {
+    **dict.fromkeys(("fp32", "float32", "float"), 4),
+    **dict.fromkeys(("bf16", "bfloat16", "fp16", "float16", "half"), 2),
+}
 """Bytes of a number by the names that models and settings use."""
-DTYPE_BYTES |= dict.fromkeys(("bf16", "bfloat16", "fp16", "float16", "half"), 2)
 
 
 def resolve_dtype(dtype: str) -> str:

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from mint.shell.files import replacing_folder, sha256_file, write_json
 from rewards.errors import ConfigError, GraderError
 from rewards.model_sources import package_folder
+from rewards.precision import torch_dtype
 from rewards.quiet import quiet_loading
 
 CARD = "convert.json"
@@ -83,7 +84,7 @@ def convert(
     with replacing_folder(output, overwrite=overwrite) as temporary, quiet_loading():
         whole = _load(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = _tokenizer(file, metadata, whole.config)
-        copy.deepcopy(whole).to(getattr(torch, dtype)).save_pretrained(temporary)
+        copy.deepcopy(whole).to(torch_dtype(dtype)).save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         written = _load(temporary, dtype=torch.float32)
         agreement = compare(whole, written, _probe_tokens(tokenizer, temporary))

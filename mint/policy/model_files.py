@@ -79,6 +79,13 @@ def model_config(path: str) -> dict[str, Any] | None:
     return content
 
 
+def stored_dtype(path: str) -> str | None:
+    """The precision that a model's weights are kept in, as its config.json says; None where it is
+    not here or does not say."""
+    config = model_config(path) or {}
+    return next((config[key] for key in ("dtype", "torch_dtype") if config.get(key)), None)
+
+
 def model_fingerprint(path: str) -> str | None:
     """What tells the weights of a model from others: the commit of a hub model in the local cache,
     else a SHA-256 of the configuration and of both ends of every file of weights, which takes no

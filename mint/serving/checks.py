@@ -11,7 +11,7 @@ from typing import Any
 
 from mint.machine.limits import GIB, read_memory
 from mint.machine.packages import package_version
-from mint.policy.model_files import local_files, model_folder
+from mint.policy.model_files import local_files, model_folder, stored_dtype
 from mint.policy.vllm_switches import CPU_KV_CACHE_GIB
 from mint.serving.command import Plan
 from mint.serving.settings import RewardModelServer, ServerSettings, TaggerServer
@@ -177,8 +177,7 @@ def _weights_gib(model: str, dtype: str) -> float:
     folder = local_files(model)
     if folder is None:
         return 0.0
-    config = _read_json(folder / "config.json")
-    stored = next((config[key] for key in ("dtype", "torch_dtype") if key in config), None)
+    stored = stored_dtype(model)
     growth = DTYPE_BYTES[dtype] / DTYPE_BYTES[stored] if stored in DTYPE_BYTES else 1
     return growth * _files_gib(folder)
 

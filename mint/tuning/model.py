@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mint.policy.building import build, is_missing
-from mint.policy.model_files import local_files, model_config, model_folder
+from mint.policy.model_files import local_files, model_folder, stored_dtype
 from mint.rundir.directory import RunDir
 from mint.tuning.batches import Rows
 from mint.tuning.settings import ModelSettings
@@ -179,9 +179,7 @@ def write_model(model: Any, tokenizer: Any, folder: Path, like: str) -> None:
     `model` is merged in place: its adapters are gone.
     """
     merged = model.merge_and_unload(safe_merge=True) if hasattr(model, "peft_config") else model
-    began = model_config(like) or {}
-    name = next((began[key] for key in ("dtype", "torch_dtype") if began.get(key)), "float32")
     merged.config.use_cache = True
     with quiet_loading():
-        merged.to(getattr(torch, name)).save_pretrained(folder)
+        merged.to(torch_dtype(stored_dtype(like) or "float32")).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -241,14 +241,14 @@ def test_rollout_packs_weights_again_after_a_push_and_keeps_them() -> None:
         "    layer = torch.nn.Linear(576, 960, bias=False).to(dtype)\n"
         "    for push in range(2):\n"
         "        layer.weight.data.copy_(torch.randn(960, 576) / 24)\n"
+        "        wanted = x.to(dtype) @ layer.weight.T\n"
         "        if push:\n"
         "            stale = u.cpu_unquantized_gemm(layer, x.to(dtype), layer.weight)\n"
-        "            assert (stale - x.to(dtype) @ layer.weight.T).abs().max() > 1\n"
+        "            assert (stale - wanted).abs().max() > 1\n"
         "        u.dispatch_cpu_unquantized_gemm(layer, remove_weight=True)\n"
         "        assert layer.weight.shape == (960, 576)\n"
         "        assert layer.cpu_linear is not torch.nn.functional.linear\n"
         "        made = u.cpu_unquantized_gemm(layer, x.to(dtype), layer.weight)\n"
-        "        wanted = x.to(dtype) @ layer.weight.T\n"
         "        torch.testing.assert_close(made, wanted, rtol=0.01, atol=0.02)\n"
     )
     run_on_cpu_platform(code)

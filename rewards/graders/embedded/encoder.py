@@ -20,7 +20,7 @@ from rewards.errors import ConfigError, GraderError
 from rewards.graders.embedded.adapter import Adapter
 from rewards.graders.embedded.cache import ReplyCache
 from rewards.graders.embedded.windows import Window, make_windows, plan_batches
-from rewards.precision import resolve_dtype
+from rewards.precision import resolve_dtype, torch_dtype
 from rewards.protocols import EncodedReply, SplitReply
 from rewards.quiet import quiet_loading
 from rewards.types import GraderIdentity
@@ -93,7 +93,7 @@ class ContextEncoder:
         self._words, self._model = _load(Path(path))
         if adapter is not None:
             adapter.apply(self._model)
-        self._model.to(getattr(torch, chosen))
+        self._model.to(torch_dtype(chosen))
         if isinstance(self._model, Bert):
             self._model.join()
         self._dim = int(self._model.config.hidden_size)
