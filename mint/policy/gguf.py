@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import importlib.metadata
 import importlib.util
+import io
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,7 +167,9 @@ def _read_metadata(file: Path) -> _Metadata:
 
 def _load(folder: Path, **how: Any) -> Any:
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **how).eval()
+        # The reader of GGUF draws a progress bar that no setting of transformers turns off.
+        with redirect_stderr(io.StringIO()):
+            return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **how).eval()
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"transformers cannot read {folder}: {first}") from error

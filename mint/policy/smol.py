@@ -24,6 +24,7 @@ from mint.policy.warm_start import train_shown
 from mint.shell.files import replacing_folder, write_json
 from mint.shell.paths import data_dir
 from rewards.precision import resolve_dtype
+from rewards.quiet import quiet_loading
 
 CARD = "smol.json"
 CONVERSATIONS = "warm_start/conversations.json"
@@ -59,7 +60,10 @@ def _teach(folder: Path, converted: dict[str, Any], settings: SmolSettings) -> d
     started = time.perf_counter()
     material = load_material(settings.data or str(data_dir() / CONVERSATIONS), settings.seed)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    with quiet_loading():
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True
+        )
     torch.manual_seed(settings.seed)
     learnt = encode_turns(tokenizer, gather(material.train, _MOST_WORDS))
     result = train_shown(model, [learnt] * settings.passes, settings) if settings.passes else None
