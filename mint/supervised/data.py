@@ -127,6 +127,7 @@ def encode(
                     learns_reply=text.reply is not None and not text.safety,
                     emotions=text.emotions,
                     strategy=text.strategy,
+                    place=text.place,
                     safety=text.safety,
                 )
             )

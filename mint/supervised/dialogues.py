@@ -10,6 +10,7 @@ from mint.data.conversation import Conversation, SentenceTactics, load_conversat
 from mint.data.prompts import chat_messages
 from mint.data.rows import Case, conversation_cases, prompt_row, row_messages
 from mint.supervised.labels import Labels, strategy_of_tactics
+from mint.supervised.place import numbers as place_numbers
 from mint.supervised.samples import Text
 from rewards.errors import DataError
 
@@ -64,7 +65,13 @@ def own_samples(
     found = []
     for conversation in conversations:
         turns = conversation.turns[1::2]
+        earlier: list[int] = []
         for case, turn in zip(conversation_cases([conversation]), turns, strict=True):
+            strategy = _strategy(turn.sentence_tactics or (), of_tactic, labels)
+            place = None
+            if strategy is not None:
+                place = place_numbers(2 * case.turn + 1, earlier, len(labels.names))
+                earlier.append(strategy)
             if not case.reply or not case.reply.strip():
                 continue
             messages = (
@@ -72,8 +79,7 @@ def own_samples(
                 if tells
                 else tuple(chat_messages(prompts, case.history, ()))
             )
-            strategy = _strategy(turn.sentence_tactics or (), of_tactic, labels)
-            found.append(_text(OWN, case, messages, strategy=strategy))
+            found.append(_text(OWN, case, messages, strategy=strategy, place=place))
     return found
 
 
@@ -95,6 +101,7 @@ def _text(
     messages: tuple[dict[str, str], ...],
     emotions: tuple[int, ...] | None = None,
     strategy: int | None = None,
+    place: tuple[float, ...] | None = None,
 ) -> Text:
     return Text(
         source=source,
@@ -103,4 +110,5 @@ def _text(
         reply=case.reply,
         emotions=emotions,
         strategy=strategy,
+        place=place,
     )

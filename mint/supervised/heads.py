@@ -1,7 +1,7 @@
 """Heads that tell classes from a model's hidden states; a file of their own beside the model.
 
     heads.safetensors  HEAD.parameter -> value
-    heads.json         HEAD -> {"labels", "pooling", "sees_reply", "hidden_size", "width"}
+    heads.json         HEAD -> {"labels", "pooling", "sees_reply", "hidden_size", "width", "told"}
 
 They are no part of the language model, so adapters never touch them and no merge loses them.
 """
@@ -14,12 +14,16 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import rms_norm
 
 from mint.shell.files import read_json, write_json
 from mint.tuning.batches import Rows
 from rewards.errors import ConfigError, DataError
 
 WEIGHTS, FACTS = "heads.safetensors", "heads.json"
+_STATE, _TOLD = 0.5, 4.0
+"""Where a head is told numbers: root mean square of the states and size of a number of 1 in its
+input. Numbers are few and most of them 0, so at one size they would be learnt many times slower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +42,13 @@ class HeadShape:
     """The state after the reply instead, which holds what is asked for: to measure the leak."""
     detached: bool = False
     """Only the head learns: no gradient reaches the model."""
+    told: int = 0
+    """How many numbers about the place of the reply it reads beside the state
+    (`mint.supervised.place`)."""
 
 
 class Head(torch.nn.Module):
-    """Pooling, Linear, ReLU, Dropout, Linear; computed in float32."""
+    """Pooling, what it is told, Linear, ReLU, Dropout, Linear; computed in float32."""
 
     def __init__(self, shape: HeadShape, dropout: float) -> None:
         super().__init__()
@@ -50,22 +57,33 @@ class Head(torch.nn.Module):
         if shape.pooling == "attention":
             self.query = torch.nn.Linear(shape.hidden_size, 1, bias=False)
         self.layers = torch.nn.Sequential(
-            torch.nn.Linear(shape.hidden_size, shape.width),
+            torch.nn.Linear(shape.hidden_size + shape.told, shape.width),
             torch.nn.ReLU(),
             torch.nn.Dropout(dropout),
             torch.nn.Linear(shape.width, len(shape.labels)),
         )
 
-    def forward(self, hidden_FH: torch.Tensor, rows: Rows, samples_K: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        hidden_FH: torch.Tensor,
+        rows: Rows,
+        samples_K: torch.Tensor,
+        told_KN: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Logits of the classes, [K, C], of some samples of a piece.
 
         `hidden_FH`: states of all its tokens. Only those before the reply are read, except by a
-        head that says so.
+        head that says so. `told_KN`: the numbers that the head is told, [K, told], if it is.
         """
         if self.shape.detached:
             hidden_FH = hidden_FH.detach()
         with torch.autocast(hidden_FH.device.type, enabled=False):
-            return self.layers(self._pooled(hidden_FH, rows, samples_K).float())
+            read_KI = self._pooled(hidden_FH, rows, samples_K).float()
+            if self.shape.told:
+                assert told_KN is not None
+                state_KH = _STATE * rms_norm(read_KI, read_KI.shape[-1:])
+                read_KI = torch.cat([state_KH, _TOLD * told_KN], dim=1)
+            return self.layers(read_KI)
 
     def _pooled(self, hidden_FH: torch.Tensor, rows: Rows, samples_K: torch.Tensor) -> torch.Tensor:
         if self.shape.sees_reply:

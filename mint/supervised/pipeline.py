@@ -14,7 +14,7 @@ from mint.policy.tuned import write_tuned
 from mint.rundir.directory import RunDir
 from mint.shell.console import say
 from mint.shell.files import replacing_folder, write_json
-from mint.supervised import data, safety
+from mint.supervised import data, place, safety
 from mint.supervised.heads import FACTS, Head, HeadShape, check_same, load_heads, save_heads
 from mint.supervised.labels import emotions, strategies
 from mint.supervised.settings import SftSettings
@@ -35,6 +35,7 @@ from mint.tuning.model import (
 )
 from mint.tuning.session import check_run, finish, opened
 from rewards.errors import ConfigError
+from rewards.quiet import quiet_loading
 
 COMMAND = "sft"
 
@@ -217,7 +218,9 @@ def make_heads(settings: SftSettings, hidden_size: int) -> dict[str, Head]:
             detached=own.detached,
             **common,  # type: ignore[arg-type]
         )
-    strategic = {"labels": strategies().names, "width": own.strategy_width, **common}
+    classes = strategies().names
+    strategic = {"labels": classes, "width": own.strategy_width, **common}
+    strategic["told"] = place.size(len(classes)) if own.place_told else 0
     if weights.strategy > 0:
         shapes[STRATEGY] = HeadShape(detached=own.detached, **strategic)  # type: ignore[arg-type]
     if weights.strategy_with_reply > 0:
@@ -256,7 +259,8 @@ def _teacher(settings: SftSettings, model: str) -> Any | None:
 
     device = device_of(settings.model)
     path = str(local_files(own or model))
-    teacher = AutoModelForCausalLM.from_pretrained(path, dtype=dtype_of(settings.model, device))
+    with quiet_loading():
+        teacher = AutoModelForCausalLM.from_pretrained(path, dtype=dtype_of(settings.model, device))
     return teacher.to(device).eval().requires_grad_(False)
 
 

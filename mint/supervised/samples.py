@@ -23,6 +23,8 @@ class Text:
     """Classes of the seeker's emotion: one, or several; None: not known."""
     strategy: int | None = None
     """Class of the reply's strategy."""
+    place: tuple[float, ...] | None = None
+    """Where in its conversation the reply stands (`mint.supervised.place`), beside a strategy."""
     safety: bool = False
     """The reply is the teacher's, whose distribution is to be kept."""
 
@@ -36,4 +38,5 @@ class Sample:
     learns_reply: bool = False
     emotions: tuple[int, ...] | None = None
     strategy: int | None = None
+    place: tuple[float, ...] | None = None
     safety: bool = False

@@ -136,6 +136,9 @@ class HeadSettings:
     """Width of the emotion head's layer."""
     strategy_width: int = 256
     """Width of the strategy head's layer."""
+    place_told: bool = True
+    """The strategy heads also read, as numbers, where the reply stands: how far the conversation
+    is and the strategies of the supporter's earlier turns."""
     dropout: float = 0.1
     """Dropout in the heads while training, in [0, 1]."""
     class_weights: bool = False

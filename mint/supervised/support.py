@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from mint.data.control_tokens import neutralised
 from mint.shell.files import parse_json, read_text, text_lines
 from mint.supervised.labels import Labels
+from mint.supervised.place import numbers as place_numbers
 from mint.supervised.samples import Text
 from rewards.errors import DataError
 
@@ -53,7 +54,7 @@ def read_support(path: Path, labels: Labels, system: str, *, told: bool) -> list
             raise DataError(f"{place}: the last utterance is no supporter's with a strategy")
         try:
             strategy = labels.index(last.strategy)
-            note = _note(before, last.number, labels) if told else ""
+            earlier = [labels.index(s.strategy) for s in before if s.strategy is not None]
         except DataError as error:
             raise DataError(f"{place}: {error}") from error
         if not last.content.strip():
@@ -62,9 +63,12 @@ def read_support(path: Path, labels: Labels, system: str, *, told: bool) -> list
             Text(
                 source=NAME,
                 group=group,
-                messages=_chat(before, system + note),
+                messages=_chat(
+                    before, system + (_note(last.number, earlier, labels) if told else "")
+                ),
                 reply=last.content.strip(),
                 strategy=strategy,
+                place=place_numbers(last.number, earlier, len(labels.names)),
             )
         )
     if not found:
@@ -72,11 +76,9 @@ def read_support(path: Path, labels: Labels, system: str, *, told: bool) -> list
     return found
 
 
-def _note(before: Sequence[Said], number: int, labels: Labels) -> str:
-    earlier = [
-        labels.names[labels.index(said.strategy)] for said in before if said.strategy is not None
-    ]
-    return f" Message {number + 1}. Strategies so far: {', '.join(earlier) or 'none'}."
+def _note(number: int, earlier: Sequence[int], labels: Labels) -> str:
+    names = ", ".join(labels.names[strategy] for strategy in earlier)
+    return f" Message {number + 1}. Strategies so far: {names or 'none'}."
 
 
 def _chat(before: Sequence[Said], system: str) -> tuple[dict[str, str], ...]:

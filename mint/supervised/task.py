@@ -175,13 +175,19 @@ class SftTask:
             }
             if not labels:
                 continue
-            logits_KC = head(hidden_FH, rows, torch.tensor(list(labels), device=self._device))
+            at_K = torch.tensor(list(labels), device=self._device)
+            logits_KC = head(hidden_FH, rows, at_K, self._told(head, [piece[p] for p in labels]))
             known = list(labels.values())
             sums[name] = self._classes(name, logits_KC, known)
             if told is not None and truth is not None:
                 told[name].append(logits_KC.detach().float().cpu())
                 truth[name] += known
         return sums
+
+    def _told(self, head: Head, samples: Sequence[Sample]) -> torch.Tensor | None:
+        if not head.shape.told:
+            return None
+        return torch.tensor([sample.place for sample in samples], device=self._device)
 
     def _shown(self, sample: Sample) -> Any:
         """The tokens that are needed: a reply that no loss reads is left away."""
