@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mint.shell.console import progress_bar
 from mint.supervised import losses, mixture, scores
 from mint.supervised.heads import Head
 from mint.supervised.losses import Counts
@@ -105,8 +106,11 @@ class SftTask:
         self.module.eval()
         told: dict[str, list[torch.Tensor]] = defaultdict(list)
         truth: dict[str, list[tuple[int, ...]]] = defaultdict(list)
-        for piece in self._pieces(samples):
-            self._sums(piece, told, truth, only_heads=True)
+        with progress_bar(transient=True) as progress:
+            bar = progress.add_task("testing the heads", total=len(samples))
+            for piece in self._pieces(samples):
+                self._sums(piece, told, truth, only_heads=True)
+                progress.advance(bar, len(piece))
         return {name: self.scores(name, torch.cat(told[name]), truth[name]) for name in told}
 
     def scores(
