@@ -21,6 +21,7 @@ from mint.tuning.encoding import Encoder
 from rewards.errors import ConfigError
 
 SPLITS = ("train", "dev", "test")
+SOURCES = (comments.NAME, support.NAME, dialogues.EMPATHETIC, dialogues.OWN)
 _SUPPORT_PROMPT = "Reply with warmth in a few sentences."
 Reader = Callable[[Path], list[Text]]
 
@@ -37,12 +38,7 @@ class Splits:
 
 def sources(data: DataSettings) -> dict[str, SourceSettings]:
     """Name -> settings of the data sets that are used."""
-    found: dict[str, SourceSettings] = {
-        comments.NAME: data.goemotions,
-        support.NAME: data.esconv,
-        dialogues.EMPATHETIC: data.empathetic_dialogues,
-        dialogues.OWN: data.conversations,
-    }
+    found: dict[str, SourceSettings] = {name: getattr(data, name) for name in SOURCES}
     used = {name: source for name, source in found.items() if source.train is not None}
     if data.conversations.generate is not None:
         used[dialogues.OWN] = data.conversations

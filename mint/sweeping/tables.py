@@ -32,6 +32,7 @@ from mint.shell.files import (
 from mint.shell.guard import run_guarded
 from mint.shell.paths import data_dir
 from mint.shell.processes import python_module
+from mint.supervised.data import SOURCES
 from mint.supervised.settings import SftSettings
 from mint.sweeping.ends import worst
 from mint.sweeping.jobs import folder_name, short_hash
@@ -41,6 +42,11 @@ from rewards.errors import ConfigError, DataError
 
 OPTION = "--tables"
 _COMMANDS: Mapping[str, type] = {"sft": SftSettings, "prefer": PreferSettings}
+_UNSEEN: Mapping[str, tuple[str, ...]] = {
+    "sft": tuple(f"data.{name}.test=null" for name in SOURCES),
+    "prefer": ("evaluate=false",),
+}
+"""Settings are compared by the dev split: none of their runs looks at what is held out."""
 _SEED = "run.seed"
 _CONFIDENCE = 0.95
 _SCORE = "score"
@@ -179,7 +185,8 @@ def _folder(asked: _Asked, overrides: Sequence[str], seed: str) -> Path:
 
 def _arguments(asked: _Asked, one: _Run) -> list[str]:
     seed = [one.seed] if one.seed else []
-    return [*asked.overrides, *one.overrides, *seed, f"run.dir={one.folder}"]
+    unseen = _UNSEEN[asked.command]
+    return [*asked.overrides, *one.overrides, *seed, *unseen, f"run.dir={one.folder}"]
 
 
 def _check_same(asked: _Asked) -> None:

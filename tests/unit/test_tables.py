@@ -10,7 +10,9 @@ import pytest
 
 from mint import sweep
 from mint.rundir.directory import RunDir
+from mint.supervised.settings import SftSettings
 from mint.sweeping import tables
+from mint.tuning import command
 
 
 def finished(folder: Path, score: float, **metrics: float) -> None:
@@ -65,6 +67,8 @@ def test_each_setting_is_trained_once_and_measured_at_its_chosen_step(
     assert found["Weights of the heads"]["as the recipe"]["lm_loss"]["mean"] == loss["mean"]
     (weak,) = [one for one in trainings if "weights.emotion=0.2" in one]  # whatever the recipe has
     assert "weights.strategy=0.2" in weak
+    held_out = {f"data.{s}.test=null" for s in ("goemotions", "esconv", "conversations")}
+    assert all(held_out <= set(one) for one in trainings)  # tables are of the dev split
     gain = found["Ablations"]["without emotion"]["lm_loss"]["to_first"]["mean"]
     assert gain == pytest.approx(-0.2)
     assert found["Weights of the heads"]["0.5"]["runs"] == 0
@@ -73,6 +77,31 @@ def test_each_setting_is_trained_once_and_measured_at_its_chosen_step(
     assert "| without emotion | 1 | 2.000 (-0.200) |" in text
     assert "| 0.5 | 0 | - |" in text
     assert "One seed: differences may be noise" in text
+
+
+@pytest.mark.slow
+def test_no_setting_looks_at_a_test_file(tmp_path: Path, trainings: list[list[str]]) -> None:
+    comments = tmp_path / "mine.tsv"
+    comments.write_text("fine\t1\tid\n")
+    status, _ = run(tmp_path / "out", f"data.goemotions.test={comments}")
+    assert (status, len(trainings)) == (1, 9)
+    for arguments in trainings:
+        read = command.read("sft", SftSettings, arguments)
+        assert read.settings.data.goemotions.train is not None
+        assert read.settings.data.goemotions.test is None
+
+
+@pytest.mark.slow
+def test_preferences_are_not_evaluated_on_held_out_conversations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(tables, "run_guarded", lambda line: asked.append(line) or 1)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("Table:\n  weak: [dpo.beta=0.1]\n  strong: [dpo.beta=0.5]\n")
+    place = f"--dir={tmp_path}/out"
+    assert sweep.main(["+recipe=prefer_tiny", f"--tables={mine}", place]) == 1
+    assert ["evaluate=false" in one for one in asked] == [True, True]
 
 
 @pytest.mark.slow
