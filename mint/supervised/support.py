@@ -59,13 +59,12 @@ def read_support(path: Path, labels: Labels, system: str, *, told: bool) -> list
             raise DataError(f"{place}: {error}") from error
         if not last.content.strip():
             continue  # a strategy without words
+        note = _note(last.number, earlier, labels) if told else ""
         found.append(
             Text(
                 source=NAME,
                 group=group,
-                messages=_chat(
-                    before, system + (_note(last.number, earlier, labels) if told else "")
-                ),
+                messages=_chat(before, system + note),
                 reply=last.content.strip(),
                 strategy=strategy,
                 place=place_numbers(last.number, earlier, len(labels.names)),

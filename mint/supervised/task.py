@@ -180,7 +180,7 @@ class SftTask:
             if not labels:
                 continue
             at_K = torch.tensor(list(labels), device=self._device)
-            logits_KC = head(hidden_FH, rows, at_K, self._told(head, [piece[p] for p in labels]))
+            logits_KC = head(hidden_FH, rows, at_K, self._places(head, [piece[p] for p in labels]))
             known = list(labels.values())
             sums[name] = self._classes(name, logits_KC, known)
             if told is not None and truth is not None:
@@ -188,7 +188,8 @@ class SftTask:
                 truth[name] += known
         return sums
 
-    def _told(self, head: Head, samples: Sequence[Sample]) -> torch.Tensor | None:
+    def _places(self, head: Head, samples: Sequence[Sample]) -> torch.Tensor | None:
+        """What a head is told of the samples, [K, told]; None for one that is told nothing."""
         if not head.shape.told:
             return None
         return torch.tensor([sample.place for sample in samples], device=self._device)

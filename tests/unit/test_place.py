@@ -36,7 +36,7 @@ def test_the_numbers_by_hand() -> None:
     nothing = numbers(0, [], 2)
     assert nothing == (*[1.0] * 9, *[0.0] * 4, *[0.0, 0.0, 1.0] * 3)
     assert numbers(90, [0] * 9, 2)[:11] == (*[0.0] * 9, 1.0, 0.0)
-    assert {len(numbers(n, [0] * n, classes)) for n in range(5) for classes in [8]} == {size(8)}
+    assert {len(numbers(n, [0] * n, 8)) for n in range(5)} == {size(8)}
 
 
 def test_turns_of_both_layouts_of_esconv_say_their_place(tmp_path: Path) -> None:
